@@ -33,7 +33,7 @@
 #ifndef TUNOFFLOAD_H
 #define TUNOFFLOAD_H
 
-@@MANUAL@@
+/* ------------------------------------------------------------------------------------------------------------- >>manual */
 
 /* ------------------------------------------------------------------------------------------------------------- >>config */
 
@@ -111,7 +111,7 @@ enum {
     X(E_VNET_UFO, -17, "gso_type UDP (legacy UFO): fragments datagrams, not supported")                                       \
     X(E_VNET_TUNNEL, -18, "gso_type with a UDP tunnel bit: not supported")                                                    \
     X(E_VNET_ECN, -19, "ECN bit on a gso_type that is not TCP")                                                               \
-    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535 on a GSO type")                                                              \
+    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535, or segments beyond 65535 bytes")                                                      \
     X(E_VNET_CSUM_START, -21, "csum_start is not where the TCP or UDP header starts")                                         \
     X(E_VNET_CSUM_OFFSET, -22, "csum_offset is not 16 (TCP) or 6 (UDP)")                                                      \
     X(E_VNET_IP_VERSION, -23, "gso_type TCPV4 on IPv6 or TCPV6 on IPv4")                                                      \
@@ -287,7 +287,7 @@ enum {
     TUO_PKT_RESERVED_BIT = 4, /* IPv4 reserved bit */
     TUO_PKT_IP_OPTIONS = 8,   /* IPv4 header longer than 20 bytes */
     TUO_PKT_ROUTING = 16,     /* IPv6 routing header with segments left: the destination address is not the final one */
-    TUO_PKT_OPAQUE = 32       /* IPv6 header chain ends in a header that hides what follows (ESP, AH, unknown), or in a fragment */
+    TUO_PKT_OPAQUE = 32       /* IPv6 header chain ends in a fragment header, or in one that hides the ports (AH, mobility, HIP, shim6) */
 };
 
 /* What tuo_parse found. Offsets count from the first byte given to it. After TUO_OK:
@@ -336,7 +336,7 @@ typedef struct tuo_flow_table tuo_flow_table;
 typedef struct tuo_flow_stats {
     uint64_t lookups;   /* finds and inserts */
     uint64_t probes;    /* slots whose key or tag was looked at */
-    uint64_t evictions; /* live entries displaced by an insert */
+    uint64_t evictions; /* live entries displaced by an insert into a full bucket */
 } tuo_flow_stats;
 
 /* GRO configuration. Zero-initialised: valid, safe, and what most want. */
@@ -344,7 +344,7 @@ typedef struct tuo_flow_stats {
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
     uint32_t max_packets;        /* packets held between two drains; 0 = 256; 1..1048576 */
-    uint32_t max_flows;          /* flows that can merge at the same time; 0 = 128; 1..65536. One more evicts one (it is emitted) */
+    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. Too many: the oldest of a full bucket closes early */
     uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict each other */
     /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
     uint32_t max_bytes;          /* IP packet length; 0 = 65535 (IPv4 length field, also the kernel's bound for IPv6); 576..65535 */
@@ -407,7 +407,7 @@ typedef struct tuo_segment {
    position). Memory: about 400 bytes. */
 typedef struct tuo_gso {
     const uint8_t *tuo__pkt;
-    uint32_t tuo__pkt_len;      /* bytes of the packet without trailing ones */
+    size_t tuo__pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
     uint32_t tuo__hdr_len;      /* bytes in front of the payload */
     uint32_t tuo__payload_len;
     uint32_t tuo__gso_size;
@@ -415,8 +415,9 @@ typedef struct tuo_gso {
     uint32_t tuo__next_idx;     /* segment that comes next */
     uint32_t tuo__ip_off, tuo__l4_off;
     uint32_t tuo__seq;          /* of the first segment */
-    uint32_t tuo__l4_base_sum;  /* pseudo-header without length, and the parts of the L4 header that are equal in all segments */
-    uint32_t tuo__ip_base_sum;  /* the parts of the IPv4 header that are equal in all segments */
+    uint32_t tuo__pseudo_sum;   /* pseudo-header without the length */
+    uint32_t tuo__l4_sum;       /* what is equal in the TCP or UDP headers of all segments */
+    uint32_t tuo__ip_sum;       /* what is equal in the IPv4 headers of all segments */
     uint32_t tuo__csum_start, tuo__csum_offset;
     uint16_t tuo__ip_id;
     uint8_t tuo__tcp_flags;
@@ -516,7 +517,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_parse(const void *pkt, size_t len, unsigne
 
 /* --- Flow table --- */
 
-/* tuo_flow_table_memory_size: bytes that _init wants for max_flows (1..65536) entries; 0 if max_flows is out of range. */
+/* tuo_flow_table_memory_size: bytes that _init wants for max_flows (1..65536) entries; 0 if max_flows is out of range. There is room for at
+   least twice as many, in buckets, so that max_flows live entries rarely displace each other. */
 TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows);
 
 /* tuo_flow_table_init: make an empty table in mem.
@@ -528,8 +530,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_flow_table_init(void *mem, size_t mem_len,
    Cost      one hash, at most TUO_FLOW_WAYS probes */
 TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key *key);
 
-/* tuo_flow_table_insert: the value of key, added with value 0 if it was not there. Never fails: when its bucket is full or max_flows are
-   live, the oldest entry in reach is displaced.
+/* tuo_flow_table_insert: the value of key, added with value 0 if it was not there. Never fails: when the key's bucket of TUO_FLOW_WAYS
+   entries is full, the oldest of them is displaced.
    Writes    *evicted (may be NULL): whether an entry was displaced, and which
    Cost      one hash, at most TUO_FLOW_WAYS probes */
 typedef struct tuo_flow_evicted {
@@ -683,3 +685,1974 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops 
 
 /* ------------------------------------------------------------- stop here if you only use the library: implementation below */
 
+#ifdef TUNOFFLOAD_IMPLEMENTATION
+#ifndef TUNOFFLOAD_IMPLEMENTATION_DONE
+#define TUNOFFLOAD_IMPLEMENTATION_DONE
+
+/* ----------------------------------------------------------------------------------------------------------- >>platform */
+/* Owns what depends on the compiler. Private names start with tuo__ or TUO__. */
+
+#if defined(TUO_NO_LIBC) || defined(TUO_MEMCPY) || defined(TUO_MEMMOVE) || defined(TUO_MEMSET) || defined(TUO_MEMCMP)
+#if !defined(TUO_MEMCPY) || !defined(TUO_MEMMOVE) || !defined(TUO_MEMSET) || !defined(TUO_MEMCMP)
+#error "tunoffload.h: define all of TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET and TUO_MEMCMP, or none (TUO_NO_LIBC needs all)"
+#endif
+#else
+#include <string.h>
+#define TUO_MEMCPY memcpy
+#define TUO_MEMMOVE memmove
+#define TUO_MEMSET memset
+#define TUO_MEMCMP memcmp
+#endif
+
+/* For mistakes in this file and in calls, never for bytes from the network. It must not become an optimiser assumption. */
+#ifndef TUO_ASSERT
+#define TUO_ASSERT(condition) ((void)0)
+#endif
+
+#if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L)
+#define TUO__INLINE static inline
+#else
+#define TUO__INLINE static
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define TUO__LIKELY(x) __builtin_expect(!!(x), 1)
+#define TUO__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#else
+#define TUO__LIKELY(x) (x)
+#define TUO__UNLIKELY(x) (x)
+#endif
+
+#define TUO__STATIC_ASSERT(name, condition) typedef char tuo__static_assert_##name[(condition) ? 1 : -1] TUO__UNUSED
+
+/* A compile-time constant where the compiler sees through it, correct anywhere. */
+TUO__INLINE int tuo__little_endian(void) {
+    const uint16_t one = 1;
+    uint8_t first;
+    TUO_MEMCPY(&first, &one, 1);
+    return first == 1;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- >>bytes */
+/* Owns every load and store. None needs alignment. Callers have checked the range. */
+
+TUO__INLINE uint16_t tuo__rd16(const uint8_t *p) { return (uint16_t)((unsigned)p[0] << 8 | p[1]); }
+TUO__INLINE uint32_t tuo__rd32(const uint8_t *p) { return (uint32_t)tuo__rd16(p) << 16 | tuo__rd16(p + 2); }
+TUO__INLINE void tuo__wr16(uint8_t *p, uint32_t v) {
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+TUO__INLINE void tuo__wr32(uint8_t *p, uint32_t v) {
+    tuo__wr16(p, v >> 16);
+    tuo__wr16(p + 2, v);
+}
+TUO__INLINE uint32_t tuo__load32(const uint8_t *p) { /* native order */
+    uint32_t v;
+    TUO_MEMCPY(&v, p, 4);
+    return v;
+}
+TUO__INLINE uint64_t tuo__load64(const uint8_t *p) {
+    uint64_t v;
+    TUO_MEMCPY(&v, p, 8);
+    return v;
+}
+TUO__INLINE uint32_t tuo__min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* --------------------------------------------------------------------------------------------------------------- >>wire */
+/* Offsets and bits of the headers, from the start of each header. */
+
+enum {
+    TUO__ETH_LEN = 14, TUO__ETH_TYPE = 12, TUO__VLAN_LEN = 4,                      /* IEEE 802.3, 802.1Q 9 */
+    TUO__ETHERTYPE_IP4 = 0x0800, TUO__ETHERTYPE_IP6 = 0x86DD, TUO__ETHERTYPE_VLAN = 0x8100, TUO__ETHERTYPE_QINQ = 0x88A8,
+
+    TUO__IP4_LEN = 20, TUO__IP4_TOS = 1, TUO__IP4_TOTAL = 2, TUO__IP4_ID = 4, TUO__IP4_FRAG = 6, TUO__IP4_TTL = 8,
+    TUO__IP4_PROTO = 9, TUO__IP4_CSUM = 10, TUO__IP4_SRC = 12, TUO__IP4_DST = 16,  /* RFC 791 3.1 */
+    TUO__IP4_RESERVED = 0x8000, TUO__IP4_DF = 0x4000, TUO__IP4_MF_OFFSET = 0x3FFF,
+
+    TUO__IP6_LEN = 40, TUO__IP6_PAYLOAD = 4, TUO__IP6_NEXT = 6, TUO__IP6_HOP = 7, TUO__IP6_SRC = 8, TUO__IP6_DST = 24, /* RFC 8200 3 */
+
+    TUO__PROTO_HOPOPTS = 0, TUO__PROTO_TCP = 6, TUO__PROTO_UDP = 17, TUO__PROTO_ROUTING = 43, TUO__PROTO_FRAGMENT = 44,
+    TUO__PROTO_ESP = 50, TUO__PROTO_AH = 51, TUO__PROTO_DSTOPTS = 60, TUO__PROTO_MOBILITY = 135, TUO__PROTO_HIP = 139,
+    TUO__PROTO_SHIM6 = 140, TUO__PROTO_EXPERIMENT1 = 253, TUO__PROTO_EXPERIMENT2 = 254, /* RFC 8200 4, RFC 7045 */
+    TUO__FRAGMENT_LEN = 8,
+
+    TUO__TCP_LEN = 20, TUO__TCP_SEQ = 4, TUO__TCP_ACK = 8, TUO__TCP_DOFF = 12, TUO__TCP_FLAGS = 13, TUO__TCP_WINDOW = 14,
+    TUO__TCP_CSUM = 16, TUO__TCP_URGENT = 18,                                      /* RFC 9293 3.1 */
+    TUO__FIN = 1, TUO__SYN = 2, TUO__RST = 4, TUO__PSH = 8, TUO__URG = 32, TUO__CWR = 128,
+
+    TUO__UDP_LEN = 8, TUO__UDP_TOTAL = 4, TUO__UDP_CSUM = 6,                       /* RFC 768 */
+    TUO__UDP_SEGS_MAX = 128,       /* linux include/linux/udp.h UDP_MAX_SEGMENTS */
+    TUO__TCP_GSO_SIZE_MIN = 8      /* linux include/net/tcp.h TCP_MIN_GSO_SIZE */
+};
+
+/* What differs between the four kinds, as data. */
+typedef struct tuo__kind_row {
+    uint8_t ip_version, l4_proto, gso_type, l4_csum_off;
+    uint8_t addr_off, addr_len;
+} tuo__kind_row;
+
+static const tuo__kind_row tuo__kinds[5] = {
+    { 0, 0, TUO_GSO_NONE, 0, 0, 0 },
+    { 4, TUO__PROTO_TCP, TUO_GSO_TCPV4, TUO__TCP_CSUM, TUO__IP4_SRC, 4 },
+    { 4, TUO__PROTO_UDP, TUO_GSO_UDP_L4, TUO__UDP_CSUM, TUO__IP4_SRC, 4 },
+    { 6, TUO__PROTO_TCP, TUO_GSO_TCPV6, TUO__TCP_CSUM, TUO__IP6_SRC, 16 },
+    { 6, TUO__PROTO_UDP, TUO_GSO_UDP_L4, TUO__UDP_CSUM, TUO__IP6_SRC, 16 },
+};
+
+TUO__INLINE int tuo__is_tcp(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6; }
+TUO__INLINE int tuo__is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_UDP4; }
+
+/* ----------------------------------------------------------------------------------------------------------- >>checksum */
+/* Owns the one's complement sum. Inside, a "raw" sum adds the bytes as native-endian words of any width into 64 bits and is folded at
+   the end: RFC 1071 2(B) says that byte order commutes with the sum, so only the folded result is swapped. A raw sum starts at 0 or at
+   another raw sum below 2^48; numeric sums (host numbers of big-endian words) are plain uint32_t and never mixed with raw ones.
+
+   SIMD variants belong next to tuo__sum_scalar and tuo__copy_sum_scalar, with the same signature; everything else stays. */
+
+TUO__INLINE uint16_t tuo__fold(uint64_t sum) {
+    sum = (sum >> 32) + (sum & 0xFFFFFFFFu);
+    sum = (sum >> 32) + (sum & 0xFFFFFFFFu);
+    sum = (sum >> 16) + (sum & 0xFFFFu);
+    sum = (sum >> 16) + (sum & 0xFFFFu);
+    return (uint16_t)sum;
+}
+
+/* The folded raw sum as the number a big-endian reader sees. */
+TUO__INLINE uint16_t tuo__fold_raw(uint64_t raw) {
+    const uint16_t folded = tuo__fold(raw);
+    return tuo__little_endian() ? (uint16_t)(folded << 8 | folded >> 8) : folded;
+}
+
+/* The last 1 to 7 bytes as a native-endian word, padded with zeros behind: what RFC 1071 asks of an odd byte. */
+TUO__INLINE uint64_t tuo__load_tail(const uint8_t *p, size_t len) {
+    uint8_t padded[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
+    TUO_MEMCPY(padded, p, len);
+    return tuo__load64(padded);
+}
+
+/* Raw sum. Each half word adds less than 2^32 to an accumulator, so 2^31 bytes stay far below 2^64. */
+static uint64_t tuo__sum_scalar(const uint8_t *p, size_t len, uint64_t raw) {
+    uint64_t low = raw, high = 0;
+    for (; len >= 32; p += 32, len -= 32) {
+        const uint64_t a = tuo__load64(p), b = tuo__load64(p + 8), c = tuo__load64(p + 16), d = tuo__load64(p + 24);
+        low += (a & 0xFFFFFFFFu) + (b & 0xFFFFFFFFu) + (c & 0xFFFFFFFFu) + (d & 0xFFFFFFFFu);
+        high += (a >> 32) + (b >> 32) + (c >> 32) + (d >> 32);
+    }
+    for (; len >= 8; p += 8, len -= 8) {
+        const uint64_t a = tuo__load64(p);
+        low += a & 0xFFFFFFFFu;
+        high += a >> 32;
+    }
+    if (len) {
+        const uint64_t a = tuo__load_tail(p, len);
+        low += a & 0xFFFFFFFFu;
+        high += a >> 32;
+    }
+    return low + high;
+}
+
+static uint64_t tuo__copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    uint64_t low = raw, high = 0;
+    for (; len >= 8; dst += 8, src += 8, len -= 8) {
+        const uint64_t a = tuo__load64(src);
+        TUO_MEMCPY(dst, &a, 8);
+        low += a & 0xFFFFFFFFu;
+        high += a >> 32;
+    }
+    if (len) {
+        const uint64_t a = tuo__load_tail(src, len);
+        TUO_MEMCPY(dst, src, len);
+        low += a & 0xFFFFFFFFu;
+        high += a >> 32;
+    }
+    return low + high;
+}
+
+/* The number that the bytes sum to; the base of everything below. */
+TUO__INLINE uint32_t tuo__sum(const uint8_t *p, size_t len) { return tuo__fold_raw(tuo__sum_scalar(p, len, 0)); }
+
+/* What a checksum field holds for a sum. UDP has no 0 (RFC 768): 0 means "none" there. */
+TUO__INLINE uint16_t tuo__finish(uint64_t sum, int udp) {
+    const uint16_t checksum = (uint16_t)~tuo__fold(sum);
+    return checksum == 0 && udp ? 0xFFFFu : checksum;
+}
+
+TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial) {
+    return tuo__fold((uint64_t)tuo__sum((const uint8_t *)bytes, len) + initial);
+}
+
+TUO_API uint16_t tuo_csum_copy(void *dst, const void *src, size_t len, uint16_t initial) {
+    const uint64_t raw = tuo__copy_sum_scalar((uint8_t *)dst, (const uint8_t *)src, len, 0);
+    return tuo__fold((uint64_t)tuo__fold_raw(raw) + initial);
+}
+
+TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len) {
+    const uint64_t addresses = (uint64_t)tuo__sum((const uint8_t *)src, addr_len) + tuo__sum((const uint8_t *)dst, addr_len);
+    return tuo__fold(addresses + proto + (l4_len >> 16) + (l4_len & 0xFFFFu));
+}
+
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). */
+TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
+    return (uint16_t)~tuo__fold((uint64_t)(uint16_t)~checksum + (uint16_t)~old_word + new_word);
+}
+
+TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_t new_word) {
+    const uint16_t half = tuo_csum_update16(checksum, (uint16_t)(old_word >> 16), (uint16_t)(new_word >> 16));
+    return tuo_csum_update16(half, (uint16_t)old_word, (uint16_t)new_word);
+}
+
+TUO_API tuo_result tuo_csum_complete(void *pkt, size_t len, size_t csum_start, size_t csum_offset) {
+    uint8_t *const bytes = (uint8_t *)pkt;
+    if (csum_start > len || len - csum_start < 2 || csum_offset > len - csum_start - 2) return TUO_E_CSUM_RANGE;
+    tuo__wr16(bytes + csum_start + csum_offset, tuo__finish(tuo__sum(bytes + csum_start, len - csum_start), 1));
+    return TUO_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- >>parse */
+/* Turns (pointer, length) into tuo_pkt_info. The only section that compares lengths with header fields: once it said TUO_OK, the rest
+   indexes by the info. Each step checks, then reads; `len` is at most 2^31-1, so no sum of offsets here wraps 32 bits.
+   On a negative result the info holds what was found before (used by GRO to know which addresses a broken packet belongs to);
+   l4_off is 0 until the addresses are known to be there. */
+
+static tuo_result tuo__parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *info) {
+    uint32_t off = TUO__ETH_LEN;
+    uint16_t type;
+    if (len < off) return TUO_E_TRUNCATED;
+    type = tuo__rd16(pkt + TUO__ETH_TYPE);
+    while (type == TUO__ETHERTYPE_VLAN || type == TUO__ETHERTYPE_QINQ) {
+        if (info->vlan_count == TUO_VLAN_MAX) return TUO_E_VLAN_DEPTH;
+        if (len - off < TUO__VLAN_LEN) return TUO_E_TRUNCATED;
+        type = tuo__rd16(pkt + off + 2);
+        off += TUO__VLAN_LEN;
+        info->vlan_count++;
+    }
+    info->ethertype = type;
+    info->ip_off = off;
+    return type == TUO__ETHERTYPE_IP4 || type == TUO__ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
+}
+
+static tuo_result tuo__parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+    uint16_t frag;
+    if (len < TUO__IP4_LEN) return TUO_E_TRUNCATED;
+    info->ip_hdr_len = (ip[0] & 15u) * 4;
+    if (info->ip_hdr_len < TUO__IP4_LEN) return TUO_E_IP_HEADER;
+    info->total_len = tuo__rd16(ip + TUO__IP4_TOTAL);
+    if (info->total_len == 0 && (flags & TUO_F_SUPERPACKET)) info->total_len = len;
+    if (info->total_len < info->ip_hdr_len) return TUO_E_IP_LENGTH;
+    if (len < info->ip_hdr_len) return TUO_E_IP_HEADER;
+    if (info->total_len > len) return TUO_E_IP_LENGTH;
+    frag = tuo__rd16(ip + TUO__IP4_FRAG);
+    if (frag & TUO__IP4_MF_OFFSET) info->flags |= TUO_PKT_FRAGMENT;
+    if (frag & TUO__IP4_DF) info->flags |= TUO_PKT_DF;
+    if (frag & TUO__IP4_RESERVED) info->flags |= TUO_PKT_RESERVED_BIT;
+    if (info->ip_hdr_len > TUO__IP4_LEN) info->flags |= TUO_PKT_IP_OPTIONS;
+    info->l4_proto = ip[TUO__IP4_PROTO];
+    info->ip_id = tuo__rd16(ip + TUO__IP4_ID);
+    info->ttl = ip[TUO__IP4_TTL];
+    info->tos = ip[TUO__IP4_TOS];
+    return TUO_OK;
+}
+
+/* Headers that can stand in front of TCP or UDP and say nothing that this library could understand. */
+static int tuo__ip6_hides_ports(unsigned proto) {
+    return proto == TUO__PROTO_AH || proto == TUO__PROTO_MOBILITY || proto == TUO__PROTO_HIP || proto == TUO__PROTO_SHIM6 ||
+           proto == TUO__PROTO_EXPERIMENT1 || proto == TUO__PROTO_EXPERIMENT2;
+}
+
+/* Walk the chain in ip[40..total). Hop-by-hop, routing and destination options are stepped over; a fragment header ends the walk. */
+static tuo_result tuo__parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
+    unsigned next = ip[TUO__IP6_NEXT], count;
+    uint32_t off = TUO__IP6_LEN;
+    for (count = 0; next == TUO__PROTO_HOPOPTS || next == TUO__PROTO_ROUTING || next == TUO__PROTO_DSTOPTS; count++) {
+        uint32_t ext_len;
+        if (count == TUO_IP6_EXT_MAX || info->total_len - off < 8) return TUO_E_IP6_EXT;
+        ext_len = 8 + (uint32_t)ip[off + 1] * 8;
+        if (info->total_len - off < ext_len) return TUO_E_IP6_EXT;
+        if (next == TUO__PROTO_ROUTING && ip[off + 3] != 0) info->flags |= TUO_PKT_ROUTING;
+        next = ip[off];
+        off += ext_len;
+    }
+    info->l4_proto = (uint8_t)next;
+    info->ip_hdr_len = off;
+    if (next == TUO__PROTO_FRAGMENT) {
+        if (info->total_len - off < TUO__FRAGMENT_LEN) return TUO_E_IP6_EXT;
+        info->flags |= TUO_PKT_FRAGMENT | TUO_PKT_OPAQUE;
+    } else if (tuo__ip6_hides_ports(next)) {
+        info->flags |= TUO_PKT_OPAQUE;
+    }
+    return TUO_OK;
+}
+
+static tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+    if (len < TUO__IP6_LEN) return TUO_E_TRUNCATED;
+    info->ip_hdr_len = TUO__IP6_LEN;
+    info->total_len = TUO__IP6_LEN + (uint32_t)tuo__rd16(ip + TUO__IP6_PAYLOAD);
+    /* RFC 2675: with a jumbo payload option the field is 0; on a TUN device a 0 is an oversize superpacket. */
+    if (info->total_len == TUO__IP6_LEN && (flags & TUO_F_SUPERPACKET)) info->total_len = len;
+    if (info->total_len > len) return TUO_E_IP_LENGTH;
+    info->tos = (uint8_t)(tuo__rd16(ip) >> 4);
+    info->ttl = ip[TUO__IP6_HOP];
+    info->flow_label = tuo__rd32(ip) & 0xFFFFFu;
+    return tuo__parse_ip6_ext(ip, info);
+}
+
+static tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
+    if (len < TUO__TCP_LEN) return TUO_E_TRUNCATED;
+    info->l4_hdr_len = (uint32_t)(tcp[TUO__TCP_DOFF] >> 4) * 4;
+    if (info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER;
+    info->payload_len = len - info->l4_hdr_len;
+    info->seq = tuo__rd32(tcp + TUO__TCP_SEQ);
+    info->ack = tuo__rd32(tcp + TUO__TCP_ACK);
+    info->tcp_flags = tcp[TUO__TCP_FLAGS];
+    info->window = tuo__rd16(tcp + TUO__TCP_WINDOW);
+    return TUO_OK;
+}
+
+static tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+    uint32_t udp_len;
+    if (len < TUO__UDP_LEN) return TUO_E_TRUNCATED;
+    udp_len = tuo__rd16(udp + TUO__UDP_TOTAL);
+    if (udp_len == 0 && (flags & TUO_F_SUPERPACKET)) udp_len = len;
+    if (udp_len < TUO__UDP_LEN || udp_len > len) return TUO_E_UDP_LENGTH;
+    info->l4_hdr_len = TUO__UDP_LEN;
+    info->payload_len = udp_len - TUO__UDP_LEN;
+    return TUO_OK;
+}
+
+static tuo_result tuo__parse_l4(const uint8_t *pkt, unsigned flags, tuo_pkt_info *info) {
+    const uint8_t *const l4 = pkt + info->l4_off;
+    const uint32_t len = info->ip_off + info->total_len - info->l4_off;
+    const int tcp = info->l4_proto == TUO__PROTO_TCP;
+    tuo_result result;
+    info->payload_off = info->l4_off;
+    if ((info->flags & TUO_PKT_FRAGMENT) || (!tcp && info->l4_proto != TUO__PROTO_UDP)) {
+        info->payload_len = len;
+        return TUO_OK;
+    }
+    if (len >= 4) {
+        info->src_port = tuo__rd16(l4);
+        info->dst_port = tuo__rd16(l4 + 2);
+    }
+    result = tcp ? tuo__parse_tcp(l4, len, info) : tuo__parse_udp(l4, len, flags, info);
+    if (result != TUO_OK) return result;
+    info->payload_off = info->l4_off + info->l4_hdr_len;
+    info->kind = (uint8_t)(info->ip_version == 4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6));
+    return TUO_OK;
+}
+
+static tuo_result tuo__parse(const uint8_t *pkt, size_t bytes_len, unsigned flags, tuo_pkt_info *info) {
+    const uint32_t len = (uint32_t)bytes_len;
+    tuo_result result;
+    TUO_MEMSET(info, 0, sizeof *info);
+    if (bytes_len > 0x7FFFFFFFu) return TUO_E_INVALID;
+    if (flags & TUO_F_ETHERNET) {
+        result = tuo__parse_l2(pkt, len, info);
+        if (result != TUO_OK) return result;
+    }
+    if (len - info->ip_off < 1) return TUO_E_TRUNCATED;
+    info->ip_version = pkt[info->ip_off] >> 4;
+    if (info->ip_version != 4 && info->ip_version != 6) return TUO_E_NOT_IP;
+    if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUO__ETHERTYPE_IP4 : TUO__ETHERTYPE_IP6)) return TUO_E_NOT_IP;
+    result = (info->ip_version == 4 ? tuo__parse_ip4 : tuo__parse_ip6)(pkt + info->ip_off, len - info->ip_off, flags, info);
+    if (result != TUO_OK) return result;
+    info->l4_off = info->ip_off + info->ip_hdr_len;
+    info->trailer_len = len - info->ip_off - info->total_len;
+    return tuo__parse_l4(pkt, flags, info);
+}
+
+TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
+    tuo_pkt_info found;
+    const tuo_result result = tuo__parse((const uint8_t *)pkt, len, flags, &found);
+    if (result == TUO_OK) *info = found;
+    return result;
+}
+
+/* Pseudo-header sum for an L4 length of l4_len, from a parsed TCP or UDP packet. */
+static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo_pkt_info *info, uint32_t l4_len) {
+    const tuo__kind_row *const kind = &tuo__kinds[info->kind];
+    const uint8_t *const src = pkt + info->ip_off + kind->addr_off;
+    return tuo_csum_pseudo(src, src + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len);
+}
+
+/* Bytes that the L4 checksum covers: UDP by its own length field (RFC 768, RFC 9868 5), TCP to the end of the packet. */
+TUO__INLINE uint32_t tuo__l4_len(const tuo_pkt_info *info) { return info->l4_hdr_len + info->payload_len; }
+
+static int tuo__ip4_csum_ok(const uint8_t *pkt, const tuo_pkt_info *info) {
+    return info->ip_version != 4 || tuo__sum(pkt + info->ip_off, info->ip_hdr_len) == 0xFFFFu;
+}
+
+static int tuo__l4_csum_ok(const uint8_t *pkt, const tuo_pkt_info *info) {
+    const uint32_t l4_len = tuo__l4_len(info);
+    return tuo__fold((uint64_t)tuo__pseudo(pkt, info, l4_len) + tuo__sum(pkt + info->l4_off, l4_len)) == 0xFFFFu;
+}
+
+TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
+    const uint8_t *const bytes = (const uint8_t *)pkt;
+    tuo_pkt_info info;
+    const tuo_result result = tuo__parse(bytes, len, flags & TUO_F_ETHERNET, &info);
+    if (result != TUO_OK) return result;
+    if (!tuo__ip4_csum_ok(bytes, &info)) return TUO_E_IP_CSUM;
+    if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_OK;
+    if (!tuo__is_tcp(info.kind) && tuo__rd16(bytes + info.l4_off + TUO__UDP_CSUM) == 0) {
+        return info.kind == TUO_KIND_UDP4 ? TUO_OK : TUO_E_L4_CSUM;
+    }
+    return tuo__l4_csum_ok(bytes, &info) ? TUO_OK : TUO_E_L4_CSUM;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- >>vnet */
+/* Owns the wire form of virtio_net_hdr and the question whether a header fits its packet. */
+
+static int tuo__vnet_len_ok(size_t len) {
+    return len == TUO_VNET_LEN || len == TUO_VNET_LEN_V1 || len == TUO_VNET_LEN_HASH || len == TUO_VNET_LEN_TUNNEL;
+}
+
+static int tuo__order_is_big(tuo_order order) {
+    return order == TUO_ORDER_BIG || (order == TUO_ORDER_NATIVE && !tuo__little_endian());
+}
+
+static int tuo__vnet_layout_ok(size_t vnet_hdr_len, tuo_order order) {
+    return tuo__vnet_len_ok(vnet_hdr_len) && (unsigned)order <= (unsigned)TUO_ORDER_BIG;
+}
+
+TUO__INLINE uint16_t tuo__rd16_in(const uint8_t *p, int big) { return big ? tuo__rd16(p) : (uint16_t)((unsigned)p[1] << 8 | p[0]); }
+TUO__INLINE void tuo__wr16_in(uint8_t *p, int big, uint32_t v) {
+    p[big ? 0 : 1] = (uint8_t)(v >> 8);
+    p[big ? 1 : 0] = (uint8_t)v;
+}
+
+/* linux include/uapi/linux/virtio_net.h: the first 12 bytes in the negotiated order, the rest __le16 and __le32. */
+TUO_API tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order, tuo_vnet_hdr *hdr) {
+    const uint8_t *const p = (const uint8_t *)bytes;
+    const int big = tuo__order_is_big(order);
+    if (!tuo__vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
+    if (len < vnet_hdr_len) return TUO_E_TRUNCATED;
+    TUO_MEMSET(hdr, 0, sizeof *hdr);
+    hdr->flags = p[0];
+    hdr->gso_type = p[1];
+    hdr->hdr_len = tuo__rd16_in(p + 2, big);
+    hdr->gso_size = tuo__rd16_in(p + 4, big);
+    hdr->csum_start = tuo__rd16_in(p + 6, big);
+    hdr->csum_offset = tuo__rd16_in(p + 8, big);
+    if (vnet_hdr_len >= TUO_VNET_LEN_V1) hdr->num_buffers = tuo__rd16_in(p + 10, big);
+    if (vnet_hdr_len >= TUO_VNET_LEN_HASH) {
+        hdr->hash_value = tuo__rd16_in(p + 12, 0) | (uint32_t)tuo__rd16_in(p + 14, 0) << 16;
+        hdr->hash_report = tuo__rd16_in(p + 16, 0);
+    }
+    if (vnet_hdr_len >= TUO_VNET_LEN_TUNNEL) {
+        hdr->outer_th_offset = tuo__rd16_in(p + 20, 0);
+        hdr->inner_nh_offset = tuo__rd16_in(p + 22, 0);
+    }
+    return TUO_OK;
+}
+
+static void tuo__vnet_write(uint8_t *p, size_t vnet_hdr_len, tuo_order order, const tuo_vnet_hdr *hdr) {
+    const int big = tuo__order_is_big(order);
+    if (vnet_hdr_len == 0) return;
+    TUO_MEMSET(p, 0, vnet_hdr_len);
+    p[0] = hdr->flags;
+    p[1] = hdr->gso_type;
+    tuo__wr16_in(p + 2, big, hdr->hdr_len);
+    tuo__wr16_in(p + 4, big, hdr->gso_size);
+    tuo__wr16_in(p + 6, big, hdr->csum_start);
+    tuo__wr16_in(p + 8, big, hdr->csum_offset);
+    if (vnet_hdr_len >= TUO_VNET_LEN_V1) tuo__wr16_in(p + 10, big, hdr->num_buffers);
+    if (vnet_hdr_len >= TUO_VNET_LEN_HASH) {
+        tuo__wr16_in(p + 12, 0, hdr->hash_value);
+        tuo__wr16_in(p + 14, 0, hdr->hash_value >> 16);
+        tuo__wr16_in(p + 16, 0, hdr->hash_report);
+    }
+    if (vnet_hdr_len >= TUO_VNET_LEN_TUNNEL) {
+        tuo__wr16_in(p + 20, 0, hdr->outer_th_offset);
+        tuo__wr16_in(p + 22, 0, hdr->inner_nh_offset);
+    }
+}
+
+TUO_API tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_t vnet_hdr_len, tuo_order order, const tuo_vnet_hdr *hdr) {
+    if (!tuo__vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
+    if (cap < vnet_hdr_len) return TUO_E_NOSPACE;
+    tuo__vnet_write((uint8_t *)bytes, vnet_hdr_len, order, hdr);
+    return TUO_OK;
+}
+
+/* gso_type and gso_size alone, before the packet is looked at. */
+static tuo_result tuo__vnet_check_gso(const tuo_vnet_hdr *hdr) {
+    const unsigned type = hdr->gso_type & ~(unsigned)TUO_GSO_ECN;
+    if (hdr->gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
+    if (type == TUO_GSO_UDP) return TUO_E_VNET_UFO;
+    if (type != TUO_GSO_NONE && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6 && type != TUO_GSO_UDP_L4) return TUO_E_VNET_GSO_TYPE;
+    if ((hdr->gso_type & TUO_GSO_ECN) && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6) return TUO_E_VNET_ECN;
+    if (type != TUO_GSO_NONE && (hdr->gso_size == 0 || hdr->gso_size == 0xFFFFu)) return TUO_E_VNET_GSO_SIZE;
+    return TUO_OK;
+}
+
+/* A GSO header against the parsed packet. Both checksum fields are only looked at under NEEDS_CSUM: without it they mean nothing. */
+static tuo_result tuo__vnet_check_packet(const tuo_vnet_hdr *hdr, const tuo_pkt_info *info) {
+    const unsigned type = hdr->gso_type & ~(unsigned)TUO_GSO_ECN;
+    uint32_t seg_len;
+    if (info->flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
+    if (info->kind == TUO_KIND_NONE || tuo__is_tcp(info->kind) == (type == TUO_GSO_UDP_L4)) return TUO_E_VNET_PROTOCOL;
+    if (type != tuo__kinds[info->kind].gso_type) return TUO_E_VNET_IP_VERSION;
+    if (hdr->flags & TUO_VNET_NEEDS_CSUM) {
+        if (hdr->csum_start != info->l4_off) return TUO_E_VNET_CSUM_START;
+        if (hdr->csum_offset != tuo__kinds[info->kind].l4_csum_off) return TUO_E_VNET_CSUM_OFFSET;
+    } else if (type == TUO_GSO_UDP_L4) {
+        return TUO_E_VNET_NEEDS_CSUM;
+    }
+    /* A UDP length short of the packet would make the bytes behind it vanish or turn into payload. */
+    if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_E_UDP_LENGTH;
+    if (info->payload_len == 0) return TUO_E_VNET_NO_PAYLOAD;
+    if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
+    seg_len = info->payload_off - info->ip_off + tuo__min32(hdr->gso_size, info->payload_len);
+    return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUO__IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
+}
+
+/* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb. */
+static tuo_result tuo__vnet_check_write(const tuo_vnet_hdr *hdr, size_t len, uint32_t ip_off, const tuo_pkt_info *info) {
+    if (hdr->hdr_len > len) return TUO_E_VNET_HDR_LEN;
+    if ((hdr->flags & TUO_VNET_NEEDS_CSUM) && hdr->csum_start < ip_off + TUO__IP4_LEN) return TUO_E_VNET_CSUM_START;
+    if (hdr->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)hdr->gso_size * TUO__UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
+    return TUO_OK;
+}
+
+/* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero otherwise. */
+static tuo_result tuo__vnet_check(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
+    tuo_result result = tuo__vnet_check_gso(hdr);
+    TUO_MEMSET(info, 0, sizeof *info);
+    if (result != TUO_OK) return result;
+    if ((hdr->flags & TUO_VNET_NEEDS_CSUM) && (size_t)hdr->csum_start + hdr->csum_offset + 2 > len) return TUO_E_CSUM_RANGE;
+    if (hdr->gso_type != TUO_GSO_NONE) {
+        result = tuo__parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, info);
+        if (result == TUO_OK) result = tuo__vnet_check_packet(hdr, info);
+        if (result != TUO_OK) return result;
+    }
+    return flags & TUO_F_WRITE ? tuo__vnet_check_write(hdr, len, flags & TUO_F_ETHERNET ? TUO__ETH_LEN : 0, info) : TUO_OK;
+}
+
+TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size_t len, unsigned flags) {
+    tuo_pkt_info info;
+    return tuo__vnet_check(hdr, (const uint8_t *)pkt, len, flags, &info);
+}
+
+/* --------------------------------------------------------------------------------------------------------------- >>flow */
+/* Owns flow identity and the table. A bucket has TUO_FLOW_WAYS entries and a generation: a bucket of another generation than the table's
+   is empty, which makes reset a counter increment. Tag 0 marks a free entry. Nothing is ever probed outside the key's one bucket.
+   The hash is a sum of 32x32-bit products of key words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the
+   seed cannot choose keys that collide more often than by chance. */
+
+enum { TUO__KEY_WORDS = sizeof(tuo_flow_key) / 4, TUO__FLOWS_MAX = 65536, TUO__ALIGN = 8 };
+TUO__STATIC_ASSERT(flow_key_has_no_padding, sizeof(tuo_flow_key) == 48);
+
+typedef struct tuo__flow_bucket {
+    uint32_t generation;
+    uint32_t tag[TUO_FLOW_WAYS];
+    uint32_t value[TUO_FLOW_WAYS];
+    uint32_t stamp[TUO_FLOW_WAYS]; /* table clock at insert */
+    tuo_flow_key key[TUO_FLOW_WAYS];
+} tuo__flow_bucket;
+
+struct tuo_flow_table {
+    uint64_t finish_key;
+    uint32_t word_keys[TUO__KEY_WORDS];
+    uint32_t bucket_mask;
+    uint32_t generation; /* never 0: zeroed buckets are empty */
+    uint32_t clock;
+    uint32_t live_count;
+    tuo_flow_stats stats;
+    tuo__flow_bucket *buckets;
+};
+
+TUO__INLINE size_t tuo__align_up(size_t len) { return (len + TUO__ALIGN - 1) / TUO__ALIGN * TUO__ALIGN; }
+TUO__INLINE int tuo__aligned(const void *mem) { return mem && (uintptr_t)mem % TUO__ALIGN == 0; }
+
+/* Twice as many entries as flows, so that a full bucket is rare; a power of two of buckets. */
+static uint32_t tuo__flow_bucket_count(uint32_t max_flows) {
+    uint32_t count = 1;
+    while (count * TUO_FLOW_WAYS < max_flows * 2) count *= 2;
+    return count;
+}
+
+TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows) {
+    if (max_flows == 0 || max_flows > TUO__FLOWS_MAX) return 0;
+    return tuo__align_up(sizeof(tuo_flow_table)) + tuo__flow_bucket_count(max_flows) * sizeof(tuo__flow_bucket);
+}
+
+/* splitmix64: spreads a seed of any quality over the secret words. */
+static uint64_t tuo__mix64(uint64_t *state) {
+    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+TUO_API tuo_result tuo_flow_table_init(void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed, tuo_flow_table **table) {
+    const size_t needed = tuo_flow_table_memory_size(max_flows);
+    tuo_flow_table *const t = (tuo_flow_table *)mem;
+    uint32_t i;
+    if (needed == 0 || !tuo__aligned(mem)) return TUO_E_INVALID;
+    if (mem_len < needed) return TUO_E_NOSPACE;
+    TUO_MEMSET(mem, 0, needed);
+    t->buckets = (tuo__flow_bucket *)(void *)((uint8_t *)mem + tuo__align_up(sizeof *t));
+    t->bucket_mask = tuo__flow_bucket_count(max_flows) - 1;
+    t->generation = 1;
+    for (i = 0; i < TUO__KEY_WORDS; i++) t->word_keys[i] = (uint32_t)(tuo__mix64(&seed) >> 32);
+    t->finish_key = tuo__mix64(&seed) | 1;
+    *table = t;
+    return TUO_OK;
+}
+
+/* NH over an even number of words, then multiply-shift: the high bits, which choose the bucket, depend on all words. */
+static uint64_t tuo__flow_hash(const tuo_flow_table *table, const void *words, uint32_t word_count) {
+    const uint8_t *const p = (const uint8_t *)words;
+    uint64_t sum = 0;
+    uint32_t i;
+    for (i = 0; i < word_count; i += 2) {
+        const uint32_t a = tuo__load32(p + i * 4u) + table->word_keys[i];
+        const uint32_t b = tuo__load32(p + i * 4u + 4) + table->word_keys[i + 1];
+        sum += (uint64_t)a * b;
+    }
+    return (sum ^ (sum >> 32)) * table->finish_key;
+}
+
+/* Where a key is, or would be. */
+typedef struct tuo__flow_place {
+    tuo__flow_bucket *bucket;
+    uint32_t tag;
+    uint32_t way; /* TUO_FLOW_WAYS: not there */
+} tuo__flow_place;
+
+static tuo__flow_place tuo__flow_locate(tuo_flow_table *table, const tuo_flow_key *key) {
+    const uint64_t hash = tuo__flow_hash(table, key, TUO__KEY_WORDS);
+    tuo__flow_place place;
+    place.bucket = &table->buckets[(uint32_t)(hash >> 40) & table->bucket_mask];
+    place.tag = (uint32_t)(hash >> 8) | 1;
+    place.way = TUO_FLOW_WAYS;
+    table->stats.lookups++;
+    if (place.bucket->generation == table->generation) {
+        uint32_t way;
+        for (way = 0; way < TUO_FLOW_WAYS && place.way == TUO_FLOW_WAYS; way++) {
+            table->stats.probes++;
+            if (place.bucket->tag[way] == place.tag && TUO_MEMCMP(&place.bucket->key[way], key, sizeof *key) == 0) place.way = way;
+        }
+    }
+    return place;
+}
+
+TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key *key) {
+    const tuo__flow_place place = tuo__flow_locate(table, key);
+    return place.way < TUO_FLOW_WAYS ? &place.bucket->value[place.way] : NULL;
+}
+
+/* A free entry, or the one inserted longest ago. Ages are differences, so the clock may wrap. */
+static uint32_t tuo__flow_choose_way(const tuo_flow_table *table, const tuo__flow_bucket *bucket) {
+    uint32_t way, oldest = 0;
+    for (way = 0; way < TUO_FLOW_WAYS; way++) {
+        if (bucket->tag[way] == 0) return way;
+        if (table->clock - bucket->stamp[way] > table->clock - bucket->stamp[oldest]) oldest = way;
+    }
+    return oldest;
+}
+
+TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted) {
+    tuo__flow_place place = tuo__flow_locate(table, key);
+    tuo__flow_bucket *const bucket = place.bucket;
+    if (evicted) TUO_MEMSET(evicted, 0, sizeof *evicted);
+    if (place.way < TUO_FLOW_WAYS) return &bucket->value[place.way];
+    if (bucket->generation != table->generation) {
+        bucket->generation = table->generation;
+        TUO_MEMSET(bucket->tag, 0, sizeof bucket->tag);
+    }
+    place.way = tuo__flow_choose_way(table, bucket);
+    if (bucket->tag[place.way] == 0) {
+        table->live_count++;
+    } else {
+        table->stats.evictions++;
+        if (evicted) {
+            evicted->happened = 1;
+            evicted->key = bucket->key[place.way];
+            evicted->value = bucket->value[place.way];
+        }
+    }
+    bucket->tag[place.way] = place.tag;
+    bucket->stamp[place.way] = table->clock++;
+    bucket->key[place.way] = *key;
+    bucket->value[place.way] = 0;
+    return &bucket->value[place.way];
+}
+
+TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key) {
+    const tuo__flow_place place = tuo__flow_locate(table, key);
+    if (place.way == TUO_FLOW_WAYS) return 0;
+    place.bucket->tag[place.way] = 0;
+    table->live_count--;
+    return 1;
+}
+
+TUO_API void tuo_flow_table_reset(tuo_flow_table *table) {
+    table->live_count = 0;
+    table->generation++;
+    if (table->generation == 0) { /* wrapped: buckets of 2^32 resets ago would come back to life */
+        TUO_MEMSET(table->buckets, 0, ((size_t)table->bucket_mask + 1) * sizeof(tuo__flow_bucket));
+        table->generation = 1;
+    }
+}
+
+TUO_API uint32_t tuo_flow_table_count(const tuo_flow_table *table) { return table->live_count; }
+TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats) { *stats = table->stats; }
+
+static void tuo__flow_key_fill(const uint8_t *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
+    const size_t addr_len = info->ip_version == 4 ? 4 : 16;
+    const uint8_t *const src = pkt + info->ip_off + (info->ip_version == 4 ? TUO__IP4_SRC : TUO__IP6_SRC);
+    TUO_MEMSET(key, 0, sizeof *key);
+    TUO_MEMCPY(key->src, src, addr_len);
+    TUO_MEMCPY(key->dst, src + addr_len, addr_len);
+    key->src_port = info->src_port;
+    key->dst_port = info->dst_port;
+    key->flow_label = info->flow_label;
+    key->ip_version = info->ip_version;
+    key->l4_proto = info->l4_proto;
+}
+
+TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
+    if (info->kind == TUO_KIND_NONE) return TUO_E_INVALID;
+    tuo__flow_key_fill((const uint8_t *)pkt, info, key);
+    return TUO_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ >>account */
+/* Owns what turns the headers of a first packet and the payloads of many into one superpacket. The only writer of superpacket headers.
+   linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment; virtio 1.3 5.1.6.2. */
+
+/* Where the headers of a TCP or UDP packet are; equal for all packets of one item. */
+typedef struct tuo__shape {
+    uint16_t ip_off, l4_off, hdr_len; /* hdr_len: up to the payload */
+    uint8_t kind;
+} tuo__shape;
+
+static void tuo__shape_fill(const tuo_pkt_info *info, tuo__shape *shape) {
+    shape->ip_off = (uint16_t)info->ip_off;
+    shape->l4_off = (uint16_t)info->l4_off;
+    shape->hdr_len = (uint16_t)info->payload_off;
+    shape->kind = info->kind;
+}
+
+/* payload_len is bounded by the callers so that the IP packet has at most 65535 bytes (IPv6 as well, K 3.2). */
+static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
+    const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
+    uint8_t *const ip = hdr + shape->ip_off;
+    uint8_t *const l4 = hdr + shape->l4_off;
+    const uint32_t ip_len = shape->hdr_len - shape->ip_off + payload_len;
+    const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
+    if (kind->ip_version == 4) {
+        tuo__wr16(ip + TUO__IP4_TOTAL, ip_len);
+        tuo__wr16(ip + TUO__IP4_CSUM, 0);
+        tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(tuo__sum(ip, (size_t)shape->l4_off - shape->ip_off), 0));
+    } else {
+        tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
+    }
+    if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
+    tuo__wr16(l4 + kind->l4_csum_off,
+              tuo_csum_pseudo(ip + kind->addr_off, ip + kind->addr_off + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len));
+    TUO_MEMSET(vnet, 0, sizeof *vnet);
+    vnet->flags = TUO_VNET_NEEDS_CSUM;
+    vnet->gso_type = kind->gso_type;
+    vnet->hdr_len = shape->hdr_len;
+    vnet->gso_size = gso_size;
+    vnet->csum_start = shape->l4_off;
+    vnet->csum_offset = kind->l4_csum_off;
+}
+
+TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags, tuo_vnet_hdr *vnet) {
+    tuo_pkt_info info;
+    tuo__shape shape;
+    uint32_t payload_len;
+    const tuo_result result = tuo__parse((const uint8_t *)pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, &info);
+    if (result != TUO_OK) return result;
+    if (info.flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
+    if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_E_VNET_PROTOCOL;
+    if (info.payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
+    payload_len = (uint32_t)len - info.payload_off;
+    if (gso_size == 0 || gso_size == 0xFFFFu || payload_len <= gso_size) return TUO_E_INVALID;
+    if (len - info.ip_off > 0xFFFFu) return TUO_E_IP_LENGTH;
+    tuo__shape_fill(&info, &shape);
+    tuo__account((uint8_t *)pkt, &shape, payload_len, gso_size, vnet);
+    return TUO_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- >>gro-rules */
+/* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows), where a packet stands in the byte stream
+   (place), and whether it may join there (decide). Contract: K 4, K 5, K 9 C1-C7. */
+
+#define TUO__NONE 0xFFFFFFFFu /* no item, no record */
+#define TUO__ABSORBED 0xFFFFFFFEu
+
+typedef enum tuo__id_mode { TUO__ID_UNDECIDED, TUO__ID_COUNTS, TUO__ID_CONSTANT } tuo__id_mode;
+
+/* What GRO holds of packets that will leave together: one to begin with. */
+typedef struct tuo__item {
+    uint32_t head, tail;      /* records of the first and last segment */
+    uint32_t first;           /* record that arrived first: the item leaves at its position */
+    uint32_t older;           /* item of the same flow with lower sequence numbers that is still open, or TUO__NONE */
+    uint32_t seq;             /* TCP: of the first payload byte */
+    uint32_t payload_len;     /* of all segments; below 65536 */
+    uint32_t seg_count;
+    uint32_t cap_len;         /* bytes that the buffer of the head can take; no limit in gather mode */
+    uint16_t gso_size;        /* payload of the first segment */
+    uint16_t ip_id;           /* of the first segment */
+    uint8_t id_mode;          /* tuo__id_mode */
+    uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
+    uint8_t verified;         /* checksums of the head are known to be right; those of others always are */
+    tuo__shape shape;
+} tuo__item;
+
+/* A packet on its way in. */
+typedef struct tuo__packet {
+    const uint8_t *bytes;
+    size_t len;
+    uint32_t cap_len;         /* frame bytes that its buffer can take */
+    uint32_t record;          /* the record it has */
+    int trusted;
+    tuo_pkt_info info;
+} tuo__packet;
+
+/* Header bytes that must be equal, and the verdict if they are not. Their order is the order in which differences are named. */
+typedef struct tuo__equal_row {
+    uint8_t off, mask, verdict;
+} tuo__equal_row;
+
+enum { TUO__LAYER_IP4, TUO__LAYER_IP6, TUO__LAYER_TCP, TUO__LAYER_COUNT, TUO__LAYER_LEN_MAX = 40 };
+
+static const tuo__equal_row tuo__equal_ip4[] = {
+    { TUO__IP4_TOS, 0xFF, TUO_V_TOS_DIFFERS },         /* K 4.3 */
+    { TUO__IP4_TTL, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
+    { TUO__IP4_FRAG, 0x40, TUO_V_DF_DIFFERS },         /* K 4.3; the other bits are 0 in every candidate */
+};
+static const tuo__equal_row tuo__equal_ip6[] = {
+    { 0, 0x0F, TUO_V_TOS_DIFFERS },                    /* K 4.3; the flow label is in the key */
+    { 1, 0xF0, TUO_V_TOS_DIFFERS },
+    { TUO__IP6_HOP, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
+    { TUO__IP6_NEXT, 0xFF, TUO_V_EXT_DIFFERS },        /* K 4.2 */
+};
+static const tuo__equal_row tuo__equal_tcp[] = {
+    { TUO__TCP_ACK, 0xFF, TUO_V_ACK_DIFFERS },         /* K 4.6 */
+    { TUO__TCP_ACK + 1, 0xFF, TUO_V_ACK_DIFFERS },
+    { TUO__TCP_ACK + 2, 0xFF, TUO_V_ACK_DIFFERS },
+    { TUO__TCP_ACK + 3, 0xFF, TUO_V_ACK_DIFFERS },
+    { TUO__TCP_DOFF, 0x0F, TUO_V_RESERVED_DIFFERS },   /* K 4.7 */
+    { TUO__TCP_FLAGS, 0xFF & ~(TUO__FIN | TUO__PSH), TUO_V_FLAGS_DIFFERS }, /* K 4.7, 4.11 */
+    { TUO__TCP_WINDOW, 0xFF, TUO_V_WINDOW_DIFFERS },   /* K 4.7 */
+    { TUO__TCP_WINDOW + 1, 0xFF, TUO_V_WINDOW_DIFFERS },
+    { TUO__TCP_URGENT, 0xFF, TUO_V_URGENT_DIFFERS },   /* lossless; K 4.8 */
+    { TUO__TCP_URGENT + 1, 0xFF, TUO_V_URGENT_DIFFERS },
+    { TUO__TCP_DOFF, 0xF0, TUO_V_OPTIONS_DIFFERS },    /* K 4.9 */
+};
+
+typedef struct tuo__layer {
+    const tuo__equal_row *rows;
+    uint32_t row_count, len;
+} tuo__layer;
+
+#define TUO__ROWS(rows) rows, sizeof rows / sizeof rows[0]
+static const tuo__layer tuo__layers[TUO__LAYER_COUNT] = {
+    { TUO__ROWS(tuo__equal_ip4), TUO__IP4_LEN },
+    { TUO__ROWS(tuo__equal_ip6), TUO__IP6_LEN },
+    { TUO__ROWS(tuo__equal_tcp), TUO__TCP_LEN },
+};
+
+/* The rows of each layer as one byte mask: one pass of 32-bit words says "equal", and the rows are only read to name a difference. */
+typedef struct tuo__masks {
+    uint8_t layer[TUO__LAYER_COUNT][TUO__LAYER_LEN_MAX];
+} tuo__masks;
+
+static void tuo__masks_build(tuo__masks *masks) {
+    uint32_t i, k;
+    TUO_MEMSET(masks, 0, sizeof *masks);
+    for (i = 0; i < TUO__LAYER_COUNT; i++) {
+        for (k = 0; k < tuo__layers[i].row_count; k++) masks->layer[i][tuo__layers[i].rows[k].off] |= tuo__layers[i].rows[k].mask;
+    }
+}
+
+/* TUO_V_HELD if the layer's headers at a and b are equal where they must be. */
+static tuo_verdict tuo__layer_differs(const tuo__masks *masks, unsigned layer, const uint8_t *a, const uint8_t *b) {
+    const uint8_t *const mask = masks->layer[layer];
+    const uint32_t len = tuo__layers[layer].len;
+    uint32_t i, differing = 0;
+    for (i = 0; i < len; i += 4) differing |= (tuo__load32(a + i) ^ tuo__load32(b + i)) & tuo__load32(mask + i);
+    if (!differing) return TUO_V_HELD;
+    for (i = 0; i < tuo__layers[layer].row_count; i++) {
+        const tuo__equal_row *const row = &tuo__layers[layer].rows[i];
+        if ((a[row->off] ^ b[row->off]) & row->mask) return (tuo_verdict)row->verdict;
+    }
+    return TUO_V_HELD;
+}
+
+/* The same for all headers. Addresses, ports and flow label are equal already: they are the flow's key. Ethernet header and extension
+   headers are in the key as a hash, so a difference here is a collision. */
+static tuo_verdict tuo__headers_differ(const tuo__masks *masks, const uint8_t *head, const tuo__shape *shape, const tuo__packet *pkt) {
+    const tuo_pkt_info *const info = &pkt->info;
+    const int ip4 = tuo__is_ip4(shape->kind);
+    const uint32_t fixed_off = shape->ip_off + (uint32_t)(ip4 ? TUO__IP4_LEN : TUO__IP6_LEN);
+    tuo_verdict differs;
+    if (info->ip_off != shape->ip_off || TUO_MEMCMP(head, pkt->bytes, shape->ip_off) != 0) return TUO_V_L2_DIFFERS;
+    differs = tuo__layer_differs(masks, ip4 ? TUO__LAYER_IP4 : TUO__LAYER_IP6, head + shape->ip_off, pkt->bytes + shape->ip_off);
+    if (differs != TUO_V_HELD) return differs;
+    if (info->l4_off != shape->l4_off || TUO_MEMCMP(head + fixed_off, pkt->bytes + fixed_off, shape->l4_off - fixed_off) != 0) {
+        return TUO_V_EXT_DIFFERS;
+    }
+    if (!tuo__is_tcp(shape->kind)) return TUO_V_HELD;
+    differs = tuo__layer_differs(masks, TUO__LAYER_TCP, head + shape->l4_off, pkt->bytes + shape->l4_off);
+    if (differs != TUO_V_HELD) return differs;
+    if (TUO_MEMCMP(head + shape->l4_off + TUO__TCP_LEN, pkt->bytes + shape->l4_off + TUO__TCP_LEN,
+                   (size_t)shape->hdr_len - shape->l4_off - TUO__TCP_LEN) != 0) {
+        return TUO_V_OPTIONS_DIFFERS;
+    }
+    return TUO_V_HELD;
+}
+
+static tuo_verdict tuo__verdict_of_result(tuo_result result) {
+    switch (result) {
+        case TUO_E_VLAN_DEPTH: return TUO_V_VLAN_DEPTH;
+        case TUO_E_NOT_IP: return TUO_V_NOT_IP;
+        case TUO_E_IP_HEADER: return TUO_V_IP_HEADER;
+        case TUO_E_IP_LENGTH: return TUO_V_IP_LENGTH;
+        case TUO_E_IP6_EXT: return TUO_V_IP6_EXT;
+        case TUO_E_TCP_HEADER: return TUO_V_TCP_HEADER;
+        case TUO_E_UDP_LENGTH: return TUO_V_UDP_LENGTH;
+        case TUO_E_INVALID: return TUO_V_TOO_LARGE;
+        default: return TUO_V_TRUNCATED;
+    }
+}
+
+static int tuo__port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
+    uint32_t i;
+    for (i = 0; i < desc->udp_excluded_port_count; i++) {
+        if (desc->udp_excluded_ports[i] == info->src_port || desc->udp_excluded_ports[i] == info->dst_port) return 1;
+    }
+    return 0;
+}
+
+static int tuo__kind_disabled(const tuo_gro_desc *desc, unsigned kind) {
+    switch (kind) {
+        case TUO_KIND_TCP4: return desc->disable_tcp4;
+        case TUO_KIND_UDP4: return desc->disable_udp4;
+        case TUO_KIND_TCP6: return desc->disable_tcp6;
+        default: return desc->disable_udp6;
+    }
+}
+
+/* IP layer of a parsed packet. */
+static tuo_verdict tuo__classify_ip(const tuo_pkt_info *info) {
+    if (info->flags & TUO_PKT_FRAGMENT) return TUO_V_IP_FRAGMENT;          /* K 4.1 */
+    if (info->flags & TUO_PKT_OPAQUE) return TUO_V_IP6_EXT;
+    if (info->kind == TUO_KIND_NONE) return TUO_V_PROTOCOL;
+    if (info->flags & TUO_PKT_RESERVED_BIT) return TUO_V_IP_RESERVED_BIT;  /* K 4.1 */
+    if (info->flags & TUO_PKT_IP_OPTIONS) return TUO_V_IP_OPTIONS;         /* K 4.1 */
+    if (info->flags & TUO_PKT_ROUTING) return TUO_V_IP6_ROUTING;
+    if (info->trailer_len) return TUO_V_TRAILING_BYTES;                    /* K 4.1 */
+    if (info->payload_off > TUO_HEADER_MAX) return TUO_V_HEADER_TOO_LONG;
+    return TUO_V_HELD;
+}
+
+/* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting writes 0x0000 (K 6.6). */
+static tuo_verdict tuo__classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
+    const uint8_t *const l4 = bytes + info->l4_off;
+    if (tuo__is_tcp(info->kind)) {
+        if (info->tcp_flags & (TUO__SYN | TUO__RST | TUO__URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
+        if (info->tcp_flags & TUO__CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
+        if (info->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
+        if (tuo__rd16(l4 + TUO__TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
+    } else {
+        if (info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_V_UDP_LENGTH; /* K 5.4 */
+        if (tuo__rd16(l4 + TUO__UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
+        if (info->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
+    }
+    if (info->ip_version == 4 && tuo__rd16(bytes + info->ip_off + TUO__IP4_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
+    return TUO_V_HELD;
+}
+
+/* TUO_V_HELD: may merge. Fills *info as far as the packet could be read. */
+static tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes, size_t len, tuo_pkt_info *info) {
+    const tuo_result result = tuo__parse(bytes, len, desc->ethernet ? (unsigned)TUO_F_ETHERNET : 0u, info);
+    tuo_verdict verdict;
+    if (result != TUO_OK) return tuo__verdict_of_result(result);
+    verdict = tuo__classify_ip(info);
+    if (verdict == TUO_V_HELD) verdict = tuo__classify_l4(bytes, info);
+    if (verdict != TUO_V_HELD) return verdict;
+    if (tuo__kind_disabled(desc, info->kind)) return TUO_V_DISABLED;
+    if (!tuo__is_tcp(info->kind) && tuo__port_excluded(desc, info)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
+    if (info->total_len > desc->max_bytes) return TUO_V_TOO_LARGE;
+    return TUO_V_HELD;
+}
+
+/* Where a TCP segment stands among the open items of its flow, newest (highest sequence numbers) first. APPENDED and PREPENDED: it is
+   adjacent to *where, which the caller asks about the rest. Differences are taken modulo 2^32 (RFC 9293 3.4). */
+static tuo_verdict tuo__place_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt,
+                                  uint32_t *where, uint64_t *checks) {
+    uint32_t at = newest;
+    for (;;) {
+        const tuo__item *const item = &items[at];
+        const uint32_t after = pkt->info.seq - (item->seq + item->payload_len);
+        const uint32_t before = item->seq - (pkt->info.seq + pkt->info.payload_len);
+        ++*checks;
+        *where = at;
+        if (after == 0) return TUO_V_APPENDED;
+        if (after < 0x80000000u) return at == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
+        if (before >= 0x80000000u) return TUO_V_SEQ_OVERLAP;
+        if (before == 0 && (item->older == TUO__NONE || items[item->older].seq + items[item->older].payload_len != pkt->info.seq)) {
+            return desc->disable_prepend || desc->strict_kernel ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
+        }
+        if (item->older == TUO__NONE) return TUO_V_SEQ_LATE;
+        at = item->older;
+    }
+}
+
+/* K 4.4, 5.7: IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
+static int tuo__ip_id_fits(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt, int front) {
+    const int df = (pkt->info.flags & TUO_PKT_DF) != 0;
+    const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
+    if (pkt->info.ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
+    if (pkt->info.ip_id == counting) return item->id_mode != TUO__ID_CONSTANT;
+    return pkt->info.ip_id == item->ip_id && item->id_mode != TUO__ID_COUNTS && df && !desc->exact_ip_id;
+}
+
+static tuo_verdict tuo__caps(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt, uint32_t cap_len) {
+    const uint32_t payload_len = item->payload_len + pkt->info.payload_len;
+    const uint32_t max_segs = tuo__is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
+    if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES; /* K 4.13 */
+    if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;                                                         /* K 5.6 */
+    if (item->seg_count >= desc->max_frags) return TUO_V_CAP_FRAGS;
+    if (item->shape.hdr_len + payload_len > cap_len) return TUO_V_CAP_BUFFER;
+    return TUO_V_HELD;
+}
+
+/* K 4.10: all but the last segment have gso_size bytes. */
+static tuo_verdict tuo__decide_append(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt) {
+    tuo_verdict caps;
+    if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
+    if (pkt->info.payload_len > item->gso_size) return TUO_V_LONGER;
+    if (!tuo__ip_id_fits(desc, item, pkt, 0)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuo__caps(desc, item, pkt, item->cap_len);
+    return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
+}
+
+static tuo_verdict tuo__decide_prepend(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt) {
+    const uint32_t len = pkt->info.payload_len;
+    tuo_verdict caps;
+    if (pkt->info.tcp_flags & (TUO__FIN | TUO__PSH)) return TUO_V_AFTER_PSH_FIN;
+    if (len < TUO__TCP_GSO_SIZE_MIN) return TUO_V_TINY;
+    if (item->seg_count == 1 ? len < item->payload_len : len != item->gso_size) return TUO_V_LONGER;
+    if (!tuo__ip_id_fits(desc, item, pkt, 1)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuo__caps(desc, item, pkt, pkt->cap_len);
+    return caps == TUO_V_HELD ? TUO_V_PREPENDED : caps;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- >>gro */
+/* Applies what the rules decide. Everything pushed is a record, in order of arrival; an item chains the records that leave as one.
+   Invariants: a record with an item is the first-arrived of it; absorbed records leave with their item; all others leave alone.
+   The flow table maps a flow to its newest open item. Draining walks the records once, so emission is in order of arrival. */
+
+enum { TUO__BARRIERS = 64, TUO__PACKETS_MAX = 1 << 20, TUO__ITEMS_PER_FLOW_MAX = 16 };
+
+typedef struct tuo__record {
+    const uint8_t *bytes;
+    void *user;
+    size_t len;
+    uint32_t next; /* record of the next segment in the item, or TUO__NONE */
+    uint32_t item; /* item that leaves at this position; TUO__NONE: leaves alone; TUO__ABSORBED: leaves at another position */
+} tuo__record;
+
+struct tuo_gro {
+    tuo_gro_desc desc;
+    tuo_gro_stats stats;
+    tuo__masks masks;
+    tuo_flow_table *flows;
+    tuo__record *records;
+    tuo__item *items;
+    tuo_iov *iovs;     /* handed out by the drain: at most 2 per record */
+    void **users;      /* handed out by the drain: 1 per record */
+    uint32_t record_count, item_count, iov_count, user_count;
+    uint32_t emit_idx; /* record that the drain looks at next */
+    uint32_t leftover; /* rest of a chain whose copying failed, or TUO__NONE: leaves before emit_idx */
+    uint8_t flows_open;   /* pushed since the flow table was reset */
+    uint8_t drained;      /* TUO_DONE was returned: the next push starts over */
+    uint8_t borrowed;     /* a held packet came from tuo_gro_push and has no buffer */
+    uint8_t barriers_set;
+    uint32_t barrier[TUO__BARRIERS]; /* by hash of the addresses: flows of items that started before this record are closed */
+};
+
+/* --- memory and configuration --- */
+
+static void tuo__default32(uint32_t *value, uint32_t fallback) {
+    if (*value == 0) *value = fallback;
+}
+
+static tuo_gro_desc tuo__gro_desc_effective(const tuo_gro_desc *desc) {
+    tuo_gro_desc d = *desc;
+    tuo__default32(&d.max_packets, 256);
+    tuo__default32(&d.max_flows, 128);
+    tuo__default32(&d.max_bytes, 0xFFFF);
+    tuo__default32(&d.max_segs, TUO__NONE);
+    tuo__default32(&d.max_udp_segs, 64);
+    tuo__default32(&d.max_frags, 1022);
+    tuo__default32(&d.max_items_per_flow, 4);
+    tuo__default32(&d.vnet_hdr_len, TUO_VNET_LEN);
+    return d;
+}
+
+static int tuo__in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
+
+static int tuo__gro_desc_ok(const tuo_gro_desc *d) { /* effective */
+    return tuo__in(d->max_packets, 1, TUO__PACKETS_MAX) && tuo__in(d->max_flows, 1, TUO__FLOWS_MAX) &&
+           tuo__in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuo__in(d->max_udp_segs, 2, TUO__UDP_SEGS_MAX) &&
+           tuo__in(d->max_frags, 2, 0xFFFF) && tuo__in(d->max_items_per_flow, 1, TUO__ITEMS_PER_FLOW_MAX) &&
+           tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX;
+}
+
+/* One block: instance, flow table, records, items, iovs, users. */
+typedef struct tuo__gro_layout {
+    size_t flows, records, items, iovs, users, end; /* offsets */
+} tuo__gro_layout;
+
+static tuo__gro_layout tuo__gro_layout_of(const tuo_gro_desc *d) {
+    const size_t n = d->max_packets;
+    tuo__gro_layout at;
+    at.flows = tuo__align_up(sizeof(tuo_gro));
+    at.records = at.flows + tuo__align_up(tuo_flow_table_memory_size(d->max_flows));
+    at.items = at.records + tuo__align_up(n * sizeof(tuo__record));
+    at.iovs = at.items + tuo__align_up(n * sizeof(tuo__item));
+    at.users = at.iovs + tuo__align_up(2 * n * sizeof(tuo_iov));
+    at.end = at.users + tuo__align_up(n * sizeof(void *));
+    return at;
+}
+
+TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc) {
+    const tuo_gro_desc d = tuo__gro_desc_effective(desc);
+    return tuo__gro_desc_ok(&d) ? tuo__gro_layout_of(&d).end : 0;
+}
+
+/* Forget all packets. The flow table is left to flows_open: it was reset when the drain began, or is reset here. */
+static void tuo__gro_clear(tuo_gro *gro) {
+    gro->record_count = gro->item_count = gro->iov_count = gro->user_count = gro->emit_idx = 0;
+    gro->leftover = TUO__NONE;
+    gro->drained = gro->borrowed = 0;
+}
+
+static void tuo__gro_close_flows(tuo_gro *gro) {
+    if (!gro->flows_open) return;
+    gro->flows_open = 0;
+    tuo_flow_table_reset(gro->flows);
+    if (gro->barriers_set) TUO_MEMSET(gro->barrier, 0, sizeof gro->barrier);
+    gro->barriers_set = 0;
+}
+
+TUO_API void tuo_gro_reset(tuo_gro *gro) {
+    tuo__gro_close_flows(gro);
+    tuo__gro_clear(gro);
+}
+
+TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *desc, tuo_gro **gro) {
+    const tuo_gro_desc d = tuo__gro_desc_effective(desc);
+    uint8_t *const base = (uint8_t *)mem;
+    tuo_gro *const g = (tuo_gro *)mem;
+    tuo__gro_layout at;
+    tuo_result result;
+    if (!tuo__gro_desc_ok(&d) || !tuo__aligned(mem)) return TUO_E_INVALID;
+    at = tuo__gro_layout_of(&d);
+    if (mem_len < at.end) return TUO_E_NOSPACE;
+    TUO_MEMSET(g, 0, sizeof *g);
+    g->desc = d;
+    tuo__masks_build(&g->masks);
+    g->records = (tuo__record *)(void *)(base + at.records);
+    g->items = (tuo__item *)(void *)(base + at.items);
+    g->iovs = (tuo_iov *)(void *)(base + at.iovs);
+    g->users = (void **)(void *)(base + at.users);
+    result = tuo_flow_table_init(base + at.flows, at.records - at.flows, d.max_flows, d.hash_seed, &g->flows);
+    if (result != TUO_OK) return result;
+    tuo__gro_clear(g);
+    *gro = g;
+    return TUO_OK;
+}
+
+static int tuo__gro_holds(const tuo_gro *gro) { return gro->emit_idx < gro->record_count || gro->leftover != TUO__NONE; }
+
+TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
+    tuo_gro_desc d = *desc;
+    tuo__default32(&d.max_packets, gro->desc.max_packets);
+    tuo__default32(&d.max_flows, gro->desc.max_flows);
+    if (d.hash_seed == 0) d.hash_seed = gro->desc.hash_seed;
+    d = tuo__gro_desc_effective(&d);
+    if (d.max_packets != gro->desc.max_packets || d.max_flows != gro->desc.max_flows || d.hash_seed != gro->desc.hash_seed) {
+        return TUO_E_INVALID;
+    }
+    if (!tuo__gro_desc_ok(&d) || tuo__gro_holds(gro)) return TUO_E_INVALID;
+    gro->desc = d;
+    return TUO_OK;
+}
+
+TUO_API void tuo_gro_query_desc(const tuo_gro *gro, tuo_gro_desc *desc) { *desc = gro->desc; }
+
+TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats) {
+    *stats = gro->stats;
+    tuo_flow_table_query_stats(gro->flows, &stats->flow);
+}
+
+/* --- flows --- */
+
+/* Distinguishes flows by bytes that the key has no field for. Only needs to spread: a collision is found by comparing headers. */
+static uint32_t tuo__hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
+    uint32_t i;
+    for (i = 0; i < len; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
+    return (uint32_t)(hash >> 32) ^ (uint32_t)hash;
+}
+
+static void tuo__gro_key(const tuo_gro *gro, const tuo__packet *pkt, tuo_flow_key *key) {
+    const tuo_pkt_info *const info = &pkt->info;
+    tuo__flow_key_fill(pkt->bytes, info, key);
+    if (info->ip_off) key->extra = tuo__hash_bytes(gro->desc.hash_seed + 1, pkt->bytes, info->ip_off);
+    if (info->ip_version == 6 && info->ip_hdr_len > TUO__IP6_LEN) {
+        const uint32_t ext_off = info->ip_off + TUO__IP6_LEN;
+        key->extra += tuo__hash_bytes(gro->desc.hash_seed + 1 + pkt->bytes[info->ip_off + TUO__IP6_NEXT], pkt->bytes + ext_off,
+                                      info->l4_off - ext_off);
+    }
+}
+
+/* Words of the key that depend on the addresses alone. */
+static uint32_t *tuo__gro_barrier(tuo_gro *gro, const tuo_flow_key *key) {
+    return &gro->barrier[(tuo__flow_hash(gro->flows, key, 8) >> 40) % TUO__BARRIERS];
+}
+
+/* Packets that pass may belong to a flow that is held. Those whose ports are known close just that flow, the others all flows of
+   their addresses, and those without readable addresses none: nobody could receive them out of order. */
+static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__packet *pkt) {
+    tuo_flow_key key;
+    switch (verdict) {
+        case TUO_V_NOT_IP:
+        case TUO_V_TRUNCATED:
+        case TUO_V_VLAN_DEPTH:
+        case TUO_V_IP_HEADER:
+        case TUO_V_IP_LENGTH:
+        case TUO_V_PROTOCOL: return;
+        case TUO_V_IP_FRAGMENT:
+        case TUO_V_IP6_EXT:
+        case TUO_V_TCP_HEADER:
+            tuo__flow_key_fill(pkt->bytes, &pkt->info, &key);
+            *tuo__gro_barrier(gro, &key) = pkt->record + 1;
+            gro->barriers_set = 1;
+            return;
+        default:
+            tuo__gro_key(gro, pkt, &key);
+            (void)tuo_flow_table_remove(gro->flows, &key);
+    }
+}
+
+/* --- joining --- */
+
+static int tuo__verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len, tuo_verdict *bad) {
+    const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
+    const uint8_t *const src = bytes + shape->ip_off + kind->addr_off;
+    const uint32_t l4_len = shape->hdr_len - (uint32_t)shape->l4_off + payload_len;
+    uint64_t sum;
+    gro->stats.verified_packets++;
+    *bad = TUO_V_BAD_IP_CSUM;
+    if (kind->ip_version == 4 && tuo__sum(bytes + shape->ip_off, TUO__IP4_LEN) != 0xFFFFu) return 0;
+    *bad = TUO_V_BAD_L4_CSUM;
+    sum = (uint64_t)tuo_csum_pseudo(src, src + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len);
+    return tuo__fold(sum + tuo__sum(bytes + shape->l4_off, l4_len)) == 0xFFFFu;
+}
+
+/* Why nothing can be appended behind this packet, if so. */
+static tuo_verdict tuo__closes_after(const tuo__packet *pkt, uint32_t gso_size, int head) {
+    const int tcp = tuo__is_tcp(pkt->info.kind);
+    if (tcp && (pkt->info.tcp_flags & (TUO__FIN | TUO__PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
+    if (tcp && head && gso_size < TUO__TCP_GSO_SIZE_MIN) return TUO_V_TINY;               /* K 1.9 */
+    return pkt->info.payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
+}
+
+static void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uint32_t older, int verified) {
+    tuo__item *const item = &gro->items[gro->item_count];
+    TUO_MEMSET(item, 0, sizeof *item);
+    item->head = item->tail = item->first = pkt->record;
+    item->older = older;
+    item->seq = pkt->info.seq;
+    item->payload_len = pkt->info.payload_len;
+    item->seg_count = 1;
+    item->cap_len = pkt->cap_len;
+    item->gso_size = (uint16_t)pkt->info.payload_len; /* total_len is at most max_bytes */
+    item->ip_id = pkt->info.ip_id;
+    item->closed = (uint8_t)tuo__closes_after(pkt, item->gso_size, 1);
+    item->verified = (uint8_t)(verified || pkt->trusted);
+    tuo__shape_fill(&pkt->info, &item->shape);
+    gro->item_count++;
+}
+
+static void tuo__item_append(tuo__record *records, tuo__item *item, const tuo__packet *pkt) {
+    records[item->tail].next = pkt->record;
+    records[pkt->record].item = TUO__ABSORBED;
+    item->tail = pkt->record;
+    if (item->seg_count == 1) item->id_mode = pkt->info.ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
+    item->payload_len += pkt->info.payload_len;
+    item->seg_count++;
+    item->closed = (uint8_t)tuo__closes_after(pkt, item->gso_size, 0);
+}
+
+static void tuo__item_prepend(tuo__record *records, tuo__item *item, const tuo__packet *pkt) {
+    records[pkt->record].next = item->head;
+    records[pkt->record].item = TUO__ABSORBED;
+    item->head = pkt->record;
+    if (item->seg_count == 1) {
+        item->id_mode = pkt->info.ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
+        item->gso_size = (uint16_t)pkt->info.payload_len;
+        /* The old head is the tail now: what closed it as a tail remains, and it may have become a short one. */
+        if (item->closed != TUO_V_AFTER_PSH_FIN) {
+            item->closed = (uint8_t)(item->payload_len < item->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD);
+        }
+    }
+    item->seq = pkt->info.seq;
+    item->ip_id = pkt->info.ip_id;
+    item->cap_len = pkt->cap_len;
+    item->payload_len += pkt->info.payload_len;
+    item->seg_count++;
+}
+
+/* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the caller. */
+static tuo_verdict tuo__gro_decide(tuo_gro *gro, uint32_t newest, const tuo__packet *pkt, uint32_t *where) {
+    tuo_verdict place = TUO_V_APPENDED, differs;
+    *where = newest;
+    if (gro->barriers_set) {
+        tuo_flow_key key;
+        tuo__flow_key_fill(pkt->bytes, &pkt->info, &key);
+        if (gro->items[newest].first < *tuo__gro_barrier(gro, &key)) return TUO_V_PAIR_CLOSED;
+    }
+    if (tuo__is_tcp(pkt->info.kind)) {
+        place = tuo__place_tcp(&gro->desc, gro->items, newest, pkt, where, &gro->stats.item_checks);
+    } else {
+        gro->stats.item_checks++;
+    }
+    if (place != TUO_V_APPENDED && place != TUO_V_PREPENDED) return place;
+    differs = tuo__headers_differ(&gro->masks, gro->records[gro->items[*where].head].bytes, &gro->items[*where].shape, pkt);
+    if (differs != TUO_V_HELD) return differs;
+    return (place == TUO_V_APPENDED ? tuo__decide_append : tuo__decide_prepend)(&gro->desc, &gro->items[*where], pkt);
+}
+
+/* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. */
+static tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item, const tuo__packet *pkt, tuo_verdict join) {
+    tuo_verdict bad;
+    if (!pkt->trusted && !tuo__verify(gro, pkt->bytes, &item->shape, pkt->info.payload_len, &bad)) return bad;
+    if (!item->verified && !tuo__verify(gro, gro->records[item->head].bytes, &item->shape, item->payload_len, &bad)) {
+        return TUO_V_HEAD_BAD_CSUM;
+    }
+    item->verified = 1;
+    return join;
+}
+
+/* Keep at most max_items_per_flow open: with one more on top, the oldest goes. */
+static void tuo__items_trim(tuo_gro *gro, uint32_t newest) {
+    uint32_t at = newest, count;
+    for (count = 1; count < gro->desc.max_items_per_flow && gro->items[at].older != TUO__NONE; count++) at = gro->items[at].older;
+    gro->items[at].older = TUO__NONE;
+}
+
+/* A candidate: let it join, or start an item. */
+static tuo_verdict tuo__gro_join(tuo_gro *gro, const tuo__packet *pkt, tuo__record *record) {
+    tuo_flow_key key;
+    uint32_t *newest, where, older = TUO__NONE;
+    tuo_verdict verdict = TUO_V_HELD;
+    tuo__gro_key(gro, pkt, &key);
+    newest = tuo_flow_table_find(gro->flows, &key);
+    if (newest) {
+        verdict = tuo__gro_decide(gro, *newest, pkt, &where);
+        if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) {
+            verdict = tuo__gro_verify_join(gro, &gro->items[where], pkt, verdict);
+        }
+        if (verdict == TUO_V_APPENDED) tuo__item_append(gro->records, &gro->items[where], pkt);
+        if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, &gro->items[where], pkt);
+        if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
+        if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
+            (void)tuo_flow_table_remove(gro->flows, &key);
+            return verdict;
+        }
+        if (verdict == TUO_V_SEQ_GAP && !gro->desc.strict_kernel) older = *newest;
+    } else {
+        newest = tuo_flow_table_insert(gro->flows, &key, NULL);
+    }
+    *newest = record->item = gro->item_count;
+    tuo__item_start(gro, pkt, older, verdict == TUO_V_HEAD_BAD_CSUM);
+    tuo__items_trim(gro, *newest);
+    return verdict;
+}
+
+static tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsigned hint, void *user) {
+    tuo_verdict verdict = TUO_V_NO_ROOM;
+    tuo__record *record;
+    if (gro->drained) tuo__gro_clear(gro);
+    if (gro->record_count == gro->desc.max_packets) {
+        gro->stats.verdicts[verdict]++;
+        return verdict;
+    }
+    pkt->record = gro->record_count++;
+    pkt->trusted = gro->desc.trust_checksums || (hint & TUO_F_TRUST);
+    gro->flows_open = 1;
+    record = &gro->records[pkt->record];
+    record->bytes = pkt->bytes;
+    record->user = user;
+    record->len = pkt->len;
+    record->next = record->item = TUO__NONE;
+    verdict = tuo__classify(&gro->desc, pkt->bytes, pkt->len, &pkt->info);
+    if (verdict == TUO_V_HELD) {
+        verdict = tuo__gro_join(gro, pkt, record);
+    } else {
+        tuo__gro_close_behind(gro, verdict, pkt);
+    }
+    gro->stats.packets_in++;
+    gro->stats.bytes_in += pkt->len;
+    gro->stats.verdicts[verdict]++;
+    return verdict;
+}
+
+TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsigned hint, void *user) {
+    tuo__packet packet;
+    tuo_verdict verdict;
+    packet.bytes = (const uint8_t *)pkt;
+    packet.len = len;
+    packet.cap_len = TUO__NONE;
+    verdict = tuo__gro_push(gro, &packet, hint, user);
+    if (verdict != TUO_V_NO_ROOM) gro->borrowed = 1;
+    return verdict;
+}
+
+/* --- draining --- */
+
+/* The item or single packet that leaves next, or 0. A single packet is described as an item of one record. */
+typedef struct tuo__leaving {
+    const tuo__item *item; /* NULL: single */
+    uint32_t head, count;
+} tuo__leaving;
+
+static int tuo__gro_leave(tuo_gro *gro, tuo__leaving *leaving) {
+    tuo__gro_close_flows(gro);
+    leaving->item = NULL;
+    leaving->count = 1;
+    leaving->head = gro->leftover;
+    if (gro->leftover != TUO__NONE) {
+        gro->leftover = gro->records[gro->leftover].next;
+        return 1;
+    }
+    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUO__ABSORBED) gro->emit_idx++;
+    if (gro->emit_idx == gro->record_count) {
+        gro->drained = 1;
+        return 0;
+    }
+    leaving->head = gro->emit_idx;
+    if (gro->records[gro->emit_idx].item != TUO__NONE) {
+        const tuo__item *const item = &gro->items[gro->records[gro->emit_idx].item];
+        leaving->head = item->head;
+        leaving->count = item->seg_count;
+        if (item->seg_count > 1) leaving->item = item;
+    }
+    gro->emit_idx++;
+    return 1;
+}
+
+/* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header bytes are those of the first. */
+static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, uint32_t tail, uint32_t payload_len,
+                             tuo_vnet_hdr *vnet) {
+    if (tuo__is_tcp(item->shape.kind)) {
+        const unsigned last = gro->records[tail].bytes[item->shape.l4_off + TUO__TCP_FLAGS];
+        uint8_t *const flags = &hdr[item->shape.l4_off + TUO__TCP_FLAGS];
+        *flags = (uint8_t)((*flags & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last & (TUO__FIN | TUO__PSH)));
+    }
+    tuo__account(hdr, &item->shape, payload_len, item->gso_size, vnet);
+}
+
+static void tuo__gro_count_out(tuo_gro *gro, const tuo_superpacket *sp) {
+    gro->stats.packets_out++;
+    gro->stats.bytes_out += sp->len - sp->vnet_len;
+    if (sp->packet_count > 1) {
+        gro->stats.superpackets++;
+        gro->stats.merged_packets += sp->packet_count;
+    }
+}
+
+static void tuo__iov_add(tuo_gro *gro, tuo_superpacket *sp, const void *base, size_t len) {
+    tuo_iov *const iov = &gro->iovs[gro->iov_count++];
+    iov->base = base;
+    iov->len = len;
+    sp->iov_count++;
+    sp->len += len;
+}
+
+/* Start *sp: no bytes yet, users of the chain. */
+static void tuo__superpacket_begin(tuo_gro *gro, tuo_superpacket *sp, uint32_t head, uint32_t count) {
+    uint32_t i, at = head;
+    TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
+    sp->iov = &gro->iovs[gro->iov_count];
+    sp->users = &gro->users[gro->user_count];
+    sp->iov_count = sp->len = sp->vnet_len = 0;
+    sp->packet_count = count;
+    for (i = 0; i < count; i++, at = gro->records[at].next) gro->users[gro->user_count++] = gro->records[at].user;
+}
+
+TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
+    const size_t vnet_len = gro->desc.no_vnet_hdr ? 0 : gro->desc.vnet_hdr_len;
+    uint8_t *const hdr = sp->tuo__head + vnet_len;
+    tuo__leaving leaving;
+    uint32_t at, i;
+    if (!tuo__gro_leave(gro, &leaving)) return TUO_DONE;
+    tuo__superpacket_begin(gro, sp, leaving.head, leaving.count);
+    sp->vnet_len = vnet_len;
+    at = leaving.head;
+    if (leaving.item) {
+        const tuo__item *const item = leaving.item;
+        const uint32_t hdr_len = item->shape.hdr_len;
+        TUO_MEMCPY(hdr, gro->records[at].bytes, hdr_len);
+        tuo__gro_account(gro, hdr, item, item->tail, item->payload_len, &sp->vnet);
+        tuo__iov_add(gro, sp, sp->tuo__head, vnet_len + hdr_len);
+        for (i = 0; i < leaving.count; i++, at = gro->records[at].next) {
+            tuo__iov_add(gro, sp, gro->records[at].bytes + hdr_len, gro->records[at].len - hdr_len);
+        }
+    } else {
+        if (vnet_len) tuo__iov_add(gro, sp, sp->tuo__head, vnet_len);
+        tuo__iov_add(gro, sp, gro->records[at].bytes, gro->records[at].len);
+    }
+    tuo__vnet_write(sp->tuo__head, vnet_len, gro->desc.vnet_order, &sp->vnet);
+    tuo__gro_count_out(gro, sp);
+    return TUO_OK;
+}
+
+/* --- buffers --- */
+
+static uint8_t *tuo__buf_data(void *user, void *buf) {
+    (void)user;
+    return ((tuo_buf *)buf)->data;
+}
+static size_t tuo__buf_length(void *user, const void *buf) {
+    (void)user;
+    return ((const tuo_buf *)buf)->len;
+}
+static size_t tuo__buf_capacity(void *user, const void *buf) {
+    (void)user;
+    return ((const tuo_buf *)buf)->cap;
+}
+static int tuo__buf_resize(void *user, void *buf, size_t len) {
+    tuo_buf *const b = (tuo_buf *)buf;
+    (void)user;
+    if (len > b->cap) return -1;
+    b->len = len;
+    return 0;
+}
+static int tuo__buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
+    tuo_buf *const b = (tuo_buf *)buf;
+    (void)user;
+    if (len > b->cap - b->len) return -1;
+    TUO_MEMCPY(b->data + b->len, bytes, len);
+    b->len += len;
+    return 0;
+}
+
+static const tuo_buf_ops tuo__plain_ops = { NULL, tuo__buf_data, tuo__buf_length, tuo__buf_capacity, tuo__buf_resize, tuo__buf_append };
+
+TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint) {
+    static const uint8_t nothing[1] = { 0 };
+    const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
+    const size_t len = o->length(o->user, buf), cap = o->capacity(o->user, buf);
+    tuo__packet packet;
+    packet.bytes = len > offset ? o->data(o->user, buf) + offset : nothing;
+    packet.len = len > offset ? len - offset : 0;
+    packet.cap_len = cap > offset ? (uint32_t)(cap - offset > 0xFFFFFFFFu ? 0xFFFFFFFFu : cap - offset) : 0;
+    return tuo__gro_push(gro, &packet, hint, buf);
+}
+
+/* Append payloads to the head's buffer. Returns the segments that are in it now: fewer than all if a callback failed. */
+static uint32_t tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, const tuo__item *item, uint32_t *tail, uint32_t *payload_len) {
+    const tuo__record *const head = &gro->records[item->head];
+    const uint32_t hdr_len = item->shape.hdr_len;
+    uint32_t count = 1, at;
+    *tail = item->head;
+    *payload_len = (uint32_t)head->len - hdr_len; /* items have packets of at most 65535 bytes */
+    for (at = head->next; at != TUO__NONE; at = gro->records[at].next, count++) {
+        const tuo__record *const record = &gro->records[at];
+        if (ops->append(ops->user, head->user, record->bytes + hdr_len, record->len - hdr_len) != 0) {
+            gro->stats.append_failures++;
+            gro->leftover = at;
+            break;
+        }
+        *tail = at;
+        *payload_len += (uint32_t)record->len - hdr_len;
+    }
+    return count;
+}
+
+/* The drain by copy; *head tells the record whose buffer it is in. */
+static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *head) {
+    const size_t vnet_len = gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len ? 0 : gro->desc.vnet_hdr_len;
+    tuo__leaving leaving;
+    uint32_t tail, payload_len;
+    size_t len;
+    uint8_t *data;
+    if (gro->borrowed) return TUO_E_INVALID;
+    if (!tuo__gro_leave(gro, &leaving)) return TUO_DONE;
+    if (leaving.item) leaving.count = tuo__gro_append_all(gro, ops, leaving.item, &tail, &payload_len);
+    *head = leaving.head;
+    tuo__superpacket_begin(gro, sp, leaving.head, leaving.count);
+    data = ops->data(ops->user, gro->records[leaving.head].user);
+    len = ops->length(ops->user, gro->records[leaving.head].user);
+    if (leaving.count > 1) tuo__gro_account(gro, data + offset, leaving.item, tail, payload_len, &sp->vnet);
+    if (len < offset) { /* shorter than its headroom: no packet, and no place for a header */
+        tuo__iov_add(gro, sp, data, 0);
+    } else {
+        sp->vnet_len = vnet_len;
+        tuo__vnet_write(data + offset - vnet_len, vnet_len, gro->desc.vnet_order, &sp->vnet);
+        tuo__iov_add(gro, sp, data + offset - vnet_len, len - offset + vnet_len);
+    }
+    tuo__gro_count_out(gro, sp);
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp) {
+    uint32_t head;
+    return tuo__gro_next_copy(gro, ops ? ops : &tuo__plain_ops, offset, sp, &head);
+}
+
+TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *to_write,
+                                 size_t *to_write_count) {
+    const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
+    tuo_superpacket sp;
+    size_t first = 0, next = 0, written = 0;
+    uint32_t head;
+    if (tuo__gro_holds(gro)) return TUO_E_INVALID;
+    tuo_gro_reset(gro); /* so that record numbers are positions in the batch */
+    while (first < count) {
+        while (next < count && tuo_gro_push_buf(gro, o, bufs[next], offset, 0) != TUO_V_NO_ROOM) next++;
+        while (tuo__gro_next_copy(gro, o, offset, &sp, &head) == TUO_OK) to_write[written++] = first + head;
+        first = next;
+    }
+    *to_write_count = written;
+    return TUO_OK;
+}
+
+TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flags) {
+    tuo_gro_desc desc;
+    tuo_pkt_info info;
+    TUO_MEMSET(&desc, 0, sizeof desc);
+    desc.max_bytes = 0xFFFF;
+    desc.ethernet = (flags & TUO_F_ETHERNET) != 0;
+    return tuo__classify(&desc, (const uint8_t *)pkt, len, &info);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- >>gso */
+/* Plan once (init): the header template, and the sums of everything that all segments share. Write per segment: length, ID, sequence
+   number, flags and checksums. Contract: K 6, K 9 S1-S4. The template is stamped again for each segment; every field that differs
+   between segments is written every time, so it never matters what a segment before has left in it. */
+
+/* Sum of the L4 header without what differs per segment: sequence number and flags of TCP, length of UDP, and the checksum. */
+static uint32_t tuo__gso_l4_shared_sum(const uint8_t *l4, uint32_t l4_hdr_len, int tcp) {
+    if (tcp) {
+        return tuo__sum(l4, TUO__TCP_SEQ) + tuo__sum(l4 + TUO__TCP_ACK, 4) + ((uint32_t)l4[TUO__TCP_DOFF] << 8) +
+               tuo__sum(l4 + TUO__TCP_WINDOW, 2) + tuo__sum(l4 + TUO__TCP_URGENT, l4_hdr_len - TUO__TCP_URGENT);
+    }
+    return tuo__sum(l4, TUO__UDP_TOTAL);
+}
+
+static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) {
+    return tuo__sum(ip, TUO__IP4_TOTAL) + tuo__sum(ip + TUO__IP4_FRAG, TUO__IP4_CSUM - TUO__IP4_FRAG) +
+           tuo__sum(ip + TUO__IP4_SRC, ip_hdr_len - TUO__IP4_SRC);
+}
+
+/* Pseudo-header sum without the length. Behind a routing header the final destination is not in the IP header (RFC 8200 8.1): then the
+   seed that came with the packet is the only source, less the length that it includes (K 6.10). */
+static uint32_t tuo__gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info) {
+    uint32_t seed, l4_len;
+    if (!(info->flags & TUO_PKT_ROUTING)) return tuo__pseudo(pkt, info, 0);
+    l4_len = tuo__l4_len(info);
+    seed = tuo__rd16(pkt + info->l4_off + tuo__kinds[info->kind].l4_csum_off);
+    return tuo__fold((uint64_t)seed + (uint16_t)~tuo__fold(l4_len));
+}
+
+static void tuo__gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vnet) {
+    gso->tuo__kind = TUO_KIND_NONE;
+    gso->tuo__pkt_len = len;
+    gso->tuo__seg_count = 1;
+    gso->tuo__fill_csum = (vnet->flags & TUO_VNET_NEEDS_CSUM) && !gso->tuo__pseudo;
+    gso->tuo__csum_start = vnet->csum_start;
+    gso->tuo__csum_offset = vnet->csum_offset;
+}
+
+static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, uint16_t gso_size) {
+    const uint32_t payload_len = info->payload_len;
+    const uint8_t *const l4 = pkt + info->l4_off;
+    gso->tuo__kind = info->kind;
+    gso->tuo__pkt_len = (size_t)info->payload_off + payload_len;
+    gso->tuo__hdr_len = info->payload_off;
+    gso->tuo__payload_len = payload_len;
+    gso->tuo__gso_size = gso_size;
+    gso->tuo__seg_count = payload_len / gso_size + (payload_len % gso_size != 0);
+    gso->tuo__ip_off = info->ip_off;
+    gso->tuo__l4_off = info->l4_off;
+    gso->tuo__seq = info->seq;
+    gso->tuo__ip_id = info->ip_id;
+    gso->tuo__tcp_flags = info->tcp_flags;
+    gso->tuo__pseudo_sum = tuo__gso_pseudo_sum(pkt, info);
+    gso->tuo__l4_sum = tuo__gso_l4_shared_sum(l4, info->l4_hdr_len, tuo__is_tcp(info->kind));
+    if (tuo__is_ip4(info->kind)) gso->tuo__ip_sum = tuo__gso_ip4_shared_sum(pkt + info->ip_off, info->ip_hdr_len);
+    TUO_MEMCPY(gso->tuo__hdr, pkt, info->payload_off);
+}
+
+/* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is none to check in the L4 header. */
+static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet, unsigned flags) {
+    const int partial = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
+    if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
+    if (flags & TUO_F_TRUST) return TUO_OK;
+    if (!tuo__ip4_csum_ok(pkt, info)) return TUO_E_IP_CSUM;
+    return partial || tuo__l4_csum_ok(pkt, info) ? TUO_OK : TUO_E_L4_CSUM;
+}
+
+TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
+    const uint8_t *const bytes = (const uint8_t *)pkt;
+    tuo_pkt_info info;
+    tuo_result result = tuo__vnet_check(vnet, bytes, len, flags & TUO_F_ETHERNET, &info);
+    if (result == TUO_OK && info.kind != TUO_KIND_NONE) result = tuo__gso_verify(bytes, &info, vnet, flags);
+    if (result != TUO_OK) return result;
+    TUO_MEMSET(gso, 0, sizeof *gso - sizeof gso->tuo__hdr);
+    gso->tuo__pkt = bytes;
+    gso->tuo__pseudo = (flags & TUO_F_PSEUDO) != 0;
+    if (info.kind == TUO_KIND_NONE) {
+        tuo__gso_plan_whole(gso, len, vnet);
+    } else {
+        tuo__gso_plan_cut(gso, bytes, &info, vnet->gso_size);
+    }
+    return TUO_OK;
+}
+
+TUO_API size_t tuo_gso_count(const tuo_gso *gso) { return gso->tuo__seg_count; }
+TUO_API size_t tuo_gso_remaining(const tuo_gso *gso) { return gso->tuo__seg_count - gso->tuo__next_idx; }
+
+/* Payload of the segment that comes next. */
+typedef struct tuo__gso_piece {
+    const uint8_t *payload;
+    uint32_t off, len; /* in the payload of the superpacket */
+} tuo__gso_piece;
+
+static tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
+    tuo__gso_piece piece;
+    piece.off = gso->tuo__next_idx * gso->tuo__gso_size; /* below payload_len */
+    piece.len = tuo__min32(gso->tuo__gso_size, gso->tuo__payload_len - piece.off);
+    piece.payload = gso->tuo__pkt + gso->tuo__hdr_len + piece.off;
+    return piece;
+}
+
+static void tuo__gso_stamp_ip(const tuo_gso *gso, uint8_t *ip, uint32_t ip_len) {
+    const uint16_t id = (uint16_t)(gso->tuo__ip_id + gso->tuo__next_idx); /* K 6.2 */
+    if (!tuo__is_ip4(gso->tuo__kind)) {
+        tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
+        return;
+    }
+    tuo__wr16(ip + TUO__IP4_TOTAL, ip_len);
+    tuo__wr16(ip + TUO__IP4_ID, id);
+    tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish((uint64_t)gso->tuo__ip_sum + ip_len + id, 0));
+}
+
+/* Returns the sum of what it wrote. K 6.4: CWR on the first segment only, FIN and PSH on the last. */
+static uint32_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
+    const uint32_t seq = gso->tuo__seq + payload_off;
+    unsigned flags = gso->tuo__tcp_flags;
+    if (gso->tuo__next_idx != 0) flags &= ~(unsigned)TUO__CWR;
+    if (gso->tuo__next_idx + 1 != gso->tuo__seg_count) flags &= ~(unsigned)(TUO__FIN | TUO__PSH);
+    tuo__wr32(tcp + TUO__TCP_SEQ, seq);
+    tcp[TUO__TCP_FLAGS] = (uint8_t)flags;
+    return (seq >> 16) + (seq & 0xFFFFu) + flags;
+}
+
+/* Write what differs into a header that holds the template. payload_sum is not looked at for pseudo-header sums. */
+static void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint32_t payload_sum) {
+    const int tcp = tuo__is_tcp(gso->tuo__kind);
+    uint8_t *const l4 = hdr + gso->tuo__l4_off;
+    const uint32_t l4_len = gso->tuo__hdr_len - gso->tuo__l4_off + piece->len;
+    const uint64_t pseudo = (uint64_t)gso->tuo__pseudo_sum + (l4_len >> 16) + (l4_len & 0xFFFFu);
+    uint64_t sum = pseudo + gso->tuo__l4_sum + payload_sum;
+    tuo__gso_stamp_ip(gso, hdr + gso->tuo__ip_off, gso->tuo__hdr_len - gso->tuo__ip_off + piece->len);
+    if (tcp) {
+        sum += tuo__gso_stamp_tcp(gso, l4, piece->off);
+    } else {
+        tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
+        sum += l4_len;
+    }
+    tuo__wr16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off, gso->tuo__pseudo ? tuo__fold(pseudo) : tuo__finish(sum, !tcp));
+}
+
+TUO__INLINE uint32_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
+    return gso->tuo__pseudo ? 0 : tuo__sum(piece->payload, piece->len);
+}
+
+static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len) {
+    segment->iov[segment->iov_count].base = base;
+    segment->iov[segment->iov_count].len = len;
+    segment->iov_count++;
+    segment->len += len;
+}
+
+/* The packet as it is, or with its two checksum bytes taken from `field`. */
+static void tuo__gso_next_whole(const tuo_gso *gso, uint8_t *field, tuo_segment *segment) {
+    const size_t start = gso->tuo__csum_start, field_off = start + gso->tuo__csum_offset;
+    if (!gso->tuo__fill_csum) {
+        tuo__segment_add(segment, gso->tuo__pkt, gso->tuo__pkt_len);
+        return;
+    }
+    tuo__wr16(field, tuo__finish(tuo__sum(gso->tuo__pkt + start, gso->tuo__pkt_len - start), 1));
+    tuo__segment_add(segment, gso->tuo__pkt, field_off);
+    tuo__segment_add(segment, field, 2);
+    tuo__segment_add(segment, gso->tuo__pkt + field_off + 2, gso->tuo__pkt_len - field_off - 2);
+}
+
+TUO_API tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment) {
+    uint8_t *const hdr = header ? header : gso->tuo__hdr;
+    if (gso->tuo__next_idx == gso->tuo__seg_count) return TUO_DONE;
+    TUO_MEMSET(segment, 0, sizeof *segment);
+    if (gso->tuo__kind == TUO_KIND_NONE) {
+        tuo__gso_next_whole(gso, hdr, segment);
+    } else {
+        const tuo__gso_piece piece = tuo__gso_piece_next(gso);
+        if (header) TUO_MEMCPY(header, gso->tuo__hdr, gso->tuo__hdr_len);
+        tuo__gso_stamp(gso, hdr, &piece, tuo__gso_payload_sum(gso, &piece));
+        tuo__segment_add(segment, hdr, gso->tuo__hdr_len);
+        tuo__segment_add(segment, piece.payload, piece.len);
+        segment->payload_len = piece.len;
+    }
+    gso->tuo__next_idx++;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment) {
+    uint8_t *data = (uint8_t *)pkt;
+    size_t len = gso->tuo__pkt_len;
+    if (data != gso->tuo__pkt) return TUO_E_INVALID;
+    if (gso->tuo__next_idx == gso->tuo__seg_count) return TUO_DONE;
+    if (gso->tuo__kind != TUO_KIND_NONE) {
+        const tuo__gso_piece piece = tuo__gso_piece_next(gso);
+        const uint32_t payload_sum = tuo__gso_payload_sum(gso, &piece);
+        data += piece.off; /* hdr_len bytes in front of the payload, at or behind the start of the buffer */
+        len = (size_t)gso->tuo__hdr_len + piece.len;
+        TUO_MEMCPY(data, gso->tuo__hdr, gso->tuo__hdr_len);
+        tuo__gso_stamp(gso, data, &piece, payload_sum);
+    } else if (gso->tuo__fill_csum) {
+        const tuo_result result = tuo_csum_complete(data, len, gso->tuo__csum_start, gso->tuo__csum_offset);
+        if (result != TUO_OK) return result;
+    }
+    segment->data = data;
+    segment->len = segment->cap = len;
+    gso->tuo__next_idx++;
+    return TUO_OK;
+}
+
+/* Write the next segment to dst, which has room for it. */
+static tuo_result tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint8_t *dst) {
+    uint32_t payload_sum = 0;
+    if (gso->tuo__kind == TUO_KIND_NONE) {
+        TUO_MEMCPY(dst, gso->tuo__pkt, gso->tuo__pkt_len);
+        return gso->tuo__fill_csum ? tuo_csum_complete(dst, gso->tuo__pkt_len, gso->tuo__csum_start, gso->tuo__csum_offset) : TUO_OK;
+    }
+    if (gso->tuo__pseudo) {
+        TUO_MEMCPY(dst + gso->tuo__hdr_len, piece->payload, piece->len);
+    } else {
+        payload_sum = tuo__fold_raw(tuo__copy_sum_scalar(dst + gso->tuo__hdr_len, piece->payload, piece->len, 0));
+    }
+    TUO_MEMCPY(dst, gso->tuo__hdr, gso->tuo__hdr_len);
+    tuo__gso_stamp(gso, dst, piece, payload_sum);
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *written) {
+    const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
+    tuo_result result = TUO_OK;
+    size_t i;
+    for (i = 0; i < count && gso->tuo__next_idx < gso->tuo__seg_count; i++) {
+        const tuo__gso_piece piece = tuo__gso_piece_next(gso);
+        const size_t len = gso->tuo__kind == TUO_KIND_NONE ? gso->tuo__pkt_len : (size_t)gso->tuo__hdr_len + piece.len;
+        const size_t cap = o->capacity(o->user, bufs[i]);
+        if (cap < offset || cap - offset < len) result = TUO_E_NOSPACE;
+        if (result == TUO_OK && o->resize(o->user, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
+        if (result == TUO_OK) result = tuo__gso_write(gso, &piece, o->data(o->user, bufs[i]) + offset);
+        if (result != TUO_OK) break;
+        gso->tuo__next_idx++;
+    }
+    *written = i;
+    if (result != TUO_OK) return result;
+    return gso->tuo__next_idx < gso->tuo__seg_count ? TUO_MORE : TUO_OK;
+}
+
+/* --- names --- */
+
+TUO_API const char *tuo_result_name(tuo_result result) {
+    switch (result) {
+#define TUO__X(name, value, text) \
+    case TUO_##name: return #name;
+        TUO_RESULTS(TUO__X)
+#undef TUO__X
+        default: return "?";
+    }
+}
+
+TUO_API const char *tuo_result_text(tuo_result result) {
+    switch (result) {
+#define TUO__X(name, value, text) \
+    case TUO_##name: return text;
+        TUO_RESULTS(TUO__X)
+#undef TUO__X
+        default: return "?";
+    }
+}
+
+typedef struct tuo__verdict_row {
+    const char *name, *text, *source;
+} tuo__verdict_row;
+
+static const tuo__verdict_row *tuo__verdict_of(tuo_verdict verdict) {
+    static const tuo__verdict_row rows[] = {
+#define TUO__X(name, text, source) { #name, text, source },
+        TUO_VERDICTS(TUO__X)
+#undef TUO__X
+        { "?", "?", "?" }
+    };
+    return &rows[(unsigned)verdict < (unsigned)TUO_V_COUNT ? (unsigned)verdict : (unsigned)TUO_V_COUNT];
+}
+
+TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuo__verdict_of(verdict)->name; }
+TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuo__verdict_of(verdict)->text; }
+TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuo__verdict_of(verdict)->source; }
+
+#endif /* TUNOFFLOAD_IMPLEMENTATION_DONE */
+#endif /* TUNOFFLOAD_IMPLEMENTATION */
+
+/* ------------------------------------------------------------------------------------------------------------ >>license
+
+   This software is available under two licences. Choose whichever you prefer.
+
+   ALTERNATIVE A - MIT No Attribution (MIT-0)
+
+   Copyright 2026 the tunoffload.h authors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the
+   "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge,
+   publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+   MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE
+   FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+   WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+   ALTERNATIVE B - Public Domain (Unlicense)
+
+   This is free and unencumbered software released into the public domain.
+
+   Anyone is free to copy, modify, publish, use, compile, sell, or distribute this software, either in source code form or as a compiled
+   binary, for any purpose, commercial or non-commercial, and by any means.
+
+   In jurisdictions that recognize copyright laws, the author or authors of this software dedicate any and all copyright interest in the
+   software to the public domain. We make this dedication for the benefit of the public at large and to the detriment of our heirs and
+   successors. We intend this dedication to be an overt act of relinquishment in perpetuity of all present and future rights to this
+   software under copyright law.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
+   MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES
+   OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR
+   THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+   For more information, please refer to <https://unlicense.org/> */

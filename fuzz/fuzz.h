@@ -1,0 +1,57 @@
+/* fuzz.h - what the fuzz targets share: taking an input apart, and stopping with a message when a property does not hold.
+   A target exports LLVMFuzzerTestOneInput; libFuzzer or replay.c calls it. */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TUNOFFLOAD_IMPLEMENTATION
+#include "../tunoffload.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* abort() and not exit(): both drivers keep the input that led here. */
+#define FUZZ_CHECK(cond) ((cond) ? (void)0 : fuzz_violated(__FILE__, __LINE__, #cond))
+
+static inline void fuzz_violated(const char *file, int line, const char *property)
+{
+    fprintf(stderr, "%s:%d: violated: %s\n", file, line, property);
+    abort();
+}
+
+/* The rest of an input. Reading past its end gives zeros, so that every input is a complete one. */
+typedef struct fuzz_input {
+    const uint8_t *bytes;
+    size_t len;
+} fuzz_input;
+
+static inline uint8_t fuzz_u8(fuzz_input *in)
+{
+    uint8_t value = 0;
+    if (in->len > 0) {
+        value = *in->bytes++;
+        in->len--;
+    }
+    return value;
+}
+
+static inline uint16_t fuzz_u16(fuzz_input *in)
+{
+    unsigned high = fuzz_u8(in);
+    return (uint16_t)(high << 8 | fuzz_u8(in));
+}
+
+/* A copy in memory of exactly that size, so that the address sanitizer sees the first byte read or written beyond it. */
+static inline uint8_t *fuzz_copy(const void *bytes, size_t len)
+{
+    uint8_t *copy = malloc(len > 0 ? len : 1);
+    FUZZ_CHECK(copy != NULL);
+    if (len > 0) {
+        memcpy(copy, bytes, len);
+    }
+    return copy;
+}
+
+#endif /* FUZZ_H */

@@ -1,0 +1,707 @@
+/* fuzz_gro.c - the coalescer, driven by a script.
+   Input     5 bytes of configuration, then records: raw packets, packets made from a template of one of 16 flows that are
+             "the next of the flow, but ...", and drains. See read_config and read_record.
+   Asserts   every packet is emitted exactly once, single ones unchanged and with a zero vnet header; a superpacket passes
+             tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
+             and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); nothing is emitted ahead
+             of a packet that closed its flow; the copying modes give the same bytes as the gathering one, and lose nothing
+             when their callbacks fail; work per push stays within the documented bounds; the counters add up. */
+#include "fuzz.h"
+#include "../tests/packets.h"
+
+enum { PACKETS_MAX = 256, STEPS_MAX = 512, HEADROOM = 24, BUFFER_LEN = HEADROOM + 65535, FLOWS = 16 };
+
+typedef enum step_kind { STEP_PUSH, STEP_DRAIN } step_kind;
+
+typedef struct step {
+    step_kind kind;
+    unsigned arg; /* push: index of the packet; drain: how many to take, 0 = all */
+} step;
+
+typedef struct packet {
+    uint8_t *bytes;
+    size_t len;
+    unsigned hint;
+    tuo_verdict verdict; /* of the gathering run */
+    unsigned emitted;    /* times */
+    size_t rank;         /* position among everything emitted */
+    pkt_view view;
+} packet;
+
+/* What one run emitted: per emitted packet its length, number of packets, their indices, then vnet header and bytes. */
+typedef struct emission {
+    uint8_t *bytes;
+    size_t used, cap, emitted_count, packet_count;
+} emission;
+
+static packet packets[PACKETS_MAX];
+static size_t packet_count;
+static step steps[STEPS_MAX];
+static size_t step_count;
+static tuo_gro_desc desc;
+static unsigned desc_ethernet;      /* TUO_F_ETHERNET or 0 */
+static int failing_buffers;         /* copy: tight buffers whose appends fail now and then */
+static int saw_no_room, saw_partial_drain;
+
+/* -------------------------------------------------------------------------------------------------------------- script */
+
+static void read_config(fuzz_input *in)
+{
+    static const uint32_t max_packets[] = {0, 0, 1, 2, 3, 8, 64, 300}, max_flows[] = {0, 1, 2, 5};
+    static const uint32_t max_items[] = {0, 1, 2, 16}, vnet_lens[] = {0, 12, 20, 24};
+    static const uint32_t max_bytes[] = {0, 576, 1000, 65535}, max_segs[] = {0, 2, 3, 64}, max_frags[] = {0, 0, 2, 5};
+    unsigned switches = fuzz_u8(in), kinds = fuzz_u8(in), capacity = fuzz_u8(in), caps = fuzz_u8(in), rest = fuzz_u8(in);
+    memset(&desc, 0, sizeof desc);
+    desc.strict_kernel = switches & 1;
+    desc.disable_prepend = switches >> 1 & 1;
+    desc.exact_ip_id = switches >> 2 & 1;
+    desc.ignore_df_ip_id = switches >> 3 & 1;
+    desc.trust_checksums = (switches & 0x30) == 0x30;
+    desc.ethernet = switches >> 6 & 1;
+    desc.no_vnet_hdr = (switches & 0x80) != 0;
+    desc.disable_tcp4 = (kinds & 0x11) == 0x11;
+    desc.disable_tcp6 = (kinds & 0x22) == 0x22;
+    desc.disable_udp4 = (kinds & 0x44) == 0x44;
+    desc.disable_udp6 = (kinds & 0x88) == 0x88;
+    desc.max_packets = max_packets[capacity & 7];
+    desc.max_flows = max_flows[capacity >> 3 & 3];
+    desc.max_items_per_flow = max_items[capacity >> 5 & 3];
+    desc.max_bytes = max_bytes[caps & 3];
+    desc.max_segs = max_segs[caps >> 2 & 3];
+    desc.max_udp_segs = max_segs[caps >> 4 & 3];
+    desc.max_frags = max_frags[caps >> 6 & 3];
+    desc.vnet_hdr_len = vnet_lens[rest & 3];
+    desc.vnet_order = (tuo_order)((rest >> 2 & 3) % 3);
+    desc.udp_excluded_port_count = (rest & 0x30) == 0x30;
+    desc.udp_excluded_ports[0] = 443;
+    failing_buffers = rest >> 6 & 1;
+    desc_ethernet = desc.ethernet ? TUO_F_ETHERNET : 0;
+}
+
+static void add_packet(const uint8_t *bytes, size_t len, unsigned hint)
+{
+    if (packet_count == PACKETS_MAX) {
+        return;
+    }
+    packet *p = &packets[packet_count];
+    memset(p, 0, sizeof *p);
+    p->bytes = fuzz_copy(bytes, len);
+    p->len = len;
+    p->hint = hint;
+    p->view = pkt_look(bytes, len, desc.ethernet, 0);
+    steps[step_count].kind = STEP_PUSH;
+    steps[step_count++].arg = (unsigned)packet_count++;
+}
+
+/* What a template packet does to be different from the plain next one of its flow. */
+enum {
+    NEXT, GAP, LATE, AGAIN, PSH, FIN, SHORT, LONG, WINDOW, ACKNOWLEDGE, POKE, POKE_VALID, SAME_ID, EMPTY, CUT, TRAILER, TRUSTED,
+    TOS, TTL, DF, LABEL, EXTENSION, OPTIONS, ZERO_CSUM, FLAGS, BACKWARD, VLAN, FRAGMENT, RESERVED, HUGE_LEN, WHAT_COUNT
+};
+
+typedef struct flow {
+    uint32_t seq, late_seq;
+    uint16_t id;
+} flow;
+
+static const uint8_t timestamps[] = {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2};
+
+static void vary(pkt_spec *s, unsigned what, unsigned arg, flow *f)
+{
+    switch (what) {
+    case GAP: f->late_seq = s->seq; s->seq += arg + 1; break;
+    case LATE: s->seq = f->late_seq; break;
+    case AGAIN: s->seq -= arg + 1; break;
+    case PSH: s->tcp_flags = PKT_ACK | PKT_PSH; break;
+    case FIN: s->tcp_flags = PKT_ACK | PKT_FIN; break;
+    case SHORT: s->payload_len = (int32_t)(arg % 100) + 1; break;
+    case LONG: s->payload_len = 100 + (int32_t)arg * 5; break;
+    case WINDOW: s->window = 8192 + (int32_t)arg; break;
+    case ACKNOWLEDGE: s->ack += arg; break;
+    case SAME_ID: s->ip_id = (uint16_t)(s->ip_id - 1); break;
+    case EMPTY: s->payload_len = PKT_ZERO; break;
+    case TRAILER: s->trailer_len = (uint16_t)(arg % 64 + 1); break;
+    case TOS: s->tos = (uint8_t)arg; break;
+    case TTL: s->ttl = (int32_t)arg; break;
+    case DF: s->df = PKT_ZERO; break;
+    case LABEL: s->flow_label = arg; break;
+    case EXTENSION: s->ext_chain = (arg & 1) != 0 ? "HD" : (arg & 2) != 0 ? "D" : (arg & 4) != 0 ? "r" : "U"; break;
+    case OPTIONS: s->tcp_options = timestamps; s->tcp_options_len = 12; break;
+    case ZERO_CSUM: s->l4_csum_zero = 1; break;
+    case FLAGS: s->tcp_flags = arg == 0 ? PKT_ACK : (int32_t)arg; break;
+    case BACKWARD: s->seq = f->late_seq - 100; f->late_seq = s->seq; s->ip_id = (uint16_t)(s->ip_id - 2); break;
+    case VLAN: s->vlan_count = desc.ethernet ? 1 : 0; s->vlan_tci[0] = (uint16_t)arg; break;
+    case FRAGMENT: s->frag = (uint16_t)(0x2000 | arg); s->ext_chain = "F"; break;
+    case RESERVED: s->reserved = (uint8_t)(arg & 15); break;
+    case HUGE_LEN: s->payload_len = 1000 + (int32_t)arg * 240; break;
+    default: break;
+    }
+}
+
+/* A template packet; what it does to the flow's next sequence number and ID is done here too. */
+static void add_template(flow *f, unsigned number, unsigned what, unsigned arg)
+{
+    static uint8_t bytes[BUFFER_LEN];
+    pkt_spec s;
+    memset(&s, 0, sizeof s);
+    s.kind = (pkt_kind)(number % 4);
+    s.src_port = 40000 + (int32_t)(number >> 2 & 1);
+    s.src = (uint16_t)(number >> 3);
+    s.ethernet = desc.ethernet;
+    s.seq = f->seq;
+    s.ip_id = f->id;
+    vary(&s, what, arg, f);
+    size_t len = pkt_build(bytes, sizeof bytes, &s);
+    FUZZ_CHECK(len > 0);
+    if (what != LATE && what != BACKWARD && what != AGAIN) {
+        f->seq = s.seq + (uint32_t)pkt_payload_len(&s);
+    }
+    f->id = (uint16_t)(s.ip_id + (what == BACKWARD ? 2 : 1));
+    if (what == POKE || what == POKE_VALID) {
+        bytes[arg % (len < 80 ? len : 80)] ^= (uint8_t)(arg * 7 | 1);
+        if (what == POKE_VALID) {
+            pkt_fix_checksums(bytes, len, desc.ethernet);
+        }
+    }
+    add_packet(bytes, what == CUT ? arg % len : len, what == TRUSTED ? TUO_F_TRUST : 0);
+}
+
+/* op < 16: a raw packet; op < 32: a drain; from 32: a template packet, flow in the low bits, repeated op / 32 times. */
+static void read_record(fuzz_input *in, flow *flows)
+{
+    unsigned op = fuzz_u8(in), arg;
+    if (op < 16) {
+        size_t len = fuzz_u16(in) % 2048;
+        len = len < in->len ? len : in->len;
+        add_packet(in->bytes, len, op == 15 ? TUO_F_TRUST : 0);
+        in->bytes += len;
+        in->len -= len;
+    } else if (op < 32) {
+        steps[step_count].kind = STEP_DRAIN;
+        steps[step_count++].arg = op < 24 ? 0 : op - 23;
+        saw_partial_drain |= op >= 24;
+    } else {
+        unsigned what = fuzz_u8(in) % WHAT_COUNT;
+        arg = what == NEXT ? 0 : fuzz_u8(in);
+        for (unsigned i = 0; i < op / 32 && step_count < STEPS_MAX; i++) {
+            add_template(&flows[op % FLOWS], op % FLOWS, what, arg);
+        }
+    }
+}
+
+static void read_script(fuzz_input *in)
+{
+    flow flows[FLOWS];
+    for (unsigned i = 0; i < FLOWS; i++) {
+        flows[i].seq = 0xffffff00u + i * 7;
+        flows[i].late_seq = flows[i].seq;
+        flows[i].id = (uint16_t)(0xfff8 + i);
+    }
+    packet_count = step_count = 0;
+    saw_no_room = saw_partial_drain = 0;
+    while (in->len > 0 && step_count < STEPS_MAX && packet_count < PACKETS_MAX) {
+        read_record(in, flows);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------- what is emitted, one by one */
+
+static void reserve(emission *out, size_t more)
+{
+    if (out->used + more > out->cap) {
+        out->cap = (out->used + more) * 2;
+        out->bytes = realloc(out->bytes, out->cap);
+        FUZZ_CHECK(out->bytes != NULL);
+    }
+}
+
+static void put32(emission *out, size_t value)
+{
+    reserve(out, 4);
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        out->bytes[out->used++] = (uint8_t)(value >> shift);
+    }
+}
+
+/* users of the gathering run are packets; of the copying run buffers, which know their index. */
+typedef size_t (*index_of_user)(const void *user);
+
+static size_t index_of_packet(const void *user)
+{
+    return (size_t)((const packet *)user - packets);
+}
+
+/* Returns where the vnet header and packet start in out->bytes. */
+static size_t put_emitted(emission *out, const tuo_superpacket *sp, index_of_user index_of)
+{
+    size_t len = 0;
+    put32(out, sp->len);
+    put32(out, sp->packet_count);
+    for (size_t i = 0; i < sp->packet_count; i++) {
+        put32(out, index_of(sp->users[i]));
+    }
+    size_t start = out->used;
+    reserve(out, sp->len);
+    for (size_t i = 0; i < sp->iov_count; i++) {
+        len += sp->iov[i].len;
+        FUZZ_CHECK(len <= sp->len);
+        if (sp->iov[i].len > 0) {
+            memcpy(out->bytes + out->used, sp->iov[i].base, sp->iov[i].len);
+        }
+        out->used += sp->iov[i].len;
+    }
+    FUZZ_CHECK(len == sp->len);
+    out->emitted_count++;
+    out->packet_count += sp->packet_count;
+    return start;
+}
+
+/* May a re-split segment and the packet that was pushed differ like this? Only in the IPv4 ID (and so the header checksum), if DF
+   is set and the ID was constant over the superpacket or did not count at all by choice. */
+static int renumbered(const uint8_t *segment, const uint8_t *pushed, const packet *p, const packet *head)
+{
+    uint8_t copy[TUO_HEADER_MAX];
+    const uint8_t *ip = pushed + p->view.ip;
+    size_t headers = p->view.payload;
+    if (p->view.version != 4 || desc.exact_ip_id || (pkt_get16(ip + 6) & 0x4000) == 0 || headers > sizeof copy) {
+        return 0;
+    }
+    if (!desc.ignore_df_ip_id && memcmp(ip + 4, head->bytes + head->view.ip + 4, 2) != 0) {
+        return 0;
+    }
+    memcpy(copy, pushed, headers);
+    memcpy(copy + p->view.ip + 4, segment + p->view.ip + 4, 2);
+    memcpy(copy + p->view.ip + 10, segment + p->view.ip + 10, 2);
+    return memcmp(copy, segment, headers) == 0 && memcmp(pushed + headers, segment + headers, p->len - headers) == 0;
+}
+
+static void check_segment(const tuo_segment *segment, const packet *p, const packet *head)
+{
+    uint8_t *bytes = malloc(p->len);
+    uint8_t *pushed = fuzz_copy(p->bytes, p->len);
+    size_t used = 0;
+    FUZZ_CHECK(bytes != NULL && segment->len == p->len);
+    for (size_t i = 0; i < segment->iov_count; i++) {
+        memcpy(bytes + used, segment->iov[i].base, segment->iov[i].len);
+        used += segment->iov[i].len;
+    }
+    FUZZ_CHECK(used == p->len);
+    tuo_result valid = tuo_csum_valid(pushed, p->len, desc_ethernet);
+    if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller has vouched for the packet */
+        FUZZ_CHECK(desc.trust_checksums || (p->hint & TUO_F_TRUST) != 0);
+        pkt_fix_checksums(pushed, p->len, desc.ethernet);
+    }
+    FUZZ_CHECK(tuo_csum_valid(bytes, p->len, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(memcmp(bytes, pushed, p->len) == 0 || renumbered(bytes, pushed, p, head));
+    free(bytes);
+    free(pushed);
+}
+
+static void check_headers_finished(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet)
+{
+    uint8_t *copy = fuzz_copy(pkt, len);
+    tuo_pkt_info info;
+    FUZZ_CHECK(tuo_parse(pkt, len, desc_ethernet, &info) == TUO_OK);
+    int is_udp = info.l4_proto == 17;
+    FUZZ_CHECK(vnet->flags == TUO_VNET_NEEDS_CSUM && vnet->hdr_len == info.payload_off && vnet->csum_start == info.l4_off);
+    FUZZ_CHECK(vnet->gso_type == (is_udp ? TUO_GSO_UDP_L4 : info.ip_version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6));
+    FUZZ_CHECK(info.trailer_len == 0 && info.payload_len > vnet->gso_size && (is_udp || vnet->gso_size >= 8));
+    FUZZ_CHECK(info.total_len <= (desc.max_bytes != 0 ? desc.max_bytes : 65535));
+    FUZZ_CHECK((info.tcp_flags & 0x80) == 0);
+    FUZZ_CHECK(tuo_csum_complete(copy, len, vnet->csum_start, vnet->csum_offset) == TUO_OK);
+    FUZZ_CHECK(tuo_csum_valid(copy, len, desc_ethernet) == TUO_OK);
+    free(copy);
+}
+
+static void check_super(const uint8_t *pkt, size_t len, const tuo_superpacket *sp, index_of_user index_of)
+{
+    const packet *head = &packets[index_of(sp->users[0])];
+    uint32_t most = head->view.proto == PKT_PROTO_UDP ? (desc.max_udp_segs != 0 ? desc.max_udp_segs : 64) : desc.max_segs;
+    FUZZ_CHECK(most == 0 || sp->packet_count <= most);
+    FUZZ_CHECK(tuo_vnet_check(&sp->vnet, pkt, len, desc_ethernet | TUO_F_WRITE) == TUO_OK);
+    check_headers_finished(pkt, len, &sp->vnet);
+    tuo_gso gso;
+    tuo_segment segment;
+    FUZZ_CHECK(tuo_gso_init(&gso, pkt, len, &sp->vnet, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_count(&gso) == sp->packet_count);
+    for (size_t i = 0; i < sp->packet_count; i++) {
+        FUZZ_CHECK(tuo_gso_next(&gso, NULL, &segment) == TUO_OK);
+        check_segment(&segment, &packets[index_of(sp->users[i])], head);
+    }
+}
+
+static void check_vnet_bytes(const uint8_t *bytes, const tuo_superpacket *sp)
+{
+    tuo_vnet_hdr hdr;
+    size_t len = desc.vnet_hdr_len != 0 ? desc.vnet_hdr_len : 10;
+    FUZZ_CHECK(sp->vnet_len == (desc.no_vnet_hdr ? 0 : len));
+    if (sp->vnet_len > 0) {
+        FUZZ_CHECK(tuo_vnet_decode(bytes, sp->vnet_len, len, desc.vnet_order, &hdr) == TUO_OK);
+        FUZZ_CHECK(memcmp(&hdr, &sp->vnet, sizeof hdr) == 0);
+    }
+}
+
+static void check_emitted(emission *out, const tuo_superpacket *sp, index_of_user index_of)
+{
+    static const tuo_vnet_hdr zero;
+    size_t start = put_emitted(out, sp, index_of);
+    const uint8_t *pkt = out->bytes + start + sp->vnet_len;
+    size_t len = sp->len - sp->vnet_len;
+    FUZZ_CHECK(sp->packet_count >= 1 && sp->vnet_len <= sp->len);
+    check_vnet_bytes(out->bytes + start, sp);
+    if (sp->packet_count == 1) {
+        const packet *p = &packets[index_of(sp->users[0])];
+        FUZZ_CHECK(memcmp(&sp->vnet, &zero, sizeof zero) == 0);
+        FUZZ_CHECK(len == p->len && (len == 0 || memcmp(pkt, p->bytes, len) == 0));
+    } else {
+        check_super(pkt, len, sp, index_of);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------- gathering run */
+
+typedef struct progress {
+    size_t rank;       /* of the packet emitted next */
+    size_t last_first; /* superpackets leave in the order of the first pushed packet in each: that of the last one */
+} progress;
+
+static tuo_gro *new_gro(void **mem)
+{
+    tuo_gro *gro;
+    size_t len = tuo_gro_memory_size(&desc);
+    FUZZ_CHECK(len > 0);
+    *mem = malloc(len);
+    FUZZ_CHECK(*mem != NULL);
+    FUZZ_CHECK(tuo_gro_init(*mem, len, &desc, &gro) == TUO_OK);
+    return gro;
+}
+
+static void mark_emitted(const tuo_superpacket *sp, progress *done)
+{
+    size_t first = PACKETS_MAX;
+    for (size_t i = 0; i < sp->packet_count; i++) {
+        size_t index = index_of_packet(sp->users[i]);
+        FUZZ_CHECK(index < packet_count);
+        packets[index].emitted++;
+        packets[index].rank = done->rank++;
+        first = index < first ? index : first;
+        tuo_verdict verdict = packets[index].verdict;
+        FUZZ_CHECK(sp->packet_count > 1 || (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED));
+    }
+    FUZZ_CHECK(first >= done->last_first);
+    done->last_first = first;
+}
+
+/* Takes `most` packets, or all. With all, they are only looked at after the last was handed out: they must still be good then. */
+static void drain_gather(tuo_gro *gro, unsigned most, emission *out, progress *done)
+{
+    static tuo_superpacket taken[PACKETS_MAX + 1];
+    size_t count = 0;
+    tuo_result result = TUO_OK;
+    while ((most == 0 || count < most) && result == TUO_OK) {
+        FUZZ_CHECK(count <= packet_count);
+        result = tuo_gro_next(gro, &taken[count]);
+        count += result == TUO_OK;
+    }
+    FUZZ_CHECK(result == TUO_OK || result == TUO_DONE);
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(desc.max_frags == 0 || taken[i].iov_count <= desc.max_frags + 2);
+        mark_emitted(&taken[i], done);
+        check_emitted(out, &taken[i], index_of_packet);
+    }
+}
+
+static void check_push_work(const tuo_gro_stats *a, const tuo_gro_stats *b)
+{
+    uint32_t items = desc.max_items_per_flow != 0 ? desc.max_items_per_flow : 4;
+    FUZZ_CHECK(b->verified_packets - a->verified_packets <= 2);
+    FUZZ_CHECK(b->item_checks - a->item_checks <= items);
+    FUZZ_CHECK(b->flow.probes - a->flow.probes <= TUO_FLOW_WAYS);
+}
+
+static void push_gather(tuo_gro *gro, packet *p, emission *out, progress *done)
+{
+    tuo_gro_stats before, after;
+    tuo_gro_query_stats(gro, &before);
+    p->verdict = tuo_gro_push(gro, p->bytes, p->len, p->hint, p);
+    tuo_gro_query_stats(gro, &after);
+    check_push_work(&before, &after);
+    if (p->verdict == TUO_V_NO_ROOM) {
+        saw_no_room = 1;
+        FUZZ_CHECK(after.packets_in == before.packets_in);
+        drain_gather(gro, 0, out, done);
+        p->verdict = tuo_gro_push(gro, p->bytes, p->len, p->hint, p);
+    }
+    FUZZ_CHECK((unsigned)p->verdict < TUO_V_COUNT && p->verdict != TUO_V_NO_ROOM);
+    FUZZ_CHECK(!desc.strict_kernel || p->verdict != TUO_V_PREPENDED);
+    FUZZ_CHECK(!desc.disable_prepend || p->verdict != TUO_V_PREPENDED);
+}
+
+static void check_counters(tuo_gro *gro, const emission *out)
+{
+    tuo_gro_stats stats;
+    uint64_t verdicts = 0;
+    tuo_gro_query_stats(gro, &stats);
+    for (unsigned i = 0; i < TUO_V_COUNT; i++) {
+        verdicts += i == TUO_V_NO_ROOM ? 0 : stats.verdicts[i];
+    }
+    FUZZ_CHECK(stats.packets_in == packet_count && verdicts == packet_count);
+    FUZZ_CHECK(stats.packets_out == out->emitted_count && stats.append_failures == 0);
+    FUZZ_CHECK(stats.packets_in - stats.packets_out == stats.merged_packets - stats.superpackets);
+}
+
+static emission run_gather(void)
+{
+    emission out = {NULL, 0, 0, 0, 0};
+    void *mem;
+    progress done = {0, 0};
+    tuo_gro *gro = new_gro(&mem);
+    for (size_t i = 0; i < step_count; i++) {
+        if (steps[i].kind == STEP_PUSH) {
+            push_gather(gro, &packets[steps[i].arg], &out, &done);
+        } else {
+            drain_gather(gro, steps[i].arg, &out, &done);
+        }
+    }
+    drain_gather(gro, 0, &out, &done);
+    for (size_t i = 0; i < packet_count; i++) {
+        FUZZ_CHECK(packets[i].emitted == 1);
+    }
+    check_counters(gro, &out);
+    free(mem);
+    return out;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- order */
+
+static int same_bytes(const packet *a, size_t a_at, const packet *b, size_t b_at, size_t len)
+{
+    return memcmp(a->bytes + a_at, b->bytes + b_at, len) == 0;
+}
+
+static int same_addresses(const packet *a, const packet *b)
+{
+    const pkt_view *v = &a->view, *w = &b->view;
+    return v->addr_len != 0 && v->addr_len == w->addr_len && same_bytes(a, v->src, b, w->src, 2 * v->addr_len);
+}
+
+static int same_flow(const packet *a, const packet *b)
+{
+    const pkt_view *v = &a->view, *w = &b->view;
+    if (!pkt_has_l4(v) || !pkt_has_l4(w) || v->proto != w->proto || !same_addresses(a, b) || v->ip != w->ip) {
+        return 0;
+    }
+    if (!same_bytes(a, v->l4, b, w->l4, 4) || !same_bytes(a, 0, b, 0, v->ip)) {
+        return 0;
+    }
+    if (v->version == 4) {
+        return 1; /* IPv4 options make no other flow */
+    }
+    return v->l4 - v->ip == w->l4 - w->ip && same_bytes(a, v->ip + 40, b, w->ip + 40, v->l4 - v->ip - 40) &&
+           same_bytes(a, v->ip + 2, b, w->ip + 2, 2) && ((a->bytes[v->ip + 1] ^ b->bytes[w->ip + 1]) & 15) == 0 &&
+           a->bytes[v->ip + 6] == b->bytes[w->ip + 6];
+}
+
+static int passes(tuo_verdict v)
+{
+    return (v >= TUO_V_NOT_IP && v <= TUO_V_CSUM_ALIAS) || v == TUO_V_BAD_IP_CSUM || v == TUO_V_BAD_L4_CSUM;
+}
+
+/* Must these two, pushed in this order, leave in this order? */
+static int ordered(const packet *a, const packet *b)
+{
+    int hides_ports = 0;
+    const packet *both[2];
+    both[0] = a;
+    both[1] = b;
+    for (int i = 0; i < 2; i++) {
+        tuo_verdict v = both[i]->verdict;
+        hides_ports |= v == TUO_V_IP_FRAGMENT || v == TUO_V_IP6_EXT || v == TUO_V_TCP_HEADER;
+    }
+    if (hides_ports) {
+        return same_addresses(a, b);
+    }
+    return same_flow(a, b) &&
+           (passes(a->verdict) || passes(b->verdict) || desc.strict_kernel || a->view.proto == PKT_PROTO_UDP);
+}
+
+static void check_order(void)
+{
+    for (size_t i = 0; i < packet_count; i++) {
+        for (size_t j = i + 1; j < packet_count; j++) {
+            FUZZ_CHECK(packets[i].rank < packets[j].rank || !ordered(&packets[i], &packets[j]));
+        }
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- copying runs */
+
+static uint8_t arena[PACKETS_MAX][BUFFER_LEN];
+static tuo_buf bufs[PACKETS_MAX];
+static unsigned until_failure;
+
+static size_t index_of_buf(const void *user)
+{
+    return (size_t)((const tuo_buf *)user - bufs);
+}
+
+static uint8_t *buf_data(void *user, void *buf)
+{
+    (void)user;
+    return ((tuo_buf *)buf)->data;
+}
+
+static size_t buf_length(void *user, const void *buf)
+{
+    (void)user;
+    return ((const tuo_buf *)buf)->len;
+}
+
+static size_t buf_capacity(void *user, const void *buf)
+{
+    (void)user;
+    return ((const tuo_buf *)buf)->cap;
+}
+
+static int buf_resize(void *user, void *buf, size_t len)
+{
+    (void)user, (void)buf, (void)len;
+    return -1; /* GRO only ever appends */
+}
+
+static int buf_append(void *user, void *buf, const uint8_t *bytes, size_t len)
+{
+    tuo_buf *b = buf;
+    (void)user;
+    FUZZ_CHECK(len <= b->cap - b->len); /* within the capacity that it was told at push */
+    if (until_failure-- == 0) {
+        until_failure = 5;
+        return -1;
+    }
+    memcpy(b->data + b->len, bytes, len);
+    b->len += len;
+    return 0;
+}
+
+static const tuo_buf_ops failing_ops = {NULL, buf_data, buf_length, buf_capacity, buf_resize, buf_append};
+
+static void fill_bufs(void)
+{
+    until_failure = 3;
+    for (size_t i = 0; i < packet_count; i++) {
+        size_t cap = HEADROOM + packets[i].len + (failing_buffers ? packet_count * 120 : BUFFER_LEN);
+        bufs[i].data = arena[i];
+        bufs[i].cap = cap < BUFFER_LEN ? cap : BUFFER_LEN;
+        bufs[i].len = HEADROOM + packets[i].len;
+        FUZZ_CHECK(bufs[i].len <= bufs[i].cap);
+        memset(arena[i], 0xee, HEADROOM);
+        if (packets[i].len > 0) {
+            memcpy(arena[i] + HEADROOM, packets[i].bytes, packets[i].len);
+        }
+    }
+}
+
+static void drain_copy(tuo_gro *gro, unsigned most, const tuo_buf_ops *ops, emission *out)
+{
+    tuo_superpacket sp;
+    tuo_result result = TUO_OK;
+    for (unsigned n = 0; (most == 0 || n < most) && result == TUO_OK; n++) {
+        result = tuo_gro_next_copy(gro, ops, HEADROOM, &sp);
+        FUZZ_CHECK(result == TUO_OK || result == TUO_DONE);
+        if (result == TUO_OK) {
+            const tuo_buf *head = sp.users[0];
+            FUZZ_CHECK(sp.iov_count == 1 && sp.iov[0].base == head->data + HEADROOM - sp.vnet_len);
+            FUZZ_CHECK(head->data[0] == 0xee || sp.vnet_len == HEADROOM);
+            FUZZ_CHECK(head->len == HEADROOM + sp.len - sp.vnet_len);
+            check_emitted(out, &sp, index_of_buf);
+        }
+    }
+}
+
+static emission run_copy(void)
+{
+    emission out = {NULL, 0, 0, 0, 0};
+    const tuo_buf_ops *ops = failing_buffers ? &failing_ops : NULL;
+    void *mem;
+    tuo_gro *gro = new_gro(&mem);
+    fill_bufs();
+    for (size_t i = 0; i < step_count; i++) {
+        if (steps[i].kind == STEP_DRAIN) {
+            drain_copy(gro, steps[i].arg, ops, &out);
+            continue;
+        }
+        tuo_buf *buf = &bufs[steps[i].arg];
+        unsigned hint = packets[steps[i].arg].hint;
+        if (tuo_gro_push_buf(gro, ops, buf, HEADROOM, hint) == TUO_V_NO_ROOM) {
+            drain_copy(gro, 0, ops, &out);
+            FUZZ_CHECK(tuo_gro_push_buf(gro, ops, buf, HEADROOM, hint) != TUO_V_NO_ROOM);
+        }
+    }
+    drain_copy(gro, 0, ops, &out);
+    FUZZ_CHECK(out.packet_count == packet_count);
+    free(mem);
+    return out;
+}
+
+/* The batch function takes no hints: a script that has none gives the same packets, epoch by epoch. */
+static void check_batch(const emission *copied)
+{
+    void *mem, *handles[PACKETS_MAX];
+    size_t to_write[PACKETS_MAX], written, at = 0, first = 0, step_at = 0;
+    tuo_gro *gro = new_gro(&mem);
+    fill_bufs();
+    while (first < packet_count) {
+        size_t count = 0;
+        for (; step_at < step_count && (steps[step_at].kind == STEP_PUSH || count == 0); step_at++) {
+            if (steps[step_at].kind == STEP_PUSH) {
+                handles[count++] = &bufs[steps[step_at].arg];
+            }
+        }
+        FUZZ_CHECK(tuo_gro_batch(gro, NULL, handles, count, HEADROOM, to_write, &written) == TUO_OK && written <= count);
+        for (size_t i = 0; i < written; i++) {
+            const uint8_t *record = copied->bytes + at;
+            size_t len = pkt_get32(record), packets_in_it = pkt_get32(record + 4);
+            const uint8_t *bytes = record + 8 + 4 * packets_in_it;
+            size_t vnet_len = desc.no_vnet_hdr ? 0 : desc.vnet_hdr_len != 0 ? desc.vnet_hdr_len : 10;
+            const tuo_buf *buf = handles[to_write[i]];
+            FUZZ_CHECK(pkt_get32(record + 8) == index_of_buf(buf) && buf->len == HEADROOM + len - vnet_len);
+            FUZZ_CHECK(memcmp(buf->data + HEADROOM - vnet_len, bytes, len) == 0);
+            at += 8 + 4 * packets_in_it + len;
+        }
+        first += count;
+    }
+    FUZZ_CHECK(at == copied->used);
+    free(mem);
+}
+
+static int any_hint(void)
+{
+    int any = 0;
+    for (size_t i = 0; i < packet_count; i++) {
+        any |= packets[i].hint != 0;
+    }
+    return any;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_input in = {data, size};
+    read_config(&in);
+    read_script(&in);
+    emission gathered = run_gather();
+    check_order();
+    emission copied = run_copy();
+    if (!failing_buffers && desc.max_frags == 0) {
+        FUZZ_CHECK(gathered.used == copied.used && gathered.emitted_count == copied.emitted_count);
+        FUZZ_CHECK(gathered.used == 0 || memcmp(gathered.bytes, copied.bytes, gathered.used) == 0);
+        if (!saw_no_room && !saw_partial_drain && !any_hint()) {
+            check_batch(&copied);
+        }
+    }
+    for (size_t i = 0; i < packet_count; i++) {
+        free(packets[i].bytes);
+    }
+    free(gathered.bytes);
+    free(copied.bytes);
+    return 0;
+}

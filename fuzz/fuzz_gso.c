@@ -1,0 +1,315 @@
+/* fuzz_gso.c - the splitter, with any packet and any virtio-net header.
+   Input     1 byte of flags (see below), 1 byte that says how the copying mode gets its buffers, vnet flags, gso_type,
+             gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
+   Asserts   the iterator (scratch and own header storage), the in-place splitter and the copying splitter (whose buffers
+             run out and fail) give the same segments; their number is tuo_gso_count; the input is unchanged; a cut packet
+             loses no payload and gives what the naive splitter of the tests gives, with valid checksums (or pseudo-header
+             sums where these are asked for); a packet that is not cut comes back as it is, its checksum completed where the
+             header says so. */
+#include "fuzz.h"
+#include "../tests/packets.h"
+#include "../tests/reference.h"
+
+enum {
+    /* flags byte, besides TUO_F_ETHERNET, TUO_F_PSEUDO and TUO_F_TRUST */
+    MODE_CONSISTENT = 8,  /* make lengths, checksums and vnet header fit the packet: gets past the checks of tuo_gso_init */
+    MODE_FULL_CSUM = 16,  /* consistent, but without NEEDS_CSUM: the whole packet has a valid checksum */
+    SEGS_MAX = 600,       /* added payload stays below so many segments: inputs must not be slow */
+    HEADROOM = 12
+};
+
+/* One packet to split, and the segments of one mode: each as 4 bytes of length, then its bytes. */
+typedef struct split_case {
+    uint8_t *pkt;
+    size_t len;
+    tuo_vnet_hdr vnet;
+    unsigned flags, buffers;
+} split_case;
+
+typedef struct segment_list {
+    uint8_t *bytes;
+    size_t used, cap, count;
+} segment_list;
+
+static void list_add(segment_list *list, const tuo_iov *iov, size_t iov_count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < iov_count; i++) {
+        len += iov[i].len;
+    }
+    if (list->used + len + 4 > list->cap) {
+        list->cap = (list->used + len + 4) * 2;
+        list->bytes = realloc(list->bytes, list->cap);
+        FUZZ_CHECK(list->bytes != NULL);
+    }
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        list->bytes[list->used++] = (uint8_t)(len >> shift);
+    }
+    for (size_t i = 0; i < iov_count; i++) {
+        if (iov[i].len > 0) {
+            memcpy(list->bytes + list->used, iov[i].base, iov[i].len);
+        }
+        list->used += iov[i].len;
+    }
+    list->count++;
+}
+
+static void list_add_bytes(segment_list *list, const uint8_t *bytes, size_t len)
+{
+    tuo_iov iov = {bytes, len};
+    list_add(list, &iov, 1);
+}
+
+/* The segment at *at; *at moves behind it. */
+static const uint8_t *list_next(const segment_list *list, size_t *at, size_t *len)
+{
+    const uint8_t *p = list->bytes + *at;
+    *len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    *at += 4 + *len;
+    return p + 4;
+}
+
+static segment_list split_by_iterator(tuo_gso gso)
+{
+    segment_list list = {NULL, 0, 0, 0};
+    tuo_segment segment;
+    size_t left = tuo_gso_count(&gso);
+    while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
+        FUZZ_CHECK(tuo_gso_remaining(&gso) == --left);
+        list_add(&list, segment.iov, segment.iov_count);
+        FUZZ_CHECK(segment.iov_count <= 3 && list.used >= segment.len);
+    }
+    FUZZ_CHECK(tuo_gso_next(&gso, NULL, &segment) == TUO_DONE && left == 0);
+    return list;
+}
+
+/* All segments are alive at the same time before the first is looked at. */
+static segment_list split_by_own_headers(tuo_gso gso)
+{
+    segment_list list = {NULL, 0, 0, 0};
+    size_t count = tuo_gso_count(&gso);
+    uint8_t *headers = malloc(count * TUO_HEADER_MAX);
+    tuo_segment *segments = malloc(count * sizeof *segments);
+    FUZZ_CHECK(headers != NULL && segments != NULL);
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(tuo_gso_next(&gso, headers + i * TUO_HEADER_MAX, &segments[i]) == TUO_OK);
+    }
+    for (size_t i = 0; i < count; i++) {
+        list_add(&list, segments[i].iov, segments[i].iov_count);
+    }
+    free(headers);
+    free(segments);
+    return list;
+}
+
+static segment_list split_in_place(const split_case *c)
+{
+    segment_list list = {NULL, 0, 0, 0};
+    uint8_t *pkt = fuzz_copy(c->pkt, c->len);
+    tuo_gso gso;
+    tuo_buf segment;
+    FUZZ_CHECK(tuo_gso_init(&gso, pkt, c->len, &c->vnet, c->flags) == TUO_OK);
+    while (tuo_gso_next_in_place(&gso, pkt, &segment) == TUO_OK) {
+        FUZZ_CHECK(segment.data >= pkt && segment.data + segment.len <= pkt + c->len && segment.cap == segment.len);
+        list_add_bytes(&list, segment.data, segment.len);
+    }
+    free(pkt);
+    return list;
+}
+
+/* Buffers of the copying mode: `resize` fails whenever its countdown is over. */
+static int failing_resize(void *user, void *buf, size_t len)
+{
+    unsigned *until_failure = user;
+    tuo_buf *b = buf;
+    if (len > b->cap || (*until_failure)-- == 0) {
+        *until_failure = 3;
+        return -1;
+    }
+    b->len = len;
+    return 0;
+}
+
+static uint8_t *buf_data(void *user, void *buf)
+{
+    (void)user;
+    return ((tuo_buf *)buf)->data;
+}
+
+static size_t buf_length(void *user, const void *buf)
+{
+    (void)user;
+    return ((const tuo_buf *)buf)->len;
+}
+
+static size_t buf_capacity(void *user, const void *buf)
+{
+    (void)user;
+    return ((const tuo_buf *)buf)->cap;
+}
+
+static int no_append(void *user, void *buf, const uint8_t *bytes, size_t len)
+{
+    (void)user, (void)buf, (void)bytes, (void)len;
+    return -1;
+}
+
+static void list_add_written(segment_list *list, const tuo_buf *bufs, size_t written)
+{
+    for (size_t i = 0; i < written; i++) {
+        FUZZ_CHECK(bufs[i].len >= HEADROOM && bufs[i].data[0] == 0xee && bufs[i].data[HEADROOM - 1] == 0xee);
+        list_add_bytes(list, bufs[i].data + HEADROOM, bufs[i].len - HEADROOM);
+    }
+}
+
+/* A few buffers, used again and again; each second attempt may have one that is too small, and each fourth resize may fail. */
+static segment_list split_by_copy(const split_case *c, tuo_gso gso)
+{
+    enum { BUFS = 5 };
+    segment_list list = {NULL, 0, 0, 0};
+    unsigned until_failure = 2;
+    tuo_buf_ops ops = {&until_failure, buf_data, buf_length, buf_capacity, failing_resize, no_append};
+    size_t count = 1 + c->buffers % BUFS, cap = c->len + HEADROOM, written = 0, calls = 0;
+    tuo_buf bufs[BUFS];
+    void *handles[BUFS];
+    tuo_result result;
+    do {
+        for (size_t i = 0; i < BUFS; i++) {
+            size_t tight = (c->buffers & 0x40) != 0 && calls % 2 == 0 && i == count / 2 ? HEADROOM + 20 : cap;
+            bufs[i].data = malloc(cap);
+            FUZZ_CHECK(bufs[i].data != NULL);
+            memset(bufs[i].data, 0xee, cap);
+            bufs[i].len = 0;
+            bufs[i].cap = tight;
+            handles[i] = &bufs[i];
+        }
+        size_t before = tuo_gso_remaining(&gso);
+        result = tuo_gso_split(&gso, (c->buffers & 0x80) != 0 ? &ops : NULL, handles, count, HEADROOM, &written);
+        FUZZ_CHECK(written <= count && tuo_gso_remaining(&gso) == before - written);
+        FUZZ_CHECK((result == TUO_OK) == (tuo_gso_remaining(&gso) == 0));
+        FUZZ_CHECK(result != TUO_MORE || written == count);
+        FUZZ_CHECK(result != TUO_E_NOSPACE || bufs[written].cap < cap);
+        FUZZ_CHECK(result != TUO_E_NOSPACE || bufs[written].data[HEADROOM] == 0xee);
+        FUZZ_CHECK(result != TUO_E_BUFFER || (c->buffers & 0x80) != 0);
+        FUZZ_CHECK(result == TUO_OK || result == TUO_MORE || result == TUO_E_NOSPACE || result == TUO_E_BUFFER);
+        list_add_written(&list, bufs, written);
+        for (size_t i = 0; i < BUFS; i++) {
+            free(bufs[i].data);
+        }
+        FUZZ_CHECK(++calls <= 4 * tuo_gso_count(&gso) + 4);
+    } while (result != TUO_OK);
+    return list;
+}
+
+static void check_same(const segment_list *a, segment_list b)
+{
+    FUZZ_CHECK(a->count == b.count && a->used == b.used && memcmp(a->bytes, b.bytes, a->used) == 0);
+    free(b.bytes);
+}
+
+/* A checksum that a device is to finish: the pseudo-header sum in its field. */
+static void put_pseudo_sum(uint8_t *pkt, size_t len, int ethernet)
+{
+    pkt_view v = pkt_look(pkt, len, ethernet, 0);
+    pkt_put16(pkt + pkt_l4_csum_at(&v), pkt_pseudo_sum(pkt + v.src, pkt + v.dst, v.addr_len, v.proto, v.end - v.l4));
+}
+
+static void check_cut(const split_case *c, const segment_list *list)
+{
+    int ethernet = (c->flags & TUO_F_ETHERNET) != 0;
+    pkt_view v = pkt_look(c->pkt, c->len, ethernet, 1);
+    size_t at = 0, len = 0;
+    FUZZ_CHECK(pkt_has_l4(&v) && list->count == ref_split_count(&v, c->vnet.gso_size));
+    uint8_t *expected = malloc(v.payload + c->vnet.gso_size);
+    FUZZ_CHECK(expected != NULL);
+    for (size_t i = 0; i < list->count; i++) {
+        const uint8_t *segment = list_next(list, &at, &len);
+        FUZZ_CHECK(len == ref_split_one(c->pkt, &v, c->vnet.gso_size, i, expected));
+        if ((c->flags & TUO_F_PSEUDO) != 0) {
+            put_pseudo_sum(expected, len, ethernet);
+        } else {
+            FUZZ_CHECK(tuo_csum_valid(segment, len, c->flags) == TUO_OK);
+        }
+        FUZZ_CHECK(memcmp(segment, expected, len) == 0);
+    }
+    free(expected);
+}
+
+static void check_not_cut(const split_case *c, const segment_list *list)
+{
+    size_t at = 0, len = 0;
+    const uint8_t *segment = list_next(list, &at, &len);
+    uint8_t *expected = fuzz_copy(c->pkt, c->len);
+    if ((c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0 && (c->flags & TUO_F_PSEUDO) == 0) {
+        FUZZ_CHECK(tuo_csum_complete(expected, c->len, c->vnet.csum_start, c->vnet.csum_offset) == TUO_OK);
+    }
+    FUZZ_CHECK(list->count == 1 && len == c->len && memcmp(segment, expected, len) == 0);
+    free(expected);
+}
+
+static void check_split(const split_case *c, const tuo_gso *gso)
+{
+    uint8_t *before = fuzz_copy(c->pkt, c->len);
+    segment_list list = split_by_iterator(*gso);
+    FUZZ_CHECK(list.count == tuo_gso_count(gso) && list.count == tuo_gso_remaining(gso));
+    check_same(&list, split_by_own_headers(*gso));
+    check_same(&list, split_in_place(c));
+    check_same(&list, split_by_copy(c, *gso));
+    FUZZ_CHECK(c->len == 0 || memcmp(before, c->pkt, c->len) == 0);
+    if (c->vnet.gso_type == TUO_GSO_NONE) {
+        check_not_cut(c, &list);
+    } else {
+        check_cut(c, &list);
+    }
+    free(before);
+    free(list.bytes);
+}
+
+/* More payload than an input may have, in a pattern: superpackets of 64 KiB are reached from small inputs. */
+static void read_case(fuzz_input *in, split_case *c)
+{
+    unsigned mode = fuzz_u8(in);
+    c->buffers = fuzz_u8(in);
+    c->flags = mode & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST);
+    memset(&c->vnet, 0, sizeof c->vnet);
+    c->vnet.flags = fuzz_u8(in);
+    c->vnet.gso_type = fuzz_u8(in);
+    c->vnet.gso_size = fuzz_u16(in);
+    c->vnet.csum_start = fuzz_u16(in);
+    c->vnet.csum_offset = fuzz_u16(in);
+    size_t extra = fuzz_u16(in), most = (size_t)c->vnet.gso_size * SEGS_MAX;
+    extra = extra < most ? extra : most;
+    c->len = in->len + extra;
+    c->pkt = malloc(c->len > 0 ? c->len : 1);
+    FUZZ_CHECK(c->pkt != NULL);
+    if (in->len > 0) {
+        memcpy(c->pkt, in->bytes, in->len);
+    }
+    for (size_t i = in->len; i < c->len; i++) {
+        c->pkt[i] = (uint8_t)(i * 7 + i / 256);
+    }
+    tuo_vnet_hdr fitting;
+    if ((mode & (MODE_CONSISTENT | MODE_FULL_CSUM)) != 0 &&
+        tuo_coalesce_account(c->pkt, c->len, c->vnet.gso_size, c->flags, &fitting) == TUO_OK) {
+        c->vnet = fitting;
+        if ((mode & MODE_FULL_CSUM) != 0 && fitting.gso_type != TUO_GSO_UDP_L4) {
+            FUZZ_CHECK(tuo_csum_complete(c->pkt, c->len, fitting.csum_start, fitting.csum_offset) == TUO_OK);
+            c->vnet.flags = 0;
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_input in = {data, size};
+    split_case c;
+    read_case(&in, &c);
+    tuo_gso gso;
+    tuo_result planned = tuo_gso_init(&gso, c.pkt, c.len, &c.vnet, c.flags);
+    FUZZ_CHECK(planned <= 0);
+    if (planned == TUO_OK) {
+        check_split(&c, &gso);
+    }
+    free(c.pkt);
+    return 0;
+}

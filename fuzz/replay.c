@@ -1,0 +1,225 @@
+/* replay.c - runs a fuzz target without libFuzzer: link it with one fuzz_*.c.
+
+       replay [--mutate N] [--seed S] [--keep FILE] PATH...
+
+   Each file given, and each file in a directory given, is one input, handed over in memory of exactly its size. --mutate N then
+   makes N more inputs from them (flip, set, truncate, insert, splice). --keep writes each input to FILE before it runs, so that
+   the one that crashed is there afterwards. Prints `replayed N inputs`. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+typedef struct input {
+    uint8_t *bytes;
+    size_t len;
+} input;
+
+typedef struct corpus {
+    input *inputs;
+    size_t count, cap;
+} corpus;
+
+enum { INPUT_MAX = 1 << 20 };
+
+static void die(const char *what, const char *name)
+{
+    fprintf(stderr, "replay: %s: %s\n", name, what);
+    exit(2);
+}
+
+static void *checked_alloc(void *old, size_t len)
+{
+    void *mem = realloc(old, len > 0 ? len : 1);
+    if (mem == NULL) {
+        die("out of memory", "alloc");
+    }
+    return mem;
+}
+
+static void read_file(corpus *all, const char *name)
+{
+    static uint8_t bytes[INPUT_MAX];
+    FILE *file = fopen(name, "rb");
+    if (file == NULL) {
+        die(strerror(errno), name);
+    }
+    size_t len = fread(bytes, 1, sizeof bytes, file);
+    if (ferror(file) || fgetc(file) != EOF) {
+        die("cannot be read, or longer than 1 MiB", name);
+    }
+    fclose(file);
+    if (all->count == all->cap) {
+        all->cap = all->cap * 2 + 64;
+        all->inputs = checked_alloc(all->inputs, all->cap * sizeof *all->inputs);
+    }
+    input *in = &all->inputs[all->count++];
+    in->bytes = checked_alloc(NULL, len);
+    in->len = len;
+    memcpy(in->bytes, bytes, len);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void read_path(corpus *all, const char *path);
+
+/* In the order of their names: the mutator's choices must not depend on how a file system lists them. */
+static void read_directory(corpus *all, const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        die(strerror(errno), path);
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (entry->d_name[0] != '.') {
+            size_t len = strlen(path) + strlen(entry->d_name) + 2;
+            names = checked_alloc(names, (count + 1) * sizeof *names);
+            names[count] = checked_alloc(NULL, len);
+            snprintf(names[count++], len, "%s/%s", path, entry->d_name);
+        }
+    }
+    closedir(dir);
+    if (count > 0) {
+        qsort(names, count, sizeof *names, by_name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        read_path(all, names[i]);
+        free(names[i]);
+    }
+    free(names);
+}
+
+static void read_path(corpus *all, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        die(strerror(errno), path);
+    }
+    if (S_ISDIR(st.st_mode)) {
+        read_directory(all, path);
+    } else {
+        read_file(all, path);
+    }
+}
+
+static const char *keep_name;
+
+static void keep(const uint8_t *bytes, size_t len)
+{
+    FILE *file = fopen(keep_name, "wb");
+    if (file == NULL || fwrite(bytes, 1, len, file) != len || fclose(file) != 0) {
+        die("cannot be written", keep_name);
+    }
+}
+
+static void run(const uint8_t *bytes, size_t len)
+{
+    if (keep_name != NULL) {
+        keep(bytes, len);
+    }
+    uint8_t *exact = checked_alloc(NULL, len);
+    memcpy(exact, bytes, len);
+    (void)LLVMFuzzerTestOneInput(exact, len);
+    free(exact);
+}
+
+static uint64_t rng_state;
+
+static size_t below(size_t bound)
+{
+    uint64_t z = rng_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return bound == 0 ? 0 : (size_t)((z ^ z >> 31) % bound);
+}
+
+/* One change to the *len bytes in a buffer of 2 * INPUT_MAX. */
+static void mutate_once(const corpus *all, uint8_t *bytes, size_t *len)
+{
+    static const uint8_t edge[] = {0, 1, 0x7f, 0x80, 0xfe, 0xff};
+    const input *other = &all->inputs[below(all->count)];
+    size_t at = below(*len), cut = below(other->len), n = 1 + below(8);
+    switch (*len == 0 ? 4u : (unsigned)below(6)) {
+    case 0: bytes[at] = (uint8_t)(bytes[at] ^ 1u << below(8)); break;
+    case 1: bytes[at] = edge[below(sizeof edge)]; break;
+    case 2: bytes[at] = (uint8_t)(bytes[at] + below(33) + 256 - 16); break;
+    case 3: *len = at; break;
+    case 4: /* the front of this one, the tail of another */
+        memcpy(bytes + at, other->bytes + cut, other->len - cut);
+        *len = at + other->len - cut;
+        break;
+    default: /* insert some bytes of another */
+        n = n < other->len - cut ? n : other->len - cut;
+        if (*len + n <= INPUT_MAX) {
+            memmove(bytes + at + n, bytes + at, *len - at);
+            memcpy(bytes + at, other->bytes + cut, n);
+            *len += n;
+        }
+        break;
+    }
+    *len = *len < INPUT_MAX ? *len : INPUT_MAX;
+}
+
+static void run_mutated(const corpus *all, size_t runs)
+{
+    static uint8_t bytes[2 * INPUT_MAX];
+    for (size_t i = 0; i < runs; i++) {
+        const input *base = &all->inputs[below(all->count)];
+        size_t len = base->len;
+        memcpy(bytes, base->bytes, len);
+        for (size_t n = 1 + below(6); n > 0; n--) {
+            mutate_once(all, bytes, &len);
+        }
+        run(bytes, len);
+    }
+}
+
+static size_t number(const char *option, const char *text)
+{
+    char *end;
+    unsigned long value = text == NULL ? 0 : strtoul(text, &end, 10);
+    if (text == NULL || end == text || *end != '\0') {
+        die("wants a number", option);
+    }
+    return (size_t)value;
+}
+
+int main(int argc, char **argv)
+{
+    corpus all = {NULL, 0, 0};
+    size_t runs = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--mutate") == 0) {
+            runs = number("--mutate", argv[++i]);
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            rng_state = number("--seed", argv[++i]);
+        } else if (strcmp(argv[i], "--keep") == 0 && i + 1 < argc) {
+            keep_name = argv[++i];
+        } else {
+            read_path(&all, argv[i]);
+        }
+    }
+    if (all.count == 0) {
+        die("no input to replay", argc > 0 ? argv[0] : "replay");
+    }
+    for (size_t i = 0; i < all.count; i++) {
+        run(all.inputs[i].bytes, all.inputs[i].len);
+    }
+    run_mutated(&all, runs);
+    for (size_t i = 0; i < all.count; i++) {
+        free(all.inputs[i].bytes);
+    }
+    printf("replayed %lu inputs\n", (unsigned long)(all.count + runs));
+    free(all.inputs);
+    return 0;
+}

@@ -1,0 +1,689 @@
+/* reference.h - slow, obvious counterparts of what the library does, written from the RFCs and the merging rules without looking
+   at it: checksum verification, a splitter that makes segment i of a superpacket from nothing but i, and a merger that keeps
+   plain lists and searches them from end to end. Tests compare the library with these on random traffic.
+   Include tunoffload.h first, for the names of the verdicts. */
+#ifndef REFERENCE_H
+#define REFERENCE_H
+
+#include "packets.h"
+
+/* --------------------------------------------------------------------------------------------------------- checksums */
+
+static inline uint16_t ref_csum(const void *bytes, size_t len, uint16_t initial)
+{
+    return (uint16_t)pkt_sum((const uint8_t *)bytes, len, initial);
+}
+
+/* IPv4 header checksum (IPv6 has none). */
+static inline int ref_ip_valid(const uint8_t *p, const pkt_view *v)
+{
+    return v->version == 6 || pkt_sum(p + v->ip, v->l4 - v->ip, 0) == 0xffff;
+}
+
+/* TCP or UDP checksum. UDP without one is right over IPv4 only. With segments left in a routing header the checksum covers an
+   address that is not where the destination stands: it cannot be judged. */
+static inline int ref_l4_valid_at(const uint8_t *p, const pkt_view *v)
+{
+    if (!pkt_has_l4(v) || v->routing_left)
+        return 1;
+    if (v->proto == PKT_PROTO_UDP && pkt_get16(p + v->l4 + 6) == 0)
+        return v->version == 4;
+    return pkt_l4_sum(p, v) == 0xffff;
+}
+
+static inline int ref_l4_valid(const uint8_t *p, size_t len, int ethernet)
+{
+    pkt_view v = pkt_look(p, len, ethernet, 0);
+
+    return ref_l4_valid_at(p, &v);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- splitter */
+
+/* Number of segments of a superpacket with this view. */
+static inline size_t ref_split_count(const pkt_view *v, size_t gso_size)
+{
+    return (v->payload_len + gso_size - 1) / gso_size;
+}
+
+/* Segment i of the superpacket p (IP lengths may be 0 if too large), complete with checksums. out needs room for
+   v->payload + gso_size bytes. Returns its length. */
+static inline size_t ref_split_one(const uint8_t *p, const pkt_view *v, size_t gso_size, size_t i, uint8_t *out)
+{
+    size_t from = i * gso_size, left = v->payload_len - from;
+    size_t take = left < gso_size ? left : gso_size, len = v->payload + take;
+    int is_first = i == 0, is_last = take == left;
+    uint8_t *ip = out + v->ip, *l4 = out + v->l4;
+
+    memcpy(out, p, v->payload);
+    memcpy(out + v->payload, p + v->payload + from, take);
+    if (v->version == 4) {
+        pkt_put16(ip + 2, (unsigned)(len - v->ip));
+        pkt_put16(ip + 4, (pkt_get16(ip + 4) + (unsigned)i) & 0xffff);
+    } else {
+        pkt_put16(ip + 4, (unsigned)(len - v->ip - 40));
+    }
+    if (v->proto == PKT_PROTO_TCP) {
+        pkt_put32(l4 + 4, pkt_get32(l4 + 4) + (uint32_t)from);
+        if (!is_first)
+            l4[13] = (uint8_t)(l4[13] & ~PKT_CWR);
+        if (!is_last)
+            l4[13] = (uint8_t)(l4[13] & ~(PKT_FIN | PKT_PSH));
+    } else {
+        pkt_put16(l4 + 4, (unsigned)(8 + take));
+    }
+    pkt_fix_checksums(out, len, v->ip != 0);
+    return len;
+}
+
+/* A list of packets, each in memory of its own. */
+typedef struct ref_list {
+    uint8_t **bytes;
+    size_t *len;
+    size_t count;
+} ref_list;
+
+static inline void *ref_alloc(size_t count, size_t size)
+{
+    void *p = calloc(count ? count : 1, size);
+
+    if (!p) {
+        perror("ref_alloc");
+        exit(2);
+    }
+    return p;
+}
+
+static inline void ref_list_free(ref_list *list)
+{
+    size_t i;
+
+    for (i = 0; i < list->count; i++)
+        free(list->bytes[i]);
+    free(list->bytes);
+    free(list->len);
+    memset(list, 0, sizeof *list);
+}
+
+/* All segments of a superpacket; an empty list if it is not an unfragmented TCP or UDP packet with payload. */
+static inline ref_list ref_split(const uint8_t *p, size_t len, int ethernet, size_t gso_size)
+{
+    pkt_view v = pkt_look(p, len, ethernet, 1);
+    ref_list list = {NULL, NULL, 0};
+    size_t i;
+
+    if (!pkt_has_l4(&v) || gso_size == 0)
+        return list;
+    list.count = ref_split_count(&v, gso_size);
+    list.bytes = (uint8_t **)ref_alloc(list.count, sizeof *list.bytes);
+    list.len = (size_t *)ref_alloc(list.count, sizeof *list.len);
+    for (i = 0; i < list.count; i++) {
+        list.bytes[i] = (uint8_t *)ref_alloc(v.payload + gso_size, 1);
+        list.len[i] = ref_split_one(p, &v, gso_size, i, list.bytes[i]);
+    }
+    return list;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ merger */
+
+typedef struct ref_pkt {
+    const uint8_t *bytes;
+    size_t len;
+    int trusted;      /* TUO_F_TRUST */
+    size_t capacity;  /* bytes that the packet may grow to in copy mode; 0 = no bound, as in gather mode */
+} ref_pkt;
+
+/* As in tuo_gro_desc, where 0 means the same defaults. */
+typedef struct ref_options {
+    int ethernet, strict_kernel, disable_prepend, exact_ip_id, ignore_df_ip_id, trust_checksums;
+    int disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
+    size_t max_bytes, max_segs, max_udp_segs, max_frags, max_items_per_flow;
+    const uint16_t *excluded_ports;
+    size_t excluded_port_count;
+} ref_options;
+
+enum { REF_NONE = -1 };
+typedef enum ref_id_mode { REF_ID_OPEN, REF_ID_COUNTING, REF_ID_CONSTANT } ref_id_mode;
+
+/* Something that will be emitted: one or more packets in segment order. Items stand in the order in which they are emitted. */
+typedef struct ref_item {
+    int first, last;        /* packets; the list goes on in ref_batch.next */
+    size_t count, gso_size;
+    size_t bytes;           /* IP packet length */
+    int open;               /* packets may still join */
+    int pair_closed;        /* a packet without readable ports closed it while it was open */
+    tuo_verdict closed_for_append; /* TUO_V_HELD while packets may be appended */
+    ref_id_mode ids;
+    int head_verified;
+} ref_item;
+
+typedef struct ref_batch {
+    const ref_pkt *pkts;
+    pkt_view *views;
+    size_t count;
+    ref_options opt;
+    ref_item *items;
+    size_t item_count;
+    int *next;              /* per packet: the packet behind it in its item */
+    tuo_verdict *verdicts;  /* per packet */
+    /* The result: group g is order[start[g] .. start[g + 1]). */
+    size_t group_count;
+    size_t *start, *order;
+} ref_batch;
+
+static inline size_t ref_default(size_t value, size_t default_value)
+{
+    return value ? value : default_value;
+}
+
+/* --- What is this packet, by itself? --- */
+
+static inline int ref_port_excluded(const ref_options *opt, unsigned port)
+{
+    size_t i;
+
+    for (i = 0; i < opt->excluded_port_count; i++)
+        if (opt->excluded_ports[i] == port)
+            return 1;
+    return 0;
+}
+
+static inline int ref_disabled(const ref_options *opt, const pkt_view *v)
+{
+    if (v->proto == PKT_PROTO_TCP)
+        return v->version == 4 ? opt->disable_tcp4 : opt->disable_tcp6;
+    return v->version == 4 ? opt->disable_udp4 : opt->disable_udp6;
+}
+
+static inline tuo_verdict ref_classify_tcp(const uint8_t *l4, const pkt_view *v)
+{
+    if (v->payload_len == 0)
+        return TUO_V_TCP_EMPTY;
+    if (l4[13] & (PKT_SYN | PKT_RST | PKT_URG))
+        return TUO_V_TCP_FLAGS;
+    if (l4[13] & PKT_CWR)
+        return TUO_V_TCP_CWR;
+    return TUO_V_HELD;
+}
+
+static inline tuo_verdict ref_classify_udp(const uint8_t *l4, const pkt_view *v)
+{
+    if (v->payload_len != v->end - v->payload)
+        return TUO_V_UDP_LENGTH;
+    if (pkt_get16(l4 + 6) == 0)
+        return TUO_V_UDP_ZERO_CSUM;
+    if (v->payload_len == 0)
+        return TUO_V_UDP_EMPTY;
+    return TUO_V_HELD;
+}
+
+/* TUO_V_HELD for a candidate, otherwise why it is none. */
+static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p, size_t len, const pkt_view *v)
+{
+    static const tuo_verdict by_status[] = {TUO_V_HELD,      TUO_V_NOT_IP,    TUO_V_TRUNCATED,  TUO_V_VLAN_DEPTH, TUO_V_IP_HEADER,
+                                            TUO_V_IP_LENGTH, TUO_V_IP6_EXT,   TUO_V_TCP_HEADER, TUO_V_UDP_LENGTH};
+    const uint8_t *l4 = p + v->l4;
+    tuo_verdict by_proto;
+    int is_tcp = v->proto == PKT_PROTO_TCP;
+
+    if (v->status != PKT_OK)
+        return by_status[v->status];
+    if (v->fragment)
+        return TUO_V_IP_FRAGMENT;
+    if (v->opaque)
+        return TUO_V_IP6_EXT;
+    if (!pkt_has_l4(v))
+        return TUO_V_PROTOCOL;
+    if (v->end != len)
+        return TUO_V_TRAILING_BYTES;
+    if (v->version == 4 && v->l4 - v->ip != 20)
+        return TUO_V_IP_OPTIONS;
+    if (v->version == 4 && p[v->ip + 6] & 0x80)
+        return TUO_V_IP_RESERVED_BIT;
+    if (v->routing_left)
+        return TUO_V_IP6_ROUTING;
+    by_proto = is_tcp ? ref_classify_tcp(l4, v) : ref_classify_udp(l4, v);
+    if (by_proto != TUO_V_HELD)
+        return by_proto;
+    if (ref_disabled(opt, v))
+        return TUO_V_DISABLED;
+    if (!is_tcp && (ref_port_excluded(opt, pkt_get16(l4)) || ref_port_excluded(opt, pkt_get16(l4 + 2))))
+        return TUO_V_PORT_EXCLUDED;
+    if (v->payload > TUO_HEADER_MAX)
+        return TUO_V_HEADER_TOO_LONG;
+    if (v->end - v->ip > ref_default(opt->max_bytes, 65535))
+        return TUO_V_TOO_LARGE;
+    if ((v->version == 4 && pkt_get16(p + v->ip + 10) == 0xffff) || (is_tcp && pkt_get16(l4 + 16) == 0xffff))
+        return TUO_V_CSUM_ALIAS;
+    return TUO_V_HELD;
+}
+
+/* --- Which flow? --- */
+
+static inline int ref_same_bytes(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+    return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+static inline int ref_same_pair(const ref_batch *t, size_t a, size_t b)
+{
+    const pkt_view *va = &t->views[a], *vb = &t->views[b];
+    const uint8_t *pa = t->pkts[a].bytes, *pb = t->pkts[b].bytes;
+
+    return va->version == vb->version && va->addr_len && vb->addr_len && memcmp(pa + va->src, pb + vb->src, va->addr_len) == 0 &&
+           memcmp(pa + va->dst, pb + vb->dst, va->addr_len) == 0;
+}
+
+/* Two packets with readable ports: the same flow? */
+static inline int ref_same_flow(const ref_batch *t, size_t a, size_t b)
+{
+    const pkt_view *va = &t->views[a], *vb = &t->views[b];
+    const uint8_t *pa = t->pkts[a].bytes, *pb = t->pkts[b].bytes;
+
+    if (!ref_same_pair(t, a, b) || va->proto != vb->proto || memcmp(pa + va->l4, pb + vb->l4, 4) != 0)
+        return 0;
+    if (!ref_same_bytes(pa, va->ip, pb, vb->ip))
+        return 0; /* Ethernet header and VLAN tags */
+    if (va->version == 4)
+        return 1;
+    return (pkt_get32(pa + va->ip) & 0xfffff) == (pkt_get32(pb + vb->ip) & 0xfffff) && pa[va->ip + 6] == pb[vb->ip + 6] &&
+           ref_same_bytes(pa + va->ip + 40, va->l4 - va->ip - 40, pb + vb->ip + 40, vb->l4 - vb->ip - 40);
+}
+
+static inline int ref_in_flow(const ref_batch *t, const ref_item *item, size_t n)
+{
+    return pkt_has_l4(&t->views[item->first]) && ref_same_flow(t, (size_t)item->first, n);
+}
+
+static inline void ref_close_flow(ref_batch *t, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < t->item_count; i++)
+        if (t->items[i].open && ref_in_flow(t, &t->items[i], n))
+            t->items[i].open = 0;
+}
+
+static inline void ref_close_pair(ref_batch *t, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < t->item_count; i++)
+        if (t->items[i].open && ref_same_pair(t, (size_t)t->items[i].first, n)) {
+            t->items[i].open = 0;
+            t->items[i].pair_closed = 1;
+        }
+}
+
+/* --- TCP sequence numbers --- */
+
+static inline uint32_t ref_seq(const ref_batch *t, size_t n)
+{
+    return pkt_get32(t->pkts[n].bytes + t->views[n].l4 + 4);
+}
+
+static inline uint32_t ref_seq_end(const ref_batch *t, size_t n)
+{
+    return ref_seq(t, n) + (uint32_t)t->views[n].payload_len;
+}
+
+/* Signed distance from b to a on the sequence circle. */
+static inline int32_t ref_seq_diff(uint32_t a, uint32_t b)
+{
+    uint32_t d = a - b;
+
+    return d < UINT32_C(0x80000000) ? (int32_t)d : -(int32_t)(~d) - 1;
+}
+
+/* Where N touches: the item to append to or to prepend to, or the reason why neither. */
+typedef struct ref_place {
+    tuo_verdict verdict; /* APPENDED, PREPENDED, SEQ_* or HELD (no open item) */
+    ref_item *item;
+} ref_place;
+
+static inline ref_place ref_place_tcp(ref_batch *t, size_t n)
+{
+    ref_place place = {TUO_V_HELD, NULL};
+    ref_item *append = NULL, *prepend = NULL;
+    int overlaps = 0, beyond_all = 1;
+    uint32_t seq = ref_seq(t, n), end = ref_seq_end(t, n);
+    size_t i;
+
+    for (i = 0; i < t->item_count; i++) {
+        ref_item *item = &t->items[i];
+        uint32_t item_seq, item_end;
+        if (!item->open || !ref_in_flow(t, item, n))
+            continue;
+        item_seq = ref_seq(t, (size_t)item->first);
+        item_end = ref_seq_end(t, (size_t)item->last);
+        place.item = item;
+        if (ref_seq_diff(seq, item_end) < 0 && ref_seq_diff(end, item_seq) > 0)
+            overlaps = 1;
+        if (ref_seq_diff(seq, item_end) <= 0)
+            beyond_all = 0;
+        if (seq == item_end)
+            append = item;
+        if (end == item_seq)
+            prepend = item;
+    }
+    if (!place.item)
+        return place;
+    place.item = append ? append : prepend;
+    if (overlaps)
+        place.verdict = TUO_V_SEQ_OVERLAP;
+    else if (append)
+        place.verdict = TUO_V_APPENDED;
+    else if (prepend && !t->opt.disable_prepend && !t->opt.strict_kernel)
+        place.verdict = TUO_V_PREPENDED;
+    else
+        place.verdict = beyond_all ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
+    return place;
+}
+
+/* UDP: the newest open item of the flow. */
+static inline ref_place ref_place_udp(ref_batch *t, size_t n)
+{
+    ref_place place = {TUO_V_HELD, NULL};
+    size_t i;
+
+    for (i = 0; i < t->item_count; i++)
+        if (t->items[i].open && ref_in_flow(t, &t->items[i], n)) {
+            place.verdict = TUO_V_APPENDED;
+            place.item = &t->items[i];
+        }
+    return place;
+}
+
+/* --- May it join? --- */
+
+static inline tuo_verdict ref_compare_headers(const ref_batch *t, size_t a, size_t b)
+{
+    const pkt_view *va = &t->views[a], *vb = &t->views[b];
+    const uint8_t *pa = t->pkts[a].bytes, *pb = t->pkts[b].bytes;
+    const uint8_t *ia = pa + va->ip, *ib = pb + vb->ip, *la = pa + va->l4, *lb = pb + vb->l4;
+    int v4 = va->version == 4;
+
+    if (v4 ? ia[1] != ib[1] : (pkt_get32(ia) & 0x0ff00000) != (pkt_get32(ib) & 0x0ff00000))
+        return TUO_V_TOS_DIFFERS;
+    if (v4 ? ia[8] != ib[8] : ia[7] != ib[7])
+        return TUO_V_TTL_DIFFERS;
+    if (v4 && (ia[6] & 0x40) != (ib[6] & 0x40))
+        return TUO_V_DF_DIFFERS;
+    if (va->proto == PKT_PROTO_UDP)
+        return TUO_V_HELD;
+    if (pkt_get32(la + 8) != pkt_get32(lb + 8))
+        return TUO_V_ACK_DIFFERS;
+    if ((la[12] & 15) != (lb[12] & 15))
+        return TUO_V_RESERVED_DIFFERS;
+    if ((la[13] | PKT_FIN | PKT_PSH) != (lb[13] | PKT_FIN | PKT_PSH))
+        return TUO_V_FLAGS_DIFFERS;
+    if (pkt_get16(la + 14) != pkt_get16(lb + 14))
+        return TUO_V_WINDOW_DIFFERS;
+    if (pkt_get16(la + 18) != pkt_get16(lb + 18))
+        return TUO_V_URGENT_DIFFERS;
+    if (!ref_same_bytes(la + 20, va->payload - va->l4 - 20, lb + 20, vb->payload - vb->l4 - 20))
+        return TUO_V_OPTIONS_DIFFERS;
+    return TUO_V_HELD;
+}
+
+/* Does the step between the IDs of two neighbours fit the item? Sets *mode to what the item will then be. */
+static inline int ref_id_fits(const ref_batch *t, const ref_item *item, size_t before, size_t after, ref_id_mode *mode)
+{
+    const uint8_t *a = t->pkts[before].bytes + t->views[before].ip, *b = t->pkts[after].bytes + t->views[after].ip;
+    unsigned step = (pkt_get16(b + 4) - pkt_get16(a + 4)) & 0xffff;
+    int df = (a[6] & 0x40) != 0;
+
+    if (t->views[before].version == 6 || (df && t->opt.ignore_df_ip_id))
+        return 1;
+    if (step == 1 && item->ids != REF_ID_CONSTANT) {
+        *mode = REF_ID_COUNTING;
+        return 1;
+    }
+    if (step == 0 && df && !t->opt.exact_ip_id && item->ids != REF_ID_COUNTING) {
+        *mode = REF_ID_CONSTANT;
+        return 1;
+    }
+    return 0;
+}
+
+static inline int ref_has_psh_fin(const ref_batch *t, size_t n)
+{
+    const pkt_view *v = &t->views[n];
+
+    return v->proto == PKT_PROTO_TCP && (t->pkts[n].bytes[v->l4 + 13] & (PKT_PSH | PKT_FIN)) != 0;
+}
+
+/* Lengths and tails: may N stand behind, or in front of, what the item has? */
+static inline tuo_verdict ref_shape(const ref_batch *t, const ref_item *item, size_t n, int prepend)
+{
+    size_t len = t->views[n].payload_len;
+
+    if (!prepend) {
+        if (item->closed_for_append != TUO_V_HELD)
+            return item->closed_for_append;
+        return len > item->gso_size ? TUO_V_LONGER : TUO_V_HELD;
+    }
+    if (ref_has_psh_fin(t, n))
+        return TUO_V_AFTER_PSH_FIN;
+    if (len < 8)
+        return TUO_V_TINY;
+    if (item->count > 1 ? len != item->gso_size : len < item->gso_size)
+        return TUO_V_LONGER;
+    return TUO_V_HELD;
+}
+
+static inline tuo_verdict ref_caps(const ref_batch *t, const ref_item *item, size_t n, int prepend)
+{
+    const ref_options *opt = &t->opt;
+    int udp = t->views[n].proto == PKT_PROTO_UDP;
+    size_t max_segs = udp ? ref_default(opt->max_udp_segs, 64) : ref_default(opt->max_segs, SIZE_MAX);
+    size_t head = prepend ? n : (size_t)item->first;
+    size_t frame = t->views[n].ip + item->bytes + t->views[n].payload_len;
+
+    if (item->bytes + t->views[n].payload_len > ref_default(opt->max_bytes, 65535))
+        return TUO_V_CAP_BYTES;
+    if (item->count + 1 > max_segs)
+        return TUO_V_CAP_SEGS;
+    if (!t->pkts[head].capacity && item->count + 1 > ref_default(opt->max_frags, 1022))
+        return TUO_V_CAP_FRAGS;
+    if (t->pkts[head].capacity && frame > t->pkts[head].capacity)
+        return TUO_V_CAP_BUFFER;
+    return TUO_V_HELD;
+}
+
+static inline tuo_verdict ref_verify(ref_batch *t, ref_item *item, size_t n)
+{
+    const uint8_t *p = t->pkts[n].bytes, *head = t->pkts[item->first].bytes;
+    const pkt_view *v = &t->views[n], *head_view = &t->views[item->first];
+
+    if (!t->opt.trust_checksums && !t->pkts[n].trusted) {
+        if (!ref_ip_valid(p, v))
+            return TUO_V_BAD_IP_CSUM;
+        if (!ref_l4_valid_at(p, v))
+            return TUO_V_BAD_L4_CSUM;
+    }
+    if (!item->head_verified && (!ref_ip_valid(head, head_view) || !ref_l4_valid_at(head, head_view)))
+        return TUO_V_HEAD_BAD_CSUM;
+    item->head_verified = 1;
+    return TUO_V_HELD;
+}
+
+/* --- Doing it --- */
+
+static inline ref_item *ref_new_item(ref_batch *t, size_t n, int open)
+{
+    ref_item *item = &t->items[t->item_count++];
+    const pkt_view *v = &t->views[n];
+
+    memset(item, 0, sizeof *item);
+    item->first = item->last = (int)n;
+    item->count = 1;
+    item->gso_size = v->payload_len;
+    item->bytes = v->end - v->ip;
+    item->open = open;
+    item->head_verified = t->opt.trust_checksums || t->pkts[n].trusted;
+    item->closed_for_append = TUO_V_HELD;
+    if (v->proto == PKT_PROTO_TCP && v->payload_len < 8)
+        item->closed_for_append = TUO_V_TINY;
+    if (open && ref_has_psh_fin(t, n))
+        item->closed_for_append = TUO_V_AFTER_PSH_FIN;
+    return item;
+}
+
+static inline void ref_append(ref_batch *t, ref_item *item, size_t n)
+{
+    size_t len = t->views[n].payload_len;
+
+    t->next[item->last] = (int)n;
+    item->last = (int)n;
+    item->count++;
+    item->bytes += len;
+    if (len < item->gso_size)
+        item->closed_for_append = TUO_V_AFTER_SHORT;
+    if (ref_has_psh_fin(t, n))
+        item->closed_for_append = TUO_V_AFTER_PSH_FIN;
+}
+
+static inline void ref_prepend(ref_batch *t, ref_item *item, size_t n)
+{
+    size_t len = t->views[n].payload_len;
+
+    if (len > item->gso_size && item->closed_for_append != TUO_V_AFTER_PSH_FIN)
+        item->closed_for_append = TUO_V_AFTER_SHORT;
+    t->next[n] = item->first;
+    item->first = (int)n;
+    item->count++;
+    item->bytes += len;
+    item->gso_size = len;
+}
+
+/* Everything that decides whether N, which touches the item, joins it; if so it is done. */
+static inline tuo_verdict ref_join(ref_batch *t, ref_place place, size_t n)
+{
+    ref_item *item = place.item;
+    int prepend = place.verdict == TUO_V_PREPENDED;
+    ref_id_mode mode = item->ids;
+    tuo_verdict v = ref_compare_headers(t, (size_t)item->first, n);
+
+    if (v == TUO_V_HELD)
+        v = ref_shape(t, item, n, prepend);
+    if (v == TUO_V_HELD) {
+        int fits = prepend ? ref_id_fits(t, item, n, (size_t)item->first, &mode)
+                           : ref_id_fits(t, item, (size_t)item->last, n, &mode);
+        v = fits ? TUO_V_HELD : TUO_V_IP_ID_DIFFERS;
+    }
+    if (v == TUO_V_HELD)
+        v = ref_caps(t, item, n, prepend);
+    if (v == TUO_V_HELD)
+        v = ref_verify(t, item, n);
+    if (v != TUO_V_HELD)
+        return v;
+    item->ids = mode;
+    if (prepend)
+        ref_prepend(t, item, n);
+    else
+        ref_append(t, item, n);
+    return place.verdict;
+}
+
+static inline size_t ref_open_items(const ref_batch *t, size_t n)
+{
+    size_t i, count = 0;
+
+    for (i = 0; i < t->item_count; i++)
+        count += t->items[i].open && ref_in_flow(t, &t->items[i], n);
+    return count;
+}
+
+/* HELD, or PAIR_CLOSED if the newest item of the flow was closed by a packet without readable ports. */
+static inline tuo_verdict ref_first_verdict(const ref_batch *t, size_t n)
+{
+    tuo_verdict v = TUO_V_HELD;
+    size_t i;
+
+    for (i = 0; i < t->item_count; i++)
+        if (ref_in_flow(t, &t->items[i], n))
+            v = t->items[i].pair_closed ? TUO_V_PAIR_CLOSED : TUO_V_HELD;
+    return v;
+}
+
+static inline tuo_verdict ref_push_candidate(ref_batch *t, size_t n)
+{
+    ref_place place = t->views[n].proto == PKT_PROTO_TCP ? ref_place_tcp(t, n) : ref_place_udp(t, n);
+    size_t max_items = t->opt.strict_kernel ? 1 : ref_default(t->opt.max_items_per_flow, 4);
+    tuo_verdict v = place.verdict;
+
+    if (v == TUO_V_HELD)
+        v = ref_first_verdict(t, n);
+    else if (v == TUO_V_APPENDED || v == TUO_V_PREPENDED)
+        v = ref_join(t, place, n);
+    if (v == TUO_V_APPENDED || v == TUO_V_PREPENDED)
+        return v;
+    if (v != TUO_V_SEQ_GAP || ref_open_items(t, n) >= max_items)
+        ref_close_flow(t, n);
+    ref_new_item(t, n, v != TUO_V_BAD_IP_CSUM && v != TUO_V_BAD_L4_CSUM);
+    return v;
+}
+
+static inline tuo_verdict ref_push(ref_batch *t, size_t n)
+{
+    const pkt_view *v = &t->views[n];
+    tuo_verdict verdict = ref_classify(&t->opt, t->pkts[n].bytes, t->pkts[n].len, v);
+
+    if (verdict == TUO_V_HELD)
+        return ref_push_candidate(t, n);
+    if (verdict == TUO_V_IP_FRAGMENT || verdict == TUO_V_IP6_EXT || verdict == TUO_V_TCP_HEADER ||
+        (verdict == TUO_V_UDP_LENGTH && !v->ports_known))
+        ref_close_pair(t, n);
+    else if (v->ports_known)
+        ref_close_flow(t, n);
+    ref_new_item(t, n, 0);
+    return verdict;
+}
+
+/* ref_coalesce: what becomes of count packets that are pushed one after the other and then drained. Free the result with
+   ref_batch_free. No bound on flows and held packets is mirrored. */
+static inline ref_batch ref_coalesce(const ref_pkt *pkts, size_t count, const ref_options *opt)
+{
+    ref_batch t;
+    size_t n, g, at = 0;
+
+    memset(&t, 0, sizeof t);
+    t.pkts = pkts;
+    t.count = count;
+    t.opt = *opt;
+    t.views = (pkt_view *)ref_alloc(count, sizeof *t.views);
+    t.items = (ref_item *)ref_alloc(count, sizeof *t.items);
+    t.next = (int *)ref_alloc(count, sizeof *t.next);
+    t.verdicts = (tuo_verdict *)ref_alloc(count, sizeof *t.verdicts);
+    t.start = (size_t *)ref_alloc(count + 1, sizeof *t.start);
+    t.order = (size_t *)ref_alloc(count, sizeof *t.order);
+    for (n = 0; n < count; n++) {
+        t.views[n] = pkt_look(pkts[n].bytes, pkts[n].len, opt->ethernet, 0);
+        t.next[n] = REF_NONE;
+    }
+    for (n = 0; n < count; n++)
+        t.verdicts[n] = ref_push(&t, n);
+    t.group_count = t.item_count;
+    for (g = 0; g < t.group_count; g++) {
+        int i;
+        t.start[g] = at;
+        for (i = t.items[g].first; i != REF_NONE; i = t.next[i])
+            t.order[at++] = (size_t)i;
+    }
+    t.start[t.group_count] = at;
+    return t;
+}
+
+static inline void ref_batch_free(ref_batch *t)
+{
+    free(t->views);
+    free(t->items);
+    free(t->next);
+    free(t->verdicts);
+    free(t->start);
+    free(t->order);
+    memset(t, 0, sizeof *t);
+}
+
+#endif /* REFERENCE_H */
