@@ -33,7 +33,173 @@
 #ifndef TUNOFFLOAD_H
 #define TUNOFFLOAD_H
 
-/* ------------------------------------------------------------------------------------------------------------- >>manual */
+/* ------------------------------------------------------------------------------------------------------------- >>manual
+
+   QUICK START, COALESCE (GRO)
+
+   Packets in, superpackets out. Nothing is copied: writev() gathers the vnet header, the headers and each packet's payload.
+
+       // --- example manual_gro.c
+       #define TUNOFFLOAD_IMPLEMENTATION
+       #include "tunoffload.h"
+       #include <sys/uio.h>
+
+       // tun_fd: opened with IFF_TUN | IFF_NO_PI | IFF_VNET_HDR (the default vnet header has 10 bytes)
+       int write_batch(int tun_fd, tuo_gro *gro, tuo_buf *packets, size_t count) {
+           tuo_superpacket sp;
+           int failed = 0;
+           for (size_t i = 0; i < count; i++) {
+               if (tuo_gro_push(gro, packets[i].data, packets[i].len, 0, &packets[i]) == TUO_V_NO_ROOM) return -1; // > max_packets
+           }
+           while (tuo_gro_next(gro, &sp) == TUO_OK) { // sp.users[0..sp.packet_count): the packets in it
+               if (writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count) != (ssize_t)sp.len) failed++;
+           }
+           return failed;
+       }
+       // --- end
+
+   An instance lives in memory of yours, once:
+
+       // --- example manual_init.c
+       #include "tunoffload.h"
+       static uint64_t memory[8192]; // 64 KiB: tuo_gro_memory_size() of a zero desc is below
+
+       tuo_gro *make_gro(uint64_t random_number) {
+           tuo_gro_desc desc = { 0 };
+           tuo_gro *gro = 0;
+           desc.hash_seed = random_number;
+           return tuo_gro_init(memory, sizeof memory, &desc, &gro) == TUO_OK ? gro : 0;
+       }
+       // --- end
+
+   QUICK START, SPLIT (GSO)
+
+       // --- example manual_gso.c
+       #include "tunoffload.h"
+
+       // bytes: what read() returned from the TUN device, 10 bytes of vnet header first
+       tuo_result split(const uint8_t *bytes, size_t len, void (*send_packet)(const tuo_segment *)) {
+           tuo_vnet_hdr hdr;
+           tuo_gso gso;
+           tuo_segment segment;
+           tuo_result result = tuo_vnet_decode(bytes, len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &hdr);
+           if (result == TUO_OK) result = tuo_gso_init(&gso, bytes + TUO_VNET_LEN, len - TUO_VNET_LEN, &hdr, 0);
+           if (result != TUO_OK) return result; // tuo_result_text() says why
+           while (tuo_gso_next(&gso, 0, &segment) == TUO_OK) send_packet(&segment); // headers, borrowed payload
+           return TUO_OK;
+       }
+       // --- end
+
+   GLOSSARY
+
+       segment        a packet as it is on the wire, small enough for the link
+       superpacket    one IP packet that stands for several segments; its vnet header says how to cut it
+       coalesce, GRO  make superpackets of segments (generic receive offload)
+       split, GSO     make segments of superpackets (generic segmentation offload); TSO for TCP, USO for UDP
+       vnet header    struct virtio_net_hdr in front of a packet on a TUN device with IFF_VNET_HDR
+       gso_size       payload bytes of each segment of a superpacket but the last; for TCP the MSS without options
+       pseudo-header sum  the part of a TCP or UDP checksum that covers addresses, protocol and length; a packet whose checksum field
+                      holds only that has a partial checksum (NEEDS_CSUM)
+       flow           packets with the same flow key: IP version, addresses, protocol, ports, IPv6 flow label, bytes of the IPv6
+                      extension headers, bytes of Ethernet header and tags
+       item           what GRO holds of packets that will leave as one
+       candidate      a packet that could merge with a suitable neighbour
+       verdict        what GRO did with a packet, and which rule decided
+
+   WHAT IT DOES
+
+   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share, plus prepending of late TCP segments.
+   - Splits what it or a kernel coalesced, like the kernel does.
+   - Lossless: splitting what was coalesced gives back the same bytes. One exception: packets with DF that all carry the same IPv4 ID come
+     back numbered id, id+1, ... as from every kernel (RFC 6864 gives the ID of such packets no meaning). exact_ip_id refuses to merge them.
+   - Never vouches for bytes that it did not check. A packet with a wrong checksum is not merged, not repaired, and leaves as it came.
+   - Keeps the order of each flow. What cannot be merged closes its flow, so that nothing overtakes it. Only a late TCP segment may move
+     forward to where its bytes belong (disable_prepend stops that).
+   - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket; every segment of a superpacket is handed out,
+     however many there are.
+   - Bounded: memory is fixed at init, work per packet has an upper limit for any traffic (tuo_gro_push, Cost).
+
+   WHAT IT DOES NOT DO
+
+   - It has no timer: what is held leaves at the drain. Drain at the end of each batch that your socket or device gave you.
+   - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by name.
+   - It does not coalesce UDP datagrams without a checksum: splitting could not give them back.
+   - It opens no device; this version has the pure core only.
+
+   COALESCING
+
+   tuo_gro_push looks at a packet's headers. A packet that can never merge (a TCP segment without payload, a fragment, ...) is held to
+   leave alone in its place. A candidate is looked up by its flow. There it joins an open item at its end (append) or front (prepend), or
+   becomes the head of a new item. All of that is decided from headers; only when a packet is about to join are checksums verified, the
+   packet's own and, once, the head's. So traffic that does not merge is never summed.
+
+   A TCP flow can have several open items with gaps between them, so that a late segment still finds its place; a UDP flow has one.
+
+   tuo_gro_next drains in order of arrival. Superpackets have their headers in one new piece and borrow every payload. Single packets are
+   handed out as they came, with a zero vnet header: the kernel drops some superpackets of one segment silently (TCP options make its
+   length arithmetic go wrong), so none is made.
+
+   By copy (tuo_gro_batch, tuo_gro_push_buf): the payloads are appended to the buffer of the first packet instead, for programs that
+   hand each packet on as one contiguous buffer.
+
+   SPLITTING
+
+   tuo_gso_init checks the vnet header against the packet and plans. Then one of:
+       tuo_gso_next           headers in scratch memory, payload borrowed; input const
+       tuo_gso_next_in_place  each segment contiguous inside the input buffer, which is consumed; no copy, no second buffer
+       tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and resumes when buffers run out
+   A packet that is no superpacket comes out as one segment, with its partial checksum completed if it had one. All of this works for any
+   csum_start: the inner checksum of an encapsulated packet, for instance.
+
+   hdr_len of the vnet header is never used: Linux fills it with the length of the linear part of its buffer.
+
+   BUFFERS
+
+   Functions that write into buffers of yours take a tuo_buf_ops, or NULL for tuo_buf. The callbacks may fail; what was not written is not
+   lost (each function says what then holds). `offset` is headroom in front of the packet in each buffer, for vnet or tunnel headers; it
+   may be 0. Gather mode needs none.
+
+   ERRORS AND VERDICTS
+
+   tuo_result: did the call do its job? Negative: no, and out-parameters are as before. tuo_verdict: what became of one packet; never an
+   error. tuo_result_name, tuo_result_text, tuo_verdict_name, tuo_verdict_text and tuo_verdict_source put words to both; tuo_gro_stats
+   counts packets per verdict. Bytes from the network never lead to an assertion.
+
+   THREADS
+
+   No globals. One instance (tuo_gro, tuo_gso, tuo_flow_table) by one thread at a time; any number of instances in parallel. Everything
+   else is stateless.
+
+   COMPILE-TIME OPTIONS
+
+       TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the implementation
+       TUO_STATIC                 in that file (or in all): functions are static to each file that includes the implementation
+       TUO_API                    everywhere: your own decoration of public functions
+       TUO_ASSERT(condition)      implementation file: called for misuse inside this file; default: nothing
+       TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
+                                  (they can be without it, too: all or none)
+       TUO_NO_SIMD                implementation file: portable code only (this version has no other)
+
+   No macro changes the layout of a public struct.
+
+   LIMITS
+
+   - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers; beyond that a packet passes GRO alone and is
+     refused by GSO. IPv4 with options never merges (as in the kernel), but splits.
+   - Superpackets have at most 65535 bytes of IP packet, as Linux demands of what is written to a TUN device. Split takes larger ones
+     (IP length 0).
+   - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4 header checksum is 0xffff do not merge
+     (splitting writes the other zero); the urgent pointer must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP
+     too; CWR never merges (kernel generations disagree); a packet that cannot merge closes its flow even if the kernel lets it overtake.
+   - UDP: kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve device. If inner packets can be such, exclude
+     their ports: desc.udp_excluded_ports = { 4789, 8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
+
+   SOURCES
+
+   RFC 791 (IPv4), 8200 (IPv6), 9293 (TCP), 768 (UDP), 1071 and 1624 (checksum), 3168 (ECN), 6864 (IPv4 ID), 4418 (hash); virtio 1.3
+   5.1.6; IEEE 802.1Q. Linux: net/core/gro.c, net/ipv4/{af_inet,tcp_offload,udp_offload}.c, net/ipv6/{ip6_offload,tcpv6_offload}.c,
+   include/net/gro.h, include/linux/virtio_net.h, drivers/net/tun.c. "K 4.7" and the like in comments: the list of measured kernel facts
+   that this project keeps beside its sources; the kernel functions named here are where they come from. */
 
 /* ------------------------------------------------------------------------------------------------------------- >>config */
 
@@ -557,8 +723,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, cons
 
 /* --- GRO --- */
 
-/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 250 bytes per packet and 128 per flow:
-   just under 64 KiB for the zero desc. */
+/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 120 bytes per packet and 120 per flow: 47 KiB
+   for the zero desc on a 64-bit machine. */
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
@@ -2285,7 +2451,7 @@ static uint32_t tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, const 
 static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *head) {
     const size_t vnet_len = gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len ? 0 : gro->desc.vnet_hdr_len;
     tuo__leaving leaving;
-    uint32_t tail, payload_len;
+    uint32_t tail = TUO__NONE, payload_len = 0;
     size_t len;
     uint8_t *data;
     if (gro->borrowed) return TUO_E_INVALID;

@@ -1,5 +1,5 @@
-/* pcap_file.h - read pcap and pcapng files into memory, write pcap files. Part of the pcap_offload example; it knows nothing of the
-   library. Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
+/* pcap_file.h - read pcap and pcapng files into memory, write pcap files. Part of the pcap_offload example; it knows nothing of
+   the library. Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
    Nothing that a file says is believed before it was compared with what is left of the file. */
 #ifndef PCAP_FILE_H
@@ -287,8 +287,8 @@ static int capture_parse_pcapng(struct capture *c)
         if (block < 12 || block % 4)
             return capture_fail(c, "the block at byte %zu has an impossible length of %zu", at, block);
         if (block > c->size - at)
-            return capture_fail(c, "the block at byte %zu (record %zu) claims %zu bytes, file ends after %zu", at, c->count, block,
-                                c->size - at);
+            return capture_fail(c, "the block at byte %zu (record %zu) claims %zu bytes, file ends after %zu", at, c->count,
+                                block, c->size - at);
         if (capture_u32(c, at + block - 4) != block)
             return capture_fail(c, "the block at byte %zu has different lengths at its two ends", at);
         if (type == INTERFACE)
@@ -373,7 +373,7 @@ static int capture_create(struct capture_writer *w, const char *path, uint32_t l
     return w->file ? capture_put(w, header, 6) : -1;
 }
 
-/* One record with the time of `from`, made of two pieces; wire_len: bytes that the packet has without the cut of a snap length. */
+/* One record with the time of `from`, made of two pieces; wire_len: bytes that the packet has without the snap length's cut. */
 static int capture_write(struct capture_writer *w, const struct capture_record *from, const struct capture_piece piece[2],
                          size_t wire_len)
 {

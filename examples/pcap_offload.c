@@ -1,9 +1,9 @@
-/* pcap_offload - run captured packets through tunoffload.h: coalesce them, split superpackets, or prove that both undo each other.
+/* pcap_offload - run captured packets through tunoffload.h: coalesce them, split superpackets, or see that both undo each other.
 
    cc -std=c99 -O2 -I.. -o pcap_offload pcap_offload.c && ./pcap_offload --help
 
-   How the library is used: push_packet() and next_superpacket() coalesce, by gather or by copy; next_segment() splits, in three ways.
-   The rest is reading options, framing packets and printing numbers; the capture formats are in pcap_file.h. */
+   Where the library is used: push_packet() and next_superpacket() coalesce, by gather or by copy; start_split() and next_segment()
+   split, in three ways. The rest frames packets, reads options and prints numbers; the capture formats are in pcap_file.h. */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* isatty, fileno */
 #endif
@@ -29,6 +29,18 @@ enum {
     LINK_TYPE_VNET = 147 /* USER0 */
 };
 
+enum { COALESCE = 1, SPLIT = 2, CHECK = 4 };
+
+static const struct command {
+    const char *name;
+    int number, files;
+    const char *usage, *help;
+} commands[] = {
+    {"coalesce", COALESCE, 2, "coalesce [options] IN OUT", "every batch through GRO; OUT has one record per emitted packet"},
+    {"split", SPLIT, 2, "split    [options] IN OUT", "superpackets cut; OUT has one record per segment"},
+    {"check", CHECK, 1, "check    [options] IN", "coalesce, split again, compare with IN"},
+};
+
 struct options {
     int help, batch, mss;
     int copy, in_place, vnet, list, verdicts;
@@ -40,7 +52,8 @@ struct packet {
     const struct capture_record *record;
     const uint8_t *frame; /* Ethernet frame, IP packet, or wrapped IP packet: see wrap() */
     size_t len;
-    int opaque;           /* not shown to the library (len 0): cut by a snap length, or shorter than its link-layer header */
+    int cut;              /* by a snap length, or shorter than its link-layer header */
+    int opaque;           /* not to be coalesced: cut, or a superpacket already */
     unsigned came_out;    /* times it was emitted; for check */
 };
 
@@ -58,7 +71,7 @@ struct bytes {
 
 struct totals {
     size_t emitted, superpackets, merged, most_segs, most_bytes;
-    size_t not_ip, cut_short, left_out, refused, completed, not_cut;
+    size_t not_ip, cut, left_out, refused, passed, completed, not_cut;
     size_t identical, renumbered, mismatches;
     uint64_t bytes;
 };
@@ -71,6 +84,7 @@ struct job {
     struct capture_writer writer;
     const struct link_type *link;
     size_t wrap_len;   /* bytes that wrap() puts in place of the link-layer header */
+    size_t head_len;   /* bytes of the link-layer header that each record of OUT keeps */
     unsigned flags;    /* TUO_F_ETHERNET or 0 */
     struct packet *packets;
     uint8_t *wrapped;  /* memory of all wrapped frames */
@@ -160,7 +174,7 @@ static const struct link_type {
     {LINK_TYPE_RAW, "raw IP", 0, 0, 0},
     {108, "OpenBSD loopback", 0, 4, PROTOCOL_IS_FAMILY},
     {113, "Linux cooked v1", 0, 16, 14},
-    {LINK_TYPE_VNET, "virtio-net header and IP packet", 0, 0, 0},
+    {LINK_TYPE_VNET, "virtio-net header and IP packet", 0, TUO_VNET_LEN, 0},
     {228, "IPv4", 0, 0, 0},
     {229, "IPv6", 0, 0, 0},
     {276, "Linux cooked v2", 0, 20, 0},
@@ -189,9 +203,9 @@ static unsigned link_protocol(const struct link_type *link, const uint8_t *heade
     return family == 2 ? 0x0800 : family == 10 || family == 24 || family == 28 || family == 30 ? 0x86dd : 0;
 }
 
-/* Packets with different link-layer headers (direction, interface, address) must not merge, for OUT keeps only one header for all of
-   them. The library knows how to hold Ethernet flows apart. So each byte of a header that it does not know is put into an Ethernet
-   header: 12 bytes in place of the addresses, the rest in place of the tags of 802.1Q. wrapped_len() bytes, in place of header_len. */
+/* Packets with different link-layer headers (direction, interface, address) must not merge, for OUT keeps one header for all of
+   them. The library holds Ethernet flows apart by every byte of their headers. So a header that it does not know is wrapped into
+   an Ethernet header: 12 bytes take the place of the addresses, the rest that of VLAN tags. wrapped_len() bytes for header_len. */
 static size_t wrap_tags(const struct link_type *link)
 {
     return link->header_len > 12 ? (link->header_len - 12) / 2 : 0;
@@ -199,7 +213,7 @@ static size_t wrap_tags(const struct link_type *link)
 
 static size_t wrapped_len(const struct link_type *link)
 {
-    return link->header_len ? 14 + 4 * wrap_tags(link) : 0;
+    return link->header_len && link->number != LINK_TYPE_VNET ? 14 + 4 * wrap_tags(link) : 0;
 }
 
 static void wrap(const struct link_type *link, const uint8_t *header, uint8_t *to)
@@ -232,13 +246,23 @@ static int find_ip(const struct job *job, const uint8_t *frame, size_t len, size
     return at < len && (frame[at] >> 4 == 4 || frame[at] >> 4 == 6);
 }
 
+/* Does the virtio-net header of this record say that it is a superpacket, or that its checksum is still to be finished? */
+static int is_superpacket(const struct job *job, const struct capture_record *record)
+{
+    tuo_vnet_hdr vnet;
+
+    return job->link->number == LINK_TYPE_VNET &&
+           (tuo_vnet_decode(record->bytes, record->len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet) != TUO_OK ||
+            vnet.gso_type != TUO_GSO_NONE || (vnet.flags & TUO_VNET_NEEDS_CSUM));
+}
+
 static void prepare_packets(struct job *job)
 {
     const struct capture *capture = &job->capture;
     size_t i, header_len = job->link->header_len, room = 0, ip_off;
     uint8_t *to;
 
-    for (i = 0; header_len && i < capture->count; i++)
+    for (i = 0; job->wrap_len && i < capture->count; i++)
         room += capture->records[i].len + job->wrap_len;
     job->wrapped = to = allocate(room, 1);
     job->packets = allocate(capture->count, sizeof *job->packets);
@@ -248,20 +272,21 @@ static void prepare_packets(struct job *job)
 
         job->total.bytes += record->len;
         packet->record = record;
-        packet->frame = record->bytes;
-        packet->opaque = record->len < record->wire_len || record->len < header_len;
-        if (packet->opaque) {
-            job->total.cut_short++;
+        packet->cut = record->len < record->wire_len || record->len < header_len;
+        packet->opaque = packet->cut || is_superpacket(job, record);
+        job->total.cut += (size_t)packet->cut;
+        if (record->len < header_len)
             continue;
-        }
-        packet->len = record->len - header_len + job->wrap_len;
-        if (header_len) {
+        packet->frame = record->bytes + header_len;
+        packet->len = record->len - header_len;
+        if (job->wrap_len) {
             packet->frame = to;
+            packet->len += job->wrap_len;
             wrap(job->link, record->bytes, to);
             memcpy(to + job->wrap_len, record->bytes + header_len, record->len - header_len);
             to += packet->len;
         }
-        if (job->link->number != LINK_TYPE_VNET && !find_ip(job, packet->frame, packet->len, &ip_off))
+        if (!find_ip(job, packet->frame, packet->len, &ip_off))
             job->total.not_ip++;
     }
 }
@@ -277,30 +302,31 @@ static void write_record(struct job *job, const struct packet *from, const struc
 /* One line of --list. shift: bytes that OUT has in front of the packet more than the frame. */
 static void list_packet(const struct job *job, const tuo_vnet_hdr *vnet, size_t len, long shift, size_t segs)
 {
-    int gso = vnet->gso_type != TUO_GSO_NONE;
+    long hdr_len = vnet->hdr_len ? vnet->hdr_len + shift : 0;
+    long csum_start = vnet->flags & TUO_VNET_NEEDS_CSUM ? vnet->csum_start + shift : 0;
 
     printf("out=%zu len=%zu segs=%zu gso_type=%u gso_size=%u hdr_len=%ld csum_start=%ld csum_offset=%u packets=",
-           job->total.emitted, len, segs, (unsigned)vnet->gso_type, (unsigned)vnet->gso_size, gso ? vnet->hdr_len + shift : 0,
-           gso ? vnet->csum_start + shift : 0, (unsigned)vnet->csum_offset);
+           job->total.emitted, len, segs, (unsigned)vnet->gso_type, (unsigned)vnet->gso_size, hdr_len, csum_start,
+           (unsigned)vnet->csum_offset);
 }
 
-/* A record that is no concern of the library goes out as it came. */
+/* A record that is not for the library goes out as it came (but split takes the virtio-net header off). */
 static void pass_record(struct job *job, const struct packet *packet)
 {
     static const tuo_vnet_hdr none;
     const struct capture_record *record = packet->record;
-    size_t skip = job->link->number == LINK_TYPE_VNET ? TUO_VNET_LEN : 0;
-    struct capture_piece piece[2] = {{NULL, 0}, {NULL, 0}};
+    size_t head_len = job->link->header_len < record->len ? job->link->header_len : record->len;
+    struct capture_piece piece[2];
 
-    if (skip > record->len)
-        skip = record->len;
-    piece[1].bytes = record->bytes + skip;
-    piece[1].len = record->len - skip;
+    piece[0].bytes = record->bytes;
+    piece[0].len = job->head_len ? head_len : 0;
+    piece[1].bytes = record->bytes + head_len;
+    piece[1].len = record->len - head_len;
     if (job->opt.list) {
-        list_packet(job, &none, piece[1].len, 0, 1);
+        list_packet(job, &none, piece[1].len + (job->link->number == LINK_TYPE_VNET ? 0 : head_len), 0, 1);
         printf("%zu\n", packet_number(job, packet));
     }
-    write_record(job, packet, piece, record->wire_len - skip);
+    write_record(job, packet, piece, record->wire_len - (head_len - piece[0].len));
     job->total.emitted++;
 }
 
@@ -310,28 +336,59 @@ static void write_frame(struct job *job, const struct packet *from, const uint8_
     struct capture_piece piece[2];
 
     piece[0].bytes = from->record->bytes;
-    piece[0].len = job->link->header_len;
+    piece[0].len = job->head_len;
     piece[1].bytes = frame + job->wrap_len;
     piece[1].len = len - job->wrap_len;
     write_record(job, from, piece, piece[0].len + piece[1].len);
 }
 
-/* --vnet: as it would be written to a TUN: no link layer, but a virtio-net header. */
-static void write_vnet(struct job *job, const struct packet *from, const struct capture_piece *ip, tuo_vnet_hdr vnet, size_t ip_off)
-{
-    uint8_t header[TUO_VNET_LEN];
-    struct capture_piece piece[2];
+/* ------------------------------------------------------------------------------------------------------- captured checksums */
 
-    if (vnet.gso_type != TUO_GSO_NONE) {
-        vnet.hdr_len = (uint16_t)(vnet.hdr_len - ip_off);
-        vnet.csum_start = (uint16_t)(vnet.csum_start - ip_off);
+/* Does the TCP or UDP checksum cover the IP payload as it is? Not if there are bytes behind the datagram, which cutting would move,
+   or if it is meant for another address than the one in the header. */
+static int covers_payload(const tuo_pkt_info *info)
+{
+    return info->kind != TUO_KIND_NONE && !(info->flags & TUO_PKT_ROUTING) &&
+           info->payload_off + info->payload_len == info->ip_off + info->total_len;
+}
+
+/* The virtio-net header that a captured packet would have had on a TUN, as far as its bytes tell; all zero for one that is to be
+   left alone. A checksum field that holds the sum of the pseudo-header is partial: captured on its way to a device that finishes
+   it. pkt may be changed: a UDP checksum that was found valid becomes such a sum, as GSO demands. *len loses padding then. */
+static void guess_vnet(const struct job *job, uint8_t *pkt, size_t *len, size_t mss, tuo_vnet_hdr *vnet)
+{
+    static const uint8_t gso_types[] = {TUO_GSO_NONE, TUO_GSO_TCPV4, TUO_GSO_UDP_L4, TUO_GSO_TCPV6, TUO_GSO_UDP_L4};
+    tuo_pkt_info info;
+    uint8_t *field, *addresses;
+    size_t addr_len;
+    uint16_t seed;
+    int udp, partial;
+
+    memset(vnet, 0, sizeof *vnet);
+    if (tuo_parse(pkt, *len, job->flags | TUO_F_SUPERPACKET, &info) != TUO_OK || !covers_payload(&info))
+        return;
+    udp = info.kind == TUO_KIND_UDP4 || info.kind == TUO_KIND_UDP6;
+    field = pkt + info.l4_off + (udp ? 6 : 16);
+    addr_len = info.ip_version == 4 ? 4 : 16;
+    addresses = pkt + info.ip_off + (info.ip_version == 4 ? 12 : 8);
+    seed = tuo_csum_pseudo(addresses, addresses + addr_len, addr_len, info.l4_proto, info.l4_hdr_len + info.payload_len);
+    partial = load16(field) == seed && tuo_csum_valid(pkt, *len, job->flags) != TUO_OK;
+
+    if (info.payload_len > mss) {
+        if (udp && !partial) {
+            if (load16(field) == 0 || (!job->opt.trust && tuo_csum_valid(pkt, *len, job->flags) != TUO_OK))
+                return; /* its segments would get checksums that nobody has vouched for */
+            store16(field, seed);
+        }
+        vnet->gso_type = gso_types[info.kind];
+        vnet->gso_size = (uint16_t)mss;
     }
-    if (tuo_vnet_encode(header, sizeof header, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet) != TUO_OK)
-        die(job->in, "a virtio-net header could not be encoded");
-    piece[0].bytes = header;
-    piece[0].len = sizeof header;
-    piece[1] = *ip;
-    write_record(job, from, piece, piece[0].len + piece[1].len);
+    if (partial || (udp && vnet->gso_type != TUO_GSO_NONE)) {
+        vnet->flags = TUO_VNET_NEEDS_CSUM;
+        vnet->csum_start = (uint16_t)info.l4_off;
+        vnet->csum_offset = udp ? 6 : 16;
+        *len = info.ip_off + info.total_len;
+    }
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- splitting */
@@ -367,58 +424,14 @@ static tuo_result next_segment(struct job *job, tuo_gso *gso, uint8_t *pkt, tuo_
 
 static tuo_result start_split(struct job *job, tuo_gso *gso, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet)
 {
-    reserve(&job->segment, len ? len : 1);
+    reserve(&job->segment, len + 1);
     return tuo_gso_init(gso, pkt, len, vnet, job->flags | (job->opt.trust ? TUO_F_TRUST : 0U));
-}
-
-/* The virtio-net header that a captured packet would have had on a TUN, as far as its bytes tell; all zero for one that is to be left
-   alone. pkt may be changed: a UDP checksum that was checked becomes the sum of the pseudo-header, as NEEDS_CSUM demands. */
-static void guess_vnet(const struct job *job, uint8_t *pkt, size_t *len, tuo_vnet_hdr *vnet)
-{
-    static const uint8_t gso_types[] = {TUO_GSO_NONE, TUO_GSO_TCPV4, TUO_GSO_UDP_L4, TUO_GSO_TCPV6, TUO_GSO_UDP_L4}; /* by tuo_kind */
-    tuo_pkt_info info;
-    uint32_t l4_len;
-    size_t addr_len, addr_at, field;
-    uint16_t seed, found;
-    int udp, valid, partial;
-
-    memset(vnet, 0, sizeof *vnet);
-    if (tuo_parse(pkt, *len, job->flags | TUO_F_SUPERPACKET, &info) != TUO_OK || info.kind == TUO_KIND_NONE)
-        return;
-    udp = info.kind == TUO_KIND_UDP4 || info.kind == TUO_KIND_UDP6;
-    l4_len = info.ip_off + info.total_len - info.l4_off;
-    if ((info.flags & TUO_PKT_ROUTING) || (udp && info.l4_hdr_len + info.payload_len != l4_len))
-        return; /* the checksum is over another address; or there are bytes behind the datagram, which cutting would move */
-
-    addr_len = info.ip_version == 4 ? 4 : 16;
-    addr_at = info.ip_off + (info.ip_version == 4 ? 12U : 8U);
-    field = info.l4_off + (udp ? 6U : 16U);
-    seed = tuo_csum_pseudo(pkt + addr_at, pkt + addr_at + addr_len, addr_len, info.l4_proto, l4_len);
-    found = load16(pkt + field);
-    valid = tuo_csum_valid(pkt, *len, job->flags) == TUO_OK;
-    partial = !valid && found == seed; /* captured on its way to a device that finishes checksums */
-
-    if (info.payload_len > (unsigned)job->opt.mss) {
-        if (udp && !partial) {
-            if (found == 0 || !(valid || job->opt.trust))
-                return; /* segments would get a checksum that nobody has vouched for */
-            store16(pkt + field, seed);
-        }
-        vnet->gso_type = gso_types[info.kind];
-        vnet->gso_size = (uint16_t)job->opt.mss;
-    }
-    if (partial || (udp && vnet->gso_type != TUO_GSO_NONE)) {
-        vnet->flags = TUO_VNET_NEEDS_CSUM;
-        vnet->csum_start = (uint16_t)info.l4_off;
-        vnet->csum_offset = (uint16_t)(field - info.l4_off);
-        *len = info.ip_off + info.total_len; /* padding is not part of the sum */
-    }
 }
 
 static void emit_segments(struct job *job, const struct packet *packet, tuo_gso *gso, uint8_t *pkt)
 {
     static const tuo_vnet_hdr none;
-    long shift = (long)job->link->header_len - (long)job->wrap_len;
+    long shift = (long)job->head_len - (long)job->wrap_len;
     tuo_buf segment;
 
     while (next_segment(job, gso, pkt, &segment) == TUO_OK) {
@@ -431,55 +444,53 @@ static void emit_segments(struct job *job, const struct packet *packet, tuo_gso 
     }
 }
 
-static void refuse(struct job *job, const struct packet *packet, tuo_result result)
+/* Returns what was done, or NULL if the record was refused with *result. */
+static const char *split_packet(struct job *job, const struct packet *packet, tuo_result *result)
 {
-    job->total.refused++;
-    if (job->opt.verdicts)
-        printf("in=%zu refused=%s\n", packet_number(job, packet), tuo_result_name(result));
-}
-
-static void split_packet(struct job *job, const struct packet *packet)
-{
-    size_t skip = job->opt.vnet ? TUO_VNET_LEN : 0, len = packet->len;
-    const char *verdict = "PASSED";
+    const struct capture_record *record = packet->record;
+    uint8_t *pkt = reserve(&job->work, packet->len + 1);
+    size_t len = packet->len;
     tuo_vnet_hdr vnet;
-    tuo_result result;
     tuo_gso gso;
-    uint8_t *pkt;
 
-    if (job->opt.vnet) {
-        result = tuo_vnet_decode(packet->frame, len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet);
-        if (result != TUO_OK) {
-            refuse(job, packet, result);
-            return;
-        }
+    *result = job->opt.vnet ? tuo_vnet_decode(record->bytes, record->len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet) : TUO_OK;
+    if (*result != TUO_OK)
+        return NULL;
+    if (packet->cut) {
+        pass_record(job, packet);
+        return "PASSED";
     }
-    len -= skip;
-    pkt = reserve(&job->work, len ? len : 1);
-    memcpy(pkt, packet->frame + skip, len);
+    if (len)
+        memcpy(pkt, packet->frame, len);
     if (!job->opt.vnet)
-        guess_vnet(job, pkt, &len, &vnet);
-    result = start_split(job, &gso, pkt, len, &vnet);
-    if (result != TUO_OK && job->opt.vnet) {
-        refuse(job, packet, result);
-        return;
-    }
-    if (result != TUO_OK) { /* only a guess was refused: the packet's checksum is neither valid nor partial */
+        guess_vnet(job, pkt, &len, (size_t)job->opt.mss, &vnet);
+    *result = start_split(job, &gso, pkt, len, &vnet);
+    if (*result != TUO_OK && job->opt.vnet)
+        return NULL;
+    if (*result != TUO_OK) { /* only a guess was refused: the packet's checksum is neither valid nor partial */
         job->total.not_cut++;
         pass_record(job, packet);
-    } else {
-        if (vnet.gso_type != TUO_GSO_NONE) {
-            verdict = "SPLIT";
-            job->total.superpackets++;
-            job->total.merged += tuo_gso_count(&gso);
-        } else if (vnet.flags & TUO_VNET_NEEDS_CSUM) {
-            verdict = "COMPLETED";
-            job->total.completed++;
-        }
-        emit_segments(job, packet, &gso, pkt);
+        return "PASSED";
     }
+    emit_segments(job, packet, &gso, pkt);
+    if (vnet.gso_type != TUO_GSO_NONE) {
+        job->total.superpackets++;
+        job->total.merged += tuo_gso_count(&gso);
+        return "SPLIT";
+    }
+    job->total.completed += vnet.flags & TUO_VNET_NEEDS_CSUM;
+    return vnet.flags & TUO_VNET_NEEDS_CSUM ? "COMPLETED" : "PASSED";
+}
+
+static void split_record(struct job *job, const struct packet *packet)
+{
+    tuo_result result;
+    const char *verdict = split_packet(job, packet, &result);
+
+    job->total.refused += verdict == NULL;
     if (job->opt.verdicts)
-        printf("in=%zu verdict=%s\n", packet_number(job, packet), verdict);
+        printf("in=%zu %s=%s\n", packet_number(job, packet), verdict ? "verdict" : "refused",
+               verdict ? verdict : tuo_result_name(result));
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- checking */
@@ -575,8 +586,8 @@ static void check_all_came_out(struct job *job)
 
 /* ---------------------------------------------------------------------------------------------------------------- coalescing */
 
-/* The buffer abstraction, for buffers that grow: five callbacks. capacity() promises what the largest IP packet needs, so no memory is
-   spent on the many packets that nothing is appended to. */
+/* The buffer abstraction, for buffers that grow: five callbacks. capacity() promises what the largest IP packet needs; the memory
+   is only taken when something is appended. */
 static uint8_t *growing_data(void *user, void *buf)
 {
     struct growing *growing = buf;
@@ -673,52 +684,75 @@ static struct packet *earliest(const struct job *job, const tuo_superpacket *sp)
     return found;
 }
 
-static void list_superpacket(const struct job *job, const tuo_superpacket *sp, size_t len, long shift)
+static void list_superpacket(const struct job *job, const tuo_superpacket *sp, const tuo_vnet_hdr *vnet, size_t len, long shift)
 {
     size_t i;
 
-    list_packet(job, &sp->vnet, len, shift, sp->packet_count);
+    if (!job->opt.list)
+        return;
+    list_packet(job, vnet, (size_t)((long)len + shift), shift, sp->packet_count);
     for (i = 0; i < sp->packet_count; i++)
         printf("%s%zu", i ? "," : "", packet_number(job, packet_of(job, sp->users[i])));
     putchar('\n');
 }
 
-static void emit(struct job *job, const tuo_superpacket *sp)
+/* As it would be written to a TUN: no link layer, but a virtio-net header, whose offsets count from the IP header. */
+static void emit_to_tun(struct job *job, const tuo_superpacket *sp, tuo_vnet_hdr vnet, const uint8_t *frame, size_t len)
 {
-    uint8_t *bytes = reserve(&job->work, sp->len ? sp->len : 1), *frame = bytes + sp->vnet_len;
-    size_t len = sp->len - sp->vnet_len, ip_off = 0;
-    struct packet *first = earliest(job, sp);
-    long shift = (long)job->link->header_len - (long)job->wrap_len;
-    struct capture_piece ip;
+    uint8_t header[TUO_VNET_LEN];
+    struct capture_piece piece[2];
+    size_t ip_off;
 
-    if (job->opt.vnet && (first->opaque || !find_ip(job, first->frame, first->len, &ip_off))) {
+    if (!find_ip(job, frame, len, &ip_off)) {
         job->total.left_out++;
         return;
     }
-    if (first->opaque) {
-        first->came_out++;
-        job->total.identical++;
-        pass_record(job, first);
+    list_superpacket(job, sp, &vnet, len, -(long)ip_off);
+    if (vnet.hdr_len)
+        vnet.hdr_len = (uint16_t)(vnet.hdr_len - ip_off);
+    if (vnet.flags & TUO_VNET_NEEDS_CSUM)
+        vnet.csum_start = (uint16_t)(vnet.csum_start - ip_off);
+    if (tuo_vnet_encode(header, sizeof header, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet) != TUO_OK)
+        die(job->in, "a virtio-net header could not be encoded");
+    piece[0].bytes = header;
+    piece[0].len = sizeof header;
+    piece[1].bytes = frame + ip_off;
+    piece[1].len = len - ip_off;
+    write_record(job, earliest(job, sp), piece, piece[0].len + piece[1].len);
+    job->total.emitted++;
+}
+
+/* As a NIC would put it on the wire, if it could send more than an MTU: with a finished checksum. */
+static void emit_to_wire(struct job *job, const tuo_superpacket *sp, const tuo_vnet_hdr *vnet, uint8_t *frame, size_t len)
+{
+    list_superpacket(job, sp, vnet, len, (long)job->head_len - (long)job->wrap_len);
+    if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && tuo_csum_complete(frame, len, vnet->csum_start, vnet->csum_offset) != TUO_OK)
+        die(job->in, "a checksum could not be completed");
+    write_frame(job, earliest(job, sp), frame, len);
+    job->total.emitted++;
+}
+
+static void emit(struct job *job, const tuo_superpacket *sp)
+{
+    uint8_t *bytes = reserve(&job->work, sp->len + 1), *frame = bytes + sp->vnet_len;
+    size_t len = sp->len - sp->vnet_len;
+    tuo_vnet_hdr vnet = sp->vnet;
+
+    gather(bytes, sp->iov, sp->iov_count); /* a program with writev() would not need to */
+    if (job->command->number == CHECK) {
+        list_superpacket(job, sp, &vnet, len, (long)job->head_len - (long)job->wrap_len);
+        check_emitted(job, sp, frame, len);
+        job->total.emitted++;
         return;
     }
-    gather(bytes, sp->iov, sp->iov_count);
-    if (job->opt.vnet)
-        shift = -(long)ip_off;
-    if (job->opt.list)
-        list_superpacket(job, sp, (size_t)((long)len + shift), shift);
-    if (job->opt.vnet) {
-        ip.bytes = frame + ip_off;
-        ip.len = len - ip_off;
-        write_vnet(job, first, &ip, sp->vnet, ip_off);
-    } else if (job->out) {
-        if ((sp->vnet.flags & TUO_VNET_NEEDS_CSUM) &&
-            tuo_csum_complete(frame, len, sp->vnet.csum_start, sp->vnet.csum_offset) != TUO_OK)
-            die(job->in, "a checksum could not be completed");
-        write_frame(job, first, frame, len);
-    } else {
-        check_emitted(job, sp, frame, len);
+    if (sp->packet_count == 1) { /* partial checksums of packets captured on their sender; the library leaves them alone */
+        guess_vnet(job, frame, &len, SIZE_MAX, &vnet);
+        job->total.completed += vnet.flags & TUO_VNET_NEEDS_CSUM;
     }
-    job->total.emitted++;
+    if (job->opt.vnet)
+        emit_to_tun(job, sp, vnet, frame, len);
+    else
+        emit_to_wire(job, sp, &vnet, frame, len);
 }
 
 static void drain(struct job *job)
@@ -743,7 +777,7 @@ static void drain(struct job *job)
     job->held = 0;
 }
 
-static void coalesce_packet(struct job *job, struct packet *packet)
+static const char *coalesce_packet(struct job *job, struct packet *packet)
 {
     tuo_verdict verdict = push_packet(job, packet);
 
@@ -751,11 +785,32 @@ static void coalesce_packet(struct job *job, struct packet *packet)
         drain(job);
         verdict = push_packet(job, packet);
     }
-    if (job->opt.verdicts)
-        printf("in=%zu verdict=%s\n", packet_number(job, packet), tuo_verdict_name(verdict));
     job->held++;
     if (job->held == (size_t)job->opt.batch)
         drain(job);
+    return tuo_verdict_name(verdict);
+}
+
+/* Opaque records go around the library. What it holds goes out first, so that nothing is overtaken. */
+static const char *pass_around(struct job *job, struct packet *packet)
+{
+    drain(job);
+    job->total.passed += !packet->cut;
+    packet->came_out++;
+    job->total.identical++;
+    if (job->opt.vnet && job->link->number != LINK_TYPE_VNET)
+        job->total.left_out++; /* a cut packet cannot be written to a TUN */
+    else
+        pass_record(job, packet);
+    return "PASSED";
+}
+
+static void coalesce_record(struct job *job, struct packet *packet)
+{
+    const char *verdict = packet->opaque ? pass_around(job, packet) : coalesce_packet(job, packet);
+
+    if (job->opt.verdicts)
+        printf("in=%zu verdict=%s\n", packet_number(job, packet), verdict);
 }
 
 static void start_coalescing(struct job *job)
@@ -793,19 +848,6 @@ static void start_coalescing(struct job *job)
 }
 
 /* ------------------------------------------------------------------------------------------------------- options and summary */
-
-enum { COALESCE = 1, SPLIT = 2, CHECK = 4 };
-
-static const struct command {
-    const char *name;
-    int number;
-    int files;
-    const char *usage, *help;
-} commands[] = {
-    {"coalesce", COALESCE, 2, "coalesce [options] IN OUT", "every batch through GRO; OUT has one record per emitted packet"},
-    {"split", SPLIT, 2, "split    [options] IN OUT", "superpackets cut; OUT has one record per segment"},
-    {"check", CHECK, 1, "check    [options] IN", "coalesce, split again, compare with IN"},
-};
 
 static const struct option {
     const char *name, *argument;
@@ -849,21 +891,23 @@ static const char help_text[] =
     "\n"
     "IN is a pcap (both byte orders, micro- and nanoseconds) or pcapng file of one link type: raw IP, IPv4, IPv6, Ethernet\n"
     "with VLAN tags, Linux cooked v1 and v2, BSD loopback, or 147 (below). OUT is a pcap file of the same link type.\n"
-    "Records cut by a snap length, and records that are not IP, pass unchanged.\n"
+    "Records cut by a snap length, and records that are not IP, pass unchanged. So do those with a virtio-net header that\n"
+    "says superpacket or partial checksum, in coalesce and check.\n"
     "\n"
     "coalesce finishes the checksums of superpackets as a NIC would, and keeps link-layer header and time of the packet that\n"
-    "came first. split cuts what has more payload than --mss, if its checksum is valid, or partial (the sum of the\n"
-    "pseudo-header, as captured on a sender with checksum offload), and completes partial checksums of all others.\n"
+    "came first. split cuts what has more payload than --mss if its checksum is valid or partial. Partial checksums (the sum\n"
+    "of the pseudo-header, as captured on a sender with checksum offload) are finished in all that coalesce and split write.\n"
     "\n"
     "--vnet: each record is a 10-byte virtio_net_hdr in host byte order, then an IP packet; link type 147 (USER0). It is the\n"
     "format of OUT for coalesce (link-layer headers are removed, and records that are cut or not IP are left out), and of IN\n"
-    "for split (OUT is raw IP; a header that contradicts its packet is refused: in=I refused=NAME, and exit 1 at the end).\n"
+    "for split (OUT is raw IP, link type 101; a header that contradicts its packet is refused: in=I refused=NAME under\n"
+    "--verdicts, and exit 1 at the end).\n"
     "\n"
     "--list prints: out=I len=L segs=S gso_type=T gso_size=G hdr_len=H csum_start=C csum_offset=O packets=i,j,k\n"
     "    I counts the records of OUT, i,j,k the records of IN in segment order, both from 0. L, H and C count from the start\n"
     "    of the record, link-layer header included, virtio-net header not.\n"
     "--verdicts prints for coalesce and check the rule that decided about a packet (HELD, APPENDED, PREPENDED, or why not),\n"
-    "    for split SPLIT, COMPLETED (a partial checksum) or PASSED.\n"
+    "    for split SPLIT, COMPLETED (a partial checksum) or PASSED. PASSED is also what is not shown to the library at all.\n"
     "\n"
     "check compares byte for byte. One difference is no mismatch, and is counted: packets with DF that all have the same IPv4\n"
     "ID come back counting up from it (RFC 6864: the ID of such packets means nothing). --exact-ip-id does not merge them.\n"
@@ -1022,9 +1066,10 @@ static int print_summary(const struct job *job)
         printf("%zu packets merged into %zu superpackets, %zu emitted in all; largest: %zu packets, %zu bytes\n", t->merged,
                t->superpackets, t->emitted, t->most_segs, t->most_bytes);
     }
-    print_count(t->cut_short, "cut by the snap length");
+    print_count(t->cut, "cut by the snap length");
     print_count(t->not_ip, "not IP");
     print_count(t->left_out, "left out, for they cannot cross a TUN");
+    print_count(t->passed, "superpackets or partial checksums already, not looked at");
     print_count(t->completed, "partial checksums completed");
     print_count(t->not_cut, "not cut, for their checksum is neither valid nor partial");
     print_count(t->refused, "refused: virtio-net header contradicts packet");
@@ -1070,11 +1115,12 @@ static void read_input(struct job *job)
     }
     vnet_in = job->link->number == LINK_TYPE_VNET;
     if (job->command->number == SPLIT && vnet_in != job->opt.vnet)
-        die(job->in, vnet_in ? "link type 147: virtio-net headers need --vnet" : "--vnet needs link type 147");
-    if (job->command->number != SPLIT && vnet_in)
-        die(job->in, "link type 147: virtio-net headers are read by split --vnet only");
+        die(job->in, vnet_in ? "link type 147 (virtio-net headers) needs --vnet" : "--vnet needs link type 147");
+    if (job->command->number == COALESCE && vnet_in)
+        job->opt.vnet = 1;
+    job->head_len = vnet_in && job->command->number != COALESCE ? 0 : job->link->header_len;
     job->wrap_len = wrapped_len(job->link);
-    job->flags = job->link->ethernet || job->link->header_len ? TUO_F_ETHERNET : 0;
+    job->flags = job->link->ethernet || job->wrap_len ? TUO_F_ETHERNET : 0;
     prepare_packets(job);
 }
 
@@ -1103,12 +1149,10 @@ static void run(struct job *job)
         struct packet *packet = &job->packets[i];
 
         show_progress(job, i);
-        if (job->command->number != SPLIT)
-            coalesce_packet(job, packet);
-        else if (packet->opaque)
-            pass_record(job, packet);
+        if (job->command->number == SPLIT)
+            split_record(job, packet);
         else
-            split_packet(job, packet);
+            coalesce_record(job, packet);
     }
     show_progress(job, i);
     if (job->command->number != SPLIT)

@@ -66,6 +66,23 @@ static void check_claims(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len
     }
 }
 
+/* What tuo_gso_init may say about a header that fits: bad checksums, and those that cannot be judged because the final address is in
+   a routing header. */
+static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags)
+{
+    tuo_pkt_info info;
+    int needs_csum = (hdr->flags & TUO_VNET_NEEDS_CSUM) != 0;
+    switch (planned) {
+    case TUO_OK: return 1;
+    case TUO_E_IP_CSUM: return hdr->gso_type != 0;
+    case TUO_E_L4_CSUM: return hdr->gso_type != 0 && !needs_csum;
+    case TUO_E_VNET_NEEDS_CSUM:
+        return hdr->gso_type != 0 && !needs_csum && tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK &&
+               (info.flags & TUO_PKT_ROUTING) != 0;
+    default: return 0;
+    }
+}
+
 static void check_header(tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags)
 {
     tuo_result checked = tuo_vnet_check(hdr, pkt, len, flags);
@@ -82,9 +99,7 @@ static void check_header(tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsi
     untouched = gso;
     tuo_result planned = tuo_gso_init(&gso, pkt, len, hdr, flags);
     FUZZ_CHECK(planned == TUO_OK || memcmp(&gso, &untouched, sizeof gso) == 0);
-    FUZZ_CHECK(checked == TUO_OK ? planned == TUO_OK || planned == TUO_E_HEADER_TOO_LONG || planned == TUO_E_IP_CSUM ||
-                                       planned == TUO_E_L4_CSUM
-                                 : planned == checked);
+    FUZZ_CHECK(checked == TUO_OK ? only_gso_refuses(planned, hdr, pkt, len, flags) : planned == checked);
     hdr->hdr_len ^= 0x1234;
     FUZZ_CHECK(tuo_vnet_check(hdr, pkt, len, flags) == checked);
 }

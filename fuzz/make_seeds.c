@@ -1,6 +1,6 @@
-/* make_seeds.c - writes the first inputs of the fuzz targets: `make_seeds DIR [capture.pcap ...]` makes DIR/parse, DIR/vnet_header,
-   DIR/gro and DIR/gso. The packets are built here, one per header layout, and taken from the captures: a few of each, the short
-   ones, because a fuzzer gets further with short inputs. */
+/* make_seeds.c - writes the first inputs of the fuzz targets: `make_seeds DIR [capture.pcap ...]` makes DIR/parse,
+   DIR/vnet_header, DIR/gro and DIR/gso. The packets are built here, one per header layout, and taken from the captures, a few of
+   each; long ones are cut, because a fuzzer gets further with short inputs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +10,12 @@
 #include "../tests/packets.h"
 
 enum {
-    PACKET_LEN_MAX = 2048,  /* longer ones are left out, or cut where the target adds payload itself */
-    PER_CAPTURE = 12,       /* packets taken from one capture */
+    PACKET_LEN_MAX = 2048, /* longer ones are cut to their headers; the gso target adds the payload itself */
+    PER_CAPTURE = 12,      /* packets taken from one capture */
     VNET_LEN = 10,
-    LINK_ETHERNET = 1, LINK_USER0 = 147 /* vnet header in host order, then an IP packet */
+    LINK_ETHERNET = 1,
+    LINK_RAW = 101,
+    LINK_USER0 = 147       /* vnet header in host order, then an IP packet */
 };
 
 static const char *out_dir;
@@ -40,7 +42,8 @@ static void write_seed(const char *target, const uint8_t *front, size_t front_le
     char path[1024];
     snprintf(path, sizeof path, "%s/%s/seed-%03u", out_dir, target, seed_count++);
     FILE *file = fopen(path, "wb");
-    if (file == NULL || fwrite(front, 1, front_len, file) != front_len || fwrite(bytes, 1, len, file) != len || fclose(file) != 0) {
+    if (file == NULL || fwrite(front, 1, front_len, file) != front_len || fwrite(bytes, 1, len, file) != len ||
+        fclose(file) != 0) {
         die("cannot be written", path);
     }
 }
@@ -102,9 +105,18 @@ static void seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, const 
         pkt_put16(front + 10, (unsigned)(len - headers > 3000 ? len - headers : 3000));
         write_seed("gso", front, 12, pkt, headers);
     }
-    pkt_put16(front + 4, 0);
+    memset(front, 0, sizeof front);
     front[0] = (uint8_t)ethernet;
     write_seed("gso", front, 12, pkt, short_len);
+    if (headers > 0) { /* gso: as it is, cut into small segments */
+        pkt_view v = pkt_look(pkt, len, ethernet, 1);
+        front[2] = 1;
+        front[3] = gso_type;
+        pkt_put16(front + 4, 9);
+        pkt_put16(front + 6, (unsigned)v.l4);
+        pkt_put16(front + 8, v.proto == PKT_PROTO_UDP ? 6 : 16);
+        write_seed("gso", front, 12, pkt, short_len);
+    }
     memset(front, 0, sizeof front);
     front[0] = (uint8_t)(ethernet << 6);
     pkt_put16(front + 6, (unsigned)short_len);
@@ -179,7 +191,7 @@ static uint32_t read32(const uint8_t *p, int swapped)
     return swapped ? big >> 24 | (big >> 8 & 0xff00) | (big << 8 & 0xff0000) | big << 24 : big;
 }
 
-/* Packets at even distances from one capture file (pcap, either byte order; raw IP, Ethernet or USER0). */
+/* Packets at even distances from one capture file (pcap, either byte order). Other link types give no seeds. */
 static void seeds_of_capture(const char *name)
 {
     static uint8_t file_bytes[4 << 20];
@@ -206,7 +218,7 @@ static void seeds_of_capture(const char *name)
         }
         if (link == LINK_USER0 && record_len > VNET_LEN) {
             seeds_of_packet(pkt + VNET_LEN, record_len - VNET_LEN, 0, pkt);
-        } else if (link != LINK_USER0) {
+        } else if (link == LINK_ETHERNET || link == LINK_RAW) {
             seeds_of_packet(pkt, record_len, link == LINK_ETHERNET, NULL);
         }
         taken++;

@@ -175,9 +175,13 @@ static inline void pkt_look_ip4(const uint8_t *p, size_t len, int length_0_ok, p
     total = pkt_get16(p + v->ip + 2);
     if (total == 0 && length_0_ok)
         total = len - v->ip;
-    if (hdr < 20 || hdr > len - v->ip)
+    if (hdr < 20)
         v->status = PKT_IP_HEADER;
-    else if (total < hdr || total > len - v->ip)
+    else if (total < hdr)
+        v->status = PKT_IP_LENGTH;
+    else if (hdr > len - v->ip)
+        v->status = PKT_IP_HEADER;
+    else if (total > len - v->ip)
         v->status = PKT_IP_LENGTH;
     v->addr_len = 4;
     v->src = v->ip + 12;
@@ -214,8 +218,10 @@ static inline void pkt_look_ip6(const uint8_t *p, size_t len, int length_0_ok, p
         v->proto = next;
         if (next == 44)
             v->fragment = 1;
-        if (next == 44 || next == 50 || next == 51 || next == 135 || next == 139 || next == 140)
+        if (next == 44 || next == 50 || next == 51 || next == 135 || next == 139 || next == 140 || next == 253 || next == 254)
             v->opaque = 1;
+        if (next == 44 && v->end - at < 8)
+            v->status = PKT_IP6_EXT;
         if (next != 0 && next != 43 && next != 60)
             return;
         ext_len = v->end - at < 2 ? 0 : ((size_t)p[at + 1] + 1) * 8;
@@ -254,15 +260,17 @@ static inline pkt_view pkt_look(const uint8_t *p, size_t len, int ethernet, int 
         return v;
     l4_len = v.end - v.l4;
     v.ports_known = l4_len >= 8;
-    if (v.proto == PKT_PROTO_TCP) {
-        size_t hdr = l4_len < 20 ? 0 : (size_t)(p[v.l4 + 12] >> 4) * 4;
+    if (l4_len < (v.proto == PKT_PROTO_TCP ? 20 : 8)) {
+        v.status = PKT_TRUNCATED;
+    } else if (v.proto == PKT_PROTO_TCP) {
+        size_t hdr = (size_t)(p[v.l4 + 12] >> 4) * 4;
         if (hdr < 20 || hdr > l4_len)
             v.status = PKT_TCP_HEADER;
         v.payload = v.l4 + hdr;
         v.payload_len = l4_len - hdr;
     } else {
-        size_t udp_len = l4_len < 8 ? 0 : pkt_get16(p + v.l4 + 4);
-        if (udp_len == 0 && length_0_ok && l4_len > 65535)
+        size_t udp_len = pkt_get16(p + v.l4 + 4);
+        if (udp_len == 0 && length_0_ok)
             udp_len = l4_len;
         if (udp_len < 8 || udp_len > l4_len)
             v.status = PKT_UDP_LENGTH;

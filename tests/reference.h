@@ -1,6 +1,7 @@
 /* reference.h - slow, obvious counterparts of what the library does, written from the RFCs and the merging rules without looking
    at it: checksum verification, a splitter that makes segment i of a superpacket from nothing but i, and a merger that keeps
    plain lists and searches them from end to end. Tests compare the library with these on random traffic.
+
    Include tunoffload.h first, for the names of the verdicts. */
 #ifndef REFERENCE_H
 #define REFERENCE_H

@@ -1,0 +1,88 @@
+# tunoffload.h: one header. This file builds its demo, tests, fuzzers and examples, all under build/.
+# Needs GNU make and a C compiler; what needs more says so and is skipped (or fails under CI=true).
+
+CC       ?= cc
+CXX      ?= c++
+CFLAGS   ?= -O2 -g
+TUO_CFLAGS ?=
+WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef
+BASE     = -std=c99 -D_DEFAULT_SOURCE -I. $(WARNINGS) $(TUO_CFLAGS)
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+BUILD    = build
+CAPTURES = $(wildcard tests/captures/*.pcap)
+TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
+HEADERS  = tunoffload.h $(wildcard tests/*.h fuzz/*.h examples/*.h)
+
+.PHONY: all demo test check fuzz fuzz-replay help clean
+.DELETE_ON_ERROR:
+
+## all            build the program and the examples
+all: $(BUILD)/pcap_offload
+
+## demo           coalesce, split and compare the captures in tests/captures, and print what came of it
+demo: $(BUILD)/pcap_offload
+	@sh examples/demo.sh $(BUILD)/pcap_offload tests/captures $(BUILD)/demo
+
+## test           everything below, with each compiler and sanitizer that works here; ends with "N passed, N failed, N skipped"
+test: $(BUILD)/pcap_offload
+	@MAKE="$(MAKE)" CC="$(CC)" CXX="$(CXX)" sh tests/run.sh $(BUILD)
+
+## check          the unit and property tests only, with $(CC) and no sanitizer: the quick loop while editing
+check: $(TESTS:%=$(BUILD)/plain/%)
+	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
+
+## fuzz           T=name SECONDS=n: fuzz one target (parse, vnet_header, gro, gso) with libFuzzer; needs clang and its compiler-rt
+SECONDS ?= 60
+fuzz: $(BUILD)/fuzz/fuzz_$(T) $(BUILD)/fuzz/seeds.done
+	@mkdir -p $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/found
+	$(BUILD)/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -dict=fuzz/tun.dict \
+	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/seeds/$(T)
+
+## fuzz-replay    run each fuzz target over its seeds without libFuzzer; needs only $(CC)
+fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
+	@for t in $(FUZZERS); do $(BUILD)/plain/replay_$$t --mutate 2000 $(BUILD)/fuzz/seeds/$$t || exit 1; done
+
+## help           this list
+help:
+	@sed -n 's/^## //p' Makefile
+
+## clean          remove build/
+clean:
+	rm -rf $(BUILD)
+
+$(BUILD)/pcap_offload: examples/pcap_offload.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $<
+
+# Test programs and fuzz replays, once per configuration: plain, san-gcc, san-clang.
+define CONFIGURATION
+$(BUILD)/$(1)/%: tests/%.c $(HEADERS)
+	@mkdir -p $$(@D)
+	$(2) $(3) $(BASE) -Itests -o $$@ $$<
+$(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(HEADERS)
+	@mkdir -p $$(@D)
+	$(2) $(3) $(BASE) -Itests -o $$@ $$< fuzz/replay.c
+.PHONY: tests-$(1)
+tests-$(1): $(TESTS:%=$(BUILD)/$(1)/%) $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
+endef
+$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS)))
+$(eval $(call CONFIGURATION,san-gcc,gcc,$(SANITIZE)))
+$(eval $(call CONFIGURATION,san-clang,clang,$(SANITIZE)))
+
+$(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(HEADERS)
+	@mkdir -p $(@D)
+	clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(BASE) -Itests -o $@ $<
+
+$(BUILD)/make_seeds: fuzz/make_seeds.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -Itests -o $@ $<
+
+$(BUILD)/fuzz/seeds.done: $(BUILD)/make_seeds $(CAPTURES)
+	rm -rf $(BUILD)/fuzz/seeds
+	$(BUILD)/make_seeds tests/captures $(BUILD)/fuzz/seeds
+	@touch $@
+
+.PHONY: seeds
+seeds: $(BUILD)/fuzz/seeds.done

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Compiles every code example of README.md (```c blocks) and of the manual in the header, and checks that the header's contents list and
+# its section tags agree. Usage: docs_test.sh BUILD_DIR REPOSITORY; CC from the environment.
+set -u
+build=$1 repository=$2
+cc=${CC:-cc}
+passed=0 failed=0
+flags="-std=c99 -D_DEFAULT_SOURCE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -I$repository"
+rm -rf "$build"; mkdir -p "$build"
+
+result() { # NAME STATUS
+    if [ "$2" -eq 0 ]; then echo "ok $1"; passed=$((passed + 1)); else echo "FAIL $1"; failed=$((failed + 1)); fi
+}
+
+awk -v dir="$build" '
+    /^```c$/ { n++; file = dir "/readme_" n ".c"; next }
+    /^```$/ { if (file) close(file); file = ""; next }
+    file { print > file }' "$repository/README.md"
+awk -v dir="$build" '
+    /^ *\/\/ --- example / { file = dir "/" $4; next }
+    /^ *\/\/ --- end/ { close(file); file = ""; next }
+    file { sub(/^       /, ""); print > file }' "$repository/tunoffload.h"
+
+count=0
+for source in "$build"/*.c; do
+    [ -e "$source" ] || continue
+    count=$((count + 1))
+    # shellcheck disable=SC2086
+    $cc $flags -c -o "$build/example.o" "$source" 2> "$build/log"; status=$?
+    [ $status -eq 0 ] || sed 's/^/  /' "$build/log"
+    result "$(basename "$source") compiles" $status
+    if grep -q 'int main(' "$source"; then
+        $cc $flags -o "$build/example" "$source" 2>> "$build/log" && "$build/example" > "$build/out" 2>&1; status=$?
+        [ $status -eq 0 ] || sed 's/^/  /' "$build/out"
+        result "$(basename "$source") runs" $status
+    fi
+done
+[ $count -ge 6 ]; result "at least 6 examples found (found $count)" $?
+
+sed -n 's/^       >>\([a-z0-9-]*\) .*/\1/p' "$repository/tunoffload.h" > "$build/contents"
+sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build/sections"
+cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?
+! LC_ALL=C grep -n '[^ -~]' "$repository/tunoffload.h"; result "header is ASCII without tabs" $?
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,72 @@
+#!/bin/sh
+# Runs every test with every compiler and sanitizer that works here. Usage: tests/run.sh BUILD_DIR (from the repository's root).
+# Each program ends with "N passed, N failed, N skipped"; the sums are the last line here. A program that does not say so has failed.
+# Under CI=true a check that could not run is a failure.
+set -u
+build=$1
+make=${MAKE:-make}
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+passed=0 failed=0 skipped=0
+mkdir -p "$build/log"
+
+fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+skip() {
+    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
+}
+
+# run NAME COMMAND...: add its counts; show its output if it failed or skipped something.
+run() {
+    name=$1; shift
+    log=$build/log/$(echo "$name" | tr ' /' '__').log
+    "$@" > "$log" 2>&1; status=$?
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+    if [ -z "$last" ]; then tail -n 40 "$log"; fail "$name: ended with status $status and no summary"; return; fi
+    set -- $last
+    echo "$name: $last"
+    passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+    if [ "$3" -ne 0 ] || [ "$5" -ne 0 ]; then grep -E '^(FAIL|SKIP|  )|:[0-9]+:|ERROR|runtime error' "$log" | head -n 60; fi
+    if [ "$3" -eq 0 ] && [ $status -ne 0 ]; then tail -n 40 "$log"; fail "$name: status $status"; fi
+}
+
+# works COMPILER: can it make a program with the sanitizers, and does that run?
+works() {
+    command -v "$1" > /dev/null 2>&1 || return 1
+    echo 'int main(void) { return 0; }' > "$build/probe.c"
+    "$1" -fsanitize=address,undefined -o "$build/probe" "$build/probe.c" > /dev/null 2>&1 && "$build/probe"
+}
+
+configurations=plain
+for compiler in gcc clang; do
+    if works $compiler; then
+        configurations="$configurations san-$compiler"
+    elif command -v $compiler > /dev/null 2>&1; then
+        skip "sanitizers with $compiler" "no -fsanitize=address,undefined here"
+    else
+        skip "sanitizers with $compiler" "$compiler is not installed"
+    fi
+done
+
+if "$make" -s seeds > "$build/log/seeds.log" 2>&1; then :; else tail -n 20 "$build/log/seeds.log"; fail "fuzz seeds: do not build"; fi
+
+for configuration in $configurations; do
+    if "$make" -s -k -j"$jobs" "tests-$configuration" > "$build/log/build-$configuration.log" 2>&1; then :; else
+        head -n 40 "$build/log/build-$configuration.log"; fail "$configuration: does not build"
+    fi
+    for source in tests/test_*.c; do
+        name=$(basename "$source" .c)
+        if [ -x "$build/$configuration/$name" ]; then run "$configuration $name" "$build/$configuration/$name"; fi
+    done
+    for source in fuzz/fuzz_*.c; do
+        name=$(basename "$source" .c); name=${name#fuzz_}
+        if [ -x "$build/$configuration/replay_$name" ]; then
+            run "$configuration replay_$name" "$build/$configuration/replay_$name" --mutate 300 "$build/fuzz/seeds/$name"
+        fi
+    done
+done
+
+run "compile matrix" sh tests/compile_test.sh "$build/compile" .
+run "documentation" sh tests/docs_test.sh "$build/docs" .
+run "pcap_offload" sh tests/pcap_offload_test.sh "$build/pcap_offload" .
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
