@@ -6,7 +6,7 @@ CXX      ?= c++
 CFLAGS   ?= -O2 -g
 TUO_CFLAGS ?=
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef
-BASE     = -std=c99 -D_DEFAULT_SOURCE -I. $(WARNINGS) $(TUO_CFLAGS)
+BASE     = -std=c99 -I. $(WARNINGS) $(TUO_CFLAGS)
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 BUILD    = build

@@ -664,8 +664,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_
    Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: hdr_len within the packet, csum_start behind the smallest IP header, UDP_L4 at most 128
              segments. (An IP length of 0 is accepted, as TUO_F_SUPERPACKET does.)
    Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_GSO_TYPE, _UFO, _TUNNEL, _ECN), E_VNET_GSO_SIZE,
-             E_CSUM_RANGE, what tuo_parse returns, E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM,
-             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG, E_VNET_HDR_LEN, E_VNET_SEG_LIMIT
+             E_CSUM_RANGE, what tuo_parse returns, E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
+             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_UDP_LENGTH (not the whole IP payload), E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG,
+             E_VNET_GSO_SIZE (segments too long), E_VNET_HDR_LEN, E_VNET_SEG_LIMIT
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c tun_get_user */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size_t len, unsigned flags);
 
@@ -1849,6 +1850,14 @@ static tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes,
     return TUO_V_HELD;
 }
 
+/* Is there a gap between the end of an older item and the segment? If not, that item is the one to ask: it may be adjacent or overlap. */
+static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__packet *pkt) {
+    uint32_t gap;
+    if (older == TUO__NONE) return 1;
+    gap = pkt->info.seq - (items[older].seq + items[older].payload_len);
+    return gap != 0 && gap < 0x80000000u;
+}
+
 /* Where a TCP segment stands among the open items of its flow, newest (highest sequence numbers) first. APPENDED and PREPENDED: it is
    adjacent to *where, which the caller asks about the rest. Differences are taken modulo 2^32 (RFC 9293 3.4). */
 static tuo_verdict tuo__place_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt,
@@ -1863,7 +1872,7 @@ static tuo_verdict tuo__place_tcp(const tuo_gro_desc *desc, const tuo__item *ite
         if (after == 0) return TUO_V_APPENDED;
         if (after < 0x80000000u) return at == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
         if (before >= 0x80000000u) return TUO_V_SEQ_OVERLAP;
-        if (before == 0 && (item->older == TUO__NONE || items[item->older].seq + items[item->older].payload_len != pkt->info.seq)) {
+        if (before == 0 && tuo__clear_of(items, item->older, pkt)) {
             return desc->disable_prepend || desc->strict_kernel ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
         }
         if (item->older == TUO__NONE) return TUO_V_SEQ_LATE;

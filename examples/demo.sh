@@ -57,7 +57,8 @@ echo "3. Split: superpackets that the Linux stack sent, cut into wire packets."
 echo
 for capture in "$captures"/*_gso.pcap; do
     name=$(basename "$capture" .pcap)
-    step split "$capture" "$out/$name.split.pcap"
+    mss=$(sed -n "s/^$name\.pcap .*--mss \([0-9]*\).*/\1/p" "$captures/README") # the segment size that the sender used
+    step split --mss "$mss" "$capture" "$out/$name.split.pcap"
     printf '%-22s %8s packets -> %6s wire packets\n' "$name" "$(field packets "$line")" "$(field emitted "$line")"
 done
 for capture in "$captures"/*_vnet.pcap; do

@@ -198,13 +198,13 @@ static inline int ref_disabled(const ref_options *opt, const pkt_view *v)
 
 static inline tuo_verdict ref_classify_tcp(const uint8_t *l4, const pkt_view *v)
 {
-    if (v->payload_len == 0)
-        return TUO_V_TCP_EMPTY;
     if (l4[13] & (PKT_SYN | PKT_RST | PKT_URG))
         return TUO_V_TCP_FLAGS;
     if (l4[13] & PKT_CWR)
         return TUO_V_TCP_CWR;
-    return TUO_V_HELD;
+    if (v->payload_len == 0)
+        return TUO_V_TCP_EMPTY;
+    return pkt_get16(l4 + 16) == 0xffff ? TUO_V_CSUM_ALIAS : TUO_V_HELD;
 }
 
 static inline tuo_verdict ref_classify_udp(const uint8_t *l4, const pkt_view *v)
@@ -218,7 +218,8 @@ static inline tuo_verdict ref_classify_udp(const uint8_t *l4, const pkt_view *v)
     return TUO_V_HELD;
 }
 
-/* TUO_V_HELD for a candidate, otherwise why it is none. */
+/* TUO_V_HELD for a candidate, otherwise why it is none. Where several reasons hold, the order of naming them is the library's; all
+   of them come to the same. */
 static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p, size_t len, const pkt_view *v)
 {
     static const tuo_verdict by_status[] = {TUO_V_HELD,      TUO_V_NOT_IP,    TUO_V_TRUNCATED,  TUO_V_VLAN_DEPTH, TUO_V_IP_HEADER,
@@ -235,28 +236,26 @@ static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p,
         return TUO_V_IP6_EXT;
     if (!pkt_has_l4(v))
         return TUO_V_PROTOCOL;
-    if (v->end != len)
-        return TUO_V_TRAILING_BYTES;
-    if (v->version == 4 && v->l4 - v->ip != 20)
-        return TUO_V_IP_OPTIONS;
     if (v->version == 4 && p[v->ip + 6] & 0x80)
         return TUO_V_IP_RESERVED_BIT;
+    if (v->version == 4 && v->l4 - v->ip != 20)
+        return TUO_V_IP_OPTIONS;
     if (v->routing_left)
         return TUO_V_IP6_ROUTING;
+    if (v->end != len)
+        return TUO_V_TRAILING_BYTES;
+    if (v->payload > TUO_HEADER_MAX)
+        return TUO_V_HEADER_TOO_LONG;
     by_proto = is_tcp ? ref_classify_tcp(l4, v) : ref_classify_udp(l4, v);
     if (by_proto != TUO_V_HELD)
         return by_proto;
+    if (v->version == 4 && pkt_get16(p + v->ip + 10) == 0xffff)
+        return TUO_V_CSUM_ALIAS;
     if (ref_disabled(opt, v))
         return TUO_V_DISABLED;
     if (!is_tcp && (ref_port_excluded(opt, pkt_get16(l4)) || ref_port_excluded(opt, pkt_get16(l4 + 2))))
         return TUO_V_PORT_EXCLUDED;
-    if (v->payload > TUO_HEADER_MAX)
-        return TUO_V_HEADER_TOO_LONG;
-    if (v->end - v->ip > ref_default(opt->max_bytes, 65535))
-        return TUO_V_TOO_LARGE;
-    if ((v->version == 4 && pkt_get16(p + v->ip + 10) == 0xffff) || (is_tcp && pkt_get16(l4 + 16) == 0xffff))
-        return TUO_V_CSUM_ALIAS;
-    return TUO_V_HELD;
+    return v->end - v->ip > ref_default(opt->max_bytes, 65535) ? TUO_V_TOO_LARGE : TUO_V_HELD;
 }
 
 /* --- Which flow? --- */
@@ -587,13 +586,24 @@ static inline tuo_verdict ref_join(ref_batch *t, ref_place place, size_t n)
     return place.verdict;
 }
 
-static inline size_t ref_open_items(const ref_batch *t, size_t n)
+/* Room for one more open item of the flow: of those that are open only the newest keep - 1 stay. */
+static inline void ref_trim_flow(ref_batch *t, size_t n, size_t keep)
 {
-    size_t i, count = 0;
-
-    for (i = 0; i < t->item_count; i++)
-        count += t->items[i].open && ref_in_flow(t, &t->items[i], n);
-    return count;
+    for (;;) {
+        ref_item *oldest = NULL;
+        size_t i, count = 0;
+        for (i = 0; i < t->item_count; i++) {
+            ref_item *item = &t->items[i];
+            if (!item->open || !ref_in_flow(t, item, n))
+                continue;
+            count++;
+            if (!oldest || ref_seq_diff(ref_seq(t, (size_t)item->first), ref_seq(t, (size_t)oldest->first)) < 0)
+                oldest = item;
+        }
+        if (count < keep)
+            return;
+        oldest->open = 0;
+    }
 }
 
 /* HELD, or PAIR_CLOSED if the newest item of the flow was closed by a packet without readable ports. */
@@ -620,7 +630,9 @@ static inline tuo_verdict ref_push_candidate(ref_batch *t, size_t n)
         v = ref_join(t, place, n);
     if (v == TUO_V_APPENDED || v == TUO_V_PREPENDED)
         return v;
-    if (v != TUO_V_SEQ_GAP || ref_open_items(t, n) >= max_items)
+    if (v == TUO_V_SEQ_GAP)
+        ref_trim_flow(t, n, max_items);
+    else
         ref_close_flow(t, n);
     ref_new_item(t, n, v != TUO_V_BAD_IP_CSUM && v != TUO_V_BAD_L4_CSUM);
     return v;
