@@ -262,13 +262,13 @@ enum {
     X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")                                \
     X(E_BUFFER, -3, "a buffer callback failed")                                                                               \
     X(E_NOT_IP, -4, "neither IPv4 nor IPv6 (version nibble or ethertype)")                                                    \
-    X(E_TRUNCATED, -5, "the bytes end inside a header")                                                                       \
+    X(E_TRUNCATED, -5, "the bytes end inside an Ethernet or IP header")                                                       \
     X(E_VLAN_DEPTH, -6, "more stacked VLAN tags than TUO_VLAN_MAX")                                                           \
     X(E_IP_HEADER, -7, "IPv4 header length below 20 bytes or beyond the packet")                                              \
     X(E_IP_LENGTH, -8, "the IP length field claims more bytes than there are, or fewer than its headers take")                \
     X(E_IP6_EXT, -9, "IPv6 extension headers run past the packet or are more than TUO_IP6_EXT_MAX")                           \
-    X(E_TCP_HEADER, -10, "TCP data offset below 5 words or beyond the packet")                                                \
-    X(E_UDP_LENGTH, -11, "UDP length below 8 or beyond the IP payload")                                                       \
+    X(E_TCP_HEADER, -10, "TCP header shorter than 20 bytes or longer than the packet")                                        \
+    X(E_UDP_LENGTH, -11, "UDP length below 8 or beyond the IP payload, or no room for a UDP header")                         \
     X(E_HEADER_TOO_LONG, -12, "headers longer than TUO_HEADER_MAX")                                                           \
     X(E_IP_CSUM, -13, "IPv4 header checksum is wrong")                                                                        \
     X(E_L4_CSUM, -14, "TCP or UDP checksum is wrong")                                                                         \
@@ -305,7 +305,7 @@ typedef enum tuo_result {
     X(PREPENDED, "a late segment, joined an item at its front", "not in the kernel; disable_prepend")                         \
     /* no candidate because of what it is: passes */                                                                          \
     X(NOT_IP, "neither IPv4 nor IPv6", "RFC 791 3.1, RFC 8200 3")                                                             \
-    X(TRUNCATED, "the bytes end inside a header", "af_inet.c inet_gro_receive")                                               \
+    X(TRUNCATED, "the bytes end inside an Ethernet or IP header", "af_inet.c inet_gro_receive")                               \
     X(VLAN_DEPTH, "too many stacked VLAN tags", "TUO_VLAN_MAX")                                                               \
     X(IP_HEADER, "impossible IPv4 header length", "RFC 791 3.1")                                                              \
     X(IP_LENGTH, "the IP length field does not fit the bytes", "af_inet.c inet_gro_receive")                                  \
@@ -317,7 +317,7 @@ typedef enum tuo_result {
       "ip6_offload.c ipv6_gso_pull_exthdrs")                                                                                  \
     X(IP6_ROUTING, "routing header with segments left: the checksum covers another address; closes", "RFC 8200 8.1")          \
     X(PROTOCOL, "neither TCP nor UDP", "gro.c dev_gro_receive")                                                               \
-    X(TCP_HEADER, "impossible TCP data offset; closes all flows of its addresses", "tcp_offload.c tcp_gro_pull_header")       \
+    X(TCP_HEADER, "impossible TCP header length; closes all flows of its addresses", "tcp_offload.c tcp_gro_pull_header")     \
     X(UDP_LENGTH, "UDP length is not the IP payload length; closes", "udp_offload.c udp_gro_receive_segment")                 \
     X(UDP_ZERO_CSUM, "UDP without a checksum; closes", "udp_offload.c udp_gro_receive")                                       \
     X(UDP_EMPTY, "UDP datagram without payload; closes", "udp_offload.c udp_gro_receive_segment")                             \
@@ -1164,7 +1164,7 @@ static tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags
 }
 
 static tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
-    if (len < TUO__TCP_LEN) return TUO_E_TRUNCATED;
+    if (len < TUO__TCP_LEN) return TUO_E_TCP_HEADER;
     info->l4_hdr_len = (uint32_t)(tcp[TUO__TCP_DOFF] >> 4) * 4;
     if (info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER;
     info->payload_len = len - info->l4_hdr_len;
@@ -1177,7 +1177,7 @@ static tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info 
 
 static tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     uint32_t udp_len;
-    if (len < TUO__UDP_LEN) return TUO_E_TRUNCATED;
+    if (len < TUO__UDP_LEN) return TUO_E_UDP_LENGTH;
     udp_len = tuo__rd16(udp + TUO__UDP_TOTAL);
     if (udp_len == 0 && (flags & TUO_F_SUPERPACKET)) udp_len = len;
     if (udp_len < TUO__UDP_LEN || udp_len > len) return TUO_E_UDP_LENGTH;
@@ -1784,7 +1784,7 @@ static tuo_verdict tuo__verdict_of_result(tuo_result result) {
         case TUO_E_IP6_EXT: return TUO_V_IP6_EXT;
         case TUO_E_TCP_HEADER: return TUO_V_TCP_HEADER;
         case TUO_E_UDP_LENGTH: return TUO_V_UDP_LENGTH;
-        case TUO_E_INVALID: return TUO_V_TOO_LARGE;
+        case TUO_E_INVALID: return TUO_V_IP_LENGTH; /* 2 GiB and more: no IP length says so */
         default: return TUO_V_TRUNCATED;
     }
 }
@@ -2098,6 +2098,8 @@ static uint32_t *tuo__gro_barrier(tuo_gro *gro, const tuo_flow_key *key) {
 /* Packets that pass may belong to a flow that is held. Those whose ports are known close just that flow, the others all flows of
    their addresses, and those without readable addresses none: nobody could receive them out of order. */
 static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__packet *pkt) {
+    const tuo_pkt_info *const info = &pkt->info;
+    const int ports_known = info->l4_off && info->ip_off + info->total_len - info->l4_off >= 4;
     tuo_flow_key key;
     switch (verdict) {
         case TUO_V_NOT_IP:
@@ -2106,16 +2108,15 @@ static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__
         case TUO_V_IP_HEADER:
         case TUO_V_IP_LENGTH:
         case TUO_V_PROTOCOL: return;
-        case TUO_V_IP_FRAGMENT:
-        case TUO_V_IP6_EXT:
-        case TUO_V_TCP_HEADER:
-            tuo__flow_key_fill(pkt->bytes, &pkt->info, &key);
-            *tuo__gro_barrier(gro, &key) = pkt->record + 1;
-            gro->barriers_set = 1;
-            return;
-        default:
-            tuo__gro_key(gro, pkt, &key);
-            (void)tuo_flow_table_remove(gro->flows, &key);
+        default: break;
+    }
+    if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
+        tuo__gro_key(gro, pkt, &key);
+        (void)tuo_flow_table_remove(gro->flows, &key);
+    } else {
+        tuo__flow_key_fill(pkt->bytes, info, &key);
+        *tuo__gro_barrier(gro, &key) = pkt->record + 1;
+        gro->barriers_set = 1;
     }
 }
 
@@ -2600,17 +2601,19 @@ TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const
 TUO_API size_t tuo_gso_count(const tuo_gso *gso) { return gso->tuo__seg_count; }
 TUO_API size_t tuo_gso_remaining(const tuo_gso *gso) { return gso->tuo__seg_count - gso->tuo__next_idx; }
 
-/* Payload of the segment that comes next. */
+/* What the next segment borrows: its payload, or the whole packet if that is not cut. */
 typedef struct tuo__gso_piece {
-    const uint8_t *payload;
-    uint32_t off, len; /* in the payload of the superpacket */
+    const uint8_t *bytes;
+    size_t len;
+    uint32_t off; /* in the payload of the superpacket */
 } tuo__gso_piece;
 
 static tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
-    tuo__gso_piece piece;
+    tuo__gso_piece piece = { gso->tuo__pkt, gso->tuo__pkt_len, 0 };
+    if (gso->tuo__kind == TUO_KIND_NONE) return piece;
     piece.off = gso->tuo__next_idx * gso->tuo__gso_size; /* below payload_len */
     piece.len = tuo__min32(gso->tuo__gso_size, gso->tuo__payload_len - piece.off);
-    piece.payload = gso->tuo__pkt + gso->tuo__hdr_len + piece.off;
+    piece.bytes += gso->tuo__hdr_len + piece.off;
     return piece;
 }
 
@@ -2640,10 +2643,11 @@ static uint32_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t pa
 static void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint32_t payload_sum) {
     const int tcp = tuo__is_tcp(gso->tuo__kind);
     uint8_t *const l4 = hdr + gso->tuo__l4_off;
-    const uint32_t l4_len = gso->tuo__hdr_len - gso->tuo__l4_off + piece->len;
+    const uint32_t len = gso->tuo__hdr_len + (uint32_t)piece->len; /* the plan has bounded it to 65575 bytes and an Ethernet header */
+    const uint32_t l4_len = len - gso->tuo__l4_off;
     const uint64_t pseudo = (uint64_t)gso->tuo__pseudo_sum + (l4_len >> 16) + (l4_len & 0xFFFFu);
     uint64_t sum = pseudo + gso->tuo__l4_sum + payload_sum;
-    tuo__gso_stamp_ip(gso, hdr + gso->tuo__ip_off, gso->tuo__hdr_len - gso->tuo__ip_off + piece->len);
+    tuo__gso_stamp_ip(gso, hdr + gso->tuo__ip_off, len - gso->tuo__ip_off);
     if (tcp) {
         sum += tuo__gso_stamp_tcp(gso, l4, piece->off);
     } else {
@@ -2654,7 +2658,7 @@ static void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piec
 }
 
 TUO__INLINE uint32_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
-    return gso->tuo__pseudo ? 0 : tuo__sum(piece->payload, piece->len);
+    return gso->tuo__pseudo ? 0 : tuo__sum(piece->bytes, piece->len);
 }
 
 static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len) {
@@ -2688,7 +2692,7 @@ TUO_API tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segm
         if (header) TUO_MEMCPY(header, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, hdr, &piece, tuo__gso_payload_sum(gso, &piece));
         tuo__segment_add(segment, hdr, gso->tuo__hdr_len);
-        tuo__segment_add(segment, piece.payload, piece.len);
+        tuo__segment_add(segment, piece.bytes, piece.len);
         segment->payload_len = piece.len;
     }
     gso->tuo__next_idx++;
@@ -2704,7 +2708,7 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
         const tuo__gso_piece piece = tuo__gso_piece_next(gso);
         const uint32_t payload_sum = tuo__gso_payload_sum(gso, &piece);
         data += piece.off; /* hdr_len bytes in front of the payload, at or behind the start of the buffer */
-        len = (size_t)gso->tuo__hdr_len + piece.len;
+        len = gso->tuo__hdr_len + piece.len;
         TUO_MEMCPY(data, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, data, &piece, payload_sum);
     } else if (gso->tuo__fill_csum) {
@@ -2719,18 +2723,16 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
 
 /* Write the next segment to dst, which has room for it. */
 static tuo_result tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint8_t *dst) {
-    uint32_t payload_sum = 0;
-    if (gso->tuo__kind == TUO_KIND_NONE) {
-        TUO_MEMCPY(dst, gso->tuo__pkt, gso->tuo__pkt_len);
-        return gso->tuo__fill_csum ? tuo_csum_complete(dst, gso->tuo__pkt_len, gso->tuo__csum_start, gso->tuo__csum_offset) : TUO_OK;
+    uint8_t *const body = dst + gso->tuo__hdr_len;
+    if (gso->tuo__kind == TUO_KIND_NONE || gso->tuo__pseudo) {
+        if (piece->len) TUO_MEMCPY(body, piece->bytes, piece->len);
+        if (gso->tuo__fill_csum) return tuo_csum_complete(dst, piece->len, gso->tuo__csum_start, gso->tuo__csum_offset);
     }
-    if (gso->tuo__pseudo) {
-        TUO_MEMCPY(dst + gso->tuo__hdr_len, piece->payload, piece->len);
-    } else {
-        payload_sum = tuo__fold_raw(tuo__copy_sum_scalar(dst + gso->tuo__hdr_len, piece->payload, piece->len, 0));
+    if (gso->tuo__kind != TUO_KIND_NONE) {
+        const uint64_t raw = gso->tuo__pseudo ? 0 : tuo__copy_sum_scalar(body, piece->bytes, piece->len, 0);
+        TUO_MEMCPY(dst, gso->tuo__hdr, gso->tuo__hdr_len);
+        tuo__gso_stamp(gso, dst, piece, tuo__fold_raw(raw));
     }
-    TUO_MEMCPY(dst, gso->tuo__hdr, gso->tuo__hdr_len);
-    tuo__gso_stamp(gso, dst, piece, payload_sum);
     return TUO_OK;
 }
 
@@ -2740,7 +2742,7 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
     size_t i;
     for (i = 0; i < count && gso->tuo__next_idx < gso->tuo__seg_count; i++) {
         const tuo__gso_piece piece = tuo__gso_piece_next(gso);
-        const size_t len = gso->tuo__kind == TUO_KIND_NONE ? gso->tuo__pkt_len : (size_t)gso->tuo__hdr_len + piece.len;
+        const size_t len = gso->tuo__hdr_len + piece.len; /* hdr_len is 0 for a packet that is not cut */
         const size_t cap = o->capacity(o->user, bufs[i]);
         if (cap < offset || cap - offset < len) result = TUO_E_NOSPACE;
         if (result == TUO_OK && o->resize(o->user, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;

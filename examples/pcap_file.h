@@ -257,7 +257,7 @@ static int capture_start_section(struct capture *c, size_t at)
 {
     c->big_endian = 0;
     if (c->size - at < 12)
-        return capture_fail(c, "the section header at byte %zu is cut, file ends after %zu", at, c->size);
+        return capture_fail(c, "the section header at byte %zu is cut, file ends after %zu", at, c->size - at);
     if (capture_u32(c, at + 8) == 0x1a2b3c4d)
         return 0;
     c->big_endian = 1;
@@ -276,7 +276,7 @@ static int capture_parse_pcapng(struct capture *c)
         int bad = 0;
 
         if (c->size - at < 12)
-            return capture_fail(c, "the block at byte %zu is cut, file ends after %zu", at, c->size);
+            return capture_fail(c, "the block at byte %zu is cut, file ends after %zu", at, c->size - at);
         type = capture_u32(c, at); /* the section header's number reads the same in both byte orders */
         if (type == SECTION_HEADER) {
             c->interface_count = 0;

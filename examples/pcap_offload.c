@@ -2,8 +2,9 @@
 
    cc -std=c99 -O2 -I.. -o pcap_offload pcap_offload.c && ./pcap_offload --help
 
-   Where the library is used: push_packet() and next_superpacket() coalesce, by gather or by copy; start_split() and next_segment()
-   split, in three ways. The rest frames packets, reads options and prints numbers; the capture formats are in pcap_file.h. */
+   Where the library is used: push_packet() and next_superpacket() coalesce, by gather or by copy; start_split() and
+   next_segment() split, in three ways. The rest frames packets, reads options and prints numbers; the capture formats are in
+   pcap_file.h. */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* isatty, fileno */
 #endif
@@ -57,7 +58,7 @@ struct packet {
     unsigned came_out;    /* times it was emitted; for check */
 };
 
-/* A buffer that grows when the library appends to it: what --copy hands to the library. See growing_ops(). */
+/* A buffer that grows when the library appends to it: what --copy hands to the library. */
 struct growing {
     uint8_t *data;
     size_t len, room;
@@ -204,8 +205,8 @@ static unsigned link_protocol(const struct link_type *link, const uint8_t *heade
 }
 
 /* Packets with different link-layer headers (direction, interface, address) must not merge, for OUT keeps one header for all of
-   them. The library holds Ethernet flows apart by every byte of their headers. So a header that it does not know is wrapped into
-   an Ethernet header: 12 bytes take the place of the addresses, the rest that of VLAN tags. wrapped_len() bytes for header_len. */
+   them. The library holds Ethernet flows apart by every byte of their headers. So a header that it does not know is turned into
+   an Ethernet header: 12 bytes take the place of the addresses, the rest that of VLAN tags. */
 static size_t wrap_tags(const struct link_type *link)
 {
     return link->header_len > 12 ? (link->header_len - 12) / 2 : 0;
@@ -286,7 +287,7 @@ static void prepare_packets(struct job *job)
             memcpy(to + job->wrap_len, record->bytes + header_len, record->len - header_len);
             to += packet->len;
         }
-        if (!find_ip(job, packet->frame, packet->len, &ip_off))
+        if (!packet->cut && !find_ip(job, packet->frame, packet->len, &ip_off))
             job->total.not_ip++;
     }
 }
@@ -344,8 +345,8 @@ static void write_frame(struct job *job, const struct packet *from, const uint8_
 
 /* ------------------------------------------------------------------------------------------------------- captured checksums */
 
-/* Does the TCP or UDP checksum cover the IP payload as it is? Not if there are bytes behind the datagram, which cutting would move,
-   or if it is meant for another address than the one in the header. */
+/* Does the TCP or UDP checksum cover the IP payload as it is? Not if there are bytes behind the datagram, which cutting would
+   move, or if it is meant for another address than the one in the header. */
 static int covers_payload(const tuo_pkt_info *info)
 {
     return info->kind != TUO_KIND_NONE && !(info->flags & TUO_PKT_ROUTING) &&

@@ -14,6 +14,7 @@ enum {
     /* flags byte, besides TUO_F_ETHERNET, TUO_F_PSEUDO and TUO_F_TRUST */
     MODE_CONSISTENT = 8,  /* make lengths, checksums and vnet header fit the packet: gets past the checks of tuo_gso_init */
     MODE_FULL_CSUM = 16,  /* consistent, but without NEEDS_CSUM: the whole packet has a valid checksum */
+    MODE_ZERO_SUM = 32,   /* consistent, and the first segment's checksum comes out as 0 */
     SEGS_MAX = 600,       /* added payload stays below so many segments: inputs must not be slow */
     HEADROOM = 12
 };
@@ -214,8 +215,8 @@ static void put_pseudo_sum(uint8_t *pkt, size_t len, int ethernet)
     pkt_put16(pkt + pkt_l4_csum_at(&v), pkt_pseudo_sum(pkt + v.src, pkt + v.dst, v.addr_len, v.proto, v.end - v.l4));
 }
 
-/* With segments left in a routing header, the final address is not where the pseudo-header wants it: all that is known is that the
-   sum of the superpacket's pseudo-header is the seed in its checksum field. Segments differ from that in the length alone. */
+/* With segments left in a routing header, the final address is not where the pseudo-header wants it: all that is known is that
+   the sum of the superpacket's pseudo-header is the seed in its checksum field. Segments differ from that in the length alone. */
 static void put_sum_from_seed(const split_case *c, const pkt_view *whole, uint8_t *pkt, size_t len)
 {
     size_t at = pkt_l4_csum_at(whole);
@@ -282,6 +283,22 @@ static void check_split(const split_case *c, const tuo_gso *gso)
     free(list.bytes);
 }
 
+/* Chooses the first two payload bytes so that the checksum of the first segment is 0 before UDP's rule makes it 0xffff: no fuzzer
+   would get there by chance. */
+static void make_sum_zero(split_case *c)
+{
+    pkt_view v = pkt_look(c->pkt, c->len, (c->flags & TUO_F_ETHERNET) != 0, 1);
+    if (c->vnet.gso_size < 2) {
+        return;
+    }
+    uint8_t *first = malloc(v.payload + c->vnet.gso_size);
+    FUZZ_CHECK(first != NULL && pkt_has_l4(&v));
+    pkt_put16(c->pkt + v.payload, 0);
+    ref_split_one(c->pkt, &v, c->vnet.gso_size, 0, first);
+    memcpy(c->pkt + v.payload, first + pkt_l4_csum_at(&v), 2);
+    free(first);
+}
+
 /* More payload than an input may have, in a pattern: superpackets of 64 KiB are reached from small inputs. */
 static void read_case(fuzz_input *in, split_case *c)
 {
@@ -306,9 +323,12 @@ static void read_case(fuzz_input *in, split_case *c)
         c->pkt[i] = (uint8_t)(i * 7 + i / 256);
     }
     tuo_vnet_hdr fitting;
-    if ((mode & (MODE_CONSISTENT | MODE_FULL_CSUM)) != 0 &&
+    if ((mode & (MODE_CONSISTENT | MODE_FULL_CSUM | MODE_ZERO_SUM)) != 0 &&
         tuo_coalesce_account(c->pkt, c->len, c->vnet.gso_size, c->flags, &fitting) == TUO_OK) {
         c->vnet = fitting;
+        if ((mode & MODE_ZERO_SUM) != 0) {
+            make_sum_zero(c);
+        }
         if ((mode & MODE_FULL_CSUM) != 0 && fitting.gso_type != TUO_GSO_UDP_L4) {
             FUZZ_CHECK(tuo_csum_complete(c->pkt, c->len, fitting.csum_start, fitting.csum_offset) == TUO_OK);
             c->vnet.flags = 0;

@@ -66,8 +66,8 @@ static void check_claims(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len
     }
 }
 
-/* What tuo_gso_init may say about a header that fits: bad checksums, and those that cannot be judged because the final address is in
-   a routing header. */
+/* What tuo_gso_init may say about a header that fits: bad checksums, and those that cannot be judged because the final address is
+   in a routing header. */
 static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags)
 {
     tuo_pkt_info info;

@@ -1,6 +1,8 @@
-/* make_seeds.c - writes the first inputs of the fuzz targets: `make_seeds DIR [capture.pcap ...]` makes DIR/parse,
-   DIR/vnet_header, DIR/gro and DIR/gso. The packets are built here, one per header layout, and taken from the captures, a few of
-   each; long ones are cut, because a fuzzer gets further with short inputs. */
+/* make_seeds.c - writes the first inputs of the fuzz targets: `make_seeds CAPTURES OUT` makes OUT/parse, OUT/vnet_header, OUT/gro
+   and OUT/gso. The packets are built here, one per header layout, and taken from each .pcap file in CAPTURES, a few of each; long
+   ones are cut, because a fuzzer gets further with short inputs. */
+#define _POSIX_C_SOURCE 200809L /* scandir */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +29,20 @@ static void die(const char *what, const char *name)
     exit(2);
 }
 
+/* OUT/sub, and whatever directories lead there. */
 static void make_dir(const char *sub)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s%s%s", out_dir, sub[0] != '\0' ? "/" : "", sub);
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        die(strerror(errno), path);
+    snprintf(path, sizeof path, "%s/%s", out_dir, sub);
+    for (char *p = path; *p != '\0'; p++) {
+        if (p[1] == '/' || p[1] == '\0') {
+            char next = p[1];
+            p[1] = '\0';
+            if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+                die(strerror(errno), path);
+            }
+            p[1] = next;
+        }
     }
 }
 
@@ -99,7 +109,7 @@ static void seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, const 
     }
     memset(front, 0, sizeof front);
     if (headers > 0) { /* gso: headers only; the target adds the payload and makes both fit */
-        front[0] = (uint8_t)(8 | ethernet);
+        front[0] = (uint8_t)((seed_count % 3 == 0 ? 32 : 8) | ethernet);
         front[1] = (uint8_t)seed_count;
         pkt_put16(front + 4, 100 + seed_count % 1400);
         pkt_put16(front + 10, (unsigned)(len - headers > 3000 ? len - headers : 3000));
@@ -225,22 +235,41 @@ static void seeds_of_capture(const char *name)
     }
 }
 
+static int is_capture(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+    return dot != NULL && strcmp(dot, ".pcap") == 0;
+}
+
+static void seeds_of_captures(const char *dir)
+{
+    struct dirent **names;
+    int count = scandir(dir, &names, is_capture, alphasort);
+    if (count < 0) {
+        die(strerror(errno), dir);
+    }
+    for (int i = 0; i < count; i++) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
+        seeds_of_capture(path);
+        free(names[i]);
+    }
+    free(names);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const targets[] = {"parse", "vnet_header", "gro", "gso"};
-    if (argc < 2) {
-        die("usage: make_seeds DIR [capture.pcap ...]", "arguments");
+    if (argc != 3) {
+        die("usage: make_seeds CAPTURES OUT", "arguments");
     }
-    out_dir = argv[1];
-    make_dir("");
+    out_dir = argv[2];
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         make_dir(targets[i]);
     }
     seeds_of_specs();
     seeds_of_scripts();
-    for (int i = 2; i < argc; i++) {
-        seeds_of_capture(argv[i]);
-    }
+    seeds_of_captures(argv[1]);
     printf("made %u seeds\n", seed_count);
     return 0;
 }

@@ -5,6 +5,7 @@
    Each file given, and each file in a directory given, is one input, handed over in memory of exactly its size. --mutate N then
    makes N more inputs from them (flip, set, truncate, insert, splice). --keep writes each input to FILE before it runs, so that
    the one that crashed is there afterwards. Prints `replayed N inputs`. */
+#define _POSIX_C_SOURCE 200809L /* scandir */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
@@ -64,9 +65,9 @@ static void read_file(corpus *all, const char *name)
     memcpy(in->bytes, bytes, len);
 }
 
-static int by_name(const void *a, const void *b)
+static int is_visible(const struct dirent *entry)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return entry->d_name[0] != '.';
 }
 
 static void read_path(corpus *all, const char *path);
@@ -74,26 +75,17 @@ static void read_path(corpus *all, const char *path);
 /* In the order of their names: the mutator's choices must not depend on how a file system lists them. */
 static void read_directory(corpus *all, const char *path)
 {
-    char **names = NULL;
-    size_t count = 0;
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
+    struct dirent **names;
+    int count = scandir(path, &names, is_visible, alphasort);
+    if (count < 0) {
         die(strerror(errno), path);
     }
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (entry->d_name[0] != '.') {
-            size_t len = strlen(path) + strlen(entry->d_name) + 2;
-            names = checked_alloc(names, (count + 1) * sizeof *names);
-            names[count] = checked_alloc(NULL, len);
-            snprintf(names[count++], len, "%s/%s", path, entry->d_name);
-        }
-    }
-    closedir(dir);
-    if (count > 0) {
-        qsort(names, count, sizeof *names, by_name);
-    }
-    for (size_t i = 0; i < count; i++) {
-        read_path(all, names[i]);
+    for (int i = 0; i < count; i++) {
+        size_t len = strlen(path) + strlen(names[i]->d_name) + 2;
+        char *name = checked_alloc(NULL, len);
+        snprintf(name, len, "%s/%s", path, names[i]->d_name);
+        read_path(all, name);
+        free(name);
         free(names[i]);
     }
     free(names);

@@ -198,6 +198,7 @@ static inline int check_run(int argc, char **argv, const check_test *tests, size
     size_t i;
     unsigned ran = 0;
 
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* so that nothing is lost when a sanitizer ends the program */
     for (i = 0; i < count; i++) {
         unsigned before = check_state.passed + check_state.failed + check_state.skipped;
         if (argc > 1 && !strstr(tests[i].name, argv[1]))

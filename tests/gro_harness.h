@@ -1,4 +1,5 @@
-/* gro_harness.h - pushes packets through GRO, collects what comes out, and checks what must hold whatever the rules decided: each packet
+/* gro_harness.h - pushes packets through GRO, collects what comes out,
+   and checks what must hold whatever the rules decided: each packet
    exactly once, single packets untouched, superpackets described exactly and split back into the very packets that went in.
    Include after tunoffload.h, check.h, packets.h and reference.h. */
 #ifndef GRO_HARNESS_H
@@ -16,7 +17,8 @@ typedef struct h_group {
     size_t len;
 } h_group;
 
-/* Packets and what came of them. Each packet has an allocation of exactly its size, so that a sanitizer sees every byte read beyond. */
+/* Packets and what came of them. Each packet has an allocation of exactly its size,
+   so that a sanitizer sees every byte read beyond. */
 typedef struct h_batch {
     int ethernet;
     size_t count;
@@ -255,7 +257,8 @@ static inline int h_check_segment(const h_batch *b, const h_group *g, size_t k, 
 }
 
 /* The library's splitter and the naive one, segment by segment. */
-static inline int h_compare_splits(const h_batch *b, const h_group *g, const tuo_gro_desc *desc, tuo_gso *gso, const ref_list *naive)
+static inline int h_compare_splits(const h_batch *b, const h_group *g, const tuo_gro_desc *desc, tuo_gso *gso,
+    const ref_list *naive)
 {
     static uint8_t flat[H_SEGMENT_CAP];
     int ids_free = h_ids_are_free(b, g, desc);

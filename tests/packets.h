@@ -259,9 +259,9 @@ static inline pkt_view pkt_look(const uint8_t *p, size_t len, int ethernet, int 
     if (v.status != PKT_OK || v.fragment || v.opaque || (v.proto != PKT_PROTO_TCP && v.proto != PKT_PROTO_UDP))
         return v;
     l4_len = v.end - v.l4;
-    v.ports_known = l4_len >= 8;
+    v.ports_known = l4_len >= 4;
     if (l4_len < (v.proto == PKT_PROTO_TCP ? 20 : 8)) {
-        v.status = PKT_TRUNCATED;
+        v.status = v.proto == PKT_PROTO_TCP ? PKT_TCP_HEADER : PKT_UDP_LENGTH;
     } else if (v.proto == PKT_PROTO_TCP) {
         size_t hdr = (size_t)(p[v.l4 + 12] >> 4) * 4;
         if (hdr < 20 || hdr > l4_len)

@@ -195,7 +195,7 @@ TEST(l4_header_does_not_fit)
                 pkt_put16(p + 4, (unsigned)room);
             else
                 pkt_put16(p + 2, 20 + (unsigned)room);
-            CHECK_RESULT(parse_guarded(&g, p, hdr + (size_t)room, 0, &info), TUO_E_TRUNCATED);
+            CHECK_RESULT(parse_guarded(&g, p, hdr + (size_t)room, 0, &info), pkt_is_udp(&s) ? TUO_E_UDP_LENGTH : TUO_E_TCP_HEADER);
         }
     }
     guard_page_free(&g);

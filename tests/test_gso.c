@@ -1,0 +1,1304 @@
+/* test_gso.c - splitting: the kernel's rules for segments (rows named after them), ways of splitting that must agree with each
+   other and with the naive splitter, refusals by name, buffers that run out; and tuo_coalesce_account, which makes what is
+   split. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS in guard_page.h */
+#define TUNOFFLOAD_IMPLEMENTATION
+#include "../tunoffload.h"
+
+#include "check.h"
+#include "guard_page.h"
+#include "packets.h"
+#include "reference.h"
+
+enum { SUPER_CAP = 220000, HEADROOM = 30, FILL = 0xee };
+
+/* A packet to split, with its vnet header. */
+typedef struct super {
+    uint8_t *bytes;
+    size_t len;
+    tuo_vnet_hdr vnet;
+    unsigned flags; /* TUO_F_ETHERNET, if it has an Ethernet header */
+} super;
+
+static const uint8_t nops[40] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const char *const kind_names[] = {"tcp4", "udp4", "tcp6", "udp6"};
+
+/* The header that Linux puts in front of such a packet (K 3.3), made without the library. */
+static tuo_vnet_hdr vnet_of(const pkt_spec *s, size_t gso_size)
+{
+    tuo_vnet_hdr vnet;
+    memset(&vnet, 0, sizeof vnet);
+    vnet.flags = TUO_VNET_NEEDS_CSUM;
+    vnet.gso_type = pkt_is_udp(s) ? TUO_GSO_UDP_L4 : pkt_is_v6(s) ? TUO_GSO_TCPV6 : TUO_GSO_TCPV4;
+    vnet.hdr_len = (uint16_t)pkt_payload_off(s);
+    vnet.gso_size = (uint16_t)gso_size;
+    vnet.csum_start = (uint16_t)pkt_l4_off(s);
+    vnet.csum_offset = pkt_is_udp(s) ? 6 : 16;
+    return vnet;
+}
+
+/* A superpacket as it is read from a TUN device, in memory of exactly its size. Free bytes. */
+static super make_super(const pkt_spec *spec, size_t gso_size)
+{
+    pkt_spec s = *spec;
+    super sp;
+    s.l4_csum_pseudo = 1;
+    sp.len = pkt_len(&s);
+    sp.bytes = ref_alloc(sp.len, 1);
+    CHECK_EQ_INT(pkt_build(sp.bytes, sp.len, &s), sp.len);
+    sp.vnet = vnet_of(&s, gso_size);
+    sp.flags = pkt_is_ethernet(&s) ? TUO_F_ETHERNET : 0;
+    return sp;
+}
+
+/* ------------------------------------------------------------------------------------------------- the ways of splitting */
+
+static void list_add(ref_list *list, const tuo_iov *iov, size_t iov_count)
+{
+    size_t len = 0;
+    uint8_t *bytes;
+    for (size_t i = 0; i < iov_count; i++) {
+        len += iov[i].len;
+    }
+    if ((list->count & (list->count - 1)) == 0) { /* room for a power of two: double it */
+        size_t cap = list->count == 0 ? 1 : 2 * list->count;
+        list->bytes = realloc(list->bytes, cap * sizeof *list->bytes);
+        list->len = realloc(list->len, cap * sizeof *list->len);
+    }
+    bytes = ref_alloc(len, 1);
+    list->bytes[list->count] = bytes;
+    list->len[list->count++] = len;
+    for (size_t i = 0; i < iov_count; bytes += iov[i].len, i++) {
+        if (iov[i].len > 0) {
+            memcpy(bytes, iov[i].base, iov[i].len);
+        }
+    }
+}
+
+static ref_list by_iterator(tuo_gso gso)
+{
+    ref_list list = {NULL, NULL, 0};
+    tuo_segment segment;
+    size_t left = tuo_gso_count(&gso);
+    while (left > 0 && CHECK_RESULT(tuo_gso_next(&gso, NULL, &segment), TUO_OK)) {
+        list_add(&list, segment.iov, segment.iov_count);
+        CHECK_EQ_INT(segment.len, list.len[list.count - 1]);
+        CHECK_EQ_INT(tuo_gso_remaining(&gso), --left);
+    }
+    memset(&segment, 0xa5, sizeof segment);
+    CHECK_RESULT(tuo_gso_next(&gso, NULL, &segment), TUO_DONE);
+    CHECK(segment.iov_count == (size_t)-1 / 255 * 0xa5);
+    return list;
+}
+
+/* Each header in storage of its own; all segments are alive before the first is used. */
+static ref_list by_own_headers(tuo_gso gso)
+{
+    ref_list list = {NULL, NULL, 0};
+    size_t count = tuo_gso_count(&gso);
+    uint8_t *headers = ref_alloc(count, TUO_HEADER_MAX);
+    tuo_segment *segments = ref_alloc(count, sizeof *segments);
+    for (size_t i = 0; i < count; i++) {
+        CHECK_RESULT(tuo_gso_next(&gso, headers + i * TUO_HEADER_MAX, &segments[i]), TUO_OK);
+    }
+    for (size_t i = 0; i < count; i++) {
+        list_add(&list, segments[i].iov, segments[i].iov_count);
+    }
+    free(headers);
+    free(segments);
+    return list;
+}
+
+static ref_list in_place(const super *sp, unsigned flags)
+{
+    ref_list list = {NULL, NULL, 0};
+    uint8_t *bytes = ref_alloc(sp->len, 1);
+    tuo_gso gso;
+    tuo_buf segment;
+    memcpy(bytes, sp->bytes, sp->len);
+    CHECK_RESULT(tuo_gso_init(&gso, bytes, sp->len, &sp->vnet, flags), TUO_OK);
+    for (size_t left = tuo_gso_count(&gso); left > 0; left--) {
+        CHECK_RESULT(tuo_gso_next_in_place(&gso, bytes, &segment), TUO_OK);
+        CHECK(segment.data >= bytes && segment.data + segment.len <= bytes + sp->len);
+        CHECK_EQ_INT(segment.cap, segment.len);
+        tuo_iov iov = {segment.data, segment.len};
+        list_add(&list, &iov, 1);
+    }
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, bytes, &segment), TUO_DONE);
+    free(bytes);
+    return list;
+}
+
+/* A buffer for split, filled so that stray writes show. */
+static void buf_init(tuo_buf *buf, size_t cap)
+{
+    buf->data = ref_alloc(cap, 1);
+    memset(buf->data, FILL, cap);
+    buf->len = 0;
+    buf->cap = cap;
+}
+
+static int is_filled(const uint8_t *bytes, size_t len)
+{
+    size_t i = 0;
+    while (i < len && bytes[i] == FILL) {
+        i++;
+    }
+    return i == len;
+}
+
+/* What split wrote to a buffer goes to the list; headroom and tail must be as they were. */
+static void take_buf(ref_list *list, const tuo_buf *buf)
+{
+    if (CHECK(buf->len >= HEADROOM && buf->len <= buf->cap)) {
+        tuo_iov iov = {buf->data + HEADROOM, buf->len - HEADROOM};
+        list_add(list, &iov, 1);
+        CHECK(is_filled(buf->data, HEADROOM));
+        CHECK(is_filled(buf->data + buf->len, buf->cap - buf->len));
+    }
+}
+
+/* per_call buffers at a time, until all is written. longest: the longest segment. */
+static ref_list by_split(tuo_gso gso, size_t per_call, size_t longest)
+{
+    ref_list list = {NULL, NULL, 0};
+    tuo_buf *bufs = ref_alloc(per_call, sizeof *bufs);
+    void **handles = ref_alloc(per_call, sizeof *handles);
+    tuo_result result = TUO_MORE;
+    while (result == TUO_MORE) {
+        size_t written = 99, left = tuo_gso_remaining(&gso);
+        for (size_t i = 0; i < per_call; i++) {
+            buf_init(&bufs[i], HEADROOM + longest + i % 3);
+            handles[i] = &bufs[i];
+        }
+        result = tuo_gso_split(&gso, NULL, handles, per_call, HEADROOM, &written);
+        CHECK_RESULT(result, left > per_call ? TUO_MORE : TUO_OK);
+        CHECK_EQ_INT(written, left > per_call ? per_call : left);
+        for (size_t i = 0; i < per_call; i++) {
+            if (i < written) {
+                take_buf(&list, &bufs[i]);
+            }
+            free(bufs[i].data);
+        }
+    }
+    free(bufs);
+    free(handles);
+    return list;
+}
+
+/* One expected segment, the pseudo-header sum in its checksum field. */
+static void leave_pseudo_sum(uint8_t *pkt, size_t len, int ethernet)
+{
+    pkt_view v = pkt_look(pkt, len, ethernet, 0);
+    pkt_put16(pkt + pkt_l4_csum_at(&v), pkt_pseudo_sum(pkt + v.src, pkt + v.dst, v.addr_len, v.proto, v.end - v.l4));
+}
+
+static void check_same(const ref_list *expected, ref_list actual, const char *how)
+{
+    if (CHECK_EQ_INT(actual.count, expected->count)) {
+        for (size_t i = 0; i < expected->count; i++) {
+            if (!CHECK_EQ_INT(actual.len[i], expected->len[i]) ||
+                !CHECK_BYTES(actual.bytes[i], expected->bytes[i], expected->len[i])) {
+                printf("    (segment %lu, %s)\n", (unsigned long)i, how);
+                break;
+            }
+        }
+    }
+    ref_list_free(&actual);
+}
+
+/* Splits in every way; all must give the segments of the naive splitter, and leave the input as it is. Returns these segments. */
+static ref_list split_all_ways(const super *sp, unsigned more_flags)
+{
+    unsigned flags = sp->flags | more_flags;
+    int ethernet = (flags & TUO_F_ETHERNET) != 0;
+    ref_list expected = ref_split(sp->bytes, sp->len, ethernet, sp->vnet.gso_size);
+    uint8_t *before = ref_alloc(sp->len, 1);
+    tuo_gso gso;
+    memcpy(before, sp->bytes, sp->len);
+    for (size_t i = 0; i < expected.count && (flags & TUO_F_PSEUDO) != 0; i++) {
+        leave_pseudo_sum(expected.bytes[i], expected.len[i], ethernet);
+    }
+    if (CHECK_RESULT(tuo_gso_init(&gso, sp->bytes, sp->len, &sp->vnet, flags), TUO_OK) && CHECK(expected.count > 0)) {
+        CHECK_EQ_INT(tuo_gso_count(&gso), expected.count);
+        CHECK_EQ_INT(tuo_gso_remaining(&gso), expected.count);
+        check_same(&expected, by_iterator(gso), "iterator");
+        check_same(&expected, by_own_headers(gso), "own headers");
+        check_same(&expected, in_place(sp, flags), "in place");
+        check_same(&expected, by_split(gso, 64, expected.len[0]), "split");
+        CHECK_BYTES(sp->bytes, before, sp->len);
+    }
+    free(before);
+    return expected;
+}
+
+/* For tests that want no more than the comparison. */
+static void check_split(const pkt_spec *s, size_t gso_size, unsigned flags)
+{
+    super sp = make_super(s, gso_size);
+    ref_list list = split_all_ways(&sp, flags);
+    ref_list_free(&list);
+    free(sp.bytes);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- geometry */
+
+/* The sizes of the kernel's selftests/net/udpgso.c (K 6.11); MAX stands for what still fits into 65535 bytes. */
+TEST(geometry_of_segments)
+{
+    enum { MSS = 1440, MAX = -1 };
+    static const struct {
+        const char *name;
+        int32_t payload;
+        size_t gso_size;
+    } rows[] = {
+        {"K6.11 one byte", 1, 1},           {"K6.11 mss", MSS, MSS},
+        {"K6.11 less than gso_size", MSS, MSS + 100}, {"K6.11 mss + 1", MSS + 1, MSS},
+        {"K6.11 2 mss", 2 * MSS, MSS},      {"K6.11 2 mss + 1", 2 * MSS + 1, MSS},
+        {"K6.11 two bytes of one", 2, 1},   {"K6.11 five bytes of two", 5, 2},
+        {"K6.11 128 segments", 128, 1},     {"K3.10 129 segments: no limit on reading", 129, 1},
+        {"K6.11 max bytes", MAX, MSS},      {"max bytes in one segment less one", MAX, 65000},
+        {"K3.10 7500 segments of 8", 60000, 8}, {"odd sizes: every other segment starts odd", 5000, 7},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = rows[i].payload != MAX ? rows[i].payload : 65535 - (int32_t)pkt_payload_off(&s);
+            check_row("%s, %s", rows[i].name, kind_names[kind]);
+            super sp = make_super(&s, rows[i].gso_size);
+            ref_list list = split_all_ways(&sp, 0);
+            size_t total = 0, head = pkt_payload_off(&s);
+            for (size_t k = 0; k < list.count; k++) {
+                size_t payload = list.len[k] - head;
+                CHECK(k + 1 == list.count ? payload >= 1 && payload <= rows[i].gso_size : payload == rows[i].gso_size);
+                total += payload;
+            }
+            CHECK_EQ_INT(total, s.payload_len);
+            ref_list_free(&list);
+            free(sp.bytes);
+        }
+    }
+}
+
+/* More than the IP length field can say: it holds 0, the bytes go to the end. */
+TEST(length_field_0_of_oversize_packets)
+{
+    static const int32_t payloads[] = {3000, 65496, 100000, 200000};
+    for (size_t i = 0; i < CHECK_COUNT_OF(payloads); i++) {
+        for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = payloads[i];
+            s.ip_len_zero = 1;
+            check_row("K1.16 %s, %ld bytes", kind_names[kind], (long)payloads[i]);
+            check_split(&s, 1400, 0);
+            check_split(&s, 1400, TUO_F_PSEUDO);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- what is in a segment */
+
+/* Segments of a superpacket, for looking at fields. off: where the headers are. */
+typedef struct cut {
+    ref_list list;
+    size_t ip, l4;
+} cut;
+
+static cut cut_up(const pkt_spec *s, size_t gso_size)
+{
+    super sp = make_super(s, gso_size);
+    tuo_gso gso;
+    cut c;
+    ref_list expected = split_all_ways(&sp, 0);
+    ref_list_free(&expected);
+    memset(&c, 0, sizeof c);
+    c.ip = pkt_ip_off(s);
+    c.l4 = pkt_l4_off(s);
+    if (tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, sp.flags) == TUO_OK) {
+        c.list = by_iterator(gso);
+    }
+    free(sp.bytes);
+    return c;
+}
+
+TEST(ip4_id_counts_up)
+{
+    for (int kind = PKT_TCP4; kind <= PKT_UDP4; kind++) {
+        for (int df = 0; df < 2; df++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 500;
+            s.ip_id = 0xfffe;
+            s.df = df ? 0 : PKT_ZERO;
+            s.frag = 0x8000;
+            check_row("K6.2 %s, DF %d: ID wraps, fragment field is copied", kind_names[kind], df);
+            cut c = cut_up(&s, 100);
+            for (size_t i = 0; i < c.list.count; i++) {
+                CHECK_EQ_INT(pkt_get16(c.list.bytes[i] + c.ip + 4), (0xfffe + i) & 0xffff);
+                CHECK_EQ_INT(pkt_get16(c.list.bytes[i] + c.ip + 6), df ? 0xc000 : 0x8000);
+            }
+            CHECK_EQ_INT(c.list.count, 5);
+            ref_list_free(&c.list);
+        }
+    }
+}
+
+TEST(tcp_sequence_number_wraps)
+{
+    pkt_spec s = {0};
+    s.payload_len = 1000;
+    s.seq = 0xffffff00u;
+    cut c = cut_up(&s, 128);
+    CHECK_EQ_INT(c.list.count, 8);
+    for (size_t i = 0; i < c.list.count; i++) {
+        CHECK_EQ_INT(pkt_get32(c.list.bytes[i] + c.l4 + 4), (uint32_t)(0xffffff00u + 128 * i));
+    }
+    ref_list_free(&c.list);
+}
+
+/* All 256 values of the flags byte: CWR only on the first segment, FIN and PSH only on the last, all else on each. */
+TEST(tcp_flags)
+{
+    for (int flags = 0; flags < 256; flags++) {
+        pkt_spec s = {0};
+        s.kind = flags % 2 ? PKT_TCP4 : PKT_TCP6;
+        s.payload_len = 300;
+        s.tcp_flags = flags ? flags : PKT_ZERO;
+        s.reserved = (uint8_t)(flags % 16);
+        s.urgent = 0x1234;
+        check_row("K6.4 flags 0x%02x", (unsigned)flags);
+        cut c = cut_up(&s, 100);
+        if (CHECK_EQ_INT(c.list.count, 3)) {
+            CHECK_EQ_INT(c.list.bytes[0][c.l4 + 13], flags & ~(PKT_FIN | PKT_PSH));
+            CHECK_EQ_INT(c.list.bytes[1][c.l4 + 13], flags & ~(PKT_FIN | PKT_PSH | PKT_CWR));
+            CHECK_EQ_INT(c.list.bytes[2][c.l4 + 13], flags & ~PKT_CWR);
+            CHECK_EQ_INT(c.list.bytes[1][c.l4 + 12], 0x50 | flags % 16);
+            CHECK_EQ_INT(pkt_get16(c.list.bytes[1] + c.l4 + 18), 0x1234);
+        }
+        ref_list_free(&c.list);
+        c = cut_up(&s, 300);
+        CHECK(c.list.count == 1 && c.list.bytes[0][c.l4 + 13] == flags);
+        ref_list_free(&c.list);
+    }
+}
+
+/* CWR is first-only with the ECN bit in gso_type and without it. */
+TEST(ecn_bit_changes_nothing)
+{
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    s.tcp_flags = PKT_ACK | PKT_CWR | PKT_ECE;
+    super sp = make_super(&s, 100);
+    ref_list plain = split_all_ways(&sp, 0);
+    tuo_gso gso;
+    check_row("K3.15 gso_type 0x81");
+    sp.vnet.gso_type |= TUO_GSO_ECN;
+    if (CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK)) {
+        check_same(&plain, by_iterator(gso), "with the ECN bit");
+    }
+    ref_list_free(&plain);
+    free(sp.bytes);
+}
+
+/* Length fields count what each of them counts, whatever headers are in front. */
+TEST(length_fields)
+{
+    static const char *const chains[] = {"", "D", "HDR"};
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (int chain = 0; chain < 3; chain++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 250;
+            s.ext_chain = pkt_is_v6(&s) ? chains[chain] : NULL;
+            s.ip_options = nops;
+            s.ip_options_len = (uint8_t)(20 * chain);
+            check_row("K6.3 K6.5 %s with %d bytes in front of it", kind_names[kind], (int)(pkt_l4_off(&s)));
+            cut c = cut_up(&s, 100);
+            for (size_t i = 0; i < c.list.count; i++) {
+                const uint8_t *p = c.list.bytes[i];
+                CHECK_EQ_INT(pkt_is_v6(&s) ? pkt_get16(p + 4) + 40 : pkt_get16(p + 2), c.list.len[i]);
+                CHECK(!pkt_is_udp(&s) || pkt_get16(p + c.l4 + 4) == c.list.len[i] - c.l4);
+                CHECK_EQ_INT(c.list.len[i], pkt_payload_off(&s) + (i == 2 ? 50 : 100));
+            }
+            CHECK_EQ_INT(c.list.count, 3);
+            ref_list_free(&c.list);
+        }
+    }
+}
+
+/* Every other header byte is copied to each segment: the mask says which may differ. */
+TEST(all_other_header_bytes_are_copied)
+{
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        pkt_spec s = {0};
+        s.kind = (pkt_kind)kind;
+        s.payload_len = 1000;
+        s.tos = 0xb9;
+        s.ttl = 3;
+        s.flow_label = 0xabcde;
+        s.ext_chain = pkt_is_v6(&s) ? "HD" : NULL;
+        s.ext_fill = 0x77;
+        s.ip_options = s.tcp_options = nops;
+        s.ip_options_len = 40;
+        s.tcp_options_len = 40;
+        s.window = 12345;
+        s.ack = 0x01020304;
+        s.vlan_count = 2;
+        s.vlan_tci[0] = 0x6123;
+        s.mac = 9;
+        check_row("K6.1 K6.2 K6.3 %s", kind_names[kind]);
+        super sp = make_super(&s, 300);
+        cut c = cut_up(&s, 300);
+        uint8_t varies[256] = {0}; /* lengths, ID, checksums, sequence number, flags */
+        memset(varies + c.ip + (pkt_is_v6(&s) ? 4 : 2), 1, pkt_is_v6(&s) ? 2 : 4);
+        memset(varies + c.ip + 10, !pkt_is_v6(&s), 2);
+        memset(varies + c.l4 + 4, 1, 4);
+        memset(varies + c.l4 + 16, !pkt_is_udp(&s), 2);
+        varies[c.l4 + 13] = !pkt_is_udp(&s);
+        for (size_t i = 0; i < c.list.count; i++) {
+            for (size_t at = 0; at < pkt_payload_off(&s); at++) {
+                CHECK(varies[at] || c.list.bytes[i][at] == sp.bytes[at]);
+            }
+        }
+        CHECK_EQ_INT(c.list.count, 4);
+        ref_list_free(&c.list);
+        free(sp.bytes);
+    }
+}
+
+/* A payload whose middle segment sums to 0xffff, so that its checksum comes out as 0. */
+TEST(checksum_that_comes_out_as_0)
+{
+    enum { AT = 100 + 40 };
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        pkt_spec s = {0};
+        s.kind = (pkt_kind)kind;
+        s.payload_len = 300;
+        check_row(pkt_is_udp(&s) ? "K6.6 %s: sent as 0xffff" : "K6.6 %s: stays 0", kind_names[kind]);
+        super sp = make_super(&s, 100);
+        size_t field = pkt_l4_off(&s) + (pkt_is_udp(&s) ? 6 : 16);
+        pkt_put16(sp.bytes + pkt_payload_off(&s) + AT, 0);
+        ref_list with_0 = ref_split(sp.bytes, sp.len, 0, 100);
+        pkt_put16(sp.bytes + pkt_payload_off(&s) + AT, pkt_get16(with_0.bytes[1] + field));
+        ref_list_free(&with_0);
+        ref_list list = split_all_ways(&sp, 0);
+        CHECK_EQ_INT(pkt_get16(list.bytes[1] + field), pkt_is_udp(&s) ? 0xffff : 0);
+        CHECK_RESULT(tuo_csum_valid(list.bytes[1], list.len[1], 0), TUO_OK);
+        ref_list_free(&list);
+        free(sp.bytes);
+    }
+}
+
+/* With segments left in a routing header the last address is not where the pseudo-header wants it. The seed in the superpacket
+   has the right one in it; a split that ignores the seed gives sums that the receiver cannot match. */
+TEST(routing_header_keeps_the_address_of_the_seed)
+{
+    pkt_spec s = {0};
+    tuo_gso gso;
+    s.kind = PKT_TCP6;
+    s.payload_len = 250;
+    s.ext_chain = "r";
+    super sp = make_super(&s, 100);
+    const uint8_t *src = sp.bytes + 8;
+    uint8_t final_dst[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7};
+    pkt_put16(sp.bytes + 48 + 16, pkt_pseudo_sum(src, final_dst, 16, 6, sp.len - 48));
+    if (CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK)) {
+        ref_list list = by_iterator(gso);
+        check_same(&list, in_place(&sp, 0), "in place");
+        check_same(&list, by_split(gso, 2, sp.len), "split");
+        for (size_t i = 0; i < list.count; i++) {
+            size_t l4_len = list.len[i] - 48;
+            CHECK_EQ_INT(pkt_sum(list.bytes[i] + 48, l4_len, pkt_pseudo_sum(src, final_dst, 16, 6, l4_len)), 0xffff);
+        }
+        CHECK_EQ_INT(list.count, 3);
+        ref_list_free(&list);
+    }
+    free(sp.bytes);
+}
+
+/* ------------------------------------------------------------------------------------------------------ flags and hints */
+
+TEST(pseudo_header_sums_for_a_device)
+{
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (int ethernet = 0; ethernet < 2; ethernet++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 777;
+            s.ethernet = (uint8_t)ethernet;
+            s.ext_chain = pkt_is_v6(&s) ? "D" : NULL;
+            check_row("TUO_F_PSEUDO %s%s", kind_names[kind], ethernet ? ", Ethernet" : "");
+            check_split(&s, 100, TUO_F_PSEUDO);
+        }
+    }
+}
+
+TEST(hdr_len_is_not_trusted)
+{
+    static const uint16_t values[] = {0, 1, 20, 39, 41, 100, 340, 0xffff};
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    for (size_t i = 0; i < CHECK_COUNT_OF(values); i++) {
+        check_row("K3.4 hdr_len %u", values[i]);
+        super sp = make_super(&s, 100);
+        sp.vnet.hdr_len = values[i];
+        sp.vnet.num_buffers = values[i];
+        ref_list list = split_all_ways(&sp, 0);
+        ref_list_free(&list);
+        free(sp.bytes);
+    }
+}
+
+/* Without NEEDS_CSUM the checksum is whole; segments get fresh ones either way. */
+TEST(tcp_gso_without_needs_csum)
+{
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    for (int kind = PKT_TCP4; kind <= PKT_TCP6; kind += PKT_TCP6 - PKT_TCP4) {
+        check_row("K3.3 flags 0 + GSO, %s", kind_names[kind]);
+        s.kind = (pkt_kind)kind;
+        super sp = make_super(&s, 100);
+        pkt_fix_checksums(sp.bytes, sp.len, 0);
+        sp.vnet.flags = 0;
+        sp.vnet.csum_start = sp.vnet.csum_offset = 9999; /* mean nothing now */
+        ref_list list = split_all_ways(&sp, 0);
+        ref_list_free(&list);
+        free(sp.bytes);
+    }
+}
+
+/* Bytes behind the IP packet (Ethernet padding) are no payload. */
+TEST(trailing_bytes_are_dropped_from_gso_packets)
+{
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        pkt_spec s = {0};
+        s.kind = (pkt_kind)kind;
+        s.payload_len = 250;
+        s.trailer_len = 9;
+        s.ethernet = 1;
+        check_row("%s", kind_names[kind]);
+        cut c = cut_up(&s, 100);
+        if (CHECK_EQ_INT(c.list.count, 3)) {
+            CHECK_EQ_INT(c.list.len[2], pkt_payload_off(&s) + 50);
+        }
+        ref_list_free(&c.list);
+    }
+}
+
+TEST(ethernet_and_vlan)
+{
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (uint8_t tags = 0; tags <= TUO_VLAN_MAX; tags++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 1001;
+            s.ethernet = 1;
+            s.vlan_count = tags;
+            s.vlan_tpid[0] = 0x88a8;
+            s.vlan_tci[0] = 0x0fff;
+            check_row("%s, %u tags", kind_names[kind], tags);
+            check_split(&s, 100, 0);
+        }
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- random packets */
+
+static pkt_spec random_spec(rng *r)
+{
+    static const char *const chains[] = {"", "", "H", "D", "HDR", "DD"};
+    pkt_spec s = {0};
+    s.kind = (pkt_kind)rng_below(r, PKT_KIND_COUNT);
+    s.payload_len = 1 + (int32_t)rng_below(r, rng_chance(r, 1, 8) ? 60000 : 3000);
+    s.payload_seed = (uint32_t)rng_u64(r);
+    s.seq = (uint32_t)rng_u64(r);
+    s.ack = (uint32_t)rng_u64(r);
+    s.window = 1 + (int32_t)rng_below(r, 65535);
+    s.tcp_flags = 1 + (int32_t)rng_below(r, 255);
+    s.reserved = (uint8_t)rng_below(r, 16);
+    s.tcp_options = s.ip_options = nops;
+    s.tcp_options_len = (uint8_t)(rng_chance(r, 1, 2) ? 4 * rng_below(r, 11) : 0);
+    s.ip_options_len = (uint8_t)(rng_chance(r, 1, 3) ? 4 * rng_below(r, 11) : 0);
+    s.src = (uint16_t)rng_u64(r);
+    s.dst = (uint16_t)rng_u64(r);
+    s.src_port = 1 + (int32_t)rng_below(r, 65535);
+    s.ttl = 1 + (int32_t)rng_below(r, 255);
+    s.tos = (uint8_t)rng_u64(r);
+    s.ip_id = (uint16_t)rng_u64(r);
+    s.df = rng_chance(r, 1, 2) ? 0 : PKT_ZERO;
+    s.flow_label = rng_below(r, 1 << 20);
+    s.ext_chain = pkt_is_v6(&s) ? chains[rng_below(r, CHECK_COUNT_OF(chains))] : NULL;
+    s.ext_fill = (uint8_t)rng_u64(r);
+    s.ethernet = (uint8_t)rng_below(r, 2);
+    s.vlan_count = (uint8_t)(rng_chance(r, 1, 4) ? rng_below(r, TUO_VLAN_MAX + 1) : 0);
+    return s;
+}
+
+TEST(random_superpackets)
+{
+    rng r = rng_start("random_superpackets", 20);
+    for (int i = 0; i < 400; i++) {
+        pkt_spec s = random_spec(&r);
+        size_t gso_size = 1 + rng_below(&r, s.payload_len < 3000 && rng_chance(&r, 1, 3) ? 60 : 2000);
+        if (pkt_len(&s) - pkt_ip_off(&s) > 65535) {
+            s.payload_len = 1000;
+        }
+        check_row("random superpacket %d", i);
+        check_split(&s, gso_size, rng_chance(&r, 1, 4) ? TUO_F_PSEUDO : 0);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- not cut */
+
+/* Splits a packet that is not cut, in every way: one piece, with these bytes. */
+static void check_whole(const super *sp, unsigned flags, const uint8_t *expected)
+{
+    ref_list one = {NULL, NULL, 0};
+    tuo_iov iov = {expected, sp->len};
+    tuo_gso gso;
+    uint8_t *before = ref_alloc(sp->len, 1);
+    memcpy(before, sp->bytes, sp->len);
+    list_add(&one, &iov, 1);
+    if (CHECK_RESULT(tuo_gso_init(&gso, sp->bytes, sp->len, &sp->vnet, flags), TUO_OK)) {
+        CHECK_EQ_INT(tuo_gso_count(&gso), 1);
+        check_same(&one, by_iterator(gso), "iterator");
+        check_same(&one, by_own_headers(gso), "own headers");
+        check_same(&one, in_place(sp, flags), "in place");
+        check_same(&one, by_split(gso, 3, sp->len), "split");
+        CHECK_BYTES(sp->bytes, before, sp->len);
+    }
+    ref_list_free(&one);
+    free(before);
+}
+
+/* What completion must give: the seed is part of the sum, and 0 becomes 0xffff for TCP too (K 3.5). */
+static void complete_slowly(uint8_t *bytes, size_t len, size_t start, size_t offset)
+{
+    unsigned sum = ~pkt_sum(bytes + start, len - start, 0) & 0xffff;
+    pkt_put16(bytes + start + offset, sum == 0 ? 0xffff : sum);
+}
+
+/* The packet is not parsed: csum_start may point into a packet inside the packet, or bytes that are no packet at all. */
+TEST(needs_csum_without_gso_is_completed)
+{
+    static const struct {
+        const char *name;
+        size_t start, offset;
+        int is_0; /* make the result 0 */
+    } rows[] = {
+        {"K3.5 the packet's own UDP header", 20, 6, 0},    {"K3.5 0 becomes 0xffff", 20, 6, 1},
+        {"K3.5 0 becomes 0xffff for TCP", 20, 16, 1},      {"K3.6 an inner header", 70, 6, 0},
+        {"K3.6 odd start", 31, 6, 0},                      {"K3.6 odd offset", 30, 7, 0},
+        {"first two bytes", 0, 0, 0},                      {"last two bytes", 198, 0, 0},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        uint8_t bytes[200], expected[200];
+        tuo_gso gso;
+        tuo_segment segment;
+        super sp = {bytes, sizeof bytes, {0}, 0};
+        rng r = {i};
+        check_row("%s", rows[i].name);
+        rng_bytes(&r, bytes, sizeof bytes);
+        if (rows[i].is_0) {
+            pkt_put16(bytes + 60, 0);
+            pkt_put16(bytes + 60, ~pkt_sum(bytes + rows[i].start, sizeof bytes - rows[i].start, 0) & 0xffff);
+        }
+        memcpy(expected, bytes, sizeof bytes);
+        complete_slowly(expected, sizeof expected, rows[i].start, rows[i].offset);
+        CHECK(!rows[i].is_0 || pkt_get16(expected + rows[i].start + rows[i].offset) == 0xffff);
+        sp.vnet.flags = TUO_VNET_NEEDS_CSUM;
+        sp.vnet.csum_start = (uint16_t)rows[i].start;
+        sp.vnet.csum_offset = (uint16_t)rows[i].offset;
+        sp.vnet.gso_size = 50; /* means nothing without a GSO type */
+        check_whole(&sp, 0, expected);
+        CHECK_RESULT(tuo_gso_init(&gso, bytes, sizeof bytes, &sp.vnet, 0), TUO_OK);
+        CHECK_RESULT(tuo_gso_next(&gso, NULL, &segment), TUO_OK);
+        CHECK_EQ_INT(segment.iov_count, 3);
+        CHECK_EQ_INT(segment.payload_len, 0);
+        check_row("%s, left to a device", rows[i].name);
+        check_whole(&sp, TUO_F_PSEUDO, bytes);
+    }
+}
+
+TEST(packets_without_work_pass_untouched)
+{
+    static const struct {
+        const char *name;
+        size_t len;
+        uint8_t first, vnet_flags;
+    } rows[] = {
+        {"S3 flags 0", 200, 0x45, 0},        {"K3.3 DATA_VALID", 200, 0x45, TUO_VNET_DATA_VALID},
+        {"not IP", 200, 0x00, 0},            {"one byte", 1, 0x60, 0},
+        {"nothing", 0, 0, 0},                {"K1.4 unknown flags", 200, 0x60, 0xfe},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        uint8_t bytes[200];
+        tuo_gso gso;
+        tuo_segment segment;
+        super sp = {bytes, rows[i].len, {0}, 0};
+        rng r = {i};
+        check_row("%s", rows[i].name);
+        rng_bytes(&r, bytes, sizeof bytes);
+        bytes[0] = rows[i].first;
+        sp.vnet.flags = rows[i].vnet_flags;
+        sp.vnet.csum_start = sp.vnet.csum_offset = 0xffff; /* mean nothing without NEEDS_CSUM */
+        check_whole(&sp, 0, bytes);
+        check_whole(&sp, TUO_F_PSEUDO | TUO_F_ETHERNET, bytes);
+        CHECK_RESULT(tuo_gso_init(&gso, bytes, rows[i].len, &sp.vnet, 0), TUO_OK);
+        CHECK_RESULT(tuo_gso_next(&gso, NULL, &segment), TUO_OK);
+        CHECK(segment.iov_count == 1 && segment.iov[0].base == bytes && segment.iov[0].len == rows[i].len);
+    }
+    check_row("no bytes at no address");
+    tuo_vnet_hdr zero = {0};
+    tuo_gso gso;
+    tuo_buf buf, *handle = &buf;
+    size_t written = 0;
+    uint8_t room[4];
+    buf.data = room;
+    buf.len = 0;
+    buf.cap = sizeof room;
+    CHECK_RESULT(tuo_gso_init(&gso, NULL, 0, &zero, 0), TUO_OK);
+    CHECK_RESULT(tuo_gso_split(&gso, NULL, (void *const *)&handle, 1, 2, &written), TUO_OK);
+    CHECK(written == 1 && buf.len == 2);
+}
+
+TEST(trailing_bytes_stay_on_whole_packets)
+{
+    pkt_spec s = {0};
+    s.trailer_len = 11;
+    super sp = make_super(&s, 100);
+    memset(&sp.vnet, 0, sizeof sp.vnet);
+    check_whole(&sp, 0, sp.bytes);
+    free(sp.bytes);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- refusals */
+
+typedef enum poke_base { POKE_NOTHING, POKE_IP, POKE_L4 } poke_base;
+
+/* How a good superpacket of 300 bytes of payload in segments of 100 is spoiled. 0 leaves a field as it is. */
+typedef struct refusal {
+    const char *name;
+    tuo_result expected;
+    pkt_spec spec;
+    int gso_type, gso_size;       /* instead of the right one; -1 = 0 */
+    int csum_start, csum_offset;  /* added */
+    size_t cut;                   /* bytes cut off at the end */
+    poke_base base;
+    size_t at;
+    uint8_t value;                /* byte to write there */
+    uint8_t no_needs_csum;
+} refusal;
+
+static const uint8_t long_ext[240] = {6, 29};
+
+static const refusal refusals[] = {
+    {.name = "K1.5 gso_type 2", .expected = TUO_E_VNET_GSO_TYPE, .gso_type = 2},
+    {.name = "K1.5 gso_type 0x7f with tunnel bits", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x7f},
+    {.name = "K1.19 legacy UFO", .expected = TUO_E_VNET_UFO, .gso_type = 3, .spec = {.kind = PKT_UDP4}},
+    {.name = "K1.20 UDP tunnel, IPv4", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x21},
+    {.name = "K1.20 UDP tunnel, IPv6", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x41},
+    {.name = "K1.5 ECN without a type", .expected = TUO_E_VNET_ECN, .gso_type = 0x80},
+    {.name = "K1.7f ECN with UDP", .expected = TUO_E_VNET_ECN, .gso_type = 0x85, .spec = {.kind = PKT_UDP4}},
+    {.name = "K1.7d gso_size 0", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = -1},
+    {.name = "K1.7d gso_size 65535", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65535},
+    {.name = "segments longer than an IPv4 packet", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65500,
+     .spec = {.payload_len = 100000}},
+    {.name = "segments longer than an IPv6 packet", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65530,
+     .spec = {.kind = PKT_UDP6, .payload_len = 100000}},
+    {.name = "K3.9 TCPV4 on IPv6", .expected = TUO_E_VNET_IP_VERSION, .gso_type = 1, .spec = {.kind = PKT_TCP6}},
+    {.name = "K3.9 TCPV6 on IPv4", .expected = TUO_E_VNET_IP_VERSION, .gso_type = 4},
+    {.name = "K1.11 TCPV4 on UDP", .expected = TUO_E_VNET_PROTOCOL, .gso_type = 1, .spec = {.kind = PKT_UDP4}},
+    {.name = "K1.11 UDP_L4 on TCP", .expected = TUO_E_VNET_PROTOCOL, .gso_type = 5},
+    {.name = "GSO on ICMP", .expected = TUO_E_VNET_PROTOCOL, .spec = {.proto = 1}},
+    {.name = "GSO on ESP", .expected = TUO_E_VNET_PROTOCOL, .spec = {.kind = PKT_TCP6, .ext_chain = "E"}},
+    {.name = "K1.7f UDP_L4 without NEEDS_CSUM", .expected = TUO_E_VNET_NEEDS_CSUM, .no_needs_csum = 1,
+     .spec = {.kind = PKT_UDP6}},
+    {.name = "routing header without NEEDS_CSUM: no seed to go by", .expected = TUO_E_VNET_NEEDS_CSUM, .no_needs_csum = 1,
+     .spec = {.kind = PKT_TCP6, .ext_chain = "r"}},
+    {.name = "K1.11 csum_start 4 off", .expected = TUO_E_VNET_CSUM_START, .csum_start = 4},
+    {.name = "K1.7f csum_offset of UDP on TCP", .expected = TUO_E_VNET_CSUM_OFFSET, .csum_offset = -10},
+    {.name = "K1.7f csum_offset of TCP on UDP", .expected = TUO_E_VNET_CSUM_OFFSET, .csum_offset = 10,
+     .spec = {.kind = PKT_UDP4}},
+    {.name = "K1.7e checksum field beyond the packet", .expected = TUO_E_CSUM_RANGE, .csum_start = 60000},
+    {.name = "K1.7e offset beyond the packet", .expected = TUO_E_CSUM_RANGE, .csum_offset = 65000},
+    {.name = "no payload, TCP", .expected = TUO_E_VNET_NO_PAYLOAD, .spec = {.payload_len = PKT_ZERO}},
+    {.name = "no payload, UDP", .expected = TUO_E_VNET_NO_PAYLOAD, .spec = {.kind = PKT_UDP6, .payload_len = PKT_ZERO}},
+    {.name = "IPv4 fragment, first", .expected = TUO_E_VNET_FRAGMENT, .spec = {.frag = 0x2000}},
+    {.name = "IPv4 fragment, last", .expected = TUO_E_VNET_FRAGMENT, .spec = {.frag = 0x0010}},
+    {.name = "IPv6 fragment", .expected = TUO_E_VNET_FRAGMENT, .spec = {.kind = PKT_TCP6, .ext_chain = "F"}},
+    {.name = "headers longer than TUO_HEADER_MAX", .expected = TUO_E_HEADER_TOO_LONG,
+     .spec = {.kind = PKT_TCP6, .ext = long_ext, .ext_len = 240, .ext_first = 60}},
+    {.name = "not IP", .expected = TUO_E_NOT_IP, .base = POKE_IP, .at = 0, .value = 0x55},
+    {.name = "version 6 on IPv4 bytes", .expected = TUO_E_IP_LENGTH, .base = POKE_IP, .at = 0, .value = 0x65,
+     .spec = {.ip_id = 0xffff}},
+    {.name = "IPv4 header of 16 bytes", .expected = TUO_E_IP_HEADER, .base = POKE_IP, .at = 0, .value = 0x44},
+    {.name = "five VLAN tags", .expected = TUO_E_VLAN_DEPTH, .spec = {.vlan_count = 5}},
+    {.name = "K1.16 IPv4 length beyond the bytes", .expected = TUO_E_IP_LENGTH, .cut = 1},
+    {.name = "IPv6 length beyond the bytes", .expected = TUO_E_IP_LENGTH, .cut = 1, .spec = {.kind = PKT_UDP6}},
+    {.name = "extension header beyond the packet", .expected = TUO_E_IP6_EXT, .base = POKE_IP, .at = 41, .value = 200,
+     .spec = {.kind = PKT_TCP6, .ext_chain = "D"}},
+    {.name = "K6.9 TCP header of 16 bytes", .expected = TUO_E_TCP_HEADER, .base = POKE_L4, .at = 12, .value = 0x40},
+    {.name = "K6.9 TCP header beyond the packet", .expected = TUO_E_TCP_HEADER, .base = POKE_L4, .at = 12, .value = 0xf0,
+     .spec = {.payload_len = 4}},
+    {.name = "UDP length 7", .expected = TUO_E_UDP_LENGTH, .spec = {.kind = PKT_UDP4, .udp_len = 7}},
+    {.name = "UDP length beyond the packet", .expected = TUO_E_UDP_LENGTH, .spec = {.kind = PKT_UDP6, .udp_len = 309}},
+    {.name = "K1.17 UDP length short of the packet", .expected = TUO_E_UDP_LENGTH, .spec = {.kind = PKT_UDP4, .udp_len = 108}},
+    {.name = "K7.11 IPv4 header checksum is wrong", .expected = TUO_E_IP_CSUM, .spec = {.ip_csum_xor = 1}},
+    {.name = "K7.11 the same without NEEDS_CSUM", .expected = TUO_E_IP_CSUM, .spec = {.ip_csum_xor = 0x8000},
+     .no_needs_csum = 1},
+    {.name = "K1.13 TCP checksum is wrong", .expected = TUO_E_L4_CSUM, .base = POKE_L4, .at = 20, .value = 0xff,
+     .no_needs_csum = 1},
+    {.name = "K1.13 TCP checksum is wrong, IPv6", .expected = TUO_E_L4_CSUM, .base = POKE_L4, .at = 20, .value = 0xff,
+     .no_needs_csum = 1, .spec = {.kind = PKT_TCP6}},
+};
+
+static super spoiled(const refusal *row)
+{
+    pkt_spec s = row->spec;
+    if (s.payload_len == 0) {
+        s.payload_len = 300;
+    }
+    super sp = make_super(&s, row->gso_size < 0 ? 0 : row->gso_size == 0 ? 100 : (size_t)row->gso_size);
+    if (row->no_needs_csum) {
+        sp.vnet.flags = 0;
+        if (s.ip_csum_xor == 0) {
+            pkt_fix_checksums(sp.bytes, sp.len, 0);
+        }
+    }
+    if (row->gso_type != 0) {
+        sp.vnet.gso_type = (uint8_t)row->gso_type;
+    }
+    sp.vnet.csum_start = (uint16_t)(sp.vnet.csum_start + row->csum_start);
+    sp.vnet.csum_offset = (uint16_t)(sp.vnet.csum_offset + row->csum_offset);
+    if (row->base != POKE_NOTHING) {
+        sp.bytes[(row->base == POKE_IP ? pkt_ip_off(&s) : pkt_l4_off(&s)) + row->at] = row->value;
+    }
+    sp.len -= row->cut;
+    return sp;
+}
+
+TEST(refused_by_name)
+{
+    for (size_t i = 0; i < CHECK_COUNT_OF(refusals); i++) {
+        tuo_gso gso, untouched;
+        memset(&gso, 0xa5, sizeof gso);
+        untouched = gso;
+        check_row("%s", refusals[i].name);
+        super sp = spoiled(&refusals[i]);
+        CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, sp.flags), refusals[i].expected);
+        CHECK_BYTES(&gso, &untouched, sizeof gso);
+        free(sp.bytes);
+    }
+}
+
+/* A trusted packet may have wrong checksums; its segments have right ones. */
+TEST(trust_skips_verification)
+{
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    s.ip_csum_xor = 0x1111;
+    for (int needs_csum = 0; needs_csum < 2; needs_csum++) {
+        check_row(needs_csum ? "wrong IPv4 header checksum" : "and wrong TCP checksum, no NEEDS_CSUM");
+        super sp = make_super(&s, 100);
+        sp.vnet.flags = needs_csum ? TUO_VNET_NEEDS_CSUM : 0;
+        ref_list list = split_all_ways(&sp, TUO_F_TRUST);
+        for (size_t i = 0; i < list.count; i++) {
+            CHECK_RESULT(tuo_csum_valid(list.bytes[i], list.len[i], 0), TUO_OK);
+        }
+        ref_list_free(&list);
+        free(sp.bytes);
+    }
+}
+
+/* Each prefix ends at a page that must not be touched. Without a length field (0) every prefix with payload is a superpacket. */
+TEST(no_byte_behind_the_packet_is_read)
+{
+    guard_page g = guard_page_new(4096);
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (int variant = 0; variant < 4; variant++) {
+            pkt_spec s = {0};
+            int open_ended = variant & 1;
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 57;
+            s.ip_len_zero = (uint8_t)open_ended;
+            s.udp_len = pkt_is_udp(&s) && open_ended ? PKT_ZERO : 0;
+            s.vlan_count = (uint8_t)(variant / 2 * 2);
+            s.ip_options = s.tcp_options = nops;
+            s.ip_options_len = s.tcp_options_len = (uint8_t)(variant / 2 * 12);
+            s.ext_chain = pkt_is_v6(&s) && variant / 2 ? "HD" : NULL;
+            super sp = make_super(&s, 10);
+            check_row("%s variant %d", kind_names[kind], variant);
+            for (size_t len = 0; len <= sp.len; len++) {
+                super part = sp;
+                tuo_gso gso;
+                part.bytes = guard_page_at_end(&g, sp.bytes, len);
+                part.len = len;
+                tuo_result result = tuo_gso_init(&gso, part.bytes, len, &sp.vnet, sp.flags);
+                int whole = len == sp.len || (open_ended && len > pkt_payload_off(&s));
+                CHECK((result == TUO_OK) == whole);
+                if (result == TUO_OK) {
+                    ref_list list = by_iterator(gso);
+                    check_same(&list, by_split(gso, 3, sp.len), "split");
+                    while (tuo_gso_remaining(&gso) > 0) { /* on the guarded memory itself, not on a copy */
+                        tuo_buf segment;
+                        CHECK_RESULT(tuo_gso_next_in_place(&gso, part.bytes, &segment), TUO_OK);
+                    }
+                    ref_list_free(&list);
+                }
+            }
+            free(sp.bytes);
+        }
+    }
+    guard_page_free(&g);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- buffers */
+
+TEST(split_resumes)
+{
+    pkt_spec s = {0};
+    s.payload_len = 1050;
+    super sp = make_super(&s, 100);
+    ref_list expected = ref_split(sp.bytes, sp.len, 0, 100);
+    tuo_gso gso;
+    for (size_t per_call = 1; per_call <= 12; per_call++) {
+        check_row("%u buffers at a time", (unsigned)per_call);
+        CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+        check_same(&expected, by_split(gso, per_call, 140), "split");
+    }
+    check_row("no buffers, then none left to write");
+    size_t written = 99;
+    CHECK_RESULT(tuo_gso_split(&gso, NULL, NULL, 0, 0, &written), TUO_MORE);
+    CHECK_EQ_INT(written, 0);
+    tuo_segment segment;
+    while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
+    }
+    written = 99;
+    CHECK_RESULT(tuo_gso_split(&gso, NULL, NULL, 0, 0, &written), TUO_OK);
+    CHECK_EQ_INT(written, 0);
+    ref_list_free(&expected);
+    free(sp.bytes);
+}
+
+/* A buffer that is too small, at each place, by each amount that matters: it stays untouched and the split goes on. */
+TEST(buffer_too_small)
+{
+    enum { BUFS = 4, NEED = HEADROOM + 140 };
+    static const size_t caps[] = {0, HEADROOM - 1, HEADROOM, HEADROOM + 139};
+    pkt_spec s = {0};
+    s.payload_len = 1000;
+    super sp = make_super(&s, 100);
+    ref_list expected = ref_split(sp.bytes, sp.len, 0, 100);
+    for (size_t place = 0; place < BUFS; place++) {
+        for (size_t c = 0; c < CHECK_COUNT_OF(caps); c++) {
+            ref_list list = {NULL, NULL, 0};
+            tuo_gso gso;
+            tuo_buf bufs[BUFS];
+            void *handles[BUFS];
+            size_t written = 99;
+            check_row("buffer %u has %u bytes", (unsigned)place, (unsigned)caps[c]);
+            CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+            for (size_t i = 0; i < BUFS; i++) {
+                buf_init(&bufs[i], NEED);
+                handles[i] = &bufs[i];
+            }
+            bufs[place].cap = caps[c];
+            bufs[place].len = 7;
+            CHECK_RESULT(tuo_gso_split(&gso, NULL, handles, BUFS, HEADROOM, &written), TUO_E_NOSPACE);
+            CHECK_EQ_INT(written, place);
+            CHECK_EQ_INT(bufs[place].len, 7);
+            CHECK(is_filled(bufs[place].data, NEED));
+            for (size_t i = 0; i < BUFS; i++) {
+                if (i < place) {
+                    take_buf(&list, &bufs[i]);
+                }
+                free(bufs[i].data);
+            }
+            ref_list rest = by_split(gso, 3, 140);
+            for (size_t i = 0; i < rest.count; i++) {
+                tuo_iov iov = {rest.bytes[i], rest.len[i]};
+                list_add(&list, &iov, 1);
+            }
+            ref_list_free(&rest);
+            check_same(&expected, list, "with one too small");
+        }
+    }
+    ref_list_free(&expected);
+    free(sp.bytes);
+}
+
+/* Buffers of an unusual kind: their memory moves with each resize, and each n-th resize fails. */
+typedef struct moving_buf {
+    uint8_t *data;
+    size_t len;
+} moving_buf;
+
+typedef struct moving_pool {
+    unsigned calls, fail_every;
+} moving_pool;
+
+static uint8_t *moving_data(void *user, void *buf)
+{
+    (void)user;
+    return ((moving_buf *)buf)->data;
+}
+
+static size_t moving_length(void *user, const void *buf)
+{
+    (void)user;
+    return ((const moving_buf *)buf)->len;
+}
+
+static size_t moving_capacity(void *user, const void *buf)
+{
+    (void)user, (void)buf;
+    return 70000;
+}
+
+static int moving_resize(void *user, void *buf, size_t len)
+{
+    moving_pool *pool = user;
+    moving_buf *b = buf;
+    if (++pool->calls % pool->fail_every == 0) {
+        return -1;
+    }
+    uint8_t *data = ref_alloc(len, 1);
+    memset(data, FILL, len);
+    free(b->data);
+    b->data = data;
+    b->len = len;
+    return 0;
+}
+
+static int moving_append(void *user, void *buf, const uint8_t *bytes, size_t len)
+{
+    (void)user, (void)buf, (void)bytes, (void)len;
+    CHECK(len == 0 && len != 0); /* split appends nothing: a call is a failure */
+    return -1;
+}
+
+TEST(resize_fails_now_and_then)
+{
+    enum { BUFS = 3 };
+    pkt_spec s = {0};
+    s.kind = PKT_UDP6;
+    s.payload_len = 1050;
+    super sp = make_super(&s, 100);
+    ref_list expected = ref_split(sp.bytes, sp.len, 0, 100);
+    for (unsigned every = 2; every <= 12; every++) {
+        moving_pool pool = {0, every};
+        tuo_buf_ops ops = {&pool, moving_data, moving_length, moving_capacity, moving_resize, moving_append};
+        ref_list list = {NULL, NULL, 0};
+        tuo_gso gso;
+        tuo_result result;
+        unsigned calls = 0, failures = 0;
+        check_row("resize %u fails", every);
+        CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+        do {
+            moving_buf bufs[BUFS] = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+            void *handles[BUFS] = {&bufs[0], &bufs[1], &bufs[2]};
+            size_t written = 99;
+            result = tuo_gso_split(&gso, &ops, handles, BUFS, HEADROOM, &written);
+            for (size_t i = 0; i < BUFS; i++) {
+                if (i < written) {
+                    tuo_buf view = {bufs[i].data, bufs[i].len, bufs[i].len};
+                    take_buf(&list, &view);
+                }
+                free(bufs[i].data);
+            }
+            failures += result == TUO_E_BUFFER;
+            CHECK(result == TUO_OK || result == TUO_E_BUFFER || (result == TUO_MORE && written == BUFS));
+        } while (result != TUO_OK && ++calls < 100);
+        CHECK_EQ_INT(failures, pool.calls / every);
+        check_same(&expected, list, "with failing resizes");
+    }
+    ref_list_free(&expected);
+    free(sp.bytes);
+}
+
+/* --------------------------------------------------------------------------------------------------------- the iterator */
+
+TEST(in_place_refuses_another_pointer)
+{
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    super sp = make_super(&s, 100);
+    ref_list expected = ref_split(sp.bytes, sp.len, 0, 100);
+    uint8_t *copy = ref_alloc(sp.len, 1);
+    tuo_gso gso;
+    tuo_buf segment = {NULL, 77, 77};
+    memcpy(copy, sp.bytes, sp.len);
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, copy, &segment), TUO_E_INVALID);
+    CHECK_BYTES(copy, sp.bytes, sp.len);
+    CHECK(segment.data == NULL && segment.len == 77);
+    CHECK_EQ_INT(tuo_gso_remaining(&gso), 3);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, sp.bytes, &segment), TUO_OK);
+    CHECK(segment.len == expected.len[0] && CHECK_BYTES(segment.data, expected.bytes[0], segment.len));
+    ref_list_free(&expected);
+    free(copy);
+    free(sp.bytes);
+}
+
+/* A copied iterator is a saved position: both go on from there. */
+TEST(copy_of_an_iterator)
+{
+    pkt_spec s = {0};
+    s.payload_len = 1000;
+    s.tcp_flags = PKT_ACK | PKT_PSH | PKT_CWR;
+    super sp = make_super(&s, 100);
+    ref_list expected = ref_split(sp.bytes, sp.len, 0, 100);
+    tuo_gso gso, saved;
+    tuo_segment a, b;
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+    for (size_t i = 0; i < expected.count; i++) {
+        uint8_t header[TUO_HEADER_MAX];
+        saved = gso;
+        CHECK_EQ_INT(tuo_gso_count(&saved), expected.count);
+        CHECK_RESULT(tuo_gso_next(&gso, NULL, &a), TUO_OK);
+        CHECK_RESULT(tuo_gso_next(&saved, header, &b), TUO_OK);
+        CHECK(a.iov_count == 2 && b.iov_count == 2 && a.iov[1].base == b.iov[1].base && a.payload_len == 100);
+        CHECK(a.iov[0].base != (const void *)header && b.iov[0].base == (const void *)header);
+        CHECK_BYTES(a.iov[0].base, expected.bytes[i], 40);
+        CHECK_BYTES(b.iov[0].base, expected.bytes[i], 40);
+    }
+    ref_list_free(&expected);
+    free(sp.bytes);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- accounting */
+
+/* A merged packet as a caller makes it: the headers of its first segment, the payload of all. */
+static super merged_by_caller(const pkt_spec *s, size_t gso_size)
+{
+    super sp = make_super(s, gso_size);
+    pkt_view v = pkt_look(sp.bytes, sp.len, pkt_is_ethernet(s), 1);
+    uint8_t *first = ref_alloc(v.payload + gso_size, 1);
+    ref_split_one(sp.bytes, &v, gso_size, 0, first);
+    memcpy(sp.bytes, first, v.payload);
+    if (!pkt_is_udp(s)) { /* flags of the last segment are the caller's part */
+        sp.bytes[v.l4 + 13] = (uint8_t)pkt_or(s->tcp_flags, PKT_ACK);
+    }
+    free(first);
+    return sp;
+}
+
+static void check_account(const pkt_spec *s, size_t gso_size)
+{
+    super expected = make_super(s, gso_size), actual = merged_by_caller(s, gso_size);
+    CHECK_RESULT(tuo_coalesce_account(actual.bytes, actual.len, (uint16_t)gso_size, actual.flags, &actual.vnet), TUO_OK);
+    CHECK_BYTES(actual.bytes, expected.bytes, expected.len);
+    CHECK_EQ_INT(actual.vnet.flags, TUO_VNET_NEEDS_CSUM);
+    CHECK_EQ_INT(actual.vnet.gso_type, expected.vnet.gso_type);
+    CHECK_EQ_INT(actual.vnet.hdr_len, expected.vnet.hdr_len);
+    CHECK_EQ_INT(actual.vnet.gso_size, gso_size);
+    CHECK_EQ_INT(actual.vnet.csum_start, expected.vnet.csum_start);
+    CHECK_EQ_INT(actual.vnet.csum_offset, expected.vnet.csum_offset);
+    CHECK_BYTES(&actual.vnet, &expected.vnet, sizeof actual.vnet); /* and nothing else in it */
+    CHECK_RESULT(tuo_vnet_check(&actual.vnet, actual.bytes, actual.len, actual.flags), TUO_OK);
+    free(expected.bytes);
+    free(actual.bytes);
+}
+
+TEST(account_finishes_a_merged_packet)
+{
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (int variant = 0; variant < 4; variant++) {
+            pkt_spec s = {0};
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 250;
+            s.ip_id = 0x1234;
+            s.tcp_flags = PKT_ACK | PKT_PSH;
+            s.ip_options = s.tcp_options = nops;
+            s.ip_options_len = s.tcp_options_len = (uint8_t)(variant * 4);
+            s.vlan_count = (uint8_t)variant;
+            s.ext_chain = pkt_is_v6(&s) && variant == 2 ? "HDR" : NULL;
+            check_row("C6 %s variant %d", kind_names[kind], variant);
+            check_account(&s, 100);
+            check_account(&s, 249);
+            check_account(&s, 1);
+            check_row("C5 %s variant %d, 65535 bytes", kind_names[kind], variant);
+            s.payload_len = 65535 - (int32_t)(pkt_payload_off(&s) - pkt_ip_off(&s));
+            check_account(&s, 1448);
+        }
+    }
+}
+
+TEST(account_refuses_by_name)
+{
+    static const struct {
+        const char *name;
+        tuo_result expected;
+        pkt_spec spec;
+        int32_t gso_size;
+        size_t cut;
+    } rows[] = {
+        {"K1.8 one packet", TUO_E_INVALID, {.payload_len = 100}, 100, 0},
+        {"K1.8 less than one", TUO_E_INVALID, {.payload_len = 99}, 100, 0},
+        {"gso_size 0", TUO_E_INVALID, {.payload_len = 100}, 0, 0},
+        {"gso_size 65535", TUO_E_INVALID, {.payload_len = 65495, .ip_len_zero = 1}, 65535, 0},
+        {"65536 bytes, IPv4", TUO_E_IP_LENGTH, {.payload_len = 65496}, 1000, 0},
+        {"65536 bytes, IPv6", TUO_E_IP_LENGTH, {.kind = PKT_UDP6, .payload_len = 65488}, 1000, 0},
+        {"neither TCP nor UDP", TUO_E_VNET_PROTOCOL, {.proto = 1, .payload_len = 300}, 100, 0},
+        {"fragment", TUO_E_VNET_FRAGMENT, {.frag = 0x2000, .payload_len = 300}, 100, 0},
+        {"headers too long", TUO_E_HEADER_TOO_LONG,
+         {.kind = PKT_TCP6, .ext = long_ext, .ext_len = 240, .ext_first = 60, .payload_len = 300}, 100, 0},
+        {"not IP", TUO_E_TRUNCATED, {.ethernet = 1, .payload_len = 300}, 100, 341},
+        {"cut inside the headers", TUO_E_TRUNCATED, {.kind = PKT_TCP6, .payload_len = 300}, 100, 330},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        tuo_vnet_hdr vnet, untouched;
+        memset(&vnet, 0xa5, sizeof vnet);
+        untouched = vnet;
+        check_row("%s", rows[i].name);
+        super sp = make_super(&rows[i].spec, 100);
+        uint8_t *before = ref_alloc(sp.len, 1);
+        memcpy(before, sp.bytes, sp.len);
+        CHECK_RESULT(tuo_coalesce_account(sp.bytes, sp.len - rows[i].cut, (uint16_t)rows[i].gso_size, sp.flags, &vnet),
+                     rows[i].expected);
+        CHECK_BYTES(sp.bytes, before, sp.len);
+        CHECK_BYTES(&vnet, &untouched, sizeof vnet);
+        free(before);
+        free(sp.bytes);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const check_test tests[] = {
+        CHECK_ENTRY(geometry_of_segments),
+        CHECK_ENTRY(length_field_0_of_oversize_packets),
+        CHECK_ENTRY(ip4_id_counts_up),
+        CHECK_ENTRY(tcp_sequence_number_wraps),
+        CHECK_ENTRY(tcp_flags),
+        CHECK_ENTRY(ecn_bit_changes_nothing),
+        CHECK_ENTRY(length_fields),
+        CHECK_ENTRY(all_other_header_bytes_are_copied),
+        CHECK_ENTRY(checksum_that_comes_out_as_0),
+        CHECK_ENTRY(routing_header_keeps_the_address_of_the_seed),
+        CHECK_ENTRY(pseudo_header_sums_for_a_device),
+        CHECK_ENTRY(hdr_len_is_not_trusted),
+        CHECK_ENTRY(tcp_gso_without_needs_csum),
+        CHECK_ENTRY(trailing_bytes_are_dropped_from_gso_packets),
+        CHECK_ENTRY(ethernet_and_vlan),
+        CHECK_ENTRY(random_superpackets),
+        CHECK_ENTRY(needs_csum_without_gso_is_completed),
+        CHECK_ENTRY(packets_without_work_pass_untouched),
+        CHECK_ENTRY(trailing_bytes_stay_on_whole_packets),
+        CHECK_ENTRY(refused_by_name),
+        CHECK_ENTRY(trust_skips_verification),
+        CHECK_ENTRY(no_byte_behind_the_packet_is_read),
+        CHECK_ENTRY(split_resumes),
+        CHECK_ENTRY(buffer_too_small),
+        CHECK_ENTRY(resize_fails_now_and_then),
+        CHECK_ENTRY(in_place_refuses_another_pointer),
+        CHECK_ENTRY(copy_of_an_iterator),
+        CHECK_ENTRY(account_finishes_a_merged_packet),
+        CHECK_ENTRY(account_refuses_by_name),
+    };
+    return CHECK_RUN(argc, argv, tests);
+}
