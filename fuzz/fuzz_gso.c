@@ -163,42 +163,62 @@ static void list_add_written(segment_list *list, const tuo_buf *bufs, size_t wri
     }
 }
 
-/* A few buffers, used again and again; each second attempt may have one that is too small, and each fourth resize may fail. */
+enum { BUFS = 5 };
+
+/* Fresh buffers for the next attempt: in each second one, one of them is too small. */
+static void reset_bufs(const split_case *c, tuo_buf *bufs, size_t count, size_t cap, size_t attempt)
+{
+    for (size_t i = 0; i < BUFS; i++) {
+        int tight = (c->buffers & 0x40) != 0 && attempt % 2 == 0 && i == count / 2;
+        memset(bufs[i].data, 0xee, cap);
+        bufs[i].len = 0;
+        bufs[i].cap = tight ? HEADROOM + 20 : cap;
+    }
+}
+
+static void check_attempt(const split_case *c, const tuo_gso *gso, tuo_result result, const tuo_buf *bufs, size_t count,
+                          size_t written, size_t cap)
+{
+    size_t left = tuo_gso_remaining(gso);
+    switch (result) {
+    case TUO_OK: FUZZ_CHECK(left == 0); break;
+    case TUO_MORE: FUZZ_CHECK(left > 0 && written == count); break;
+    case TUO_E_BUFFER: FUZZ_CHECK(left > 0 && written < count && (c->buffers & 0x80) != 0); break;
+    default:
+        FUZZ_CHECK(result == TUO_E_NOSPACE && left > 0 && written < count);
+        FUZZ_CHECK(bufs[written].cap < cap && bufs[written].data[HEADROOM] == 0xee);
+        break;
+    }
+}
+
+/* A few buffers, used again and again; some are too small, and some cannot be resized. */
 static segment_list split_by_copy(const split_case *c, tuo_gso gso)
 {
-    enum { BUFS = 5 };
     segment_list list = {NULL, 0, 0, 0};
     unsigned until_failure = 2;
     tuo_buf_ops ops = {&until_failure, buf_data, buf_length, buf_capacity, failing_resize, no_append};
-    size_t count = 1 + c->buffers % BUFS, cap = c->len + HEADROOM, written = 0, calls = 0;
+    size_t longest = c->vnet.gso_type == TUO_GSO_NONE ? c->len : (size_t)TUO_HEADER_MAX + c->vnet.gso_size;
+    size_t count = 1 + c->buffers % BUFS, cap = HEADROOM + longest + 20, written = 0, attempts = 0;
     tuo_buf bufs[BUFS];
     void *handles[BUFS];
     tuo_result result;
+    for (size_t i = 0; i < BUFS; i++) {
+        bufs[i].data = malloc(cap);
+        FUZZ_CHECK(bufs[i].data != NULL);
+        handles[i] = &bufs[i];
+    }
     do {
-        for (size_t i = 0; i < BUFS; i++) {
-            size_t tight = (c->buffers & 0x40) != 0 && calls % 2 == 0 && i == count / 2 ? HEADROOM + 20 : cap;
-            bufs[i].data = malloc(cap);
-            FUZZ_CHECK(bufs[i].data != NULL);
-            memset(bufs[i].data, 0xee, cap);
-            bufs[i].len = 0;
-            bufs[i].cap = tight;
-            handles[i] = &bufs[i];
-        }
         size_t before = tuo_gso_remaining(&gso);
+        reset_bufs(c, bufs, count, cap, attempts);
         result = tuo_gso_split(&gso, (c->buffers & 0x80) != 0 ? &ops : NULL, handles, count, HEADROOM, &written);
         FUZZ_CHECK(written <= count && tuo_gso_remaining(&gso) == before - written);
-        FUZZ_CHECK((result == TUO_OK) == (tuo_gso_remaining(&gso) == 0));
-        FUZZ_CHECK(result != TUO_MORE || written == count);
-        FUZZ_CHECK(result != TUO_E_NOSPACE || bufs[written].cap < cap);
-        FUZZ_CHECK(result != TUO_E_NOSPACE || bufs[written].data[HEADROOM] == 0xee);
-        FUZZ_CHECK(result != TUO_E_BUFFER || (c->buffers & 0x80) != 0);
-        FUZZ_CHECK(result == TUO_OK || result == TUO_MORE || result == TUO_E_NOSPACE || result == TUO_E_BUFFER);
+        check_attempt(c, &gso, result, bufs, count, written, cap);
         list_add_written(&list, bufs, written);
-        for (size_t i = 0; i < BUFS; i++) {
-            free(bufs[i].data);
-        }
-        FUZZ_CHECK(++calls <= 4 * tuo_gso_count(&gso) + 4);
+        FUZZ_CHECK(++attempts <= 4 * tuo_gso_count(&gso) + 4);
     } while (result != TUO_OK);
+    for (size_t i = 0; i < BUFS; i++) {
+        free(bufs[i].data);
+    }
     return list;
 }
 

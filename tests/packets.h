@@ -132,7 +132,7 @@ typedef struct pkt_view {
     size_t addr_len, src, dst;   /* addr_len 0 as long as the addresses were not reached */
     int fragment;
     int routing_left;            /* an IPv6 routing header has segments left */
-    int opaque;                  /* the IPv6 chain ends in a header that hides what follows */
+    int opaque;                  /* the IPv6 chain ends in a fragment header, or in another one that hides the ports */
     int ports_known;
     unsigned vlans;
 } pkt_view;
@@ -218,7 +218,7 @@ static inline void pkt_look_ip6(const uint8_t *p, size_t len, int length_0_ok, p
         v->proto = next;
         if (next == 44)
             v->fragment = 1;
-        if (next == 44 || next == 50 || next == 51 || next == 135 || next == 139 || next == 140 || next == 253 || next == 254)
+        if (next == 44 || next == 51 || next == 135 || next == 139 || next == 140 || next == 253 || next == 254)
             v->opaque = 1;
         if (next == 44 && v->end - at < 8)
             v->status = PKT_IP6_EXT;

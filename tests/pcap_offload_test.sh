@@ -103,7 +103,8 @@ pcapng() {
     n16=${1}16 n32=${1}32 order=$1 link_type=$2 k=0
     text=$(block "$1" 168627466 "$($n32 439041101)$($n16 1)$($n16 0)ffffffffffffffff")
     text=$text$(block "$1" 1 "$($n16 "$2")$($n16 0)$($n32 0)")
-    text=$text$(block "$1" 1 "$($n16 "$2")$($n16 0)$($n32 0)$($n16 9)$($n16 1)09000000$($n16 0)$($n16 0)")
+    options="$($n16 2)$($n16 3)746e3000$($n16 9)$($n16 1)09000000$($n16 0)$($n16 0)" # name tn0, 10^-9 s
+    text=$text$(block "$1" 1 "$($n16 "$2")$($n16 0)$($n32 0)$options")
     shift 2
     for packet; do
         if [ $((k % 2)) -eq 0 ]; then ticks=$((k * 1000000 + 5)); else ticks=$((k * 1000000000 + 5000)); fi
@@ -205,7 +206,8 @@ damaged "the block at byte 28 (record 0) claims 1048576 bytes, file ends after 1
     "$(little32 6)$(little32 1048576)$(little32 12)"
 damaged "the block at byte 28 has different lengths at its two ends" "$(little32 6)$(little32 12)$(little32 16)"
 zero=$(little32 0)
-damaged "record 0 is of interface 1, but the section describes 1" "$interface$(block little 6 "$(little32 1)$zero$zero$zero$zero")"
+damaged "record 0 is of interface 1, but the section describes 1" \
+    "$interface$(block little 6 "$(little32 1)$zero$zero$zero$zero")"
 damaged "record 0 claims 5 bytes, its block ends after 4" \
     "$interface$(block little 6 "$zero$zero$zero$(little32 5)$(little32 5)45000000")"
 damaged "record 0 is in a block of 8 bytes, 20 are needed" "$interface$(block little 6 "$zero$zero")"
@@ -312,6 +314,13 @@ same out.pcap want.pcap
 run 0 split --mss 4 in.pcap out.pcap
 run 0 split --mss 4 want.pcap again.pcap
 same out.pcap again.pcap
+start "a partial checksum is finished without the padding of its frame"
+pcap little 1 ${ETHERNET}0800${PARTIAL}ffff >in.pcap
+pcap little 1 ${ETHERNET}0800$T1 >want.pcap
+for command in split coalesce; do
+    run 0 $command in.pcap out.pcap
+    same out.pcap want.pcap
+done
 start "--vnet: there and back"
 run 0 coalesce --vnet raw.pcap vnet.pcap
 pcap little 147 00 >want.pcap
@@ -419,10 +428,11 @@ csum_offset=16 packets=0,1,2"
 done
 start "formats: different link-layer headers do not merge"
 for other in "113 $cooked1 00040001000602000000000100000800" "113 $cooked1 00000001000602000000000200000800" \
-    "276 $cooked2 0800000000000008000100060200000000010000" "276 $cooked2 0800000000000007000104060200000000010000" \
-    "1 ${ETHERNET}0800 020000000003020000000001080000"; do
+    "113 $cooked1 00000001000602000000000100010800" "276 $cooked2 0800000000000008000100060200000000010000" \
+    "276 $cooked2 0800000000000007000104060200000000010000" "276 $cooked2 0800000000000007000100060200000000010001" \
+    "1 ${ETHERNET}0800 0200000000030200000000010800"; do
     set -- $other
-    pcap little $1 $2$T0 $(echo $3 | cut -c 1-${#2})$T1 $2$T2 >in.pcap
+    pcap little $1 $2$T0 $3$T1 $2$T2 >in.pcap
     run 0 check in.pcap
     says stdout "superpackets=0"
 done

@@ -218,8 +218,8 @@ static inline tuo_verdict ref_classify_udp(const uint8_t *l4, const pkt_view *v)
     return TUO_V_HELD;
 }
 
-/* TUO_V_HELD for a candidate, otherwise why it is none. Where several reasons hold, they are named in the order of the library; to
-   what becomes of the packet it makes no difference. */
+/* TUO_V_HELD for a candidate, otherwise why it is none. Where several reasons hold, they are named in the order of the library;
+   to what becomes of the packet it makes no difference. */
 static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p, size_t len, const pkt_view *v)
 {
     static const tuo_verdict by_status[] = {TUO_V_HELD,      TUO_V_NOT_IP,    TUO_V_TRUNCATED,  TUO_V_VLAN_DEPTH, TUO_V_IP_HEADER,

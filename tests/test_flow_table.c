@@ -1,5 +1,5 @@
-/* The flow table: a plain map as the model, eviction, hostile keys, and counters that wrap. Looks inside the table where waiting for
-   2^32 operations is the alternative. */
+/* The flow table: a plain map as the model, eviction, hostile keys, and counters that wrap. Looks inside the table where the
+   alternative is to wait for 2^32 operations. */
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #define TUNOFFLOAD_IMPLEMENTATION
@@ -10,7 +10,7 @@
 #include "packets.h"
 #include "reference.h"
 
-/* A table in memory of exactly the size it asks for, in front of a forbidden page. */
+/* A table in memory of the size it asks for, as close in front of a forbidden page as alignment allows. */
 typedef struct table_in_page {
     guard_page page;
     tuo_flow_table *table;
@@ -24,7 +24,9 @@ static table_in_page table_new(uint32_t max_flows, uint64_t seed)
     t.page = guard_page_new(size);
     t.table = NULL;
     memset(t.page.first, 0xd5, (size_t)(t.page.end - t.page.first));
-    CHECK_RESULT(tuo_flow_table_init(t.page.end - size, size, max_flows, seed, &t.table), TUO_OK);
+    CHECK_RESULT(tuo_flow_table_init(t.page.end - (size + 7) / 8 * 8, size, max_flows, seed, &t.table), TUO_OK);
+    if (!t.table)
+        exit(1); /* said above; nothing else can run */
     return t;
 }
 

@@ -492,6 +492,27 @@ TEST(checksum_that_comes_out_as_0)
     }
 }
 
+static void check_account(const pkt_spec *s, size_t gso_size);
+
+/* The IPv4 header checksum stays 0: there is no rule like UDP's for it. The ID is chosen so that it comes out as 0. */
+TEST(ip4_header_checksum_that_comes_out_as_0)
+{
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    super sp = make_super(&s, 100);
+    ref_list with_id_0 = ref_split(sp.bytes, sp.len, 0, 100);
+    check_row("of the first segment");
+    s.ip_id = (uint16_t)pkt_get16(with_id_0.bytes[0] + 10);
+    cut c = cut_up(&s, 100);
+    CHECK_EQ_INT(pkt_get16(c.list.bytes[0] + 10), 0);
+    check_row("of a superpacket");
+    s.ip_id = (uint16_t)pkt_get16(sp.bytes + 10);
+    check_account(&s, 100);
+    ref_list_free(&c.list);
+    ref_list_free(&with_id_0);
+    free(sp.bytes);
+}
+
 /* With segments left in a routing header the last address is not where the pseudo-header wants it. The seed in the superpacket
    has the right one in it; a split that ignores the seed gives sums that the receiver cannot match. */
 TEST(routing_header_keeps_the_address_of_the_seed)
@@ -1279,6 +1300,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(length_fields),
         CHECK_ENTRY(all_other_header_bytes_are_copied),
         CHECK_ENTRY(checksum_that_comes_out_as_0),
+        CHECK_ENTRY(ip4_header_checksum_that_comes_out_as_0),
         CHECK_ENTRY(routing_header_keeps_the_address_of_the_seed),
         CHECK_ENTRY(pseudo_header_sums_for_a_device),
         CHECK_ENTRY(hdr_len_is_not_trusted),

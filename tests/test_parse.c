@@ -178,6 +178,12 @@ TEST(no_result_without_a_row)
     }
 }
 
+/* When the IP packet is too short for a TCP or UDP header. */
+static tuo_result no_l4_header(const pkt_spec *s)
+{
+    return pkt_is_udp(s) ? TUO_E_UDP_LENGTH : TUO_E_TCP_HEADER;
+}
+
 TEST(l4_header_does_not_fit)
 {
     guard_page g = guard_page_new(BUF);
@@ -195,7 +201,7 @@ TEST(l4_header_does_not_fit)
                 pkt_put16(p + 4, (unsigned)room);
             else
                 pkt_put16(p + 2, 20 + (unsigned)room);
-            CHECK_RESULT(parse_guarded(&g, p, hdr + (size_t)room, 0, &info), pkt_is_udp(&s) ? TUO_E_UDP_LENGTH : TUO_E_TCP_HEADER);
+            CHECK_RESULT(parse_guarded(&g, p, hdr + (size_t)room, 0, &info), no_l4_header(&s));
         }
     }
     guard_page_free(&g);
@@ -337,10 +343,13 @@ TEST(kinds)
         {"atomic fragment", {.kind = PKT_TCP6, .ext_chain = "F"}, TUO_KIND_NONE, 44, TUO_PKT_FRAGMENT | TUO_PKT_OPAQUE},
         {"first fragment of IPv6", {.kind = PKT_UDP6, .ext_chain = "Df"}, TUO_KIND_NONE, 44, TUO_PKT_FRAGMENT | TUO_PKT_OPAQUE},
         {"AH", {.kind = PKT_TCP6, .ext_chain = "A"}, TUO_KIND_NONE, 51, TUO_PKT_OPAQUE},
-        {"ESP", {.kind = PKT_UDP6, .ext_chain = "E"}, TUO_KIND_NONE, 50, TUO_PKT_OPAQUE},
-        {"options in front of ESP", {.kind = PKT_UDP6, .ext_chain = "HE"}, TUO_KIND_NONE, 50, TUO_PKT_OPAQUE},
-        {"unknown header", {.kind = PKT_UDP6, .ext_chain = "U"}, TUO_KIND_NONE, 253, TUO_PKT_OPAQUE},
-        {"unknown header behind options", {.kind = PKT_TCP6, .ext_chain = "DU"}, TUO_KIND_NONE, 253, TUO_PKT_OPAQUE},
+        {"ESP is a protocol of its own", {.kind = PKT_UDP6, .ext_chain = "E"}, TUO_KIND_NONE, 50, 0},
+        {"options in front of ESP", {.kind = PKT_UDP6, .ext_chain = "HE"}, TUO_KIND_NONE, 50, 0},
+        {"mobility", {.kind = PKT_UDP6, .proto = 135}, TUO_KIND_NONE, 135, TUO_PKT_OPAQUE},
+        {"HIP", {.kind = PKT_UDP6, .proto = 139}, TUO_KIND_NONE, 139, TUO_PKT_OPAQUE},
+        {"shim6", {.kind = PKT_TCP6, .proto = 140}, TUO_KIND_NONE, 140, TUO_PKT_OPAQUE},
+        {"experimental header", {.kind = PKT_UDP6, .ext_chain = "U"}, TUO_KIND_NONE, 253, TUO_PKT_OPAQUE},
+        {"experimental header behind options", {.kind = PKT_TCP6, .ext_chain = "DU"}, TUO_KIND_NONE, 253, TUO_PKT_OPAQUE},
     };
     guard_page g = guard_page_new(BUF);
     uint8_t p[BUF];
@@ -519,7 +528,7 @@ TEST(length_field_0)
                 CHECK_EQ_INT(info.payload_len, s.payload_len);
                 CHECK_EQ_INT(info.trailer_len, 0);
             }
-            CHECK_RESULT(tuo_parse(big, len, 0, &info), pkt_is_v6(&s) ? TUO_E_TRUNCATED : TUO_E_IP_LENGTH);
+            CHECK_RESULT(tuo_parse(big, len, 0, &info), pkt_is_v6(&s) ? no_l4_header(&s) : TUO_E_IP_LENGTH);
         }
 }
 
