@@ -986,8 +986,8 @@ TUO__INLINE uint16_t tuo__fold(uint64_t sum) {
 
 /* The folded raw sum as the number a big-endian reader sees. */
 TUO__INLINE uint16_t tuo__fold_raw(uint64_t raw) {
-    const uint16_t folded = tuo__fold(raw);
-    return tuo__little_endian() ? (uint16_t)(folded << 8 | folded >> 8) : folded;
+    const uint32_t folded = tuo__fold(raw);
+    return (uint16_t)(tuo__little_endian() ? folded << 8 | folded >> 8 : folded);
 }
 
 /* The last 1 to 7 bytes as a native-endian word, padded with zeros behind: what RFC 1071 asks of an odd byte. */

@@ -360,7 +360,7 @@ static int capture_put(struct capture_writer *w, const uint32_t *words, size_t c
     return fwrite(bytes, 4, count, w->file) == count ? 0 : -1;
 }
 
-static int capture_create(struct capture_writer *w, const char *path, uint32_t link_type, int nanoseconds, uint32_t snap_len)
+static inline int capture_create(struct capture_writer *w, const char *path, uint32_t link_type, int nanoseconds, uint32_t snap_len)
 {
     uint32_t header[6] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 0, 0}; /* version 2.4 as two 16-bit numbers */
 
@@ -374,7 +374,7 @@ static int capture_create(struct capture_writer *w, const char *path, uint32_t l
 }
 
 /* One record with the time of `from`, made of two pieces; wire_len: bytes that the packet has without the snap length's cut. */
-static int capture_write(struct capture_writer *w, const struct capture_record *from, const struct capture_piece piece[2],
+static inline int capture_write(struct capture_writer *w, const struct capture_record *from, const struct capture_piece piece[2],
                          size_t wire_len)
 {
     uint32_t header[4];
@@ -393,7 +393,7 @@ static int capture_write(struct capture_writer *w, const struct capture_record *
     return 0;
 }
 
-static int capture_close(struct capture_writer *w)
+static inline int capture_close(struct capture_writer *w)
 {
     FILE *file = w->file;
 

@@ -620,7 +620,7 @@ static int growing_resize(void *user, void *buf, size_t len)
 
     (void)user;
     if (len > growing->room) {
-        size_t room = len < 2048 ? 2048 : len * 2;
+        size_t room = growing->room ? len * 2 : len;
         uint8_t *grown = realloc(growing->data, room);
 
         if (!grown)

@@ -54,4 +54,13 @@ static inline uint8_t *fuzz_copy(const void *bytes, size_t len)
     return copy;
 }
 
+/* Field by field: the padding between them may differ. */
+static inline int fuzz_same_vnet(const tuo_vnet_hdr *a, const tuo_vnet_hdr *b)
+{
+    return a->flags == b->flags && a->gso_type == b->gso_type && a->hdr_len == b->hdr_len && a->gso_size == b->gso_size &&
+           a->csum_start == b->csum_start && a->csum_offset == b->csum_offset && a->num_buffers == b->num_buffers &&
+           a->hash_value == b->hash_value && a->hash_report == b->hash_report && a->outer_th_offset == b->outer_th_offset &&
+           a->inner_nh_offset == b->inner_nh_offset;
+}
+
 #endif /* FUZZ_H */

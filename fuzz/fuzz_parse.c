@@ -36,7 +36,7 @@ static void check_parse(const uint8_t *pkt, size_t len, unsigned flags)
 {
     tuo_pkt_info info, untouched, again;
     memset(&info, 0xa5, sizeof info);
-    untouched = info;
+    memset(&untouched, 0xa5, sizeof untouched);
     tuo_result parsed = tuo_parse(pkt, len, flags, &info);
     FUZZ_CHECK(parsed == TUO_OK || memcmp(&info, &untouched, sizeof info) == 0);
     if ((flags & TUO_F_SUPERPACKET) == 0) {

@@ -15,7 +15,7 @@ static int check_codec(fuzz_input *in, unsigned how, tuo_vnet_hdr *hdr)
     int known = (how & 7) < 4 && (how >> 3 & 3) < 3;
     tuo_vnet_hdr untouched;
     memset(hdr, 0xa5, sizeof *hdr);
-    untouched = *hdr;
+    memset(&untouched, 0xa5, sizeof untouched);
     tuo_result decoded = tuo_vnet_decode(in->bytes, in->len, wire_len, order, hdr);
     FUZZ_CHECK(decoded == (!known ? TUO_E_INVALID : in->len < wire_len ? TUO_E_TRUNCATED : TUO_OK));
     uint8_t wire[32];
@@ -96,7 +96,7 @@ static void check_header(tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsi
     }
     tuo_gso gso, untouched;
     memset(&gso, 0xa5, sizeof gso);
-    untouched = gso;
+    memset(&untouched, 0xa5, sizeof untouched);
     tuo_result planned = tuo_gso_init(&gso, pkt, len, hdr, flags);
     FUZZ_CHECK(planned == TUO_OK || memcmp(&gso, &untouched, sizeof gso) == 0);
     FUZZ_CHECK(checked == TUO_OK ? only_gso_refuses(planned, hdr, pkt, len, flags) : planned == checked);

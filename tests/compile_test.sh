@@ -8,14 +8,15 @@ mkdir -p "$build"
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -Werror"
 passed=0 failed=0 skipped=0
 
-ok() { echo "ok $1"; passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+ok() { echo "ok $*"; passed=$((passed + 1)); }
+fail() { echo "FAIL $*"; failed=$((failed + 1)); }
 skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
 
 # good NAME COMMAND...: the command must succeed without a word.
 good() {
     name=$1; shift
-    if "$@" > "$build/out" 2>&1 && [ ! -s "$build/out" ]; then ok "$name"; else fail "$name"; echo "  $*"; head -n 12 "$build/out"; fi
+    if "$@" > "$build/out" 2>&1 && [ ! -s "$build/out" ]; then ok "$name"
+    else fail "$name"; echo "  $*"; head -n 12 "$build/out"; fi
 }
 
 # refused NAME TEXT COMMAND...: the command must fail and say why.
@@ -26,44 +27,53 @@ refused() {
     else fail "$name: refused for another reason"; head -n 12 "$build/out"; fi
 }
 
-can() { echo 'int main(void) { return 0; }' > "$build/can.$1"; shift_ext=$1; shift; "$@" -o "$build/can" "$build/can.$shift_ext" > /dev/null 2>&1 && "$build/can"; }
+# can SUFFIX COMPILER...: does it make a program from a file of this suffix, and does that run here?
+can() {
+    source=$build/can.$1; shift
+    echo 'int main(void) { return 0; }' > "$source"
+    "$@" -o "$build/can" "$source" > /dev/null 2>&1 && "$build/can"
+}
 
-# The compilers that exist, each once: cc is often gcc by another name, but then it is also the one that is asked for.
-present() { for c in "$@"; do command -v "${c%% *}" > /dev/null 2>&1 && echo "$c"; done | awk '!seen[$0]++'; }
+# The compilers that exist, each once: cc is gcc or clang by another name, and then the first name is enough.
+present() {
+    for c in "$@"; do
+        path=$(command -v "${c%% *}" 2> /dev/null) || continue
+        echo "$(readlink -f "$path" 2> /dev/null || echo "$path")|$c"
+    done | awk -F '|' '!seen[$1]++ { print $2 }'
+}
 
 # one_c COMPILER VERSION MORE...: the units of one C configuration.
 one_c() {
     cc=$1 std=$2; shift 2
     what="$cc $std${*:+ $*}"
     flags="-std=$std $warnings -I$repo $*"
-    good "$what: implementation, two units" $cc $flags -O2 -o "$build/two" "$here/tu_a.c" "$here/tu_b.c"
+    good "$what: implementation, two units" $cc $flags -o "$build/two" "$here/tu_a.c" "$here/tu_b.c"
     good "$what: two units run" "$build/two"
-    good "$what: TUO_STATIC" $cc $flags -O2 -o "$build/static" "$here/static_unit.c" "$here/static_unit_b.c"
-    good "$what: TUO_API and TUO_ASSERT" $cc $flags -O1 -o "$build/api" "$here/api_macro.c"
+    good "$what: TUO_STATIC" $cc $flags -o "$build/static" "$here/static_unit.c" "$here/static_unit_b.c"
+    good "$what: TUO_API and TUO_ASSERT" $cc $flags -o "$build/api" "$here/api_macro.c"
 }
 
 one_cxx() {
     cxx=$1 std=$2; shift 2
     what="$cxx $std${*:+ $*}"
-    good "$what: implementation" $cxx -std=$std $warnings -I"$repo" "$@" -O2 -o "$build/cxx" "$here/cxx_unit.cc"
+    good "$what: implementation" $cxx -std=$std $warnings "$@" -I"$repo" -o "$build/cxx" "$here/cxx_unit.cc"
     good "$what: runs" "$build/cxx"
 }
 
-# Global symbols of an object file: defined ones start with tuo_; undefined ones are in the given list.
+# symbols NAME OBJECT DEFINED UNDEFINED [COUNT]: the global symbols that the object defines match the pattern DEFINED (private ones,
+# tuo__, are static) and are at least COUNT, by default 40; those that it asks for match UNDEFINED.
 symbols() {
-    name=$1 object=$2 allowed=$3
-    if ! command -v nm > /dev/null 2>&1; then skip "$name" "no nm"; return; fi
-    nm -P -g "$object" > "$build/nm"
-    defined=$(awk '$2 != "U" { print $1 }' "$build/nm")
-    strange=$(awk '$2 != "U" && $1 !~ /^_?tuo_/ { print $1 }' "$build/nm")
-    # tuo__ is for what is private, and that is static.
-    private=$(awk '$2 != "U" && $1 ~ /^_?tuo__/ { print $1 }' "$build/nm")
-    undefined=$(awk -v allowed=" $allowed " '$2 == "U" { s = $1; sub(/^_/, "", s); if (!index(allowed, " " s " ") &&
-        !index(allowed, " " $1 " ")) print $1 }' "$build/nm")
-    if [ -z "$defined" ] && [ "$name" != "${name#*TUO_STATIC}" ]; then :
-    elif [ -z "$defined" ]; then fail "$name: no symbols at all"; return; fi
-    if [ -n "$strange$private$undefined" ]; then fail "$name:" $strange $private $undefined; else ok "$name"; fi
+    if ! command -v nm > /dev/null 2>&1; then skip "$1" "no nm"; return; fi
+    nm -P -g "$2" > "$build/nm" || { fail "$1: nm failed"; return; }
+    strange=$(awk -v defined="$3" -v undefined="$4" -v least="${5:-40}" '
+        $1 == "_GLOBAL_OFFSET_TABLE_" { next } # 32-bit position-independent code
+        { name = $1 }
+        $2 == "U" { if (name !~ "^_?(" undefined ")$") print "needs " name; next }
+        { found++; if (name !~ "^_?(" defined ")$") print "defines " name }
+        END { if (found < least) print "only " found + 0 " symbols" }' "$build/nm")
+    if [ -n "$strange" ]; then fail "$1:" $strange; else ok "$1"; fi
 }
+memory='memcpy|memmove|memset|memcmp|bcmp'
 
 for cc in $(present "${CC:-cc}" gcc clang); do
     can c $cc || { fail "$cc: cannot make a program"; continue; }
@@ -75,24 +85,21 @@ for cc in $(present "${CC:-cc}" gcc clang); do
     good "$cc: every declared function is there" $cc -std=c99 $warnings -I"$repo" -o "$build/all" "$here/all_functions.c"
     good "$cc: every declared function has an address" "$build/all"
     for level in -O0 -O1 -O2 -O3 -Os; do
-        good "$cc $level" $cc -std=c99 $warnings -I"$repo" $level -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/level.o" "$repo/tunoffload.h"
+        good "$cc $level" $cc -std=c99 $warnings $level -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/level.o" \
+            "$repo/tunoffload.h"
     done
 
-    good "$cc: freestanding, TUO_NO_LIBC" $cc -std=c99 $warnings -I"$repo" -O1 -ffreestanding -nostdinc -isystem "$($cc -print-file-name=include)" \
-        -c -o "$build/no_libc.o" "$here/no_libc.c"
-    symbols "$cc: TUO_NO_LIBC refers to no library" "$build/no_libc.o" \
-        "own_memcpy own_memmove own_memset own_memcmp memcpy memmove memset memcmp _GLOBAL_OFFSET_TABLE_"
-    good "$cc: plain object" $cc -std=c99 $warnings -I"$repo" -O2 -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/plain.o" "$repo/tunoffload.h"
-    symbols "$cc: every symbol starts with tuo_, memory functions only" "$build/plain.o" \
-        "memcpy memmove memset memcmp _GLOBAL_OFFSET_TABLE_"
-    good "$cc: TUO_STATIC object" $cc -std=c99 $warnings -I"$repo" -O0 -DTUO_STATIC -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/static.o" \
-        "$repo/tunoffload.h"
-    symbols "$cc: TUO_STATIC exports nothing" "$build/static.o" "memcpy memmove memset memcmp _GLOBAL_OFFSET_TABLE_"
-    if [ -s "$build/nm" ] && awk '$2 != "U" { found = 1 } END { exit !found }' "$build/nm"; then fail "$cc: TUO_STATIC exports something"; fi
+    good "$cc: freestanding, TUO_NO_LIBC" $cc -std=c99 $warnings -I"$repo" -O1 -ffreestanding -nostdinc \
+        -isystem "$($cc -print-file-name=include)" -c -o "$build/no_libc.o" "$here/no_libc.c"
+    symbols "$cc: TUO_NO_LIBC refers to no library" "$build/no_libc.o" 'tuo_[a-z0-9][a-z0-9_]*' "own_mem[a-z]*|$memory"
+    symbols "$cc: every symbol starts with tuo_" "$build/level.o" 'tuo_[a-z0-9][a-z0-9_]*' "$memory"
+    good "$cc: TUO_STATIC object" $cc -std=c99 $warnings -I"$repo" -c -o "$build/static.o" "$here/static_unit.c"
+    symbols "$cc: TUO_STATIC exports nothing" "$build/static.o" main "$memory" 1
 
-    refused "$cc: TUO_NO_LIBC without replacements" "TUO_MEMCPY" $cc -std=c99 -I"$repo" -c -o "$build/x.o" "$here/no_libc_missing.c"
-    refused "$cc: some replacements missing" "TUO_MEMCPY" $cc -std=c99 -I"$repo" -c -o "$build/x.o" "$here/no_libc_partial.c"
-    refused "$cc: an ignored result" "unused" $cc -std=c99 -I"$repo" -Werror -c -o "$build/x.o" "$here/unchecked.c"
+    compile="$cc -std=c99 -I$repo -c -o $build/x.o"
+    refused "$cc: TUO_NO_LIBC without replacements" "TUO_MEMCPY" $compile "$here/no_libc_missing.c"
+    refused "$cc: some replacements missing" "TUO_MEMCPY" $compile "$here/no_libc_partial.c"
+    refused "$cc: an ignored result" "unused" $compile -Werror "$here/unchecked.c"
 done
 
 for cxx in $(present "${CXX:-c++}" g++ clang++); do

@@ -242,6 +242,40 @@ static void check_split(const pkt_spec *s, size_t gso_size, unsigned flags)
     free(sp.bytes);
 }
 
+/* A merged packet as a caller makes it: the headers of its first segment, the payload of all. */
+static super merged_by_caller(const pkt_spec *s, size_t gso_size)
+{
+    super sp = make_super(s, gso_size);
+    pkt_view v = pkt_look(sp.bytes, sp.len, pkt_is_ethernet(s), 1);
+    uint8_t *first = ref_alloc(v.payload + gso_size, 1);
+    ref_split_one(sp.bytes, &v, gso_size, 0, first);
+    memcpy(sp.bytes, first, v.payload);
+    if (!pkt_is_udp(s)) { /* flags of the last segment are the caller's part */
+        sp.bytes[v.l4 + 13] = (uint8_t)pkt_or(s->tcp_flags, PKT_ACK);
+    }
+    free(first);
+    return sp;
+}
+
+static void check_account(const pkt_spec *s, size_t gso_size)
+{
+    super expected = make_super(s, gso_size), actual = merged_by_caller(s, gso_size);
+    memset(&actual.vnet, 0xa5, sizeof actual.vnet);
+    CHECK_RESULT(tuo_coalesce_account(actual.bytes, actual.len, (uint16_t)gso_size, actual.flags, &actual.vnet), TUO_OK);
+    CHECK_BYTES(actual.bytes, expected.bytes, expected.len);
+    CHECK_EQ_INT(actual.vnet.flags, TUO_VNET_NEEDS_CSUM);
+    CHECK_EQ_INT(actual.vnet.gso_type, expected.vnet.gso_type);
+    CHECK_EQ_INT(actual.vnet.hdr_len, expected.vnet.hdr_len);
+    CHECK_EQ_INT(actual.vnet.gso_size, gso_size);
+    CHECK_EQ_INT(actual.vnet.csum_start, expected.vnet.csum_start);
+    CHECK_EQ_INT(actual.vnet.csum_offset, expected.vnet.csum_offset);
+    CHECK(actual.vnet.num_buffers == 0 && actual.vnet.hash_value == 0 && actual.vnet.hash_report == 0);
+    CHECK(actual.vnet.outer_th_offset == 0 && actual.vnet.inner_nh_offset == 0);
+    CHECK_RESULT(tuo_vnet_check(&actual.vnet, actual.bytes, actual.len, actual.flags), TUO_OK);
+    free(expected.bytes);
+    free(actual.bytes);
+}
+
 /* -------------------------------------------------------------------------------------------------------------- geometry */
 
 /* The sizes of the kernel's selftests/net/udpgso.c (K 6.11); MAX stands for what still fits into 65535 bytes. */
@@ -491,8 +525,6 @@ TEST(checksum_that_comes_out_as_0)
         free(sp.bytes);
     }
 }
-
-static void check_account(const pkt_spec *s, size_t gso_size);
 
 /* The IPv4 header checksum stays 0: there is no rule like UDP's for it. The ID is chosen so that it comes out as 0. */
 TEST(ip4_header_checksum_that_comes_out_as_0)
@@ -907,13 +939,25 @@ TEST(refused_by_name)
     for (size_t i = 0; i < CHECK_COUNT_OF(refusals); i++) {
         tuo_gso gso, untouched;
         memset(&gso, 0xa5, sizeof gso);
-        untouched = gso;
+        memset(&untouched, 0xa5, sizeof untouched);
         check_row("%s", refusals[i].name);
         super sp = spoiled(&refusals[i]);
         CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, sp.flags), refusals[i].expected);
         CHECK_BYTES(&gso, &untouched, sizeof gso);
         free(sp.bytes);
     }
+}
+
+TEST(length_of_2_to_the_31)
+{
+    pkt_spec s = {0};
+    s.payload_len = 300;
+    s.ip_len_zero = 1;
+    super sp = make_super(&s, 100);
+    tuo_gso gso;
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, (size_t)0x80000000u, &sp.vnet, TUO_F_TRUST), TUO_E_INVALID);
+    CHECK_RESULT(tuo_coalesce_account(sp.bytes, (size_t)0x80000000u, 100, 0, &sp.vnet), TUO_E_INVALID);
+    free(sp.bytes);
 }
 
 /* A trusted packet may have wrong checksums; its segments have right ones. */
@@ -1193,38 +1237,6 @@ TEST(copy_of_an_iterator)
 
 /* ---------------------------------------------------------------------------------------------------------- accounting */
 
-/* A merged packet as a caller makes it: the headers of its first segment, the payload of all. */
-static super merged_by_caller(const pkt_spec *s, size_t gso_size)
-{
-    super sp = make_super(s, gso_size);
-    pkt_view v = pkt_look(sp.bytes, sp.len, pkt_is_ethernet(s), 1);
-    uint8_t *first = ref_alloc(v.payload + gso_size, 1);
-    ref_split_one(sp.bytes, &v, gso_size, 0, first);
-    memcpy(sp.bytes, first, v.payload);
-    if (!pkt_is_udp(s)) { /* flags of the last segment are the caller's part */
-        sp.bytes[v.l4 + 13] = (uint8_t)pkt_or(s->tcp_flags, PKT_ACK);
-    }
-    free(first);
-    return sp;
-}
-
-static void check_account(const pkt_spec *s, size_t gso_size)
-{
-    super expected = make_super(s, gso_size), actual = merged_by_caller(s, gso_size);
-    CHECK_RESULT(tuo_coalesce_account(actual.bytes, actual.len, (uint16_t)gso_size, actual.flags, &actual.vnet), TUO_OK);
-    CHECK_BYTES(actual.bytes, expected.bytes, expected.len);
-    CHECK_EQ_INT(actual.vnet.flags, TUO_VNET_NEEDS_CSUM);
-    CHECK_EQ_INT(actual.vnet.gso_type, expected.vnet.gso_type);
-    CHECK_EQ_INT(actual.vnet.hdr_len, expected.vnet.hdr_len);
-    CHECK_EQ_INT(actual.vnet.gso_size, gso_size);
-    CHECK_EQ_INT(actual.vnet.csum_start, expected.vnet.csum_start);
-    CHECK_EQ_INT(actual.vnet.csum_offset, expected.vnet.csum_offset);
-    CHECK_BYTES(&actual.vnet, &expected.vnet, sizeof actual.vnet); /* and nothing else in it */
-    CHECK_RESULT(tuo_vnet_check(&actual.vnet, actual.bytes, actual.len, actual.flags), TUO_OK);
-    free(expected.bytes);
-    free(actual.bytes);
-}
-
 TEST(account_finishes_a_merged_packet)
 {
     for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
@@ -1247,6 +1259,29 @@ TEST(account_finishes_a_merged_packet)
             check_account(&s, 1448);
         }
     }
+}
+
+/* The longest headers that fit, and four bytes more. */
+TEST(headers_as_long_as_they_may_be)
+{
+    static const uint8_t ext[192] = {6, 23}; /* one header, next is TCP, 23 units of 8 bytes follow the first */
+    pkt_spec s = {0};
+    s.kind = PKT_TCP6;
+    s.payload_len = 300;
+    s.ext = ext;
+    s.ext_len = sizeof ext;
+    s.ext_first = 60;
+    s.tcp_options = nops;
+    s.tcp_options_len = 4;
+    CHECK_EQ_INT(pkt_payload_off(&s), TUO_HEADER_MAX);
+    check_split(&s, 100, 0);
+    check_account(&s, 100);
+    s.tcp_options_len = 8;
+    super sp = make_super(&s, 100);
+    tuo_gso gso;
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_E_HEADER_TOO_LONG);
+    CHECK_RESULT(tuo_coalesce_account(sp.bytes, sp.len, 100, 0, &sp.vnet), TUO_E_HEADER_TOO_LONG);
+    free(sp.bytes);
 }
 
 TEST(account_refuses_by_name)
@@ -1274,7 +1309,7 @@ TEST(account_refuses_by_name)
     for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
         tuo_vnet_hdr vnet, untouched;
         memset(&vnet, 0xa5, sizeof vnet);
-        untouched = vnet;
+        memset(&untouched, 0xa5, sizeof untouched);
         check_row("%s", rows[i].name);
         super sp = make_super(&rows[i].spec, 100);
         uint8_t *before = ref_alloc(sp.len, 1);
@@ -1312,6 +1347,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(packets_without_work_pass_untouched),
         CHECK_ENTRY(trailing_bytes_stay_on_whole_packets),
         CHECK_ENTRY(refused_by_name),
+        CHECK_ENTRY(length_of_2_to_the_31),
         CHECK_ENTRY(trust_skips_verification),
         CHECK_ENTRY(no_byte_behind_the_packet_is_read),
         CHECK_ENTRY(split_resumes),
@@ -1320,6 +1356,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(in_place_refuses_another_pointer),
         CHECK_ENTRY(copy_of_an_iterator),
         CHECK_ENTRY(account_finishes_a_merged_packet),
+        CHECK_ENTRY(headers_as_long_as_they_may_be),
         CHECK_ENTRY(account_refuses_by_name),
     };
     return CHECK_RUN(argc, argv, tests);

@@ -1,5 +1,5 @@
-/* TUO_NO_LIBC: no hosted header, no library function. Compiled with -ffreestanding; the object file may refer to nothing but the four
-   functions below (a compiler may call memcpy and its like on its own, so they carry those names in the test of the whole program). */
+/* TUO_NO_LIBC: no hosted header, no library function. Compiled with -ffreestanding and without the C library's include directory.
+   The object file may refer to the four functions below, and to the four that every compiler may call on its own account. */
 #include <stddef.h>
 
 void *own_memcpy(void *to, const void *from, size_t len);

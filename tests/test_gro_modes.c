@@ -1,0 +1,558 @@
+/* test_gro_modes.c - the three ways through GRO give the same bytes: gather, copy into the first packet's buffer, a batch in place. And
+   buffers that are small, that move, or that fail. */
+#define TUNOFFLOAD_IMPLEMENTATION
+#include "tunoffload.h"
+
+#include "check.h"
+#include "packets.h"
+#include "reference.h"
+#include "gro_harness.h"
+#include "gro_traffic.h"
+
+static h_batch gathered, copied;
+
+enum { BUFS = 96, HEADROOM_FILL = 0xa7 };
+
+/* --------------------------------------------------------------------------------------------------- buffers of our own */
+
+/* A buffer in memory of exactly its length, which moves whenever the length changes. */
+typedef struct moving_buf {
+    uint8_t *data;
+    size_t len, cap;
+} moving_buf;
+
+/* What the callbacks share: the append that fails, counted from 1; 0 = none; from then on all if sticky. */
+typedef struct ops_state {
+    unsigned long appends, fail_at;
+    int sticky;
+} ops_state;
+
+static uint8_t *moving_data(void *user, void *buf)
+{
+    (void)user;
+    return ((moving_buf *)buf)->data;
+}
+
+static size_t moving_length(void *user, const void *buf)
+{
+    (void)user;
+    return ((const moving_buf *)buf)->len;
+}
+
+static size_t moving_capacity(void *user, const void *buf)
+{
+    (void)user;
+    return ((const moving_buf *)buf)->cap;
+}
+
+static int moving_resize(void *user, void *buf, size_t len)
+{
+    moving_buf *b = (moving_buf *)buf;
+    uint8_t *moved = (uint8_t *)h_alloc(len);
+
+    (void)user;
+    memcpy(moved, b->data, len < b->len ? len : b->len);
+    free(b->data);
+    b->data = moved;
+    b->len = len;
+    return 0;
+}
+
+static int moving_append(void *user, void *buf, const uint8_t *bytes, size_t len)
+{
+    ops_state *state = (ops_state *)user;
+    moving_buf *b = (moving_buf *)buf;
+    size_t old = b->len;
+
+    state->appends++;
+    if (state->fail_at && (state->appends == state->fail_at || (state->sticky && state->appends > state->fail_at)))
+        return -1;
+    CHECK(old + len <= b->cap); /* the promise of capacity() must be enough */
+    moving_resize(user, buf, old + len);
+    memcpy(b->data + old, bytes, len);
+    return 0;
+}
+
+static tuo_buf_ops moving_ops(ops_state *state)
+{
+    tuo_buf_ops ops = {state, moving_data, moving_length, moving_capacity, moving_resize, moving_append};
+
+    return ops;
+}
+
+/* The packets of `from` behind headroom, as buffers that can grow by `room` bytes. */
+static void fill_moving(moving_buf *bufs, const h_batch *from, size_t offset, size_t room)
+{
+    size_t i;
+
+    for (i = 0; i < from->count; i++) {
+        bufs[i].len = offset + from->len[i];
+        bufs[i].cap = bufs[i].len + room;
+        bufs[i].data = (uint8_t *)h_alloc(bufs[i].len);
+        memset(bufs[i].data, HEADROOM_FILL, offset);
+        memcpy(bufs[i].data + offset, from->pkt[i], from->len[i]);
+    }
+}
+
+static void free_moving(moving_buf *bufs, size_t count)
+{
+    while (count--)
+        free(bufs[count].data);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- the modes */
+
+/* Headroom below vnet_hdr_len leaves no place for a vnet header. */
+static tuo_gro_desc as_copied(const tuo_gro_desc *desc, size_t offset)
+{
+    tuo_gro_desc d = *desc;
+
+    if (offset < (d.vnet_hdr_len ? d.vnet_hdr_len : 10))
+        d.no_vnet_hdr = 1;
+    return d;
+}
+
+static void run_gather(const tuo_gro_desc *desc)
+{
+    h_gro h = h_open(desc);
+
+    h_forget_output(&gathered);
+    h_push_all(&gathered, h.gro, 0);
+    h_drain(&gathered, h.gro);
+    h_close(&h);
+}
+
+static int headroom_is_untouched(const moving_buf *buf, size_t offset, size_t vnet_len)
+{
+    size_t i;
+
+    for (i = 0; i + vnet_len < offset; i++)
+        if (buf->data[i] != HEADROOM_FILL)
+            return 0;
+    return 1;
+}
+
+/* By copy; fills `copied` with the same packets and what came of them. Leaves the buffers as they are then. */
+static void run_copy(const tuo_gro_desc *desc, const tuo_buf_ops *ops, moving_buf *bufs, size_t offset)
+{
+    h_gro h = h_open(desc);
+    tuo_superpacket sp;
+    void *users[BUFS];
+    size_t i;
+
+    h_clear(&copied);
+    copied.ethernet = gathered.ethernet;
+    for (i = 0; i < gathered.count; i++) {
+        h_add_bytes(&copied, gathered.pkt[i], gathered.len[i]);
+        copied.verdict[i] = tuo_gro_push_buf(h.gro, ops, &bufs[i], offset, 0);
+    }
+    while (tuo_gro_next_copy(h.gro, ops, offset, &sp) == TUO_OK && copied.group_count < copied.count) {
+        const moving_buf *head = (const moving_buf *)sp.users[0];
+        CHECK_EQ_INT(sp.iov_count, 1);
+        CHECK(sp.iov[0].base == head->data + offset - sp.vnet_len);
+        CHECK_EQ_INT(sp.len, head->len - offset + sp.vnet_len);
+        CHECK(headroom_is_untouched(head, offset, sp.vnet_len));
+        for (i = 0; i < sp.packet_count; i++)
+            users[i] = h_user(&copied, (size_t)((const moving_buf *)sp.users[i] - bufs));
+        sp.users = users;
+        h_collect(&copied, &sp);
+    }
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, ops, offset, &sp), TUO_DONE);
+    h_close(&h);
+}
+
+static int same_output(void)
+{
+    size_t g;
+
+    if (!CHECK_EQ_INT(copied.group_count, gathered.group_count) || !CHECK_EQ_INT(copied.order_count, gathered.order_count))
+        return 0;
+    for (g = 0; g < gathered.count; g++)
+        if (!CHECK_VERDICT(copied.verdict[g], gathered.verdict[g]) || !CHECK_EQ_INT(copied.order[g], gathered.order[g]))
+            return 0;
+    for (g = 0; g < gathered.group_count; g++) {
+        const h_group *a = &gathered.group[g], *b = &copied.group[g];
+        if (!CHECK_EQ_INT(b->len, a->len) || !CHECK_BYTES(b->bytes, a->bytes, a->len) || !CHECK_EQ_INT(b->count, a->count) ||
+            !CHECK_EQ_INT(b->vnet.gso_type, a->vnet.gso_type) || !CHECK_EQ_INT(b->vnet.hdr_len, a->vnet.hdr_len))
+            return 0;
+    }
+    return 1;
+}
+
+/* tuo_gro_batch on fresh buffers: lists the heads of the groups in order and leaves in them what the copy mode left. */
+static int same_in_batch(const tuo_gro_desc *desc, const tuo_buf_ops *ops, const moving_buf *expected, size_t offset)
+{
+    moving_buf bufs[BUFS];
+    void *pointers[BUFS];
+    size_t to_write[BUFS], count = 999, i;
+    int ok;
+    h_gro h = h_open(desc);
+
+    fill_moving(bufs, &gathered, offset, 65536);
+    for (i = 0; i < gathered.count; i++)
+        pointers[i] = &bufs[i];
+    ok = CHECK_RESULT(tuo_gro_batch(h.gro, ops, pointers, gathered.count, offset, to_write, &count), TUO_OK) &&
+         CHECK_EQ_INT(count, copied.group_count);
+    for (i = 0; ok && i < count; i++) {
+        size_t head = copied.order[copied.group[i].first];
+        ok = CHECK_EQ_INT(to_write[i], head) && CHECK_EQ_INT(bufs[head].len, expected[head].len) &&
+             CHECK_BYTES(bufs[head].data, expected[head].data, expected[head].len);
+    }
+    free_moving(bufs, gathered.count);
+    h_close(&h);
+    return ok;
+}
+
+static void random_packets(rng *r, tuo_gro_desc *desc)
+{
+    static pkt_spec specs[BUFS];
+    static const uint32_t vnet_lens[] = {0, 10, 12, 20, 24};
+    size_t i, n;
+
+    memset(desc, 0, sizeof *desc);
+    desc->ethernet = (uint8_t)rng_chance(r, 1, 4);
+    desc->vnet_hdr_len = vnet_lens[rng_below(r, CHECK_COUNT_OF(vnet_lens))];
+    desc->vnet_order = (tuo_order)rng_below(r, 3);
+    desc->no_vnet_hdr = (uint8_t)rng_chance(r, 1, 6);
+    desc->max_packets = BUFS;
+    n = make_traffic(r, specs, 1 + rng_below(r, BUFS), desc->ethernet);
+    h_clear(&gathered);
+    for (i = 0; i < n; i++)
+        h_add(&gathered, &specs[i]);
+    gathered.ethernet = desc->ethernet;
+}
+
+TEST(three_modes_same_bytes)
+{
+    static const size_t offsets[] = {0, 9, 10, 12, 24, 64};
+    rng r = rng_start("three modes", 77);
+    unsigned round;
+    unsigned long merged = 0;
+
+    for (round = 0; round < 250; round++) {
+        tuo_gro_desc desc, checked;
+        moving_buf bufs[BUFS];
+        ops_state state = {0, 0, 0};
+        tuo_buf_ops ops = moving_ops(&state);
+        size_t offset = offsets[round % CHECK_COUNT_OF(offsets)];
+        int ok;
+
+        random_packets(&r, &desc);
+        checked = as_copied(&desc, offset);
+        run_gather(&desc);
+        fill_moving(bufs, &gathered, offset, 65536);
+        run_copy(&desc, &ops, bufs, offset);
+        ok = h_check_batch(&gathered, &desc) && h_check_batch(&copied, &checked) && same_output() &&
+             same_in_batch(&desc, &ops, bufs, offset);
+        merged += gathered.count - gathered.group_count;
+        free_moving(bufs, gathered.count);
+        if (!CHECK(ok)) {
+            printf("round %u\n", round);
+            break;
+        }
+    }
+    CHECK(merged > 1000);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- failures */
+
+/* Every append fails once, or from then on: what could not be copied leaves as single packets, nothing is lost or changed. */
+TEST(append_fails_at_each_call)
+{
+    static const uint8_t run[] = {0, 0, 1, 0, 1, 0, 0, 1, 2, 0, 2};
+    const tuo_gro_desc desc = {0};
+    unsigned long fail_at, calls = 1;
+    int sticky;
+    size_t i;
+
+    for (sticky = 0; sticky < 2; sticky++)
+        for (fail_at = 1; fail_at <= calls; fail_at++) {
+            moving_buf bufs[BUFS];
+            ops_state state = {0, fail_at, sticky};
+            tuo_buf_ops ops = moving_ops(&state);
+            uint32_t seq[3] = {0, 0, 0};
+            check_row("append %lu fails%s", fail_at, sticky ? ", and all after it" : "");
+            h_clear(&gathered);
+            for (i = 0; i < CHECK_COUNT_OF(run); i++) {
+                pkt_spec s = {.kind = run[i] == 2 ? PKT_UDP6 : PKT_TCP4};
+                s.src_port = 100 + run[i];
+                s.seq = seq[run[i]] * 100;
+                s.ip_id = (uint16_t)seq[run[i]]++;
+                s.tcp_flags = i == 6 ? PKT_ACK | PKT_PSH : 0;
+                h_add(&gathered, &s);
+            }
+            fill_moving(bufs, &gathered, 12, 65536);
+            run_copy(&desc, &ops, bufs, 12);
+            calls = sticky ? calls : state.appends > calls ? state.appends : calls;
+            CHECK(h_check_batch(&copied, &desc));
+            CHECK(copied.group_count > (state.appends ? 0u : 99u));
+            CHECK(state.appends >= fail_at);
+            state.appends = 0;
+            CHECK(same_in_batch(&desc, &ops, bufs, 12));
+            free_moving(bufs, gathered.count);
+        }
+    check_row("number of appends");
+    CHECK(calls >= 6);
+}
+
+TEST(append_failures_are_counted)
+{
+    const tuo_gro_desc desc = {0};
+    ops_state state = {0, 2, 0};
+    tuo_buf_ops ops = moving_ops(&state);
+    moving_buf bufs[BUFS];
+    tuo_gro_stats stats;
+    tuo_superpacket sp;
+    h_gro h = h_open(&desc);
+    size_t i, emitted = 0;
+    pkt_spec s = {0};
+
+    h_clear(&gathered);
+    for (i = 0; i < 5; i++, s.seq += 100, s.ip_id++)
+        h_add(&gathered, &s);
+    fill_moving(bufs, &gathered, 10, 65536);
+    for (i = 0; i < 5; i++)
+        CHECK_VERDICT(tuo_gro_push_buf(h.gro, &ops, &bufs[i], 10, 0), i ? TUO_V_APPENDED : TUO_V_HELD);
+    while (tuo_gro_next_copy(h.gro, &ops, 10, &sp) == TUO_OK)
+        CHECK_EQ_INT(sp.packet_count, emitted++ == 0 ? 2 : 1);
+    CHECK_EQ_INT(emitted, 4); /* 0+1, then 2, 3, 4: nothing is appended behind a gap */
+    tuo_gro_query_stats(h.gro, &stats);
+    CHECK_EQ_INT(stats.append_failures, 1);
+    CHECK_EQ_INT(stats.packets_in, 5);
+    CHECK_EQ_INT(stats.packets_out, 4);
+    CHECK_EQ_INT(stats.superpackets, 1);
+    CHECK_EQ_INT(stats.merged_packets, 2);
+    free_moving(bufs, 5);
+    h_close(&h);
+}
+
+/* --------------------------------------------------------------------------------------------------------- small buffers */
+
+typedef struct capacity_row {
+    const char *name;
+    size_t room[4];       /* bytes beyond each packet */
+    uint32_t seq[4];      /* in units of 100 bytes */
+    tuo_verdict verdict[4];
+    const char *groups;
+} capacity_row;
+
+static const capacity_row capacities[] = {
+    {"no room", {0, 0, 0, 0}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "0|1|2|3"},
+    {"one byte too little", {99, 0, 0, 0}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "0|1|2|3"},
+    {"room for one", {100, 0, 0, 0}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_APPENDED, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "01|2|3"},
+    {"room for one each", {100, 9, 100, 9}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_APPENDED, TUO_V_CAP_BUFFER, TUO_V_APPENDED}, "01|23"},
+    {"prepend: no room in the late one's buffer", {999, 99, 0, 0}, {1, 0, 8, 9},
+     {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "0|1|2|3"},
+    {"prepend: room in the late one's buffer only", {0, 100, 0, 0}, {1, 0, 8, 9},
+     {TUO_V_HELD, TUO_V_PREPENDED, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "10|2|3"},
+    {"after a prepend the new head's room counts", {999, 150, 0, 0}, {1, 0, 2, 9},
+     {TUO_V_HELD, TUO_V_PREPENDED, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP}, "10|2|3"},
+};
+
+TEST(capacity_limits)
+{
+    const tuo_gro_desc desc = {0};
+    size_t i, k, offset;
+    char text[32];
+
+    for (i = 0; i < CHECK_COUNT_OF(capacities); i++)
+        for (offset = 0; offset <= 64; offset += 32) {
+            const capacity_row *row = &capacities[i];
+            ops_state state = {0, 0, 0};
+            tuo_buf_ops ops = moving_ops(&state);
+            tuo_gro_desc checked = as_copied(&desc, offset);
+            moving_buf bufs[BUFS];
+
+            check_row("%s, offset %lu", row->name, (unsigned long)offset);
+            h_clear(&gathered);
+            for (k = 0; k < 4; k++) {
+                pkt_spec s = {.seq = row->seq[k] * 100, .ip_id = (uint16_t)row->seq[k]};
+                h_add(&gathered, &s);
+            }
+            fill_moving(bufs, &gathered, offset, 0);
+            for (k = 0; k < 4; k++)
+                bufs[k].cap += row->room[k];
+            run_copy(&desc, &ops, bufs, offset);
+            for (k = 0; k < 4; k++)
+                CHECK_VERDICT(copied.verdict[k], row->verdict[k]);
+            CHECK_EQ_STR(h_groups(&copied, text, sizeof text), row->groups);
+            h_check_batch(&copied, &checked);
+            free_moving(bufs, 4);
+        }
+}
+
+/* ------------------------------------------------------------------------------------------------- the plain buffer, batch */
+
+static void plain_buf(tuo_buf *buf, const pkt_spec *spec, size_t offset)
+{
+    buf->cap = offset + 2048;
+    buf->data = (uint8_t *)h_alloc(buf->cap);
+    memset(buf->data, HEADROOM_FILL, offset);
+    buf->len = offset + pkt_build(buf->data + offset, buf->cap - offset, spec);
+}
+
+typedef struct batch_row {
+    const char *name;
+    uint32_t max_packets;
+    size_t count;
+    uint8_t flow[10];
+    uint32_t seq[10];         /* in units of 100 bytes */
+    size_t written;
+    size_t to_write[10];
+    size_t payloads[10];      /* in each of them */
+} batch_row;
+
+static const batch_row batches[] = {
+    {"nothing", 0, 0, {0}, {0}, 0, {0}, {0}},
+    {"one packet", 0, 1, {0}, {0}, 1, {0}, {1}},
+    {"one flow", 0, 4, {0, 0, 0, 0}, {0, 1, 2, 3}, 1, {0}, {4}},
+    {"three flows, interleaved", 0, 7, {0, 1, 2, 0, 1, 0, 2}, {0, 0, 0, 1, 1, 2, 1}, 3, {0, 1, 2}, {3, 2, 2}},
+    {"a prepended packet is the head at its item's place", 0, 3, {0, 1, 0}, {1, 0, 0}, 2, {2, 1}, {2, 1}},
+    {"a gap", 0, 4, {0, 0, 0, 0}, {0, 2, 3, 1}, 2, {0, 1}, {2, 2}},
+    {"more packets than max_packets", 4, 10, {0}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 3, {0, 4, 8}, {4, 4, 2}},
+    {"max_packets 1", 1, 3, {0}, {0, 1, 2}, 3, {0, 1, 2}, {1, 1, 1}},
+    {"exactly max_packets", 4, 4, {0}, {0, 1, 2, 3}, 1, {0}, {4}},
+};
+
+TEST(batch_lists_what_to_write)
+{
+    size_t i, k;
+
+    for (i = 0; i < CHECK_COUNT_OF(batches); i++) {
+        const batch_row *row = &batches[i];
+        tuo_gro_desc desc = {0};
+        tuo_buf bufs[10];
+        void *pointers[10];
+        size_t to_write[10], written = 99;
+        tuo_vnet_hdr vnet;
+        h_gro h;
+
+        check_row("%s", row->name);
+        desc.max_packets = row->max_packets;
+        h = h_open(&desc);
+        for (k = 0; k < row->count; k++) {
+            pkt_spec s = {.seq = row->seq[k] * 100, .ip_id = (uint16_t)row->seq[k], .src_port = 7 + row->flow[k]};
+            plain_buf(&bufs[k], &s, 10);
+            pointers[k] = &bufs[k];
+        }
+        CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, row->count, 10, to_write, &written), TUO_OK);
+        CHECK_EQ_INT(written, row->written);
+        for (k = 0; k < row->written && k < written; k++) {
+            const tuo_buf *buf = &bufs[to_write[k] % 10];
+            CHECK_EQ_INT(to_write[k], row->to_write[k]);
+            CHECK_EQ_INT(buf->len, 10 + 40 + 100 * row->payloads[k]);
+            CHECK_RESULT(tuo_vnet_decode(buf->data, 10, 10, TUO_ORDER_NATIVE, &vnet), TUO_OK);
+            CHECK_EQ_INT(vnet.gso_type, row->payloads[k] > 1 ? TUO_GSO_TCPV4 : TUO_GSO_NONE);
+            CHECK_RESULT(tuo_vnet_check(&vnet, buf->data + 10, buf->len - 10, TUO_F_WRITE), TUO_OK);
+        }
+        for (k = 0; k < row->count; k++)
+            free(bufs[k].data);
+        h_close(&h);
+    }
+}
+
+/* A buffer that is shorter than its headroom, or just as long, is an empty packet: listed, and nobody else's problem. */
+TEST(short_buffers_are_listed)
+{
+    static const size_t lens[] = {0, 3, 10, 64};
+    const tuo_gro_desc desc = {0};
+    size_t i, k;
+
+    for (i = 0; i < CHECK_COUNT_OF(lens); i++) {
+        tuo_buf bufs[3];
+        void *pointers[3];
+        size_t to_write[3], written = 0;
+        pkt_spec s = {0};
+        h_gro h = h_open(&desc);
+
+        check_row("buffer of %lu bytes, headroom 64", (unsigned long)lens[i]);
+        for (k = 0; k < 3; k++) {
+            s.seq = k == 2 ? 100 : 0;
+            s.ip_id = k == 2 ? 1 : 0;
+            plain_buf(&bufs[k], &s, 64);
+            pointers[k] = &bufs[k];
+        }
+        free(bufs[1].data);
+        bufs[1].data = (uint8_t *)h_alloc(lens[i]);
+        bufs[1].len = bufs[1].cap = lens[i];
+        CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, 3, 64, to_write, &written), TUO_OK);
+        CHECK_EQ_INT(written, 2);
+        CHECK_EQ_INT(to_write[0], 0);
+        CHECK_EQ_INT(to_write[1], 1);
+        CHECK_EQ_INT(bufs[0].len, 64 + 240);
+        CHECK_EQ_INT(bufs[1].len, lens[i]);
+        for (k = 0; k < 3; k++)
+            free(bufs[k].data);
+        h_close(&h);
+    }
+}
+
+/* max_frags is about iovecs: copying has no such limit. */
+TEST(max_frags_is_for_gather_only)
+{
+    const tuo_gro_desc desc = {.max_frags = 2};
+    ops_state state = {0, 0, 0};
+    tuo_buf_ops ops = moving_ops(&state);
+    moving_buf bufs[BUFS];
+    pkt_spec s = {0};
+    size_t i;
+    char text[16];
+
+    h_clear(&gathered);
+    for (i = 0; i < 4; i++, s.seq += 100, s.ip_id++)
+        h_add(&gathered, &s);
+    run_gather(&desc);
+    CHECK_EQ_STR(h_groups(&gathered, text, sizeof text), "01|23");
+    fill_moving(bufs, &gathered, 10, 65536);
+    run_copy(&desc, &ops, bufs, 10);
+    CHECK_EQ_STR(h_groups(&copied, text, sizeof text), "0123");
+    h_check_batch(&copied, &desc);
+    free_moving(bufs, 4);
+}
+
+/* ------------------------------------------------------------------------------------------------------- mixing the modes */
+
+TEST(modes_do_not_mix)
+{
+    const tuo_gro_desc desc = {0};
+    pkt_spec s = {0};
+    h_gro h = h_open(&desc);
+    tuo_superpacket sp;
+    tuo_buf buf;
+    void *pointer = &buf;
+    size_t to_write[1], written = 77;
+
+    h_clear(&gathered);
+    h_add(&gathered, &s);
+    plain_buf(&buf, &s, 10);
+    h_push(&gathered, h.gro, 0, 0);
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, 10, &sp), TUO_E_INVALID);
+    CHECK_RESULT(tuo_gro_batch(h.gro, NULL, &pointer, 1, 10, to_write, &written), TUO_E_INVALID);
+    CHECK_EQ_INT(written, 77);
+    h_drain(&gathered, h.gro); /* and the packet is still there */
+    CHECK_EQ_INT(gathered.group_count, 1);
+    h_check_batch(&gathered, &desc);
+    CHECK_RESULT(tuo_gro_batch(h.gro, NULL, &pointer, 1, 10, to_write, &written), TUO_OK);
+    CHECK_EQ_INT(written, 1);
+    free(buf.data);
+    h_close(&h);
+}
+
+int main(int argc, char **argv)
+{
+    static const check_test tests[] = {
+        CHECK_ENTRY(three_modes_same_bytes),
+        CHECK_ENTRY(append_fails_at_each_call),
+        CHECK_ENTRY(append_failures_are_counted),
+        CHECK_ENTRY(capacity_limits),
+        CHECK_ENTRY(batch_lists_what_to_write),
+        CHECK_ENTRY(short_buffers_are_listed),
+        CHECK_ENTRY(max_frags_is_for_gather_only),
+        CHECK_ENTRY(modes_do_not_mix),
+    };
+    int failed = CHECK_RUN(argc, argv, tests);
+
+    h_clear(&gathered);
+    h_clear(&copied);
+    return failed;
+}
