@@ -60,8 +60,8 @@ one_cxx() {
     good "$what: runs" "$build/cxx"
 }
 
-# symbols NAME OBJECT DEFINED UNDEFINED [COUNT]: the global symbols that the object defines match the pattern DEFINED (private ones,
-# tuo__, are static) and are at least COUNT, by default 40; those that it asks for match UNDEFINED.
+# symbols NAME OBJECT DEFINED UNDEFINED [COUNT]: the global symbols that the object defines match the pattern DEFINED (private
+# ones, tuo__, are static) and are at least COUNT, by default 40; those that it asks for match UNDEFINED.
 symbols() {
     if ! command -v nm > /dev/null 2>&1; then skip "$1" "no nm"; return; fi
     nm -P -g "$2" > "$build/nm" || { fail "$1: nm failed"; return; }

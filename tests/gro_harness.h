@@ -1,6 +1,5 @@
-/* gro_harness.h - pushes packets through GRO, collects what comes out,
-   and checks what must hold whatever the rules decided: each packet
-   exactly once, single packets untouched, superpackets described exactly and split back into the very packets that went in.
+/* gro_harness.h - pushes packets through GRO, collects what comes out, and checks what must hold whatever the rules decided: each
+   packet exactly once, single packets untouched, superpackets described exactly and split back into the very packets that went in.
    Include after tunoffload.h, check.h, packets.h and reference.h. */
 #ifndef GRO_HARNESS_H
 #define GRO_HARNESS_H
@@ -116,6 +115,18 @@ static inline size_t h_add(h_batch *b, const pkt_spec *spec)
     if (pkt_is_ethernet(spec))
         b->ethernet = 1;
     return h_add_bytes(b, scratch, len);
+}
+
+/* Cuts a packet short, in memory of exactly that size. */
+static inline void h_shorten(h_batch *b, size_t i, size_t len)
+{
+    uint8_t *shorter = (uint8_t *)h_alloc(len);
+
+    if (len)
+        memcpy(shorter, b->pkt[i], len);
+    free(b->pkt[i]);
+    b->pkt[i] = shorter;
+    b->len[i] = len;
 }
 
 static inline unsigned h_flags(const h_batch *b)

@@ -285,7 +285,6 @@ TEST(append_fails_at_each_call)
             run_copy(&desc, &ops, bufs, 12);
             calls = sticky ? calls : state.appends > calls ? state.appends : calls;
             CHECK(h_check_batch(&copied, &desc));
-            CHECK(copied.group_count > (state.appends ? 0u : 99u));
             CHECK(state.appends >= fail_at);
             state.appends = 0;
             CHECK(same_in_batch(&desc, &ops, bufs, 12));

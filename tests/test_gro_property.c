@@ -20,7 +20,7 @@ static void damage(rng *r, size_t i)
     if (headers == 0)
         return;
     if (rng_chance(r, 1, 4)) {
-        batch.len[i] = rng_below(r, (uint32_t)batch.len[i]);
+        h_shorten(&batch, i, rng_below(r, (uint32_t)batch.len[i]));
         return;
     }
     at = rng_below(r, (uint32_t)headers);

@@ -649,19 +649,14 @@ static void apply_poke(const poke *k)
 
 static void apply_cut(const cut *c)
 {
-    uint8_t *p = batch.pkt[c->pkt], *shorter;
+    uint8_t *p = batch.pkt[c->pkt];
     pkt_view v = pkt_look(p, batch.len[c->pkt], batch.ethernet, 1);
-    size_t len = v.ip + c->keep;
 
     if (c->honest) {
         pkt_put16(p + v.ip + (v.version == 4 ? 2 : 4), c->keep - (v.version == 4 ? 0u : 40u));
         pkt_fix_ip_checksum(p, &v);
     }
-    shorter = (uint8_t *)h_alloc(len); /* exactly sized, as every packet of a batch */
-    memcpy(shorter, p, len);
-    free(p);
-    batch.pkt[c->pkt] = shorter;
-    batch.len[c->pkt] = len;
+    h_shorten(&batch, c->pkt, v.ip + c->keep);
 }
 
 static void build_row(const rule_row *row, int kind)

@@ -120,6 +120,8 @@ static const parse_row rejections[] = {
     {"IPv6 packet ends in front of its extension header", {.kind = PKT_TCP6, .ext_chain = "H"}, {{5, 0}}, 0, 0,
      TUO_E_IP6_EXT},
     {"IPv6 packet ends inside its extension header", {.kind = PKT_TCP6, .ext_chain = "H"}, {{5, 7}}, 0, 0, TUO_E_IP6_EXT},
+    {"IPv6 packet ends right behind its extension header", {.kind = PKT_TCP6, .ext_chain = "H"}, {{5, 8}}, 0, 0,
+     TUO_E_TCP_HEADER},
     {"IPv6 packet ends inside its fragment header", {.kind = PKT_TCP6, .ext_chain = "F"}, {{5, 7}}, 0, 0, TUO_E_IP6_EXT},
     {"9 extension headers", {.kind = PKT_TCP6, .ext_chain = "HDDDDDDDD"}, {{0, 0x60}}, 0, 0, TUO_E_IP6_EXT},
     {"20 extension headers", {.kind = PKT_TCP6, .ext_chain = "DDDDDDDDDDDDDDDDDDDD"}, {{0, 0x60}}, 0, 0, TUO_E_IP6_EXT},

@@ -386,10 +386,13 @@ TEST(every_gso_type_byte)
 TEST(header_too_long)
 {
     uint8_t p[1000], ext[200];
-    unsigned units;
+    unsigned words;
 
-    for (units = 18; units <= 24; units++) {
-        pkt_spec s = {.kind = PKT_TCP6, .ext = ext, .ext_len = (uint8_t)(8 * (units + 1)), .ext_first = 60};
+    /* From 248 to 264 bytes in steps of 4: extension headers count in eights, TCP options in fours. */
+    for (words = 62; words <= 66; words++) {
+        unsigned units = (words - 15) / 2 - 1;
+        pkt_spec s = {.kind = PKT_TCP6, .ext = ext, .ext_len = (uint8_t)(8 * (units + 1)), .ext_first = 60,
+                      .tcp_options_len = words % 2 ? 0 : 4};
         size_t len;
         tuo_vnet_hdr h;
         memset(ext, 0, sizeof ext);
@@ -397,7 +400,8 @@ TEST(header_too_long)
         ext[1] = (uint8_t)units;
         len = pkt_build(p, sizeof p, &s);
         h = fitting_hdr(&s, 40);
-        check_row("%lu bytes of headers", (unsigned long)pkt_payload_off(&s));
+        check_row("%u bytes of headers", words * 4);
+        CHECK_EQ_INT(pkt_payload_off(&s), words * 4);
         CHECK_RESULT(tuo_vnet_check(&h, p, len, 0), pkt_payload_off(&s) > TUO_HEADER_MAX ? TUO_E_HEADER_TOO_LONG : TUO_OK);
     }
 }

@@ -343,8 +343,8 @@ loss_reorder() {
     relay --drop 0.02 --swap 0.08 veth:ra veth:rb
     serve_iperf 5201; serve_iperf 5202; serve_iperf 5203
     start loss_reorder.pcap $B eth0
-    iperf 192.0.2.2 -p 5201 -P 2 -n 60K & local one=$!
-    iperf 2001:db8::2 -p 5202 -n 60K & local two=$!
+    iperf 192.0.2.2 -p 5201 -P 2 -l 15K -n 120K & local one=$!
+    iperf 2001:db8::2 -p 5202 -l 60K -n 60K & local two=$!
     iperf 192.0.2.2 -p 5203 -u -l 1000 -b 4M/6 -n 30K & local three=$!
     wait $one
     wait $two
