@@ -282,7 +282,7 @@ enum {
     X(E_VNET_CSUM_OFFSET, -22, "csum_offset is not 16 (TCP) or 6 (UDP)")                                                      \
     X(E_VNET_IP_VERSION, -23, "gso_type TCPV4 on IPv6 or TCPV6 on IPv4")                                                      \
     X(E_VNET_PROTOCOL, -24, "gso_type TCP on a packet that is not TCP, or UDP on one that is not UDP")                        \
-    X(E_VNET_NEEDS_CSUM, -25, "gso_type UDP_L4 without NEEDS_CSUM")                                                           \
+    X(E_VNET_NEEDS_CSUM, -25, "GSO without NEEDS_CSUM on UDP, or behind a routing header with segments left")                 \
     X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload")                                                         \
     X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                                                     \
     X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                                                          \
@@ -527,7 +527,7 @@ typedef struct tuo_gro_desc {
     uint8_t strict_kernel;       /* merge as the kernel does: no prepend, one item per flow */
     uint8_t disable_prepend;     /* never put a late segment in front of those it precedes */
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
-    uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it) */
+    uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it). Not both */
     uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source */
     uint8_t udp_excluded_port_count;                        /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];    /* source or destination; e.g. 4789 8472 6081 4500 (see manual, Limits) */
@@ -808,7 +808,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
    Reads     pkt[0..len); only headers, unless a checksum must be verified. pkt must stay as it is while the split goes on
    Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not verify
    Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM, TUO_E_L4_CSUM: a packet that would have to be
-             given fresh checksums came with a wrong one (IPv4 header: always checked; TCP: checked if NEEDS_CSUM is not set)
+             given fresh checksums came with a wrong one (IPv4 header: always checked; TCP: checked if NEEDS_CSUM is not set);
+             TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its seed knows the final address
    Plan      GSO type: ceil(payload / gso_size) segments. NEEDS_CSUM only: one segment, the checksum completed (or left, with
              TUO_F_PSEUDO). Neither: one segment, the input itself. Bytes beyond the IP packet are not part of a GSO packet
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
@@ -1519,11 +1520,9 @@ static uint32_t tuo__flow_choose_way(const tuo_flow_table *table, const tuo__flo
     return oldest;
 }
 
-TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted) {
-    tuo__flow_place place = tuo__flow_locate(table, key);
+/* Put a key where tuo__flow_locate did not find it. */
+static uint32_t *tuo__flow_insert_at(tuo_flow_table *table, const tuo_flow_key *key, tuo__flow_place place, tuo_flow_evicted *evicted) {
     tuo__flow_bucket *const bucket = place.bucket;
-    if (evicted) TUO_MEMSET(evicted, 0, sizeof *evicted);
-    if (place.way < TUO_FLOW_WAYS) return &bucket->value[place.way];
     if (bucket->generation != table->generation) {
         bucket->generation = table->generation;
         TUO_MEMSET(bucket->tag, 0, sizeof bucket->tag);
@@ -1546,11 +1545,21 @@ TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_ke
     return &bucket->value[place.way];
 }
 
+TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted) {
+    const tuo__flow_place place = tuo__flow_locate(table, key);
+    if (evicted) TUO_MEMSET(evicted, 0, sizeof *evicted);
+    return place.way < TUO_FLOW_WAYS ? &place.bucket->value[place.way] : tuo__flow_insert_at(table, key, place, evicted);
+}
+
+static void tuo__flow_remove_at(tuo_flow_table *table, tuo__flow_place place) {
+    place.bucket->tag[place.way] = 0;
+    table->live_count--;
+}
+
 TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key) {
     const tuo__flow_place place = tuo__flow_locate(table, key);
     if (place.way == TUO_FLOW_WAYS) return 0;
-    place.bucket->tag[place.way] = 0;
-    table->live_count--;
+    tuo__flow_remove_at(table, place);
     return 1;
 }
 
@@ -1650,7 +1659,8 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
    (place), and whether it may join there (decide). Contract: K 4, K 5, K 9 C1-C7. */
 
 #define TUO__NONE 0xFFFFFFFFu /* no item, no record */
-#define TUO__ABSORBED 0xFFFFFFFEu
+#define TUO__ABSORBED 0xFFFFFFFEu /* tuo__record.item: leaves at the position of another record */
+#define TUO__GATHERED 0xFFFFFFFFu /* tuo__packet.cap_len: no buffer to fill */
 
 typedef enum tuo__id_mode { TUO__ID_UNDECIDED, TUO__ID_COUNTS, TUO__ID_CONSTANT } tuo__id_mode;
 
@@ -1894,7 +1904,7 @@ static tuo_verdict tuo__caps(const tuo_gro_desc *desc, const tuo__item *item, co
     const uint32_t max_segs = tuo__is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
     if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES; /* K 4.13 */
     if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;                                                         /* K 5.6 */
-    if (item->seg_count >= desc->max_frags) return TUO_V_CAP_FRAGS;
+    if (item->seg_count >= desc->max_frags && pkt->cap_len == TUO__GATHERED) return TUO_V_CAP_FRAGS;
     if (item->shape.hdr_len + payload_len > cap_len) return TUO_V_CAP_BUFFER;
     return TUO_V_HELD;
 }
@@ -1979,7 +1989,8 @@ static int tuo__gro_desc_ok(const tuo_gro_desc *d) { /* effective */
     return tuo__in(d->max_packets, 1, TUO__PACKETS_MAX) && tuo__in(d->max_flows, 1, TUO__FLOWS_MAX) &&
            tuo__in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuo__in(d->max_udp_segs, 2, TUO__UDP_SEGS_MAX) &&
            tuo__in(d->max_frags, 2, 0xFFFF) && tuo__in(d->max_items_per_flow, 1, TUO__ITEMS_PER_FLOW_MAX) &&
-           tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX;
+           tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX &&
+           !(d->exact_ip_id && d->ignore_df_ip_id);
 }
 
 /* One block: instance, flow table, records, items, iovs, users. */
@@ -2230,11 +2241,13 @@ static void tuo__items_trim(tuo_gro *gro, uint32_t newest) {
 /* A candidate: let it join, or start an item. */
 static tuo_verdict tuo__gro_join(tuo_gro *gro, const tuo__packet *pkt, tuo__record *record) {
     tuo_flow_key key;
+    tuo__flow_place place;
     uint32_t *newest, where, older = TUO__NONE;
     tuo_verdict verdict = TUO_V_HELD;
     tuo__gro_key(gro, pkt, &key);
-    newest = tuo_flow_table_find(gro->flows, &key);
-    if (newest) {
+    place = tuo__flow_locate(gro->flows, &key);
+    if (place.way < TUO_FLOW_WAYS) {
+        newest = &place.bucket->value[place.way];
         verdict = tuo__gro_decide(gro, *newest, pkt, &where);
         if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) {
             verdict = tuo__gro_verify_join(gro, &gro->items[where], pkt, verdict);
@@ -2243,12 +2256,12 @@ static tuo_verdict tuo__gro_join(tuo_gro *gro, const tuo__packet *pkt, tuo__reco
         if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, &gro->items[where], pkt);
         if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
         if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
-            (void)tuo_flow_table_remove(gro->flows, &key);
+            tuo__flow_remove_at(gro->flows, place);
             return verdict;
         }
         if (verdict == TUO_V_SEQ_GAP && !gro->desc.strict_kernel) older = *newest;
     } else {
-        newest = tuo_flow_table_insert(gro->flows, &key, NULL);
+        newest = tuo__flow_insert_at(gro->flows, &key, place, NULL);
     }
     *newest = record->item = gro->item_count;
     tuo__item_start(gro, pkt, older, verdict == TUO_V_HEAD_BAD_CSUM);
@@ -2289,7 +2302,7 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsi
     tuo_verdict verdict;
     packet.bytes = (const uint8_t *)pkt;
     packet.len = len;
-    packet.cap_len = TUO__NONE;
+    packet.cap_len = TUO__GATHERED;
     verdict = tuo__gro_push(gro, &packet, hint, user);
     if (verdict != TUO_V_NO_ROOM) gro->borrowed = 1;
     return verdict;
@@ -2433,7 +2446,7 @@ TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void 
     tuo__packet packet;
     packet.bytes = len > offset ? o->data(o->user, buf) + offset : nothing;
     packet.len = len > offset ? len - offset : 0;
-    packet.cap_len = cap > offset ? (uint32_t)(cap - offset > 0xFFFFFFFFu ? 0xFFFFFFFFu : cap - offset) : 0;
+    packet.cap_len = cap > offset ? (uint32_t)(cap - offset < TUO__GATHERED ? cap - offset : TUO__GATHERED - 1) : 0;
     return tuo__gro_push(gro, &packet, hint, buf);
 }
 
@@ -2472,7 +2485,7 @@ static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
     data = ops->data(ops->user, gro->records[leaving.head].user);
     len = ops->length(ops->user, gro->records[leaving.head].user);
     if (leaving.count > 1) tuo__gro_account(gro, data + offset, leaving.item, tail, payload_len, &sp->vnet);
-    if (len < offset) { /* shorter than its headroom: no packet, and no place for a header */
+    if (!data || len < offset) { /* shorter than its headroom: no packet, and no place for a header */
         tuo__iov_add(gro, sp, data, 0);
     } else {
         sp->vnet_len = vnet_len;

@@ -1,5 +1,5 @@
 /* gro_harness.h - pushes packets through GRO, collects what comes out, and checks what must hold whatever the rules decided: each
-   packet exactly once, single packets untouched, superpackets described exactly and split back into the very packets that went in.
+   packet exactly once, single packets untouched, superpackets described exactly, and split back into the packets that went in.
    Include after tunoffload.h, check.h, packets.h and reference.h. */
 #ifndef GRO_HARNESS_H
 #define GRO_HARNESS_H

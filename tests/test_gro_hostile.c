@@ -1,5 +1,5 @@
-/* test_gro_hostile.c - traffic made to cause work or loss. The work of each push is counted, not timed, and must stay within what the
-   header promises: TUO_FLOW_WAYS slots, max_items_per_flow items, 2 checksums. And nothing is lost, whatever overflows. */
+/* test_gro_hostile.c - traffic made to cause work or loss. The work of each push is counted, not timed, and must stay within what
+   the header promises: TUO_FLOW_WAYS slots, max_items_per_flow items, 2 checksums. And nothing is lost, whatever overflows. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -133,8 +133,8 @@ TEST(late_segments_see_each_item_once)
 
 /* --------------------------------------------------------------------------------------------------- flows that collide */
 
-/* Packets of different flows that all want one bucket of this instance's table: found by trying ports and addresses, as somebody could
-   who knows the seed. */
+/* Packets of different flows that all want one bucket of this instance's table: found by trying ports and addresses, as somebody
+   could who knows the seed. */
 static size_t add_colliding(tuo_gro *gro, size_t want, uint32_t seq)
 {
     const tuo__flow_bucket *target = NULL;
@@ -263,8 +263,8 @@ enum { FLOOD = 65536, FLOOD_LEN = 64 };
 
 typedef enum flood_kind { FLOOD_FLOWS, FLOOD_GAPS, FLOOD_ACKS, FLOOD_FRAGMENTS, FLOOD_BAD, FLOOD_RANDOM, FLOOD_KINDS } flood_kind;
 
-static const char *const flood_names[FLOOD_KINDS] = {"a flow each",    "a gap each",        "pure ACKs",
-                                                     "fragments", "bad checksums", "random bytes"};
+static const char *const flood_names[FLOOD_KINDS] = {"a flow each", "a gap each", "pure ACKs", "fragments", "bad checksums",
+                                                     "random bytes"};
 
 static size_t build_flood(uint8_t *out, flood_kind kind, uint32_t i, rng *r)
 {

@@ -1,5 +1,5 @@
-/* test_gro_modes.c - the three ways through GRO give the same bytes: gather, copy into the first packet's buffer, a batch in place. And
-   buffers that are small, that move, or that fail. */
+/* test_gro_modes.c - the three ways through GRO give the same bytes: gather, copy into the first packet's buffer, a batch in place.
+   And buffers that are small, that move, or that fail. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -337,9 +337,11 @@ typedef struct capacity_row {
 
 static const capacity_row capacities[] = {
     {"no room", {0, 0, 0, 0}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "0|1|2|3"},
-    {"one byte too little", {99, 0, 0, 0}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "0|1|2|3"},
+    {"one byte too little", {99, 0, 0, 0}, {0, 1, 2, 3},
+     {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "0|1|2|3"},
     {"room for one", {100, 0, 0, 0}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_APPENDED, TUO_V_CAP_BUFFER, TUO_V_CAP_BUFFER}, "01|2|3"},
-    {"room for one each", {100, 9, 100, 9}, {0, 1, 2, 3}, {TUO_V_HELD, TUO_V_APPENDED, TUO_V_CAP_BUFFER, TUO_V_APPENDED}, "01|23"},
+    {"room for one each", {100, 9, 100, 9}, {0, 1, 2, 3},
+     {TUO_V_HELD, TUO_V_APPENDED, TUO_V_CAP_BUFFER, TUO_V_APPENDED}, "01|23"},
     {"prepend: no room in the late one's buffer", {999, 99, 0, 0}, {1, 0, 8, 9},
      {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "0|1|2|3"},
     {"prepend: room in the late one's buffer only", {0, 100, 0, 0}, {1, 0, 8, 9},

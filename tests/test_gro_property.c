@@ -1,5 +1,5 @@
-/* test_gro_property.c - random traffic against what must always hold: the emission is that of the naive merger, splitting gives back
-   what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. */
+/* test_gro_property.c - random traffic against what must always hold: the emission is that of the naive merger, splitting gives
+   back what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -92,8 +92,8 @@ static ref_options mirror(const tuo_gro_desc *d)
     return o;
 }
 
-/* A packet without ports closes by a small hash of its addresses, so that others may be closed with it: correct, but not what the naive
-   merger does. Is there such a clash between any two pairs of addresses in this traffic? */
+/* A packet without ports closes by a small hash of its addresses, so that others may be closed with it: correct, but not what the
+   naive merger does. Is there such a clash between any two pairs of addresses in this traffic? */
 static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 {
     size_t i, k;
@@ -123,7 +123,7 @@ static struct {
     unsigned long packets, merged, superpackets, verdicts[TUO_V_COUNT], skipped;
 } total;
 
-/* A flow that was closed twice, by a packet without ports and then by one of its own: both reasons are right for the next packet. */
+/* A flow that was closed twice, by a packet without ports and then by one of its own: either reason is right for the next one. */
 static int may_be_either(tuo_verdict v)
 {
     return v == TUO_V_HELD || v == TUO_V_PAIR_CLOSED;

@@ -1,6 +1,5 @@
-/* test_gro_rules.c - the merging rules, one row per rule: what is pushed, the verdict of each packet,
-   what comes out. K numbers are
-   the sections of the rules that the kernel follows: K4 for TCP, K5 for UDP. */
+/* test_gro_rules.c - the merging rules, one row per rule: what is pushed, the verdict of each packet, what comes out. K numbers are
+   the sections of the list of rules that the kernel follows: K4 for TCP, K5 for UDP. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -184,8 +183,8 @@ static const rule_row rows[] = {
     {ROW("K5.4 UDP length 0; closes", UDP, "0|1|2"), P{{.seq = 0}, {.udp_len = PKT_ZERO}, {.seq = 0}},
      V(OK_, X(UDP_LENGTH), OK_)},
     {ROW("UDP header cut short behind the ports closes its flow", U4, "03|1|2|4"),
-     P{{.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}, {.seq = 0}}, V(OK_, OK_, X(UDP_LENGTH), APP, OK_), .cut = {2, 27, 1},
-     .ids_as_given = 1},
+     P{{.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}, {.seq = 0}},
+     V(OK_, OK_, X(UDP_LENGTH), APP, OK_), .cut = {2, 27, 1}, .ids_as_given = 1},
     {ROW("UDP cut short in front of the ports closes all flows of its addresses", U4, "0|1|2|3|4"),
      P{{.seq = 0}, {.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}},
      V(OK_, OK_, X(UDP_LENGTH), X(PAIR_CLOSED), X(PAIR_CLOSED)), .cut = {2, 22, 1}},
@@ -203,12 +202,10 @@ static const rule_row rows[] = {
     {ROW("K4.2 destination port", ALL, "02|13"), P{{.seq = 0}, {.dst_port = 1}, {.seq = 100}, {.seq = 100, .dst_port = 1}},
      V(OK_, OK_, APP, APP), .ids_as_given = 1},
     {ROW("K4.2 TCP and UDP with the same ports", AS_GIVEN, "02|13"),
-     P{{.kind = PKT_TCP4}, {.kind = PKT_UDP4}, {.kind = PKT_TCP4, .seq = 100}, {.kind = PKT_UDP4}}, V(OK_, OK_, APP, APP),
-     .ids_as_given = 1},
+     P{{.kind = PKT_TCP4}, {.kind = PKT_UDP4}, {.kind = PKT_TCP4, .seq = 100}, {.kind = PKT_UDP4}}, V(OK_, OK_, APP, APP), .ids_as_given = 1},
     {ROW("K4.2 IPv4 and IPv6", AS_GIVEN, "02|13"),
      P{{.kind = PKT_TCP4}, {.kind = PKT_TCP6}, {.kind = PKT_TCP4, .seq = 100}, {.kind = PKT_TCP6, .seq = 100}},
-     V(OK_, OK_, APP, APP),
-     .ids_as_given = 1},
+     V(OK_, OK_, APP, APP), .ids_as_given = 1},
     {ROW("K4.2 IPv6 flow label", IP6, "02|13"), P{{.seq = 0}, {.flow_label = 1}, {.seq = 100}, {.seq = 100, .flow_label = 1}},
      V(OK_, OK_, APP, APP)},
     {ROW("K4.2 IPv6 flow label, highest bit", IP6, "02|13"),
@@ -232,8 +229,8 @@ static const rule_row rows[] = {
      P{{.ethernet = 1}, {.ethernet = 1, .mac = 1}, {.seq = 100, .ethernet = 1}, {.seq = 100, .ethernet = 1, .mac = 1}},
      V(OK_, OK_, APP, APP), .ids_as_given = 1},
     {ROW("equal VLAN tags merge", ALL, "01"),
-     P{{.vlan_count = 2, .vlan_tci = {5, 7}, .vlan_tpid = {0x88a8}}, {.seq = 100, .vlan_count = 2, .vlan_tci = {5, 7},
-     .vlan_tpid = {0x88a8}}},
+     P{{.vlan_count = 2, .vlan_tci = {5, 7}, .vlan_tpid = {0x88a8}},
+       {.seq = 100, .vlan_count = 2, .vlan_tci = {5, 7}, .vlan_tpid = {0x88a8}}},
      V(OK_, APP)},
     {ROW("VLAN differs", ALL, "02|13"),
      P{{.vlan_count = 1}, {.vlan_count = 1, .vlan_tci = {1}}, {.seq = 100, .vlan_count = 1},
@@ -282,8 +279,7 @@ static const rule_row rows[] = {
     {ROW("exact_ip_id: counting IDs merge", IP4, "012"), .desc = {.exact_ip_id = 1},
      P{{.ip_id = 65534}, {.seq = 100, .ip_id = 65535}, {.seq = 200, .ip_id = 0}}, V(OK_, APP, APP), .ids_as_given = 1},
     {ROW("ignore_df_ip_id: any IDs merge under DF", IP4, "0123"), .desc = {.ignore_df_ip_id = 1},
-     P{{.ip_id = 7}, {.seq = 100, .ip_id = 99}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 3}}, V(OK_, APP, APP, APP),
-     .ids_as_given = 1},
+     P{{.ip_id = 7}, {.seq = 100, .ip_id = 99}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 3}}, V(OK_, APP, APP, APP), .ids_as_given = 1},
     {ROW("ignore_df_ip_id: not without DF", IP4, "0|1"), .desc = {.ignore_df_ip_id = 1},
      P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 99, .df = PKT_ZERO}}, V(OK_, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("ignore_df_ip_id: counting without DF", IP4, "01"), .desc = {.ignore_df_ip_id = 1},
@@ -307,8 +303,7 @@ static const rule_row rows[] = {
      V(OK_, X(SEQ_OVERLAP), X(SEQ_OVERLAP))},
     {ROW("K4.5 gap of one byte", TCP, "0|1"), P{{.seq = 0}, {.seq = 101}}, V(OK_, X(SEQ_GAP))},
     {ROW("K4.5 gap: the older item stays open", TCP, "03|12"),
-     P{{.ip_id = 1}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 4}, {.seq = 100, .ip_id = 2}}, V(OK_, X(SEQ_GAP), APP, APP),
-     .ids_as_given = 1},
+     P{{.ip_id = 1}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 4}, {.seq = 100, .ip_id = 2}}, V(OK_, X(SEQ_GAP), APP, APP), .ids_as_given = 1},
     {ROW("K4.5 gap that would be too small for the late one", TCP, "0|1|2"), P{{.seq = 0}, {.seq = 150}, {.seq = 100}},
      V(OK_, X(SEQ_GAP), X(SEQ_OVERLAP))},
     {ROW("K4.5 gap that the late one does not fill", TCP, "02|1"),
@@ -342,11 +337,9 @@ static const rule_row rows[] = {
      V(OK_, X(SEQ_GAP), X(TTL_DIFFERS))},
 
     /* --- a late segment goes in front --- */
-    {ROW("prepend", TCP, "102"), P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}, {.seq = 200, .ip_id = 3}}, V(OK_, PRE, APP),
-     .ids_as_given = 1},
+    {ROW("prepend", TCP, "102"), P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}, {.seq = 200, .ip_id = 3}}, V(OK_, PRE, APP), .ids_as_given = 1},
     {ROW("prepend twice", TCP, "210"), P{{.seq = 200, .ip_id = 3}, {.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}},
-     V(OK_, PRE, PRE),
-     .ids_as_given = 1},
+     V(OK_, PRE, PRE), .ids_as_given = 1},
     {ROW("prepend to several segments", TCP, "201"),
      P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3}, {.seq = 0, .ip_id = 1}},
      V(OK_, APP, PRE), .ids_as_given = 1},
@@ -371,12 +364,10 @@ static const rule_row rows[] = {
      V(OK_, X(SEQ_LATE)), .ids_as_given = 1},
     {ROW("prepend: the head's PSH is kept", TCP, "10|2"),
      P{{.seq = 100, .ip_id = 2, .tcp_flags = PA}, {.seq = 0, .ip_id = 1}, {.seq = 200, .ip_id = 3}},
-     V(OK_, PRE, X(AFTER_PSH_FIN)),
-     .ids_as_given = 1},
+     V(OK_, PRE, X(AFTER_PSH_FIN)), .ids_as_given = 1},
     {ROW("prepend: the head's FIN is kept", TCP, "10|2"),
      P{{.seq = 100, .ip_id = 2, .tcp_flags = FA}, {.seq = 0, .ip_id = 1}, {.seq = 200, .ip_id = 3}},
-     V(OK_, PRE, X(AFTER_PSH_FIN)),
-     .ids_as_given = 1},
+     V(OK_, PRE, X(AFTER_PSH_FIN)), .ids_as_given = 1},
     {ROW("prepend to several with PSH at the end", TCP, "201"),
      P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3, .tcp_flags = PA}, {.seq = 0, .ip_id = 1}},
      V(OK_, APP, PRE), .ids_as_given = 1},
@@ -393,11 +384,9 @@ static const rule_row rows[] = {
     {ROW("prepend a shorter one", TCP, "0|1"), P{{.seq = 100, .ip_id = 2}, {.seq = 1, .ip_id = 1, .payload_len = 99}},
      V(OK_, X(LONGER)), .ids_as_given = 1},
     {ROW("prepend a longer one to several", TCP, "01|2"),
-     P{{.seq = 101, .ip_id = 2}, {.seq = 201, .ip_id = 3}, {.seq = 0, .ip_id = 1, .payload_len = 101}}, V(OK_, APP, X(LONGER)),
-     .ids_as_given = 1},
+     P{{.seq = 101, .ip_id = 2}, {.seq = 201, .ip_id = 3}, {.seq = 0, .ip_id = 1, .payload_len = 101}}, V(OK_, APP, X(LONGER)), .ids_as_given = 1},
     {ROW("prepend a shorter one to several", TCP, "01|2"),
-     P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3}, {.seq = 1, .ip_id = 1, .payload_len = 99}}, V(OK_, APP, X(LONGER)),
-     .ids_as_given = 1},
+     P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3}, {.seq = 1, .ip_id = 1, .payload_len = 99}}, V(OK_, APP, X(LONGER)), .ids_as_given = 1},
     {ROW("prepend below 8 bytes", TCP, "0|1"),
      P{{.seq = 7, .ip_id = 2, .payload_len = 5}, {.seq = 0, .ip_id = 1, .payload_len = 7}}, V(OK_, X(TINY)), .ids_as_given = 1},
     {ROW("prepend 8 bytes to a tiny head", TCP, "10"),
@@ -422,16 +411,14 @@ static const rule_row rows[] = {
     {ROW("prepend: max_segs", TCP, "01|2"), .desc = {.max_segs = 2},
      P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3}, {.seq = 0, .ip_id = 1}}, V(OK_, APP, X(CAP_SEGS)), .ids_as_given = 1},
     {ROW("prepend: max_bytes", TCP, "01|2"), .desc = {.max_bytes = 576},
-     P{{.seq = 200, .ip_id = 2, .payload_len = 200}, {.seq = 400, .ip_id = 3, .payload_len = 200}, {.seq = 0, .ip_id = 1,
-     .payload_len = 200}},
+     P{{.seq = 200, .ip_id = 2, .payload_len = 200}, {.seq = 400, .ip_id = 3, .payload_len = 200},
+       {.seq = 0, .ip_id = 1, .payload_len = 200}},
      V(OK_, APP, X(CAP_BYTES)), .ids_as_given = 1},
     {ROW("prepend: the late one has a bad checksum; closes", TCP, "0|1|2"),
-     P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1, .l4_csum_xor = 1}, {.seq = 200, .ip_id = 3}}, V(OK_, X(BAD_L4_CSUM), OK_),
-     .ids_as_given = 1},
+     P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1, .l4_csum_xor = 1}, {.seq = 200, .ip_id = 3}}, V(OK_, X(BAD_L4_CSUM), OK_), .ids_as_given = 1},
     {ROW("prepend: the head has a bad checksum", TCP, "0|12"),
      P{{.seq = 100, .ip_id = 2, .l4_csum_xor = 1}, {.seq = 0, .ip_id = 1}, {.seq = 100, .ip_id = 2}},
-     V(OK_, X(HEAD_BAD_CSUM), APP),
-     .ids_as_given = 1},
+     V(OK_, X(HEAD_BAD_CSUM), APP), .ids_as_given = 1},
 
     /* --- K4.6 to K4.9: TCP fields --- */
     {ROW("K4.6 ack differs", TCP, "0|12"), P{{.ack = 1}, {.seq = 100, .ack = 2}, {.seq = 200, .ack = 2}},
@@ -556,8 +543,7 @@ static const rule_row rows[] = {
      P{{.seq = 0}, {.seq = 200}, {.seq = 300, .ttl = 1}, {.seq = 100}}, V(OK_, X(SEQ_GAP), X(TTL_DIFFERS), X(SEQ_LATE))},
     {ROW("K4.17 interleaved flows, in order of their first packets", ALL, "03|14|25"),
      P{{.seq = 0}, {.dst = 1}, {.dst = 2}, {.seq = 100}, {.seq = 100, .dst = 1}, {.seq = 100, .dst = 2}},
-     V(OK_, OK_, OK_, APP, APP, APP),
-     .ids_as_given = 1},
+     V(OK_, OK_, OK_, APP, APP, APP), .ids_as_given = 1},
 
     /* --- the order in which rules are looked at --- */
     {ROW("TOS before TTL", ALL, "0|1"), P{{.seq = 0}, {.seq = 100, .tos = 1, .ttl = 9}}, V(OK_, X(TOS_DIFFERS))},
@@ -579,8 +565,7 @@ static const rule_row rows[] = {
     {ROW("short tail before length", ALL, "01|2"),
      P{{.seq = 0}, {.seq = 100, .payload_len = 50}, {.seq = 150, .payload_len = 101}},
      V(OK_, APP, X(AFTER_SHORT))},
-    {ROW("length before ID", IP4, "0|1"), P{{.ip_id = 1}, {.seq = 100, .payload_len = 101, .ip_id = 5}}, V(OK_, X(LONGER)),
-     .ids_as_given = 1},
+    {ROW("length before ID", IP4, "0|1"), P{{.ip_id = 1}, {.seq = 100, .payload_len = 101, .ip_id = 5}}, V(OK_, X(LONGER)), .ids_as_given = 1},
     {ROW("ID before caps", IP4, "01|2"), .desc = {.max_segs = 2, .max_udp_segs = 2},
      P{{.ip_id = 1}, {.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 9}}, V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("bytes before segments", ALL, "01|2"), .desc = {.max_segs = 2, .max_udp_segs = 2, .max_bytes = 576},
@@ -603,13 +588,13 @@ static const rule_row rows[] = {
     {ROW("disable_udp6", U6, "0|1"), .desc = {.disable_udp6 = 1}, P{{.seq = 0}, {.seq = 100}}, V(X(DISABLED), X(DISABLED))},
     {ROW("disable_udp6 is for nothing else", U4 | TCP, "01"), .desc = {.disable_udp6 = 1}, P{{.seq = 0}, {.seq = 100}},
      V(OK_, APP)},
-    {ROW("K5.1 excluded destination port", UDP, "0|1|23"), .desc = {.udp_excluded_port_count = 2, .udp_excluded_ports = {4789,
-     6081}},
+    {ROW("K5.1 excluded destination port", UDP, "0|1|23"),
+     .desc = {.udp_excluded_port_count = 2, .udp_excluded_ports = {4789, 6081}},
      P{{.dst_port = 4789}, {.dst_port = 6081}, {.seq = 0}, {.seq = 100}}, V(X(PORT_EXCLUDED), X(PORT_EXCLUDED), OK_, APP)},
     {ROW("K5.1 excluded source port", UDP, "0|1"), .desc = {.udp_excluded_port_count = 1, .udp_excluded_ports = {4789}},
      P{{.src_port = 4789}, {.src_port = 4789}}, V(X(PORT_EXCLUDED), X(PORT_EXCLUDED))},
-    {ROW("ports behind the count are not excluded", UDP, "01"), .desc = {.udp_excluded_port_count = 1,
-     .udp_excluded_ports = {4789, 6081}},
+    {ROW("ports behind the count are not excluded", UDP, "01"),
+     .desc = {.udp_excluded_port_count = 1, .udp_excluded_ports = {4789, 6081}},
      P{{.dst_port = 6081}, {.seq = 100, .dst_port = 6081}}, V(OK_, APP)},
     {ROW("excluded ports are for UDP only", TCP, "01"), .desc = {.udp_excluded_port_count = 1, .udp_excluded_ports = {443}},
      P{{.seq = 0}, {.seq = 100}}, V(OK_, APP)},
@@ -771,27 +756,24 @@ typedef struct shape_row {
 } shape_row;
 
 static const shape_row shapes[] = {
-    {.name = "TCP4", .first = {.kind = PKT_TCP4}, .gso_type = 1, .gso_size = 100, .hdr_len = 40, .csum_start = 20,
-     .csum_offset = 16},
-    {.name = "TCP4 with options", .first = {.kind = PKT_TCP4, .tcp_options = timestamp_1, .tcp_options_len = 12,
-     .payload_len = 1448},
+    {.name = "TCP4", .first = {.kind = PKT_TCP4},
+     .gso_type = 1, .gso_size = 100, .hdr_len = 40, .csum_start = 20, .csum_offset = 16},
+    {.name = "TCP4 with options", .first = {.kind = PKT_TCP4, .tcp_options = timestamp_1, .tcp_options_len = 12, .payload_len = 1448},
      .gso_type = 1, .gso_size = 1448, .hdr_len = 52, .csum_start = 20, .csum_offset = 16},
-    {.name = "TCP6", .first = {.kind = PKT_TCP6, .payload_len = 8}, .gso_type = 4, .gso_size = 8, .hdr_len = 60, .csum_start = 40,
-     .csum_offset = 16},
-    {.name = "TCP6 behind two extension headers", .first = {.kind = PKT_TCP6, .ext_chain = "HD"}, .gso_type = 4, .gso_size = 100,
-     .hdr_len = 76, .csum_start = 56, .csum_offset = 16},
-    {.name = "UDP4", .first = {.kind = PKT_UDP4, .payload_len = 1200}, .gso_type = 5, .gso_size = 1200, .hdr_len = 28,
-     .csum_start = 20,
-     .csum_offset = 6},
-    {.name = "UDP6", .first = {.kind = PKT_UDP6}, .gso_type = 5, .gso_size = 100, .hdr_len = 48, .csum_start = 40,
-     .csum_offset = 6},
-    {.name = "UDP6 behind a routing header", .first = {.kind = PKT_UDP6, .ext_chain = "R"}, .gso_type = 5, .gso_size = 100,
-     .hdr_len = 56, .csum_start = 48, .csum_offset = 6},
-    {.name = "TCP4 in Ethernet", .first = {.kind = PKT_TCP4, .ethernet = 1}, .gso_type = 1, .gso_size = 100, .hdr_len = 54,
-     .csum_start = 34, .csum_offset = 16},
-    {.name = "UDP6 behind two VLAN tags", .first = {.kind = PKT_UDP6, .vlan_count = 2}, .gso_type = 5, .gso_size = 100,
-     .hdr_len = 70,
-     .csum_start = 62, .csum_offset = 6},
+    {.name = "TCP6", .first = {.kind = PKT_TCP6, .payload_len = 8},
+     .gso_type = 4, .gso_size = 8, .hdr_len = 60, .csum_start = 40, .csum_offset = 16},
+    {.name = "TCP6 behind two extension headers", .first = {.kind = PKT_TCP6, .ext_chain = "HD"},
+     .gso_type = 4, .gso_size = 100, .hdr_len = 76, .csum_start = 56, .csum_offset = 16},
+    {.name = "UDP4", .first = {.kind = PKT_UDP4, .payload_len = 1200},
+     .gso_type = 5, .gso_size = 1200, .hdr_len = 28, .csum_start = 20, .csum_offset = 6},
+    {.name = "UDP6", .first = {.kind = PKT_UDP6},
+     .gso_type = 5, .gso_size = 100, .hdr_len = 48, .csum_start = 40, .csum_offset = 6},
+    {.name = "UDP6 behind a routing header", .first = {.kind = PKT_UDP6, .ext_chain = "R"},
+     .gso_type = 5, .gso_size = 100, .hdr_len = 56, .csum_start = 48, .csum_offset = 6},
+    {.name = "TCP4 in Ethernet", .first = {.kind = PKT_TCP4, .ethernet = 1},
+     .gso_type = 1, .gso_size = 100, .hdr_len = 54, .csum_start = 34, .csum_offset = 16},
+    {.name = "UDP6 behind two VLAN tags", .first = {.kind = PKT_UDP6, .vlan_count = 2},
+     .gso_type = 5, .gso_size = 100, .hdr_len = 70, .csum_start = 62, .csum_offset = 6},
 };
 
 /* Three packets, the last one short and, if TCP, with PSH: the numbers of the vnet header, spelled out. */
@@ -977,33 +959,30 @@ typedef struct long_row {
 } long_row;
 
 static const long_row runs[] = {
-    {.name = "K4.13 TCP4 to exactly 65535 bytes", .spec = {.payload_len = 13099}, .count = 6, .first_group = 5,
-     .first_len = 65535,
-     .first_out = X(CAP_BYTES)},
-    {.name = "K4.13 TCP4 one byte per segment too much", .spec = {.payload_len = 13100}, .count = 6, .first_group = 4,
-     .first_len = 52440,
-     .first_out = X(CAP_BYTES)},
-    {.name = "K4.13 TCP6 to exactly 65535 bytes", .spec = {.kind = PKT_TCP6, .payload_len = 13095}, .count = 6, .first_group = 5,
-     .first_len = 65535, .first_out = X(CAP_BYTES)},
-    {.name = "K4.13 TCP6 one byte per segment too much", .spec = {.kind = PKT_TCP6, .payload_len = 13096}, .count = 6,
-     .first_group = 4,
-     .first_len = 52444, .first_out = X(CAP_BYTES)},
-    {.name = "K5.6 UDP4 to exactly 65535 bytes", .spec = {.kind = PKT_UDP4, .payload_len = 5039}, .count = 14, .first_group = 13,
-     .first_len = 65535, .first_out = X(CAP_BYTES)},
-    {.name = "K5.6 UDP6 to exactly 65535 bytes", .spec = {.kind = PKT_UDP6, .payload_len = 21829}, .count = 4, .first_group = 3,
-     .first_len = 65535, .first_out = X(CAP_BYTES)},
-    {.name = "K4.13 no segment limit for TCP", .spec = {.payload_len = 10}, .count = 250, .first_group = 250},
-    {.name = "K5.6 64 datagrams", .spec = {.kind = PKT_UDP4, .payload_len = 10}, .count = 70, .first_group = 64,
-     .first_out = X(CAP_SEGS)},
+    {.name = "K4.13 TCP4 to exactly 65535 bytes", .spec = {.payload_len = 13099},
+     .count = 6, .first_group = 5, .first_len = 65535, .first_out = X(CAP_BYTES)},
+    {.name = "K4.13 TCP4 one byte per segment too much", .spec = {.payload_len = 13100},
+     .count = 6, .first_group = 4, .first_len = 52440, .first_out = X(CAP_BYTES)},
+    {.name = "K4.13 TCP6 to exactly 65535 bytes", .spec = {.kind = PKT_TCP6, .payload_len = 13095},
+     .count = 6, .first_group = 5, .first_len = 65535, .first_out = X(CAP_BYTES)},
+    {.name = "K4.13 TCP6 one byte per segment too much", .spec = {.kind = PKT_TCP6, .payload_len = 13096},
+     .count = 6, .first_group = 4, .first_len = 52444, .first_out = X(CAP_BYTES)},
+    {.name = "K5.6 UDP4 to exactly 65535 bytes", .spec = {.kind = PKT_UDP4, .payload_len = 5039},
+     .count = 14, .first_group = 13, .first_len = 65535, .first_out = X(CAP_BYTES)},
+    {.name = "K5.6 UDP6 to exactly 65535 bytes", .spec = {.kind = PKT_UDP6, .payload_len = 21829},
+     .count = 4, .first_group = 3, .first_len = 65535, .first_out = X(CAP_BYTES)},
+    {.name = "K4.13 no segment limit for TCP", .spec = {.payload_len = 10},
+     .count = 250, .first_group = 250},
+    {.name = "K5.6 64 datagrams", .spec = {.kind = PKT_UDP4, .payload_len = 10},
+     .count = 70, .first_group = 64, .first_out = X(CAP_SEGS)},
     {.name = "K5.10 128 datagrams if asked for", .spec = {.kind = PKT_UDP6, .payload_len = 10}, .desc = {.max_udp_segs = 128},
      .count = 130, .first_group = 128, .first_out = X(CAP_SEGS)},
-    {.name = "default of max_frags", .spec = {.payload_len = 10}, .desc = {.max_packets = 1100}, .count = 1030,
-     .first_group = 1022,
-     .first_out = X(CAP_FRAGS)},
+    {.name = "default of max_frags", .spec = {.payload_len = 10}, .desc = {.max_packets = 1100},
+     .count = 1030, .first_group = 1022, .first_out = X(CAP_FRAGS)},
     {.name = "more than the default of max_frags", .spec = {.payload_len = 10}, .desc = {.max_packets = 1100, .max_frags = 65535},
      .count = 1030, .first_group = 1030},
-    {.name = "max_frags below max_segs", .spec = {.payload_len = 10}, .desc = {.max_frags = 7, .max_segs = 9}, .count = 20,
-     .first_group = 7, .first_out = X(CAP_FRAGS)},
+    {.name = "max_frags below max_segs", .spec = {.payload_len = 10}, .desc = {.max_frags = 7, .max_segs = 9},
+     .count = 20, .first_group = 7, .first_out = X(CAP_FRAGS)},
 };
 
 TEST(long_runs)
@@ -1055,9 +1034,8 @@ static void make_ip_sum_zero(uint8_t *p)
     pkt_put16(p + 4, ~pkt_sum(p, 20, 0) & 0xffff);
 }
 
-/* 0x0000 and 0xffff verify alike, but a splitter writes 0x0000 for TCP and IPv4 and 0xffff for UDP: what is spelled otherwise
-   would not
-   come back. */
+/* 0x0000 and 0xffff verify alike, but a splitter writes 0x0000 for TCP and IPv4 and 0xffff for UDP: what is spelled the other way
+   would not come back. */
 TEST(checksum_aliases)
 {
     static const struct {
@@ -1125,8 +1103,7 @@ TEST(checksum_aliases)
 /* ------------------------------------------------------------------------------------- hash collisions inside one flow */
 
 /* Flows are told apart by a 32-bit hash of Ethernet header and extension headers. These are found by trying: two different byte
-   strings
-   of the same hash, so that only the comparison of the headers themselves keeps the packets apart. */
+   strings of the same hash, so that only the comparison of the headers themselves keeps the packets apart. */
 
 enum { TRIES = 1 << 18 };
 
