@@ -510,7 +510,7 @@ typedef struct tuo_flow_stats {
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
     uint32_t max_packets;        /* packets held between two drains; 0 = 256; 1..1048576 */
-    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. Too many: the oldest of a full bucket closes early */
+    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: the oldest of a full bucket closes */
     uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict each other */
     /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
     uint32_t max_bytes;          /* IP packet length; 0 = 65535 (IPv4 length field, also the kernel's bound for IPv6); 576..65535 */
@@ -828,8 +828,8 @@ TUO_API size_t tuo_gso_remaining(const tuo_gso *gso);
    Cost      one pass over the payload for its sum, none with TUO_F_PSEUDO */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment);
 
-/* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer: its headers are stamped in front of its payload, over
-   the tail of the segment before, which must have been used by then.
+/* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer: its headers are stamped in front of its payload,
+   over the tail of the segment before, which must have been used by then.
    Reads/writes pkt: the buffer given to tuo_gso_init, now writable. Do not mix with tuo_gso_next on the same split
    Writes    *segment: data inside pkt, len; cap = len
    Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */

@@ -10,7 +10,9 @@ passed=0 failed=0 skipped=0
 
 ok() { echo "ok $*"; passed=$((passed + 1)); }
 fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() { echo "SKIP $1: $2"; skipped=$((skipped + 1)); }
+skip() {
+    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
+}
 
 # good NAME COMMAND...: the command must succeed without a word.
 good() {

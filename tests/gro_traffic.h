@@ -14,8 +14,8 @@ typedef struct sender {
 
 static const uint8_t option_bytes[12] = {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 9};
 
-/* origin: where the sequence numbers of this round are. Senders that share a flow are less than half the circle apart: beyond that
-   there is no before and after. */
+/* origin: where the sequence numbers of this round are. Senders that share a flow are less than half the circle apart: beyond
+   that there is no before and after. */
 static inline sender make_sender(rng *r, int ethernet, uint32_t origin)
 {
     static const int32_t mss[] = {1, 7, 8, 9, 64, 100, 536, 1400};

@@ -1,5 +1,5 @@
-/* test_gro_modes.c - the three ways through GRO give the same bytes: gather, copy into the first packet's buffer, a batch in place.
-   And buffers that are small, that move, or that fail. */
+/* test_gro_modes.c - the three ways through GRO give the same bytes: gather, copy into the first packet's buffer, a batch in
+   place. And buffers that are small, that move, or that fail. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 

@@ -1,5 +1,5 @@
-/* test_gro_rules.c - the merging rules, one row per rule: what is pushed, the verdict of each packet, what comes out. K numbers are
-   the sections of the list of rules that the kernel follows: K4 for TCP, K5 for UDP. */
+/* test_gro_rules.c - the merging rules, one row per rule: what is pushed, the verdict of each packet, what comes out. K numbers
+   are the sections of the list of rules that the kernel follows: K4 for TCP, K5 for UDP. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -185,6 +185,12 @@ static const rule_row rows[] = {
     {ROW("UDP header cut short behind the ports closes its flow", U4, "03|1|2|4"),
      P{{.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}, {.seq = 0}},
      V(OK_, OK_, X(UDP_LENGTH), APP, OK_), .cut = {2, 27, 1}, .ids_as_given = 1},
+    {ROW("UDP cut short right behind the ports closes its flow", U4, "03|1|2|4"),
+     P{{.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}, {.seq = 0}},
+     V(OK_, OK_, X(UDP_LENGTH), APP, OK_), .cut = {2, 24, 1}, .ids_as_given = 1},
+    {ROW("UDP cut short inside the ports closes all flows of its addresses", U4, "0|1|2|3|4"),
+     P{{.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}, {.seq = 0}},
+     V(OK_, OK_, X(UDP_LENGTH), X(PAIR_CLOSED), X(PAIR_CLOSED)), .cut = {2, 23, 1}, .ids_as_given = 1},
     {ROW("UDP cut short in front of the ports closes all flows of its addresses", U4, "0|1|2|3|4"),
      P{{.seq = 0}, {.src_port = 1}, {.seq = 0}, {.seq = 0}, {.src_port = 1}},
      V(OK_, OK_, X(UDP_LENGTH), X(PAIR_CLOSED), X(PAIR_CLOSED)), .cut = {2, 22, 1}},
@@ -202,7 +208,8 @@ static const rule_row rows[] = {
     {ROW("K4.2 destination port", ALL, "02|13"), P{{.seq = 0}, {.dst_port = 1}, {.seq = 100}, {.seq = 100, .dst_port = 1}},
      V(OK_, OK_, APP, APP), .ids_as_given = 1},
     {ROW("K4.2 TCP and UDP with the same ports", AS_GIVEN, "02|13"),
-     P{{.kind = PKT_TCP4}, {.kind = PKT_UDP4}, {.kind = PKT_TCP4, .seq = 100}, {.kind = PKT_UDP4}}, V(OK_, OK_, APP, APP), .ids_as_given = 1},
+     P{{.kind = PKT_TCP4}, {.kind = PKT_UDP4}, {.kind = PKT_TCP4, .seq = 100}, {.kind = PKT_UDP4}},
+     V(OK_, OK_, APP, APP), .ids_as_given = 1},
     {ROW("K4.2 IPv4 and IPv6", AS_GIVEN, "02|13"),
      P{{.kind = PKT_TCP4}, {.kind = PKT_TCP6}, {.kind = PKT_TCP4, .seq = 100}, {.kind = PKT_TCP6, .seq = 100}},
      V(OK_, OK_, APP, APP), .ids_as_given = 1},
@@ -279,7 +286,8 @@ static const rule_row rows[] = {
     {ROW("exact_ip_id: counting IDs merge", IP4, "012"), .desc = {.exact_ip_id = 1},
      P{{.ip_id = 65534}, {.seq = 100, .ip_id = 65535}, {.seq = 200, .ip_id = 0}}, V(OK_, APP, APP), .ids_as_given = 1},
     {ROW("ignore_df_ip_id: any IDs merge under DF", IP4, "0123"), .desc = {.ignore_df_ip_id = 1},
-     P{{.ip_id = 7}, {.seq = 100, .ip_id = 99}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 3}}, V(OK_, APP, APP, APP), .ids_as_given = 1},
+     P{{.ip_id = 7}, {.seq = 100, .ip_id = 99}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 3}},
+     V(OK_, APP, APP, APP), .ids_as_given = 1},
     {ROW("ignore_df_ip_id: not without DF", IP4, "0|1"), .desc = {.ignore_df_ip_id = 1},
      P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 99, .df = PKT_ZERO}}, V(OK_, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("ignore_df_ip_id: counting without DF", IP4, "01"), .desc = {.ignore_df_ip_id = 1},
@@ -303,7 +311,8 @@ static const rule_row rows[] = {
      V(OK_, X(SEQ_OVERLAP), X(SEQ_OVERLAP))},
     {ROW("K4.5 gap of one byte", TCP, "0|1"), P{{.seq = 0}, {.seq = 101}}, V(OK_, X(SEQ_GAP))},
     {ROW("K4.5 gap: the older item stays open", TCP, "03|12"),
-     P{{.ip_id = 1}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 4}, {.seq = 100, .ip_id = 2}}, V(OK_, X(SEQ_GAP), APP, APP), .ids_as_given = 1},
+     P{{.ip_id = 1}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 4}, {.seq = 100, .ip_id = 2}},
+     V(OK_, X(SEQ_GAP), APP, APP), .ids_as_given = 1},
     {ROW("K4.5 gap that would be too small for the late one", TCP, "0|1|2"), P{{.seq = 0}, {.seq = 150}, {.seq = 100}},
      V(OK_, X(SEQ_GAP), X(SEQ_OVERLAP))},
     {ROW("K4.5 gap that the late one does not fill", TCP, "02|1"),
@@ -337,7 +346,8 @@ static const rule_row rows[] = {
      V(OK_, X(SEQ_GAP), X(TTL_DIFFERS))},
 
     /* --- a late segment goes in front --- */
-    {ROW("prepend", TCP, "102"), P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}, {.seq = 200, .ip_id = 3}}, V(OK_, PRE, APP), .ids_as_given = 1},
+    {ROW("prepend", TCP, "102"), P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}, {.seq = 200, .ip_id = 3}},
+     V(OK_, PRE, APP), .ids_as_given = 1},
     {ROW("prepend twice", TCP, "210"), P{{.seq = 200, .ip_id = 3}, {.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}},
      V(OK_, PRE, PRE), .ids_as_given = 1},
     {ROW("prepend to several segments", TCP, "201"),
@@ -384,9 +394,11 @@ static const rule_row rows[] = {
     {ROW("prepend a shorter one", TCP, "0|1"), P{{.seq = 100, .ip_id = 2}, {.seq = 1, .ip_id = 1, .payload_len = 99}},
      V(OK_, X(LONGER)), .ids_as_given = 1},
     {ROW("prepend a longer one to several", TCP, "01|2"),
-     P{{.seq = 101, .ip_id = 2}, {.seq = 201, .ip_id = 3}, {.seq = 0, .ip_id = 1, .payload_len = 101}}, V(OK_, APP, X(LONGER)), .ids_as_given = 1},
+     P{{.seq = 101, .ip_id = 2}, {.seq = 201, .ip_id = 3}, {.seq = 0, .ip_id = 1, .payload_len = 101}},
+     V(OK_, APP, X(LONGER)), .ids_as_given = 1},
     {ROW("prepend a shorter one to several", TCP, "01|2"),
-     P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3}, {.seq = 1, .ip_id = 1, .payload_len = 99}}, V(OK_, APP, X(LONGER)), .ids_as_given = 1},
+     P{{.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 3}, {.seq = 1, .ip_id = 1, .payload_len = 99}},
+     V(OK_, APP, X(LONGER)), .ids_as_given = 1},
     {ROW("prepend below 8 bytes", TCP, "0|1"),
      P{{.seq = 7, .ip_id = 2, .payload_len = 5}, {.seq = 0, .ip_id = 1, .payload_len = 7}}, V(OK_, X(TINY)), .ids_as_given = 1},
     {ROW("prepend 8 bytes to a tiny head", TCP, "10"),
@@ -415,7 +427,8 @@ static const rule_row rows[] = {
        {.seq = 0, .ip_id = 1, .payload_len = 200}},
      V(OK_, APP, X(CAP_BYTES)), .ids_as_given = 1},
     {ROW("prepend: the late one has a bad checksum; closes", TCP, "0|1|2"),
-     P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1, .l4_csum_xor = 1}, {.seq = 200, .ip_id = 3}}, V(OK_, X(BAD_L4_CSUM), OK_), .ids_as_given = 1},
+     P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1, .l4_csum_xor = 1}, {.seq = 200, .ip_id = 3}},
+     V(OK_, X(BAD_L4_CSUM), OK_), .ids_as_given = 1},
     {ROW("prepend: the head has a bad checksum", TCP, "0|12"),
      P{{.seq = 100, .ip_id = 2, .l4_csum_xor = 1}, {.seq = 0, .ip_id = 1}, {.seq = 100, .ip_id = 2}},
      V(OK_, X(HEAD_BAD_CSUM), APP), .ids_as_given = 1},
@@ -565,7 +578,8 @@ static const rule_row rows[] = {
     {ROW("short tail before length", ALL, "01|2"),
      P{{.seq = 0}, {.seq = 100, .payload_len = 50}, {.seq = 150, .payload_len = 101}},
      V(OK_, APP, X(AFTER_SHORT))},
-    {ROW("length before ID", IP4, "0|1"), P{{.ip_id = 1}, {.seq = 100, .payload_len = 101, .ip_id = 5}}, V(OK_, X(LONGER)), .ids_as_given = 1},
+    {ROW("length before ID", IP4, "0|1"), P{{.ip_id = 1}, {.seq = 100, .payload_len = 101, .ip_id = 5}},
+     V(OK_, X(LONGER)), .ids_as_given = 1},
     {ROW("ID before caps", IP4, "01|2"), .desc = {.max_segs = 2, .max_udp_segs = 2},
      P{{.ip_id = 1}, {.seq = 100, .ip_id = 2}, {.seq = 200, .ip_id = 9}}, V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("bytes before segments", ALL, "01|2"), .desc = {.max_segs = 2, .max_udp_segs = 2, .max_bytes = 576},
@@ -758,7 +772,8 @@ typedef struct shape_row {
 static const shape_row shapes[] = {
     {.name = "TCP4", .first = {.kind = PKT_TCP4},
      .gso_type = 1, .gso_size = 100, .hdr_len = 40, .csum_start = 20, .csum_offset = 16},
-    {.name = "TCP4 with options", .first = {.kind = PKT_TCP4, .tcp_options = timestamp_1, .tcp_options_len = 12, .payload_len = 1448},
+    {.name = "TCP4 with options",
+     .first = {.kind = PKT_TCP4, .tcp_options = timestamp_1, .tcp_options_len = 12, .payload_len = 1448},
      .gso_type = 1, .gso_size = 1448, .hdr_len = 52, .csum_start = 20, .csum_offset = 16},
     {.name = "TCP6", .first = {.kind = PKT_TCP6, .payload_len = 8},
      .gso_type = 4, .gso_size = 8, .hdr_len = 60, .csum_start = 40, .csum_offset = 16},
@@ -1432,6 +1447,26 @@ TEST(init_errors)
     free(mem);
 }
 
+/* The seed is a capacity: it belongs to the table as it was made. */
+TEST(seed_cannot_be_changed)
+{
+    const tuo_gro_desc desc = {.hash_seed = 5};
+    tuo_gro_desc other = {.hash_seed = 6}, got;
+    h_gro h = h_open(&desc);
+
+    CHECK_RESULT(tuo_gro_reconfigure(h.gro, &other), TUO_E_INVALID);
+    other.hash_seed = 5;
+    other.max_segs = 3;
+    CHECK_RESULT(tuo_gro_reconfigure(h.gro, &other), TUO_OK);
+    other.hash_seed = 0;
+    other.max_segs = 4;
+    CHECK_RESULT(tuo_gro_reconfigure(h.gro, &other), TUO_OK);
+    tuo_gro_query_desc(h.gro, &got);
+    CHECK_EQ_INT(got.hash_seed, 5);
+    CHECK_EQ_INT(got.max_segs, 4);
+    h_close(&h);
+}
+
 TEST(defaults_are_filled_in)
 {
     const tuo_gro_desc desc = {0};
@@ -1521,6 +1556,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(every_switch_can_be_flipped_between_batches),
         CHECK_ENTRY(desc_ranges),
         CHECK_ENTRY(init_errors),
+        CHECK_ENTRY(seed_cannot_be_changed),
         CHECK_ENTRY(defaults_are_filled_in),
         CHECK_ENTRY(cap_buffer),
         CHECK_ENTRY(every_verdict_was_seen),

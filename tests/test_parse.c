@@ -561,7 +561,8 @@ TEST(udp_length_below_the_ip_payload)
     for (udp_len = 8; udp_len <= 108; udp_len++) {
         pkt_spec s = {.kind = udp_len % 2 ? PKT_UDP4 : PKT_UDP6, .udp_len = udp_len};
         size_t len = pkt_build(p, sizeof p, &s);
-        CHECK_RESULT(tuo_parse(p, len, 0, &info), TUO_OK);
+        if (!CHECK_RESULT(tuo_parse(p, len, 0, &info), TUO_OK))
+            continue;
         CHECK_EQ_INT(info.payload_len, udp_len - 8);
         CHECK_EQ_INT(info.total_len, len);
         CHECK_EQ_INT(info.trailer_len, 0);

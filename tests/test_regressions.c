@@ -1,6 +1,6 @@
 /* test_regressions.c - bugs that other coalescers and splitters had or have, one test each, so that this one never gets them. The
-   numbers are those of the project's list of known bugs; 17 (what if the kernel refuses a superpacket) and 19 (marks that no virtio
-   header can carry) are not about this library's core. */
+   numbers are those of the project's list of known bugs; 17 (what if the kernel refuses a superpacket) and 19 (marks that no
+   virtio header can carry) are not about this library's core. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -187,7 +187,7 @@ TEST(bug_10_corruption_laundered)
         }
 }
 
-/* A buffer that leaves alone because its checksum was bad must not carry the vnet header of the superpacket it might have been. */
+/* A buffer that leaves alone because its checksum was bad must not have the vnet header of what it might have been. */
 TEST(bug_14_stale_vnet_header)
 {
     static const uint8_t zeros[10] = {0};
