@@ -246,7 +246,7 @@ enum {
     TUO_F_PSEUDO = 2,      /* segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that finishes it */
     TUO_F_TRUST = 4,       /* whoever made these bytes is trusted (authenticated tunnel, own stack): do not verify checksums */
     TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a header that is written to a TUN device */
-    TUO_F_SUPERPACKET = 16 /* an IP length field of 0 means "up to the end of the bytes" (BIG TCP, oversize superpackets) */
+    TUO_F_SUPERPACKET = 16 /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
 };
 
 /* ------------------------------------------------------------------------------------------------------------ >>results */

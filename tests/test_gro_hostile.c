@@ -131,6 +131,32 @@ TEST(late_segments_see_each_item_once)
     h_clear(&batch);
 }
 
+/* The counters themselves: what two neighbours of each kind cost. */
+TEST(work_is_counted)
+{
+    const tuo_gro_desc desc = {0};
+    int kind;
+
+    for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        pkt_spec first = {.kind = (pkt_kind)kind}, second = {.kind = (pkt_kind)kind, .seq = 100, .ip_id = 1};
+        h_gro h = h_open(&desc);
+        tuo_gro_stats stats;
+
+        check_row("kind %d", kind);
+        h_clear(&batch);
+        h_add(&batch, &first);
+        h_add(&batch, &second);
+        h_push_all(&batch, h.gro, 0);
+        tuo_gro_query_stats(h.gro, &stats);
+        CHECK_EQ_INT(stats.item_checks, 1);
+        CHECK_EQ_INT(stats.verified_packets, 2);
+        CHECK_EQ_INT(stats.flow.lookups, 2);
+        CHECK(stats.flow.probes >= 1);
+        h_close(&h);
+    }
+    h_clear(&batch);
+}
+
 /* --------------------------------------------------------------------------------------------------- flows that collide */
 
 /* Packets of different flows that all want one bucket of this instance's table: found by trying ports and addresses, as somebody
@@ -368,6 +394,7 @@ int main(int argc, char **argv)
     static const check_test tests[] = {
         CHECK_ENTRY(one_flow_with_gaps),
         CHECK_ENTRY(late_segments_see_each_item_once),
+        CHECK_ENTRY(work_is_counted),
         CHECK_ENTRY(colliding_flows_cost_no_more_and_lose_nothing),
         CHECK_ENTRY(as_many_colliding_flows_as_ways_all_merge),
         CHECK_ENTRY(another_seed_scatters_colliding_flows),

@@ -346,6 +346,10 @@ static const capacity_row capacities[] = {
      {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "0|1|2|3"},
     {"prepend: room in the late one's buffer only", {0, 100, 0, 0}, {1, 0, 8, 9},
      {TUO_V_HELD, TUO_V_PREPENDED, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "10|2|3"},
+#if SIZE_MAX > 0xffffffffu
+    {"more room than 32 bits say", {(size_t)1 << 32, 0, 0, 0}, {0, 1, 2, 3},
+     {TUO_V_HELD, TUO_V_APPENDED, TUO_V_APPENDED, TUO_V_APPENDED}, "0123"},
+#endif
     {"after a prepend the new head's room counts", {999, 150, 0, 0}, {1, 0, 2, 9},
      {TUO_V_HELD, TUO_V_PREPENDED, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP}, "10|2|3"},
 };
@@ -390,6 +394,17 @@ static void plain_buf(tuo_buf *buf, const pkt_spec *spec, size_t offset)
     buf->data = (uint8_t *)h_alloc(buf->cap);
     memset(buf->data, HEADROOM_FILL, offset);
     buf->len = offset + pkt_build(buf->data + offset, buf->cap - offset, spec);
+}
+
+/* Are these the payload bytes of the stream from here on? */
+static int is_stream(const uint8_t *payload, size_t len, uint32_t seq)
+{
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        if (payload[i] != pkt_stream_byte(0, seq + (uint32_t)i))
+            return 0;
+    return 1;
 }
 
 typedef struct batch_row {
@@ -442,6 +457,7 @@ TEST(batch_lists_what_to_write)
             const tuo_buf *buf = &bufs[to_write[k] % 10];
             CHECK_EQ_INT(to_write[k], row->to_write[k]);
             CHECK_EQ_INT(buf->len, 10 + 40 + 100 * row->payloads[k]);
+            CHECK(is_stream(buf->data + 50, buf->len - 50, row->seq[to_write[k] % 10] * 100));
             CHECK_RESULT(tuo_vnet_decode(buf->data, 10, 10, TUO_ORDER_NATIVE, &vnet), TUO_OK);
             CHECK_EQ_INT(vnet.gso_type, row->payloads[k] > 1 ? TUO_GSO_TCPV4 : TUO_GSO_NONE);
             CHECK_RESULT(tuo_vnet_check(&vnet, buf->data + 10, buf->len - 10, TUO_F_WRITE), TUO_OK);
@@ -486,6 +502,36 @@ TEST(short_buffers_are_listed)
             free(bufs[k].data);
         h_close(&h);
     }
+}
+
+/* The plain buffer: its append checks the capacity for itself, whatever was promised at push. */
+TEST(plain_buffer_that_shrinks)
+{
+    const tuo_gro_desc desc = {0};
+    pkt_spec first = {0}, second = {.seq = 100, .ip_id = 1};
+    tuo_buf bufs[2];
+    tuo_superpacket sp;
+    tuo_gro_stats stats;
+    h_gro h = h_open(&desc);
+
+    plain_buf(&bufs[0], &first, 10);
+    plain_buf(&bufs[1], &second, 10);
+    CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &bufs[0], 10, 0), TUO_V_HELD);
+    CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &bufs[1], 10, 0), TUO_V_APPENDED);
+    bufs[0].cap = bufs[0].len + 99;
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, 10, &sp), TUO_OK);
+    CHECK_EQ_INT(sp.packet_count, 1);
+    CHECK(sp.users[0] == &bufs[0]);
+    CHECK_EQ_INT(bufs[0].len, 10 + 140);
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, 10, &sp), TUO_OK);
+    CHECK(sp.users[0] == &bufs[1]);
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, 10, &sp), TUO_DONE);
+    tuo_gro_query_stats(h.gro, &stats);
+    CHECK_EQ_INT(stats.append_failures, 1);
+    CHECK_EQ_INT(stats.superpackets, 0);
+    free(bufs[0].data);
+    free(bufs[1].data);
+    h_close(&h);
 }
 
 /* max_frags is about iovecs: copying has no such limit. */
@@ -548,6 +594,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(capacity_limits),
         CHECK_ENTRY(batch_lists_what_to_write),
         CHECK_ENTRY(short_buffers_are_listed),
+        CHECK_ENTRY(plain_buffer_that_shrinks),
         CHECK_ENTRY(max_frags_is_for_gather_only),
         CHECK_ENTRY(modes_do_not_mix),
     };

@@ -278,6 +278,11 @@ static const rule_row rows[] = {
      V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("K4.4 constant, then counting", IP4, "01|2"), P{{.ip_id = 7}, {.seq = 100, .ip_id = 7}, {.seq = 200, .ip_id = 8}},
      V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
+    {ROW("K4.4 constant, then what counting would be", IP4, "01|2"),
+     P{{.ip_id = 7}, {.seq = 100, .ip_id = 7}, {.seq = 200, .ip_id = 9}},
+     V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
+    {ROW("K4.4 counting, then the first again", IP4, "01|2"), P{{.ip_id = 7}, {.seq = 100, .ip_id = 8}, {.seq = 200, .ip_id = 7}},
+     V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("K4.4 counting, then one left out", IP4, "01|2"), P{{.ip_id = 7}, {.seq = 100, .ip_id = 8}, {.seq = 200, .ip_id = 10}},
      V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("exact_ip_id: constant IDs do not merge", IP4, "0|1"), .desc = {.exact_ip_id = 1},
@@ -411,6 +416,12 @@ static const rule_row rows[] = {
      V(OK_, PRE, APP), .ids_as_given = 1},
     {ROW("prepend: constant IDs, then counting", T4, "10|2"),
      P{{.seq = 100, .ip_id = 5}, {.seq = 0, .ip_id = 5}, {.seq = 200, .ip_id = 6}},
+     V(OK_, PRE, X(IP_ID_DIFFERS)), .ids_as_given = 1},
+    {ROW("prepend: constant IDs, then what counting would be", T4, "10|2"),
+     P{{.seq = 100, .ip_id = 5}, {.seq = 0, .ip_id = 5}, {.seq = 200, .ip_id = 7}},
+     V(OK_, PRE, X(IP_ID_DIFFERS)), .ids_as_given = 1},
+    {ROW("prepend: counting IDs, then the first again", T4, "10|2"),
+     P{{.seq = 100, .ip_id = 5}, {.seq = 0, .ip_id = 4}, {.seq = 200, .ip_id = 4}},
      V(OK_, PRE, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("prepend: counting IDs, then constant", T4, "01|2"),
      P{{.seq = 100, .ip_id = 5}, {.seq = 200, .ip_id = 6}, {.seq = 0, .ip_id = 5}},
@@ -1272,6 +1283,46 @@ TEST(push_in_the_middle_of_a_drain)
     h_clear(&batch);
 }
 
+/* A fragment closes the flows of its addresses in its own batch; the next batch starts afresh, whatever else is in it. */
+TEST(closings_end_with_their_batch)
+{
+    const tuo_gro_desc desc = {.hash_seed = 1};
+    pkt_spec s = {0}, fragment = {.frag = 0x2000}, others = {.dst = 9, .frag = 0x2000};
+    h_gro h = h_open(&desc);
+    size_t i;
+
+    h_clear(&batch);
+    for (i = 0; i < 8; i++)
+        h_add(&batch, &fragment);
+    h_push_all(&batch, h.gro, 0);
+    h_drain(&batch, h.gro);
+    h_check_batch(&batch, &desc);
+    h_clear(&batch);
+    add_run(s, 1);
+    h_add(&batch, &others);
+    s.seq = 100;
+    s.ip_id = 1;
+    add_run(s, 1);
+    h_push_all(&batch, h.gro, 0);
+    CHECK_VERDICT(batch.verdict[2], TUO_V_APPENDED);
+    h_drain(&batch, h.gro);
+    h_check_batch(&batch, &desc);
+    h_close(&h);
+    h_clear(&batch);
+}
+
+/* No IP length field says so much: refused before a byte is read. */
+TEST(packet_of_2_gib)
+{
+    const tuo_gro_desc desc = {0};
+    uint8_t byte = 0x45;
+    h_gro h = h_open(&desc);
+
+    CHECK_VERDICT(tuo_gro_push(h.gro, &byte, 0x80000000u, 0, NULL), TUO_V_IP_LENGTH);
+    tuo_gro_reset(h.gro);
+    h_close(&h);
+}
+
 TEST(drain_of_nothing_touches_nothing)
 {
     const tuo_gro_desc desc = {0};
@@ -1385,6 +1436,7 @@ static const desc_row descs[] = {
     {"vnet_hdr_len 25", {.vnet_hdr_len = 25}, 0},
     {"vnet_order unknown", {.vnet_order = (tuo_order)3}, 0},
     {"vnet_order big", {.vnet_order = TUO_ORDER_BIG}, 1},
+    {"exact_ip_id and ignore_df_ip_id contradict each other", {.exact_ip_id = 1, .ignore_df_ip_id = 1}, 0},
     {"excluded ports 16", {.udp_excluded_port_count = 16}, 1},
     {"excluded ports 17", {.udp_excluded_port_count = 17}, 0},
 };
@@ -1551,6 +1603,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(hash_collisions_do_not_merge),
         CHECK_ENTRY(no_room_then_drain_then_push),
         CHECK_ENTRY(push_in_the_middle_of_a_drain),
+        CHECK_ENTRY(closings_end_with_their_batch),
+        CHECK_ENTRY(packet_of_2_gib),
         CHECK_ENTRY(drain_of_nothing_touches_nothing),
         CHECK_ENTRY(reset_forgets_packets_and_keeps_counters),
         CHECK_ENTRY(every_switch_can_be_flipped_between_batches),
