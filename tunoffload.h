@@ -45,16 +45,16 @@
        #include <sys/uio.h>
 
        // tun_fd: opened with IFF_TUN | IFF_NO_PI | IFF_VNET_HDR (the default vnet header has 10 bytes)
-       int write_batch(int tun_fd, tuo_gro *gro, tuo_buf *packets, size_t count) {
-           tuo_superpacket sp;
-           int failed = 0;
-           for (size_t i = 0; i < count; i++) {
-               if (tuo_gro_push(gro, packets[i].data, packets[i].len, 0, &packets[i]) == TUO_V_NO_ROOM) return -1; // > max_packets
+       size_t write_batch(int tun_fd, tuo_gro *gro, tuo_buf *packets, size_t count) {
+           size_t next = 0, unwritten = 0;
+           while (next < count) {
+               tuo_superpacket sp;
+               while (next < count && tuo_gro_push(gro, packets[next].data, packets[next].len, 0, &packets[next]) != TUO_V_NO_ROOM) next++;
+               while (tuo_gro_next(gro, &sp) == TUO_OK) { // always to the end: what is left inside would be sent with the next batch
+                   if (writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count) < 0) unwritten += sp.packet_count; // sp.users
+               }
            }
-           while (tuo_gro_next(gro, &sp) == TUO_OK) { // sp.users[0..sp.packet_count): the packets in it
-               if (writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count) != (ssize_t)sp.len) failed++;
-           }
-           return failed;
+           return unwritten;
        }
        // --- end
 
@@ -175,7 +175,7 @@
        TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the implementation
        TUO_STATIC                 in that file (or in all): functions are static to each file that includes the implementation
        TUO_API                    everywhere: your own decoration of public functions
-       TUO_ASSERT(condition)      implementation file: called for misuse inside this file; default: nothing
+       TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
        TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
                                   (they can be without it, too: all or none)
        TUO_NO_SIMD                implementation file: portable code only (this version has no other)
@@ -191,7 +191,7 @@
    - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4 header checksum is 0xffff do not merge
      (splitting writes the other zero); the urgent pointer must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP
      too; CWR never merges (kernel generations disagree); a packet that cannot merge closes its flow even if the kernel lets it overtake.
-   - UDP: kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve device. If inner packets can be such, exclude
+   - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve device. If inner packets can be such, exclude
      their ports: desc.udp_excluded_ports = { 4789, 8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
 
    SOURCES
@@ -262,13 +262,13 @@ enum {
     X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")                                \
     X(E_BUFFER, -3, "a buffer callback failed")                                                                               \
     X(E_NOT_IP, -4, "neither IPv4 nor IPv6 (version nibble or ethertype)")                                                    \
-    X(E_TRUNCATED, -5, "the bytes end inside an Ethernet or IP header")                                                       \
+    X(E_TRUNCATED, -5, "the bytes end inside a vnet, Ethernet or IP header")                                                  \
     X(E_VLAN_DEPTH, -6, "more stacked VLAN tags than TUO_VLAN_MAX")                                                           \
     X(E_IP_HEADER, -7, "IPv4 header length below 20 bytes or beyond the packet")                                              \
     X(E_IP_LENGTH, -8, "the IP length field claims more bytes than there are, or fewer than its headers take")                \
     X(E_IP6_EXT, -9, "IPv6 extension headers run past the packet or are more than TUO_IP6_EXT_MAX")                           \
     X(E_TCP_HEADER, -10, "TCP header shorter than 20 bytes or longer than the packet")                                        \
-    X(E_UDP_LENGTH, -11, "UDP length below 8 or beyond the IP payload, or no room for a UDP header")                         \
+    X(E_UDP_LENGTH, -11, "UDP length below 8 or beyond the IP payload; in a superpacket: not the IP payload length")          \
     X(E_HEADER_TOO_LONG, -12, "headers longer than TUO_HEADER_MAX")                                                           \
     X(E_IP_CSUM, -13, "IPv4 header checksum is wrong")                                                                        \
     X(E_L4_CSUM, -14, "TCP or UDP checksum is wrong")                                                                         \
@@ -277,7 +277,7 @@ enum {
     X(E_VNET_UFO, -17, "gso_type UDP (legacy UFO): fragments datagrams, not supported")                                       \
     X(E_VNET_TUNNEL, -18, "gso_type with a UDP tunnel bit: not supported")                                                    \
     X(E_VNET_ECN, -19, "ECN bit on a gso_type that is not TCP")                                                               \
-    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535, or segments beyond 65535 bytes")                                                      \
+    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535, or segments too long or too short")                                                      \
     X(E_VNET_CSUM_START, -21, "csum_start is not where the TCP or UDP header starts")                                         \
     X(E_VNET_CSUM_OFFSET, -22, "csum_offset is not 16 (TCP) or 6 (UDP)")                                                      \
     X(E_VNET_IP_VERSION, -23, "gso_type TCPV4 on IPv6 or TCPV6 on IPv4")                                                      \
@@ -292,7 +292,7 @@ typedef enum tuo_result {
 #define TUO__X(name, value, text) TUO_##name = value,
     TUO_RESULTS(TUO__X)
 #undef TUO__X
-    TUO__RESULT_END = 3
+    TUO__RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not undefined in C++ */
 } tuo_result;
 
 /* tuo_verdict says what GRO did with one packet, and which rule decided. It is not an error: every packet is emitted.
@@ -342,7 +342,7 @@ typedef enum tuo_result {
     X(WINDOW_DIFFERS, "TCP window differs", "tcp_offload.c tcp_gro_receive")                                                  \
     X(URGENT_DIFFERS, "TCP urgent pointer differs", "lossless splitting; the kernel does not compare it")                     \
     X(OPTIONS_DIFFERS, "TCP options differ", "tcp_offload.c tcp_gro_receive")                                                 \
-    X(SEQ_GAP, "TCP sequence gap; the older items of the flow stay open", "tcp_offload.c tcp_gro_receive")                    \
+    X(SEQ_GAP, "TCP sequence gap; older items stay open unless prepending is off", "tcp_offload.c tcp_gro_receive")            \
     X(SEQ_OVERLAP, "TCP bytes that are held already (retransmission)", "tcp_offload.c tcp_gro_receive")                       \
     X(SEQ_LATE, "late TCP segment that touches no held item, or prepending is off", "tcp_offload.c tcp_gro_receive")          \
     X(LONGER, "longer than the segments it would follow, or shorter than those it would precede",                             \
@@ -359,13 +359,14 @@ typedef enum tuo_result {
     /* the packet itself is bad: passes and closes */                                                                         \
     X(BAD_IP_CSUM, "IPv4 header checksum is wrong", "af_inet.c inet_gro_receive")                                             \
     X(BAD_L4_CSUM, "TCP or UDP checksum is wrong", "gro.h skb_gro_checksum_validate")                                         \
-    X(NO_ROOM, "max_packets are held: the packet was NOT taken; drain with tuo_gro_next, then push it again", "tuo_gro_desc")
+    X(NO_ROOM, "max_packets pushed since the last TUO_DONE: NOT taken; drain, then push again", "tuo_gro_desc")
 
 typedef enum tuo_verdict {
 #define TUO__X(name, text, source) TUO_V_##name,
     TUO_VERDICTS(TUO__X)
 #undef TUO__X
-    TUO_V_COUNT /* number of verdicts; not a verdict */
+    TUO_V_COUNT, /* number of verdicts; not a verdict */
+    TUO__V_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_verdict;
 
 /* -------------------------------------------------------------------------------------------------------------- >>types */
@@ -425,7 +426,12 @@ enum { TUO_VNET_LEN = 10, TUO_VNET_LEN_V1 = 12, TUO_VNET_LEN_HASH = 20, TUO_VNET
 
 /* Byte order of the header on the wire. A TUN device speaks native order, unless TUNSETVNETLE or TUNSETVNETBE was called. The fields
    from byte 12 on are little-endian in each of them, as in the kernel's struct. */
-typedef enum tuo_order { TUO_ORDER_NATIVE = 0, TUO_ORDER_LITTLE = 1, TUO_ORDER_BIG = 2 } tuo_order;
+typedef enum tuo_order {
+    TUO_ORDER_NATIVE = 0,
+    TUO_ORDER_LITTLE = 1,
+    TUO_ORDER_BIG = 2,
+    TUO__ORDER_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+} tuo_order;
 
 /* A virtio_net_hdr in host order. It travels with a packet and is all that GSO knows beyond the bytes. Offsets count from the start of
    the frame (the Ethernet header, if there is one). Zero-initialised: an ordinary packet with finished checksums. */
@@ -489,9 +495,9 @@ typedef struct tuo_flow_key {
     uint8_t src[16], dst[16]; /* IPv4 addresses in the first 4 bytes, zeros behind */
     uint16_t src_port, dst_port;
     uint32_t flow_label;      /* IPv6 */
-    uint32_t extra;           /* the user's; GRO puts a hash of extension headers and Ethernet header here */
+    uint32_t extra;           /* the user's; GRO puts a hash of Ethernet header and IPv6 extension headers here */
     uint8_t ip_version, l4_proto;
-    uint16_t zero;            /* 0 */
+    uint16_t extra16;         /* the user's; GRO puts the next-header field of the IPv6 header here */
 } tuo_flow_key;
 
 /* Bounded hash table from tuo_flow_key to uint32_t, in the caller's memory. */
@@ -509,7 +515,7 @@ typedef struct tuo_flow_stats {
 #define TUO_EXCLUDED_PORTS_MAX 16
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
-    uint32_t max_packets;        /* packets held between two drains; 0 = 256; 1..1048576 */
+    uint32_t max_packets;        /* packets pushed between two drains; 0 = 256; 1..1048576 */
     uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: the oldest of a full bucket closes */
     uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict each other */
     /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
@@ -524,8 +530,8 @@ typedef struct tuo_gro_desc {
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
     uint8_t disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
-    uint8_t strict_kernel;       /* merge as the kernel does: no prepend, one item per flow */
-    uint8_t disable_prepend;     /* never put a late segment in front of those it precedes */
+    uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
+    uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
     uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it). Not both */
     uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source */
@@ -570,7 +576,7 @@ typedef struct tuo_segment {
 } tuo_segment;
 
 /* A split in progress. Public so that it can live on the stack; its members are private and may change. Copying it is fine (a saved
-   position). Memory: about 400 bytes. */
+   position). Memory: about 340 bytes. */
 typedef struct tuo_gso {
     const uint8_t *tuo__pkt;
     size_t tuo__pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
@@ -661,12 +667,13 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_
 
 /* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and Linux fills it with other things), except
    under TUO_F_WRITE. Without a GSO type only csum_start and csum_offset are checked, as opaque numbers.
-   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: hdr_len within the packet, csum_start behind the smallest IP header, UDP_L4 at most 128
-             segments. (An IP length of 0 is accepted, as TUO_F_SUPERPACKET does.)
-   Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_GSO_TYPE, _UFO, _TUNNEL, _ECN), E_VNET_GSO_SIZE,
+   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: not empty, first nibble 4 or 6 (without Ethernet header), hdr_len within the packet,
+             csum_start behind the smallest IP header, UDP_L4 at most 128 segments. (An IP length of 0 is accepted, as TUO_F_SUPERPACKET does.)
+   Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO, _GSO_TYPE, _ECN), E_VNET_GSO_SIZE,
              E_CSUM_RANGE, what tuo_parse returns, E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
              E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_UDP_LENGTH (not the whole IP payload), E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG,
-             E_VNET_GSO_SIZE (segments too long), E_VNET_HDR_LEN, E_VNET_SEG_LIMIT
+             E_VNET_GSO_SIZE (segments too long); with TUO_F_WRITE then E_TRUNCATED, E_NOT_IP, E_VNET_HDR_LEN,
+             E_VNET_CSUM_START, E_VNET_SEG_LIMIT
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c tun_get_user */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size_t len, unsigned flags);
 
@@ -724,8 +731,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, cons
 
 /* --- GRO --- */
 
-/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 120 bytes per packet and 120 per flow: 47 KiB
-   for the zero desc on a 64-bit machine. */
+/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 130 bytes per packet and 120 to 240 per flow:
+   49 KiB for the zero desc on a 64-bit machine. */
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
@@ -750,8 +757,9 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
    Returns   the verdict. Every packet is held until it is emitted by tuo_gro_next, except with TUO_V_NO_ROOM: then it was not taken
    Ownership the bytes stay the caller's and must neither change nor move until the emitted packet that holds `user` was used
    Order     packets of one flow are emitted in the order they were pushed, except that a late TCP segment may move up to where it belongs
-   Cost      bounded: at most TUO_FLOW_WAYS probes, max_items_per_flow items, 2 checksums; no payload is copied
-   Sources   manual, Coalescing rules */
+   Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes, max_items_per_flow items, 2 checksums; no payload
+             is copied
+   Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsigned hint, void *user);
 
 /* tuo_gro_next: the next packet out, in order of the first packet in it. The first call after a push closes all flows: what is pushed
@@ -760,6 +768,7 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsi
    Returns   TUO_OK; TUO_DONE when nothing is held any more (*sp untouched)
    Ownership sp->iov and sp->users point into the instance and are valid until the first push (or reset) after TUO_DONE; iov[0] may
              point into *sp. So several superpackets can be handed out before one sendmsg or io_uring submission uses them
+   Note      packets of tuo_gro_push_buf can be drained by it as well; max_frags was not observed for them
    Sources   virtio 1.3 5.1.6.2 (header); linux tcp_offload.c tcp4_gro_complete, udp_offload.c udp_gro_complete */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp);
 
@@ -778,9 +787,10 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_
    Reads     bufs[0..count); each the handle that ops understands (tuo_buf * if ops is NULL). Any count: max_packets only bounds what can
              merge with what
    Writes    to_write[0..*to_write_count): indices of the buffers that hold something to write, in order; room for count entries needed.
-             Each holds headroom, then a packet or superpacket; with offset >= vnet_hdr_len (and vnet headers not switched off) the vnet
-             header stands right in front of the packet, at offset - vnet_hdr_len. Buffers that are not listed were merged into others
-   Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes
+             Each holds headroom, then a packet or superpacket, with its vnet header right in front of it, at offset - vnet_hdr_len.
+             Buffers that are not listed were merged into others
+   Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes, if offset < vnet_hdr_len, or if no_vnet_hdr is set: without
+             its vnet header a superpacket could not be used (tuo_gro_next_copy hands the header out apart)
    Cost      one copy of each merged payload; a buffer shorter than offset counts as an empty packet and is listed */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                                 size_t *to_write, size_t *to_write_count);
@@ -796,8 +806,9 @@ TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flag
    Reads     headers only: the caller has verified every checksum, and set FIN and PSH of the last segment
    Units     gso_size: payload bytes of each segment but the last
    Flags     TUO_F_ETHERNET
-   Returns   TUO_OK; TUO_E_INVALID if the payload does not exceed gso_size (a single packet has no GSO header) or gso_size is 0 or
-             65535; TUO_E_IP_LENGTH if the packet exceeds 65535 bytes; TUO_E_VNET_PROTOCOL if it is not TCP or UDP; TUO_E_VNET_FRAGMENT;
+   Returns   TUO_OK; TUO_E_INVALID if the payload does not exceed gso_size (a single packet has no GSO header); TUO_E_VNET_GSO_SIZE: 0,
+             65535, or below 8 for TCP (K 1.9); TUO_E_VNET_SEG_LIMIT: more than 128 UDP segments; TUO_E_IP_LENGTH if the packet exceeds
+             65535 bytes; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with segments left; TUO_E_VNET_FRAGMENT;
              TUO_E_HEADER_TOO_LONG; what tuo_parse returns. Then nothing is written
    Sources   linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment */
 TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags, tuo_vnet_hdr *vnet);
@@ -808,7 +819,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
    Reads     pkt[0..len); only headers, unless a checksum must be verified. pkt must stay as it is while the split goes on
    Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not verify
    Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM, TUO_E_L4_CSUM: a packet that would have to be
-             given fresh checksums came with a wrong one (IPv4 header: always checked; TCP: checked if NEEDS_CSUM is not set);
+             given fresh checksums came with a wrong one (packets with a GSO type: IPv4 header; TCP if NEEDS_CSUM is not set);
              TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its seed knows the final address
    Plan      GSO type: ceil(payload / gso_size) segments. NEEDS_CSUM only: one segment, the checksum completed (or left, with
              TUO_F_PSEUDO). Neither: one segment, the input itself. Bytes beyond the IP packet are not part of a GSO packet
@@ -883,14 +894,6 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops 
 #define TUO__INLINE static
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
-#define TUO__LIKELY(x) __builtin_expect(!!(x), 1)
-#define TUO__UNLIKELY(x) __builtin_expect(!!(x), 0)
-#else
-#define TUO__LIKELY(x) (x)
-#define TUO__UNLIKELY(x) (x)
-#endif
-
 #define TUO__STATIC_ASSERT(name, condition) typedef char tuo__static_assert_##name[(condition) ? 1 : -1] TUO__UNUSED
 
 /* A compile-time constant where the compiler sees through it, correct anywhere. */
@@ -934,13 +937,13 @@ enum {
     TUO__ETHERTYPE_IP4 = 0x0800, TUO__ETHERTYPE_IP6 = 0x86DD, TUO__ETHERTYPE_VLAN = 0x8100, TUO__ETHERTYPE_QINQ = 0x88A8,
 
     TUO__IP4_LEN = 20, TUO__IP4_TOS = 1, TUO__IP4_TOTAL = 2, TUO__IP4_ID = 4, TUO__IP4_FRAG = 6, TUO__IP4_TTL = 8,
-    TUO__IP4_PROTO = 9, TUO__IP4_CSUM = 10, TUO__IP4_SRC = 12, TUO__IP4_DST = 16,  /* RFC 791 3.1 */
+    TUO__IP4_PROTO = 9, TUO__IP4_CSUM = 10, TUO__IP4_SRC = 12,                         /* RFC 791 3.1 */
     TUO__IP4_RESERVED = 0x8000, TUO__IP4_DF = 0x4000, TUO__IP4_MF_OFFSET = 0x3FFF,
 
-    TUO__IP6_LEN = 40, TUO__IP6_PAYLOAD = 4, TUO__IP6_NEXT = 6, TUO__IP6_HOP = 7, TUO__IP6_SRC = 8, TUO__IP6_DST = 24, /* RFC 8200 3 */
+    TUO__IP6_LEN = 40, TUO__IP6_PAYLOAD = 4, TUO__IP6_NEXT = 6, TUO__IP6_HOP = 7, TUO__IP6_SRC = 8,                /* RFC 8200 3 */
 
     TUO__PROTO_HOPOPTS = 0, TUO__PROTO_TCP = 6, TUO__PROTO_UDP = 17, TUO__PROTO_ROUTING = 43, TUO__PROTO_FRAGMENT = 44,
-    TUO__PROTO_ESP = 50, TUO__PROTO_AH = 51, TUO__PROTO_DSTOPTS = 60, TUO__PROTO_MOBILITY = 135, TUO__PROTO_HIP = 139,
+    TUO__PROTO_AH = 51, TUO__PROTO_DSTOPTS = 60, TUO__PROTO_MOBILITY = 135, TUO__PROTO_HIP = 139,
     TUO__PROTO_SHIM6 = 140, TUO__PROTO_EXPERIMENT1 = 253, TUO__PROTO_EXPERIMENT2 = 254, /* RFC 8200 4, RFC 7045 */
     TUO__FRAGMENT_LEN = 8,
 
@@ -1235,36 +1238,48 @@ TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pk
     return result;
 }
 
-/* Pseudo-header sum for an L4 length of l4_len, from a parsed TCP or UDP packet. */
-static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo_pkt_info *info, uint32_t l4_len) {
-    const tuo__kind_row *const kind = &tuo__kinds[info->kind];
-    const uint8_t *const src = pkt + info->ip_off + kind->addr_off;
+/* Where the headers of a TCP or UDP packet are. Offsets are bounded by the parse, or by TUO_HEADER_MAX where packets are held. */
+typedef struct tuo__shape {
+    uint32_t ip_off, l4_off, hdr_len; /* hdr_len: up to the payload */
+    uint8_t kind;
+} tuo__shape;
+
+static tuo__shape tuo__shape_of(const tuo_pkt_info *info) {
+    tuo__shape shape;
+    shape.ip_off = info->ip_off;
+    shape.l4_off = info->l4_off;
+    shape.hdr_len = info->payload_off;
+    shape.kind = info->kind;
+    return shape;
+}
+
+/* Pseudo-header sum for an L4 length of l4_len. */
+static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo__shape *shape, uint32_t l4_len) {
+    const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
+    const uint8_t *const src = pkt + shape->ip_off + kind->addr_off;
     return tuo_csum_pseudo(src, src + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len);
 }
 
-/* Bytes that the L4 checksum covers: UDP by its own length field (RFC 768, RFC 9868 5), TCP to the end of the packet. */
-TUO__INLINE uint32_t tuo__l4_len(const tuo_pkt_info *info) { return info->l4_hdr_len + info->payload_len; }
+static int tuo__ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) { return tuo__sum(ip, ip_hdr_len) == 0xFFFFu; }
 
-static int tuo__ip4_csum_ok(const uint8_t *pkt, const tuo_pkt_info *info) {
-    return info->ip_version != 4 || tuo__sum(pkt + info->ip_off, info->ip_hdr_len) == 0xFFFFu;
-}
-
-static int tuo__l4_csum_ok(const uint8_t *pkt, const tuo_pkt_info *info) {
-    const uint32_t l4_len = tuo__l4_len(info);
-    return tuo__fold((uint64_t)tuo__pseudo(pkt, info, l4_len) + tuo__sum(pkt + info->l4_off, l4_len)) == 0xFFFFu;
+static int tuo__l4_csum_ok(const uint8_t *pkt, const tuo__shape *shape, uint32_t payload_len) {
+    const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
+    return tuo__fold((uint64_t)tuo__pseudo(pkt, shape, l4_len) + tuo__sum(pkt + shape->l4_off, l4_len)) == 0xFFFFu;
 }
 
 TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
+    tuo__shape shape;
     const tuo_result result = tuo__parse(bytes, len, flags & TUO_F_ETHERNET, &info);
     if (result != TUO_OK) return result;
-    if (!tuo__ip4_csum_ok(bytes, &info)) return TUO_E_IP_CSUM;
+    if (info.ip_version == 4 && !tuo__ip4_csum_ok(bytes + info.ip_off, info.ip_hdr_len)) return TUO_E_IP_CSUM;
     if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_OK;
     if (!tuo__is_tcp(info.kind) && tuo__rd16(bytes + info.l4_off + TUO__UDP_CSUM) == 0) {
         return info.kind == TUO_KIND_UDP4 ? TUO_OK : TUO_E_L4_CSUM;
     }
-    return tuo__l4_csum_ok(bytes, &info) ? TUO_OK : TUO_E_L4_CSUM;
+    shape = tuo__shape_of(&info);
+    return tuo__l4_csum_ok(bytes, &shape, info.payload_len) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>vnet */
@@ -1374,8 +1389,11 @@ static tuo_result tuo__vnet_check_packet(const tuo_vnet_hdr *hdr, const tuo_pkt_
     return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUO__IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
 }
 
-/* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb. */
-static tuo_result tuo__vnet_check_write(const tuo_vnet_hdr *hdr, size_t len, uint32_t ip_off, const tuo_pkt_info *info) {
+/* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb; K 1.7 a-c, e, f. */
+static tuo_result tuo__vnet_check_write(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info) {
+    const size_t ip_off = flags & TUO_F_ETHERNET ? TUO__ETH_LEN : 0;
+    if (len < ip_off || len == 0) return TUO_E_TRUNCATED;
+    if (ip_off == 0 && pkt[0] >> 4 != 4 && pkt[0] >> 4 != 6) return TUO_E_NOT_IP;
     if (hdr->hdr_len > len) return TUO_E_VNET_HDR_LEN;
     if ((hdr->flags & TUO_VNET_NEEDS_CSUM) && hdr->csum_start < ip_off + TUO__IP4_LEN) return TUO_E_VNET_CSUM_START;
     if (hdr->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)hdr->gso_size * TUO__UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
@@ -1393,7 +1411,7 @@ static tuo_result tuo__vnet_check(const tuo_vnet_hdr *hdr, const uint8_t *pkt, s
         if (result == TUO_OK) result = tuo__vnet_check_packet(hdr, info);
         if (result != TUO_OK) return result;
     }
-    return flags & TUO_F_WRITE ? tuo__vnet_check_write(hdr, len, flags & TUO_F_ETHERNET ? TUO__ETH_LEN : 0, info) : TUO_OK;
+    return flags & TUO_F_WRITE ? tuo__vnet_check_write(hdr, pkt, len, flags, info) : TUO_OK;
 }
 
 TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size_t len, unsigned flags) {
@@ -1598,19 +1616,6 @@ TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info 
 /* Owns what turns the headers of a first packet and the payloads of many into one superpacket. The only writer of superpacket headers.
    linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment; virtio 1.3 5.1.6.2. */
 
-/* Where the headers of a TCP or UDP packet are; equal for all packets of one item. */
-typedef struct tuo__shape {
-    uint16_t ip_off, l4_off, hdr_len; /* hdr_len: up to the payload */
-    uint8_t kind;
-} tuo__shape;
-
-static void tuo__shape_fill(const tuo_pkt_info *info, tuo__shape *shape) {
-    shape->ip_off = (uint16_t)info->ip_off;
-    shape->l4_off = (uint16_t)info->l4_off;
-    shape->hdr_len = (uint16_t)info->payload_off;
-    shape->kind = info->kind;
-}
-
 /* payload_len is bounded by the callers so that the IP packet has at most 65535 bytes (IPv6 as well, K 3.2). */
 static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
     const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
@@ -1621,19 +1626,19 @@ static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload
     if (kind->ip_version == 4) {
         tuo__wr16(ip + TUO__IP4_TOTAL, ip_len);
         tuo__wr16(ip + TUO__IP4_CSUM, 0);
-        tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(tuo__sum(ip, (size_t)shape->l4_off - shape->ip_off), 0));
+        tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(tuo__sum(ip, shape->l4_off - shape->ip_off), 0));
     } else {
         tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
     }
     if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
-    tuo__wr16(l4 + kind->l4_csum_off,
-              tuo_csum_pseudo(ip + kind->addr_off, ip + kind->addr_off + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len));
+    tuo__wr16(l4 + kind->l4_csum_off, tuo__pseudo(hdr, shape, l4_len));
+    TUO_ASSERT(ip_len <= 0xFFFFu && payload_len > gso_size);
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     vnet->flags = TUO_VNET_NEEDS_CSUM;
     vnet->gso_type = kind->gso_type;
-    vnet->hdr_len = shape->hdr_len;
+    vnet->hdr_len = (uint16_t)shape->hdr_len;
     vnet->gso_size = gso_size;
-    vnet->csum_start = shape->l4_off;
+    vnet->csum_start = (uint16_t)shape->l4_off;
     vnet->csum_offset = kind->l4_csum_off;
 }
 
@@ -1647,9 +1652,11 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
     if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_E_VNET_PROTOCOL;
     if (info.payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
     payload_len = (uint32_t)len - info.payload_off;
-    if (gso_size == 0 || gso_size == 0xFFFFu || payload_len <= gso_size) return TUO_E_INVALID;
+    if (gso_size == 0 || gso_size == 0xFFFFu || (tuo__is_tcp(info.kind) && gso_size < TUO__TCP_GSO_SIZE_MIN)) return TUO_E_VNET_GSO_SIZE;
+    if (payload_len <= gso_size) return TUO_E_INVALID;
+    if (!tuo__is_tcp(info.kind) && payload_len > (uint32_t)gso_size * TUO__UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
     if (len - info.ip_off > 0xFFFFu) return TUO_E_IP_LENGTH;
-    tuo__shape_fill(&info, &shape);
+    shape = tuo__shape_of(&info);
     tuo__account((uint8_t *)pkt, &shape, payload_len, gso_size, vnet);
     return TUO_OK;
 }
@@ -1707,7 +1714,6 @@ static const tuo__equal_row tuo__equal_ip6[] = {
     { 0, 0x0F, TUO_V_TOS_DIFFERS },                    /* K 4.3; the flow label is in the key */
     { 1, 0xF0, TUO_V_TOS_DIFFERS },
     { TUO__IP6_HOP, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
-    { TUO__IP6_NEXT, 0xFF, TUO_V_EXT_DIFFERS },        /* K 4.2 */
 };
 static const tuo__equal_row tuo__equal_tcp[] = {
     { TUO__TCP_ACK, 0xFF, TUO_V_ACK_DIFFERS },         /* K 4.6 */
@@ -1860,6 +1866,9 @@ static tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes,
     return TUO_V_HELD;
 }
 
+/* May no segment leave before one that arrived earlier? */
+static int tuo__in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
+
 /* Is there a gap between the end of an older item and the segment? If not, that item is the one to ask: it may be adjacent or overlap. */
 static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__packet *pkt) {
     uint32_t gap;
@@ -1868,25 +1877,32 @@ static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__pack
     return gap != 0 && gap < 0x80000000u;
 }
 
-/* Where a TCP segment stands among the open items of its flow, newest (highest sequence numbers) first. APPENDED and PREPENDED: it is
-   adjacent to *where, which the caller asks about the rest. Differences are taken modulo 2^32 (RFC 9293 3.4). */
-static tuo_verdict tuo__place_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt,
-                                  uint32_t *where, uint64_t *checks) {
-    uint32_t at = newest;
-    for (;;) {
-        const tuo__item *const item = &items[at];
+/* Where a segment stands among the open items of its flow. APPENDED and PREPENDED: adjacent to the item, which has to be asked the rest. */
+typedef struct tuo__place {
+    tuo_verdict verdict;
+    uint32_t item;
+    uint32_t check_count; /* items looked at */
+} tuo__place;
+
+/* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo 2^32 (RFC 9293 3.4). */
+static tuo__place tuo__place_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt) {
+    tuo__place place = { TUO_V_SEQ_LATE, newest, 1 };
+    for (;; place.item = items[place.item].older, place.check_count++) {
+        const tuo__item *const item = &items[place.item];
         const uint32_t after = pkt->info.seq - (item->seq + item->payload_len);
         const uint32_t before = item->seq - (pkt->info.seq + pkt->info.payload_len);
-        ++*checks;
-        *where = at;
-        if (after == 0) return TUO_V_APPENDED;
-        if (after < 0x80000000u) return at == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
-        if (before >= 0x80000000u) return TUO_V_SEQ_OVERLAP;
-        if (before == 0 && tuo__clear_of(items, item->older, pkt)) {
-            return desc->disable_prepend || desc->strict_kernel ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
+        if (after == 0) {
+            place.verdict = TUO_V_APPENDED;
+        } else if (after < 0x80000000u) {
+            place.verdict = place.item == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
+        } else if (before >= 0x80000000u) {
+            place.verdict = TUO_V_SEQ_OVERLAP;
+        } else if (before == 0 && tuo__clear_of(items, item->older, pkt)) {
+            place.verdict = tuo__in_order_only(desc) ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
+        } else if (item->older != TUO__NONE) {
+            continue;
         }
-        if (item->older == TUO__NONE) return TUO_V_SEQ_LATE;
-        at = item->older;
+        return place;
     }
 }
 
@@ -2041,6 +2057,7 @@ TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *d
     tuo_gro *const g = (tuo_gro *)mem;
     tuo__gro_layout at;
     tuo_result result;
+    TUO_ASSERT(gro != NULL);
     if (!tuo__gro_desc_ok(&d) || !tuo__aligned(mem)) return TUO_E_INVALID;
     at = tuo__gro_layout_of(&d);
     if (mem_len < at.end) return TUO_E_NOSPACE;
@@ -2096,8 +2113,8 @@ static void tuo__gro_key(const tuo_gro *gro, const tuo__packet *pkt, tuo_flow_ke
     if (info->ip_off) key->extra = tuo__hash_bytes(gro->desc.hash_seed + 1, pkt->bytes, info->ip_off);
     if (info->ip_version == 6 && info->ip_hdr_len > TUO__IP6_LEN) {
         const uint32_t ext_off = info->ip_off + TUO__IP6_LEN;
-        key->extra += tuo__hash_bytes(gro->desc.hash_seed + 1 + pkt->bytes[info->ip_off + TUO__IP6_NEXT], pkt->bytes + ext_off,
-                                      info->l4_off - ext_off);
+        key->extra16 = pkt->bytes[info->ip_off + TUO__IP6_NEXT];
+        key->extra += tuo__hash_bytes(gro->desc.hash_seed + 1, pkt->bytes + ext_off, info->l4_off - ext_off);
     }
 }
 
@@ -2122,6 +2139,7 @@ static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__
         default: break;
     }
     if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
+        if (info->l4_off > TUO_HEADER_MAX) return; /* nothing with that many header bytes is ever held to be joined */
         tuo__gro_key(gro, pkt, &key);
         (void)tuo_flow_table_remove(gro->flows, &key);
     } else {
@@ -2133,17 +2151,11 @@ static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__
 
 /* --- joining --- */
 
-static int tuo__verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len, tuo_verdict *bad) {
-    const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
-    const uint8_t *const src = bytes + shape->ip_off + kind->addr_off;
-    const uint32_t l4_len = shape->hdr_len - (uint32_t)shape->l4_off + payload_len;
-    uint64_t sum;
+/* TUO_V_HELD: both checksums are right. A candidate's IPv4 header has no options. */
+static tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len) {
     gro->stats.verified_packets++;
-    *bad = TUO_V_BAD_IP_CSUM;
-    if (kind->ip_version == 4 && tuo__sum(bytes + shape->ip_off, TUO__IP4_LEN) != 0xFFFFu) return 0;
-    *bad = TUO_V_BAD_L4_CSUM;
-    sum = (uint64_t)tuo_csum_pseudo(src, src + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len);
-    return tuo__fold(sum + tuo__sum(bytes + shape->l4_off, l4_len)) == 0xFFFFu;
+    if (tuo__is_ip4(shape->kind) && !tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN)) return TUO_V_BAD_IP_CSUM;
+    return tuo__l4_csum_ok(bytes, shape, payload_len) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
 }
 
 /* Why nothing can be appended behind this packet, if so. */
@@ -2165,9 +2177,10 @@ static void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uint32_t older
     item->cap_len = pkt->cap_len;
     item->gso_size = (uint16_t)pkt->info.payload_len; /* total_len is at most max_bytes */
     item->ip_id = pkt->info.ip_id;
+    item->id_mode = TUO__ID_UNDECIDED;
     item->closed = (uint8_t)tuo__closes_after(pkt, item->gso_size, 1);
     item->verified = (uint8_t)(verified || pkt->trusted);
-    tuo__shape_fill(&pkt->info, &item->shape);
+    item->shape = tuo__shape_of(&pkt->info);
     gro->item_count++;
 }
 
@@ -2201,31 +2214,33 @@ static void tuo__item_prepend(tuo__record *records, tuo__item *item, const tuo__
 }
 
 /* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the caller. */
-static tuo_verdict tuo__gro_decide(tuo_gro *gro, uint32_t newest, const tuo__packet *pkt, uint32_t *where) {
-    tuo_verdict place = TUO_V_APPENDED, differs;
-    *where = newest;
-    if (gro->barriers_set) {
-        tuo_flow_key key;
-        tuo__flow_key_fill(pkt->bytes, &pkt->info, &key);
-        if (gro->items[newest].first < *tuo__gro_barrier(gro, &key)) return TUO_V_PAIR_CLOSED;
-    }
-    if (tuo__is_tcp(pkt->info.kind)) {
-        place = tuo__place_tcp(&gro->desc, gro->items, newest, pkt, where, &gro->stats.item_checks);
+static tuo__place tuo__gro_decide(tuo_gro *gro, const tuo_flow_key *key, uint32_t newest, const tuo__packet *pkt) {
+    tuo__place place = { TUO_V_APPENDED, newest, 1 };
+    const tuo__item *item;
+    tuo_verdict differs;
+    if (tuo__is_tcp(pkt->info.kind)) place = tuo__place_tcp(&gro->desc, gro->items, newest, pkt);
+    gro->stats.item_checks += place.check_count;
+    if (gro->barriers_set && gro->items[newest].first < *tuo__gro_barrier(gro, key)) place.verdict = TUO_V_PAIR_CLOSED;
+    if (place.verdict != TUO_V_APPENDED && place.verdict != TUO_V_PREPENDED) return place;
+    item = &gro->items[place.item];
+    differs = tuo__headers_differ(&gro->masks, gro->records[item->head].bytes, &item->shape, pkt);
+    if (differs != TUO_V_HELD) {
+        place.verdict = differs;
     } else {
-        gro->stats.item_checks++;
+        place.verdict = (place.verdict == TUO_V_APPENDED ? tuo__decide_append : tuo__decide_prepend)(&gro->desc, item, pkt);
     }
-    if (place != TUO_V_APPENDED && place != TUO_V_PREPENDED) return place;
-    differs = tuo__headers_differ(&gro->masks, gro->records[gro->items[*where].head].bytes, &gro->items[*where].shape, pkt);
-    if (differs != TUO_V_HELD) return differs;
-    return (place == TUO_V_APPENDED ? tuo__decide_append : tuo__decide_prepend)(&gro->desc, &gro->items[*where], pkt);
+    return place;
 }
 
 /* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. */
 static tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item, const tuo__packet *pkt, tuo_verdict join) {
-    tuo_verdict bad;
-    if (!pkt->trusted && !tuo__verify(gro, pkt->bytes, &item->shape, pkt->info.payload_len, &bad)) return bad;
-    if (!item->verified && !tuo__verify(gro, gro->records[item->head].bytes, &item->shape, item->payload_len, &bad)) {
-        return TUO_V_HEAD_BAD_CSUM;
+    if (!pkt->trusted) {
+        const tuo_verdict bad = tuo__gro_verify(gro, pkt->bytes, &item->shape, pkt->info.payload_len);
+        if (bad != TUO_V_HELD) return bad;
+    }
+    if (!item->verified) {
+        const uint8_t *const head = gro->records[item->head].bytes;
+        if (tuo__gro_verify(gro, head, &item->shape, item->payload_len) != TUO_V_HELD) return TUO_V_HEAD_BAD_CSUM;
     }
     item->verified = 1;
     return join;
@@ -2241,27 +2256,29 @@ static void tuo__items_trim(tuo_gro *gro, uint32_t newest) {
 /* A candidate: let it join, or start an item. */
 static tuo_verdict tuo__gro_join(tuo_gro *gro, const tuo__packet *pkt, tuo__record *record) {
     tuo_flow_key key;
-    tuo__flow_place place;
-    uint32_t *newest, where, older = TUO__NONE;
+    tuo__flow_place flow;
+    uint32_t *newest, older = TUO__NONE;
     tuo_verdict verdict = TUO_V_HELD;
     tuo__gro_key(gro, pkt, &key);
-    place = tuo__flow_locate(gro->flows, &key);
-    if (place.way < TUO_FLOW_WAYS) {
-        newest = &place.bucket->value[place.way];
-        verdict = tuo__gro_decide(gro, *newest, pkt, &where);
+    flow = tuo__flow_locate(gro->flows, &key);
+    if (flow.way < TUO_FLOW_WAYS) {
+        tuo__place place;
+        newest = &flow.bucket->value[flow.way];
+        place = tuo__gro_decide(gro, &key, *newest, pkt);
+        verdict = place.verdict;
         if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) {
-            verdict = tuo__gro_verify_join(gro, &gro->items[where], pkt, verdict);
+            verdict = tuo__gro_verify_join(gro, &gro->items[place.item], pkt, verdict);
         }
-        if (verdict == TUO_V_APPENDED) tuo__item_append(gro->records, &gro->items[where], pkt);
-        if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, &gro->items[where], pkt);
+        if (verdict == TUO_V_APPENDED) tuo__item_append(gro->records, &gro->items[place.item], pkt);
+        if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, &gro->items[place.item], pkt);
         if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
         if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
-            tuo__flow_remove_at(gro->flows, place);
+            tuo__flow_remove_at(gro->flows, flow);
             return verdict;
         }
-        if (verdict == TUO_V_SEQ_GAP && !gro->desc.strict_kernel) older = *newest;
+        if (verdict == TUO_V_SEQ_GAP && !tuo__in_order_only(&gro->desc)) older = *newest;
     } else {
-        newest = tuo__flow_insert_at(gro->flows, &key, place, NULL);
+        newest = tuo__flow_insert_at(gro->flows, &key, flow, NULL);
     }
     *newest = record->item = gro->item_count;
     tuo__item_start(gro, pkt, older, verdict == TUO_V_HEAD_BAD_CSUM);
@@ -2300,6 +2317,7 @@ static tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsigned hint, 
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsigned hint, void *user) {
     tuo__packet packet;
     tuo_verdict verdict;
+    TUO_ASSERT(gro != NULL && (pkt != NULL || len == 0));
     packet.bytes = (const uint8_t *)pkt;
     packet.len = len;
     packet.cap_len = TUO__GATHERED;
@@ -2325,7 +2343,6 @@ static int tuo__gro_leave(tuo_gro *gro, tuo__leaving *leaving) {
         gro->leftover = gro->records[gro->leftover].next;
         return 1;
     }
-    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUO__ABSORBED) gro->emit_idx++;
     if (gro->emit_idx == gro->record_count) {
         gro->drained = 1;
         return 0;
@@ -2337,19 +2354,19 @@ static int tuo__gro_leave(tuo_gro *gro, tuo__leaving *leaving) {
         leaving->count = item->seg_count;
         if (item->seg_count > 1) leaving->item = item;
     }
-    gro->emit_idx++;
+    do gro->emit_idx++; /* never stands on an absorbed record: what is behind it then is still held */
+    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUO__ABSORBED);
     return 1;
 }
 
 /* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header bytes are those of the first. */
-static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, uint32_t tail, uint32_t payload_len,
-                             tuo_vnet_hdr *vnet) {
+static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, tuo_vnet_hdr *vnet) {
     if (tuo__is_tcp(item->shape.kind)) {
-        const unsigned last = gro->records[tail].bytes[item->shape.l4_off + TUO__TCP_FLAGS];
+        const unsigned last = gro->records[item->tail].bytes[item->shape.l4_off + TUO__TCP_FLAGS];
         uint8_t *const flags = &hdr[item->shape.l4_off + TUO__TCP_FLAGS];
         *flags = (uint8_t)((*flags & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last & (TUO__FIN | TUO__PSH)));
     }
-    tuo__account(hdr, &item->shape, payload_len, item->gso_size, vnet);
+    tuo__account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
 
 static void tuo__gro_count_out(tuo_gro *gro, const tuo_superpacket *sp) {
@@ -2393,7 +2410,7 @@ TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
         const tuo__item *const item = leaving.item;
         const uint32_t hdr_len = item->shape.hdr_len;
         TUO_MEMCPY(hdr, gro->records[at].bytes, hdr_len);
-        tuo__gro_account(gro, hdr, item, item->tail, item->payload_len, &sp->vnet);
+        tuo__gro_account(gro, hdr, item, &sp->vnet);
         tuo__iov_add(gro, sp, sp->tuo__head, vnet_len + hdr_len);
         for (i = 0; i < leaving.count; i++, at = gro->records[at].next) {
             tuo__iov_add(gro, sp, gro->records[at].bytes + hdr_len, gro->records[at].len - hdr_len);
@@ -2450,41 +2467,46 @@ TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void 
     return tuo__gro_push(gro, &packet, hint, buf);
 }
 
-/* Append payloads to the head's buffer. Returns the segments that are in it now: fewer than all if a callback failed. */
-static uint32_t tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, const tuo__item *item, uint32_t *tail, uint32_t *payload_len) {
+/* Append payloads to the head's buffer. If a callback fails, *item ends in front of that packet, and the rest is left over. */
+static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, tuo__item *item) {
     const tuo__record *const head = &gro->records[item->head];
     const uint32_t hdr_len = item->shape.hdr_len;
-    uint32_t count = 1, at;
-    *tail = item->head;
-    *payload_len = (uint32_t)head->len - hdr_len; /* items have packets of at most 65535 bytes */
-    for (at = head->next; at != TUO__NONE; at = gro->records[at].next, count++) {
+    uint32_t at;
+    item->tail = item->head;
+    item->payload_len = (uint32_t)head->len - hdr_len; /* items have packets of at most 65535 bytes */
+    item->seg_count = 1;
+    for (at = head->next; at != TUO__NONE; at = gro->records[at].next) {
         const tuo__record *const record = &gro->records[at];
         if (ops->append(ops->user, head->user, record->bytes + hdr_len, record->len - hdr_len) != 0) {
             gro->stats.append_failures++;
             gro->leftover = at;
-            break;
+            return;
         }
-        *tail = at;
-        *payload_len += (uint32_t)record->len - hdr_len;
+        item->tail = at;
+        item->payload_len += (uint32_t)record->len - hdr_len;
+        item->seg_count++;
     }
-    return count;
 }
 
 /* The drain by copy; *head tells the record whose buffer it is in. */
 static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *head) {
     const size_t vnet_len = gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len ? 0 : gro->desc.vnet_hdr_len;
     tuo__leaving leaving;
-    uint32_t tail = TUO__NONE, payload_len = 0;
+    tuo__item item;
     size_t len;
     uint8_t *data;
-    if (gro->borrowed) return TUO_E_INVALID;
+    if (gro->borrowed && tuo__gro_holds(gro)) return TUO_E_INVALID;
     if (!tuo__gro_leave(gro, &leaving)) return TUO_DONE;
-    if (leaving.item) leaving.count = tuo__gro_append_all(gro, ops, leaving.item, &tail, &payload_len);
+    if (leaving.item) {
+        item = *leaving.item;
+        tuo__gro_append_all(gro, ops, &item);
+        leaving.count = item.seg_count;
+    }
     *head = leaving.head;
     tuo__superpacket_begin(gro, sp, leaving.head, leaving.count);
     data = ops->data(ops->user, gro->records[leaving.head].user);
     len = ops->length(ops->user, gro->records[leaving.head].user);
-    if (leaving.count > 1) tuo__gro_account(gro, data + offset, leaving.item, tail, payload_len, &sp->vnet);
+    if (leaving.count > 1) tuo__gro_account(gro, data + offset, &item, &sp->vnet);
     if (!data || len < offset) { /* shorter than its headroom: no packet, and no place for a header */
         tuo__iov_add(gro, sp, data, 0);
     } else {
@@ -2507,7 +2529,7 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
     tuo_superpacket sp;
     size_t first = 0, next = 0, written = 0;
     uint32_t head;
-    if (tuo__gro_holds(gro)) return TUO_E_INVALID;
+    if (tuo__gro_holds(gro) || gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len) return TUO_E_INVALID;
     tuo_gro_reset(gro); /* so that record numbers are positions in the batch */
     while (first < count) {
         while (next < count && tuo_gro_push_buf(gro, o, bufs[next], offset, 0) != TUO_V_NO_ROOM) next++;
@@ -2550,8 +2572,9 @@ static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) 
    seed that came with the packet is the only source, less the length that it includes (K 6.10). */
 static uint32_t tuo__gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info) {
     uint32_t seed, l4_len;
-    if (!(info->flags & TUO_PKT_ROUTING)) return tuo__pseudo(pkt, info, 0);
-    l4_len = tuo__l4_len(info);
+    const tuo__shape shape = tuo__shape_of(info);
+    if (!(info->flags & TUO_PKT_ROUTING)) return tuo__pseudo(pkt, &shape, 0);
+    l4_len = info->l4_hdr_len + info->payload_len;
     seed = tuo__rd16(pkt + info->l4_off + tuo__kinds[info->kind].l4_csum_off);
     return tuo__fold((uint64_t)seed + (uint16_t)~tuo__fold(l4_len));
 }
@@ -2588,10 +2611,11 @@ static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
 /* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is none to check in the L4 header. */
 static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet, unsigned flags) {
     const int partial = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
+    const tuo__shape shape = tuo__shape_of(info);
     if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
     if (flags & TUO_F_TRUST) return TUO_OK;
-    if (!tuo__ip4_csum_ok(pkt, info)) return TUO_E_IP_CSUM;
-    return partial || tuo__l4_csum_ok(pkt, info) ? TUO_OK : TUO_E_L4_CSUM;
+    if (info->ip_version == 4 && !tuo__ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
+    return partial || tuo__l4_csum_ok(pkt, &shape, info->payload_len) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
@@ -2623,6 +2647,7 @@ typedef struct tuo__gso_piece {
 
 static tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
     tuo__gso_piece piece = { gso->tuo__pkt, gso->tuo__pkt_len, 0 };
+    TUO_ASSERT(gso->tuo__next_idx < gso->tuo__seg_count);
     if (gso->tuo__kind == TUO_KIND_NONE) return piece;
     piece.off = gso->tuo__next_idx * gso->tuo__gso_size; /* below payload_len */
     piece.len = tuo__min32(gso->tuo__gso_size, gso->tuo__payload_len - piece.off);

@@ -37,6 +37,19 @@ for source in "$build"/*.c; do
 done
 [ $count -ge 6 ]; result "at least 6 examples found (found $count)" $?
 
+# The README's table is the header's list.
+cat > "$build/table.c" <<'TABLE'
+#include "tunoffload.h"
+#include <stdio.h>
+int main(void) {
+#define ROW(name, text, source) printf("| `%s` | %s | %s |\n", #name, text, source);
+    TUO_VERDICTS(ROW)
+    return 0;
+}
+TABLE
+$cc $flags -o "$build/table" "$build/table.c" && "$build/table" > "$build/table.want"
+grep '^| `[A-Z]' "$repository/README.md" | cmp - "$build/table.want"; result "behaviour table of README.md is that of the header" $?
+
 sed -n 's/^       >>\([a-z0-9-]*\) .*/\1/p' "$repository/tunoffload.h" > "$build/contents"
 sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build/sections"
 cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?

@@ -621,7 +621,7 @@ static inline tuo_verdict ref_first_verdict(const ref_batch *t, size_t n)
 static inline tuo_verdict ref_push_candidate(ref_batch *t, size_t n)
 {
     ref_place place = t->views[n].proto == PKT_PROTO_TCP ? ref_place_tcp(t, n) : ref_place_udp(t, n);
-    size_t max_items = t->opt.strict_kernel ? 1 : ref_default(t->opt.max_items_per_flow, 4);
+    size_t max_items = t->opt.strict_kernel || t->opt.disable_prepend ? 1 : ref_default(t->opt.max_items_per_flow, 4);
     tuo_verdict v = place.verdict;
 
     if (v == TUO_V_HELD)

@@ -191,6 +191,13 @@ static int same_in_batch(const tuo_gro_desc *desc, const tuo_buf_ops *ops, const
     fill_moving(bufs, &gathered, offset, 65536);
     for (i = 0; i < gathered.count; i++)
         pointers[i] = &bufs[i];
+    if (desc->no_vnet_hdr || offset < (desc->vnet_hdr_len ? desc->vnet_hdr_len : 10)) { /* no place for vnet headers */
+        ok = CHECK_RESULT(tuo_gro_batch(h.gro, ops, pointers, gathered.count, offset, to_write, &count), TUO_E_INVALID) &&
+             CHECK_EQ_INT(count, 999);
+        free_moving(bufs, gathered.count);
+        h_close(&h);
+        return ok;
+    }
     ok = CHECK_RESULT(tuo_gro_batch(h.gro, ops, pointers, gathered.count, offset, to_write, &count), TUO_OK) &&
          CHECK_EQ_INT(count, copied.group_count);
     for (i = 0; ok && i < count; i++) {

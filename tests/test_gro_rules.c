@@ -372,8 +372,8 @@ static const rule_row rows[] = {
      P{{.seq = 100, .ip_id = 2}, {.src_port = 1}, {.seq = 0, .ip_id = 1}}, V(OK_, OK_, PRE), .ids_as_given = 1},
     {ROW("disable_prepend", TCP, "0|1"), .desc = {.disable_prepend = 1}, P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}},
      V(OK_, X(SEQ_LATE)), .ids_as_given = 1},
-    {ROW("disable_prepend: a gap keeps the older item open", TCP, "02|1"), .desc = {.disable_prepend = 1},
-     P{{.ip_id = 1}, {.seq = 200, .ip_id = 3}, {.seq = 100, .ip_id = 2}}, V(OK_, X(SEQ_GAP), APP), .ids_as_given = 1},
+    {ROW("disable_prepend: a segment that fills a gap does not move forward", TCP, "0|1|2"), .desc = {.disable_prepend = 1},
+     P{{.ip_id = 1}, {.seq = 200, .ip_id = 3}, {.seq = 100, .ip_id = 2}}, V(OK_, X(SEQ_GAP), X(SEQ_LATE)), .ids_as_given = 1},
     {ROW("K4.5 strict_kernel: no prepend", TCP, "0|1"), .desc = {.strict_kernel = 1},
      P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1}},
      V(OK_, X(SEQ_LATE)), .ids_as_given = 1},
@@ -1206,7 +1206,7 @@ TEST(hash_collisions_do_not_merge)
     check_row("two extension headers of one hash");
     pkt_build(bytes, sizeof bytes, &ext);
     desc.ethernet = 0;
-    if (CHECK(find_collision(desc.hash_seed + 1 + bytes[6], bytes + 40, 8, 4, pair)))
+    if (CHECK(find_collision(desc.hash_seed + 1, bytes + 40, 8, 4, pair)))
         check_collision(&ext, &desc, 44, pair, TUO_V_EXT_DIFFERS);
     h_clear(&batch);
 }
@@ -1251,6 +1251,27 @@ TEST(no_room_then_drain_then_push)
     CHECK_EQ_INT(stats.packets_in, 6);
     CHECK_EQ_INT(stats.packets_out, 2);
     CHECK_EQ_INT(stats.verdicts[TUO_V_NO_ROOM], 2);
+    h_close(&h);
+    h_clear(&batch);
+}
+
+/* Whether packets are held does not depend on whether TUO_DONE was seen, nor on what the last packet was merged into. */
+TEST(nothing_is_held_after_the_last_packet)
+{
+    const tuo_gro_desc desc = {0};
+    pkt_spec s = {0};
+    h_gro h = h_open(&desc);
+    tuo_superpacket sp;
+
+    h_clear(&batch);
+    add_run(s, 2);
+    h_push(&batch, h.gro, 0, 0);
+    h_push(&batch, h.gro, 1, 0);
+    CHECK_RESULT(tuo_gro_reconfigure(h.gro, &desc), TUO_E_INVALID);
+    CHECK_RESULT(tuo_gro_next(h.gro, &sp), TUO_OK);
+    CHECK_EQ_INT(sp.packet_count, 2);
+    CHECK_RESULT(tuo_gro_reconfigure(h.gro, &desc), TUO_OK);
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, 0, &sp), TUO_DONE);
     h_close(&h);
     h_clear(&batch);
 }
@@ -1602,6 +1623,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(checksum_aliases),
         CHECK_ENTRY(hash_collisions_do_not_merge),
         CHECK_ENTRY(no_room_then_drain_then_push),
+        CHECK_ENTRY(nothing_is_held_after_the_last_packet),
         CHECK_ENTRY(push_in_the_middle_of_a_drain),
         CHECK_ENTRY(closings_end_with_their_batch),
         CHECK_ENTRY(packet_of_2_gib),

@@ -242,6 +242,7 @@ TEST(bug_15_many_flows_in_one_call)
 TEST(bug_16_one_empty_buffer_fails_the_batch)
 {
     pkt_spec p[2] = {{.seq = 0}, {.seq = 100, .ip_id = 1}};
+    enum { HEADROOM = 10 };
     uint8_t bytes[2][512];
     tuo_buf bufs[3] = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
     void *pointers[3];
@@ -254,13 +255,13 @@ TEST(bug_16_one_empty_buffer_fails_the_batch)
         tuo_buf *b = &bufs[i * 2];
         b->data = bytes[i];
         b->cap = sizeof bytes[i];
-        b->len = pkt_build(bytes[i], sizeof bytes[i], &p[i]);
+        b->len = HEADROOM + pkt_build(bytes[i] + HEADROOM, sizeof bytes[i] - HEADROOM, &p[i]);
     }
-    CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, 3, 0, to_write, &written), TUO_OK);
+    CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, 3, HEADROOM, to_write, &written), TUO_OK);
     CHECK_EQ_INT(written, 2);
     CHECK_EQ_INT(to_write[0], 0);
     CHECK_EQ_INT(to_write[1], 1);
-    CHECK_EQ_INT(bufs[0].len, 240);
+    CHECK_EQ_INT(bufs[0].len, HEADROOM + 240);
     CHECK_EQ_INT(bufs[1].len, 0);
     h_close(&h);
 }

@@ -440,9 +440,26 @@ TEST(no_result_without_a_row)
     }
 }
 
+/* K 1.7a, c: what the kernel refuses whatever the header says. */
+TEST(packets_that_are_none_cannot_be_written)
+{
+    static const uint8_t not_ip[20] = {0x55}, ip4[1] = {0x45}, ip6[1] = {0x60};
+    const tuo_vnet_hdr plain = {0};
+
+    CHECK_RESULT(tuo_vnet_check(&plain, not_ip, 0, TUO_F_WRITE), TUO_E_TRUNCATED);
+    CHECK_RESULT(tuo_vnet_check(&plain, NULL, 0, TUO_F_WRITE), TUO_E_TRUNCATED);
+    CHECK_RESULT(tuo_vnet_check(&plain, not_ip, sizeof not_ip, TUO_F_WRITE), TUO_E_NOT_IP);
+    CHECK_RESULT(tuo_vnet_check(&plain, ip4, 1, TUO_F_WRITE), TUO_OK);
+    CHECK_RESULT(tuo_vnet_check(&plain, ip6, 1, TUO_F_WRITE), TUO_OK);
+    CHECK_RESULT(tuo_vnet_check(&plain, not_ip, sizeof not_ip, TUO_F_WRITE | TUO_F_ETHERNET), TUO_OK);
+    CHECK_RESULT(tuo_vnet_check(&plain, not_ip, 13, TUO_F_WRITE | TUO_F_ETHERNET), TUO_E_TRUNCATED);
+    CHECK_RESULT(tuo_vnet_check(&plain, not_ip, 0, 0), TUO_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const check_test tests[] = {
+        CHECK_ENTRY(packets_that_are_none_cannot_be_written),
         CHECK_ENTRY(every_layout_and_order),
         CHECK_ENTRY(decode_reads_only_its_layout),
         CHECK_ENTRY(unknown_sizes_and_orders),
