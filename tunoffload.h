@@ -28,6 +28,8 @@
        >>gro-rules   may this packet join that item? (decides, writes nothing)
        >>gro         records, items, push and drain
        >>gso         plan and write segments
+       >>names       texts of results and verdicts
+       >>linux-tun   the optional backend: define TUNOFFLOAD_TUN
        >>license     MIT-0 / Unlicense
 */
 #ifndef TUNOFFLOAD_H
@@ -124,7 +126,7 @@
    - It has no timer: what is held leaves at the drain. Drain at the end of each batch that your socket or device gave you.
    - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by name.
    - It does not coalesce UDP datagrams without a checksum: splitting could not give them back.
-   - It opens no device; this version has the pure core only.
+   - The core opens no device. The Linux TUN backend does, if TUNOFFLOAD_TUN is defined.
 
    COALESCING
 
@@ -153,6 +155,35 @@
 
    hdr_len of the vnet header is never used: Linux fills it with the length of the linear part of its buffer.
 
+   LINUX TUN BACKEND
+
+   #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a device, negotiates what the kernel has, and reads
+   and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
+   original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps what is
+   unwritten, in order, for the next call.
+
+       // --- example manual_tun.c
+       #define TUNOFFLOAD_TUN
+       #include "tunoffload.h"
+
+       // reads packets from one device, split to wire size, and writes them to another, coalesced
+       tuo_result carry(tuo_tun *from, tuo_tun *to, tuo_buf *bufs, void *const *pointers, size_t count) {
+           size_t received, taken;
+           tuo_result result;
+           (void)bufs; // pointers[i] == &bufs[i], each with at least the MTU as capacity
+           result = tuo_tun_recv_multiple(from, 0, pointers, count, 0, &received);
+           if (result != TUO_OK) return result; // TUO_AGAIN: poll tuo_tun_fd(from)
+           result = tuo_tun_send_multiple(to, 0, pointers, received, 0, &taken);
+           while (result == TUO_AGAIN) { // what is left is in bufs: keep them until it is flushed
+               result = tuo_tun_wait(to, 1, -1);
+               if (result == TUO_OK) result = tuo_tun_flush(to);
+           }
+           return result;
+       }
+       // --- end
+
+   Threads: one that receives and one that sends may use a queue at the same time; queues are independent of each other (tuo_tun_set).
+
    BUFFERS
 
    Functions that write into buffers of yours take a tuo_buf_ops, or NULL for tuo_buf. The callbacks may fail; what was not written is not
@@ -173,6 +204,7 @@
    COMPILE-TIME OPTIONS
 
        TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the implementation
+       TUNOFFLOAD_TUN             everywhere, before the #include: adds the Linux TUN backend (system headers, malloc at open)
        TUO_STATIC                 in that file (or in all): functions are static to each file that includes the implementation
        TUO_API                    everywhere: your own decoration of public functions
        TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
@@ -191,8 +223,8 @@
    - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4 header checksum is 0xffff do not merge
      (splitting writes the other zero); the urgent pointer must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP
      too; CWR never merges (kernel generations disagree); a packet that cannot merge closes its flow even if the kernel lets it overtake.
-   - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve device. If inner packets can be such, exclude
-     their ports: desc.udp_excluded_ports = { 4789, 8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
+   - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve device. If inner packets can be such,
+     exclude their ports: desc.udp_excluded_ports = { 4789, 8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
 
    SOURCES
 
@@ -258,6 +290,7 @@ enum {
     X(OK, 0, "done")                                                                                                          \
     X(DONE, 1, "nothing more to hand out")                                                                                    \
     X(MORE, 2, "output buffers ran out; call again with fresh ones")                                                          \
+    X(AGAIN, 3, "would block, or time is over; what was taken is kept")                                                       \
     X(E_INVALID, -1, "an argument is outside its documented range")                                                           \
     X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")                                \
     X(E_BUFFER, -3, "a buffer callback failed")                                                                               \
@@ -286,7 +319,13 @@ enum {
     X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload")                                                         \
     X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                                                     \
     X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                                                          \
-    X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")
+    X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")                                     \
+    X(E_SYSTEM, -30, "a system call failed; errno is available (TUN backend)")                                                \
+    X(E_UNSUPPORTED, -31, "the descriptor or device cannot do that (TUN backend)")                                            \
+    X(E_WOKEN, -32, "woken by tuo_tun_wake or tuo_tun_close (TUN backend)")                                                   \
+    X(E_DOWN, -33, "the interface is down (TUN backend)")                                                                     \
+    X(E_GONE, -34, "the device was deleted, or the queue detached (TUN backend)")                                             \
+    X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
 
 typedef enum tuo_result {
 #define TUO__X(name, value, text) TUO_##name = value,
@@ -567,6 +606,16 @@ typedef struct tuo_superpacket {
     uint8_t tuo__head[TUO_VNET_LEN_MAX + TUO_HEADER_MAX]; /* private storage behind iov[0] */
 } tuo_superpacket;
 
+/* What a device can do. Filled by tuo_tun_caps, or by hand for another device. Zero-initialised: nothing. */
+typedef struct tuo_caps {
+    /* 1: the device finishes this checksum in what is sent to it (NEEDS_CSUM), or leaves it to the receiver in what it delivers */
+    uint8_t tx_csum_ip4, tx_csum_tcp4, tx_csum_udp4, tx_csum_tcp6, tx_csum_udp6;
+    uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
+    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that can be sent, bytes of IP packet; 0 = none */
+    uint32_t max_udp_segs;                           /* datagrams in one; 0 = no limit */
+    uint32_t l2_hdr_len;                             /* bytes in front of the IP header */
+} tuo_caps;
+
 /* One segment, filled by tuo_gso_next. Its bytes are iov[0..iov_count) in order. */
 typedef struct tuo_segment {
     tuo_iov iov[3];
@@ -668,7 +717,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_
 /* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and Linux fills it with other things), except
    under TUO_F_WRITE. Without a GSO type only csum_start and csum_offset are checked, as opaque numbers.
    Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: not empty, first nibble 4 or 6 (without Ethernet header), hdr_len within the packet,
-             csum_start behind the smallest IP header, UDP_L4 at most 128 segments. (An IP length of 0 is accepted, as TUO_F_SUPERPACKET does.)
+             csum_start behind the smallest IP header, UDP_L4 at most 128 segments. (IP length 0 is accepted, as by TUO_F_SUPERPACKET.)
    Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO, _GSO_TYPE, _ECN), E_VNET_GSO_SIZE,
              E_CSUM_RANGE, what tuo_parse returns, E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
              E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_UDP_LENGTH (not the whole IP payload), E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG,
@@ -856,6 +905,203 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt,
    Cost      one pass: copy and sum together */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                                 size_t *written);
+
+#ifdef TUNOFFLOAD_TUN
+
+/* --- Linux TUN backend: define TUNOFFLOAD_TUN before every #include of this header. Linux only. --- */
+
+#include <sys/uio.h>
+
+/* One queue of a TUN or TAP device. Threads: one that receives and one that sends may use it at the same time; different queues are
+   independent. Functions that change the device (tuo_tun_set_*, _add_address, _probe, _configure) belong to the sending thread. */
+typedef struct tuo_tun tuo_tun;
+
+/* Read-side offloads (TUNSETOFFLOAD): what the kernel may hand to this program. */
+enum {
+    TUO_TUN_CSUM = 1,     /* partial checksums */
+    TUO_TUN_TSO4 = 2, TUO_TUN_TSO6 = 4, /* TCP superpackets */
+    TUO_TUN_TSO_ECN = 8,  /* with CWR in the first segment */
+    TUO_TUN_USO = 0x60    /* UDP superpackets, IPv4 and IPv6 (only together); Linux 6.2 */
+};
+
+/* Zero-initialised: a TUN device of the kernel's choice of name, all offloads that it has, non-blocking. */
+typedef struct tuo_tun_desc {
+    const char *name;            /* up to 15 characters, may hold one %d; NULL or "": the kernel chooses. Not kept */
+    uint8_t tap;                 /* Ethernet frames instead of IP packets */
+    uint8_t blocking;            /* calls wait (until data, room, or tuo_tun_wake) instead of returning TUO_AGAIN */
+    uint8_t multi_queue;         /* allow tuo_tun_add_queue */
+    uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction */
+    uint8_t persist;             /* the device outlives its last descriptor */
+    uint8_t up;                  /* bring the interface up */
+    uint8_t set_owner, set_group; /* let owner / group open the persistent device */
+    uint32_t owner, group;       /* numeric ids */
+    uint32_t mtu;                /* bytes; 0: leave */
+    const char *address4;        /* "192.0.2.1/24", or NULL */
+    const char *address6;        /* "2001:db8::1/64", or NULL */
+    uint32_t disable_offloads;   /* TUO_TUN_*: read-side offloads not wanted */
+    uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads; otherwise nothing is changed */
+    uint32_t refusal_limit;      /* refused superpackets in a row after which that protocol is no longer coalesced; 0 = 3 */
+    uint32_t retry_after;        /* packets sent after which it is tried again; 0 = 100000 */
+    tuo_gro_desc gro;            /* for tuo_tun_send_multiple. Its vnet_hdr_len, vnet_order, no_vnet_hdr and ethernet are set by open */
+} tuo_tun_desc;
+
+/* Counters since open. Receiving and sending side are each consistent in their own thread. */
+typedef struct tuo_tun_stats {
+    uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
+    uint64_t rx_superpackets;            /* of them with a GSO type */
+    uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_multiple */
+    uint64_t rx_truncated;               /* lost: the caller's buffer was too small */
+    uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other (no kernel does that) */
+    uint64_t tx_packets;                 /* taken from the caller */
+    uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
+    uint64_t tx_superpackets;            /* of them with a GSO type */
+    uint64_t tx_refused_superpackets;    /* refused by the kernel and resent as single packets */
+    uint64_t tx_resent_packets;          /* packets written singly for that reason */
+    uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
+    uint64_t tx_again;                   /* writes that would have blocked */
+    uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
+    uint8_t tcp4_off, tcp6_off, udp_off; /* now, for that reason */
+} tuo_tun_stats;
+
+/* tuo_tun_open: create or attach to a device, negotiate, and configure as the desc says.
+   Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which errno (error may be NULL). On failure
+             nothing is left open (a persistent device that was made stays)
+   Ownership close with tuo_tun_close. One allocation of about 190 KiB (malloc), none later
+   Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly; offloads probed from the largest set down
+             (a refused TUNSETOFFLOAD changes nothing); without vnet header the device's offloads are cleared, since a persistent device
+             keeps those of its last user
+   Sources   linux drivers/net/tun.c; K 2 */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error);
+
+/* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent process).
+   Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks for: adopt_negotiate, mtu, up, addresses
+   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI)
+   Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
+
+/* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have had multi_queue).
+   Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error);
+
+/* tuo_tun_close: close and free. Calls that other threads are in return TUO_E_WOKEN first; no other thread may begin a call any more (let
+   them end by tuo_tun_wake, then join them, then close). NULL is allowed. Packets still held are dropped. */
+TUO_API void tuo_tun_close(tuo_tun *tun);
+
+/* tuo_tun_wake: from any thread: every waiting call on this queue, now and later, returns TUO_E_WOKEN, until tuo_tun_wake_clear. */
+TUO_API void tuo_tun_wake(tuo_tun *tun);
+TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
+
+/* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most (-1: for ever).
+   Returns   TUO_OK; TUO_AGAIN after the time; TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
+
+/* Plain facts: descriptor for your own poll loop; interface name; read-side offloads that were negotiated (TUO_TUN_*; 0 if adopted without
+   adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last TUO_E_SYSTEM, _DOWN or _GONE by side. */
+TUO_API int tuo_tun_fd(const tuo_tun *tun);
+TUO_API const char *tuo_tun_name(const tuo_tun *tun);
+TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun);
+TUO_API uint32_t tuo_tun_vnet_hdr_len(const tuo_tun *tun);
+TUO_API int tuo_tun_recv_errno(const tuo_tun *tun);
+TUO_API int tuo_tun_send_errno(const tuo_tun *tun);
+
+/* tuo_tun_caps: what can be written to the device. A TUN device with a vnet header takes TCP superpackets whatever was negotiated for
+   reading; UDP ones if the kernel knows USO. */
+TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
+TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
+
+/* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
+   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno) */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
+
+/* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet header (zero if the device has none).
+   Writes    bytes[0..*len) or the iovecs; *hdr, not checked against the packet: tuo_gso_init does that
+   Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger than cap and is lost (65535 bytes plus
+             Ethernet header always suffice); TUO_E_WOKEN; TUO_E_GONE: device deleted or queue detached; TUO_E_SYSTEM
+   Note      at most 15 iovecs, otherwise TUO_E_INVALID */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t cap, tuo_vnet_hdr *hdr, size_t *len);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr,
+                                                   size_t *len);
+
+/* tuo_tun_recv_multiple: packets split to wire size, with finished checksums, each behind offset bytes of headroom in a buffer of its own.
+   Reads     the device until the buffers are full or it has nothing more; if the buffers run out within a superpacket, the next call
+             goes on with it before it reads again: nothing is lost
+   Writes    bufs[0..*received)
+   Returns   TUO_OK with *received > 0; with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and TUO_E_NOSPACE or
+             TUO_E_BUFFER if the first buffer is too small or fails (the segment is kept for the next call). *received is always set
+   Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                                        size_t offset, size_t *received);
+
+/* tuo_tun_send: one packet, finished checksums.
+   Returns   TUO_OK; TUO_AGAIN: not taken; TUO_E_REFUSED: the kernel does not take these bytes as a packet; TUO_E_DOWN: interface down;
+             TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM. Packets held by an earlier call are sent first */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len);
+
+/* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what tuo_tun_recv gave, a tuo_superpacket
+   without its vnet bytes, or your own. A superpacket that the kernel refuses is split and resent at once.
+   Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. After TUO_AGAIN in the middle of a resend the
+             rest is held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush goes on
+   Note      at most 1022 iovecs, otherwise TUO_E_INVALID */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count);
+
+/* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport header, payload in pieces. Length fields
+   and checksums of the headers need not be filled: this does it, on a copy. Payload up to gso_size bytes makes one ordinary packet.
+   Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH and what tuo_parse returns for headers that are none */
+typedef struct tuo_tun_gso {
+    const void *ip_header; /* with options or extension headers; with tap: Ethernet header in front */
+    size_t ip_header_len;
+    const void *l4_header; /* TCP with options, or UDP */
+    size_t l4_header_len;
+    const tuo_iov *payload;
+    size_t payload_count;  /* iovecs; up to 1021 */
+    uint16_t gso_size;     /* payload bytes per segment */
+} tuo_tun_gso;
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_gso *parts);
+
+/* tuo_tun_send_multiple: a batch through GRO; one writev per emitted packet, payload never copied. bufs[i] holds offset bytes of headroom
+   and one packet with finished checksums.
+   Returns   TUO_OK: all written. TUO_AGAIN, TUO_E_DOWN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM: the first *taken buffers were taken; what
+             of them is unwritten is held, in order, and goes out before anything else with the next send call or tuo_tun_flush. Until
+             one of these returns TUO_OK (or tuo_tun_discard was called) the taken buffers and their bytes must stay as they are
+   Writes    *taken, always
+   Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original packets. After
+             refusal_limit refusals in a row its protocol is no longer coalesced; after retry_after packets it is tried again */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                                        size_t offset, size_t *taken);
+
+/* tuo_tun_flush: write what is held. Returns TUO_OK when nothing is. tuo_tun_discard: forget it. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_flush(tuo_tun *tun);
+TUO_API void tuo_tun_discard(tuo_tun *tun);
+
+/* tuo_tun_configure: new GRO switches and limits (as tuo_gro_reconfigure), both ways, at any time when nothing is held. Also switches
+   protocols on again that refusals had switched off. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc);
+
+/* tuo_tun_probe: does this kernel take what it should? Writes a few superpackets between loopback addresses, which the kernel drops on a
+   device that is not the loopback (martian source; RFC 1122 3.2.1.3, RFC 4291 2.5.3), so they reach nobody. The interface must be up.
+   Returns   TUO_OK and *report filled; TUO_E_DOWN; TUO_E_UNSUPPORTED without a vnet header or on a TAP device; as tuo_tun_send */
+typedef struct tuo_tun_probe_report {
+    uint8_t tcp4, tcp6;            /* 1: superpackets with a short last segment and with equal segments are both taken */
+    uint8_t tcp4_short_tail_refused, tcp6_short_tail_refused; /* the defect of Linux 6.10 and some stables (K 7.1) */
+    uint32_t udp4_segs, udp6_segs; /* most segments taken of 2, 64, 128; 0 = none */
+} tuo_tun_probe_report;
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report);
+
+/* Several queues of one device with one wake-up. */
+typedef struct tuo_tun_set tuo_tun_set;
+
+/* tuo_tun_set_open: open a device with queue_count queues (1..64); desc->multi_queue is implied for more than one. All or nothing. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_open(tuo_tun_set **set, const tuo_tun_desc *desc, size_t queue_count, int *error);
+TUO_API size_t tuo_tun_set_count(const tuo_tun_set *set);
+TUO_API tuo_tun *tuo_tun_set_queue(tuo_tun_set *set, size_t index);
+
+/* tuo_tun_set_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN. tuo_tun_set_close: as tuo_tun_close, for all. */
+TUO_API void tuo_tun_set_wake(tuo_tun_set *set);
+TUO_API void tuo_tun_set_close(tuo_tun_set *set);
+
+#endif /* TUNOFFLOAD_TUN */
 
 #ifdef __cplusplus
 }
@@ -2793,7 +3039,8 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
     return gso->tuo__next_idx < gso->tuo__seg_count ? TUO_MORE : TUO_OK;
 }
 
-/* --- names --- */
+/* -------------------------------------------------------------------------------------------------------------- >>names */
+/* The X-macro lists as strings. */
 
 TUO_API const char *tuo_result_name(tuo_result result) {
     switch (result) {
@@ -2832,6 +3079,1125 @@ static const tuo__verdict_row *tuo__verdict_of(tuo_verdict verdict) {
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuo__verdict_of(verdict)->name; }
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuo__verdict_of(verdict)->text; }
 TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuo__verdict_of(verdict)->source; }
+
+#ifdef TUNOFFLOAD_TUN
+/* ----------------------------------------------------------------------------------------------------------- >>linux-tun */
+/* The only section that makes system calls. A queue has a receiving and a sending half that share nothing but the descriptor, so that one
+   thread may be in each. Descriptors that this file opens are non-blocking; waiting is done by poll() with the wake-up descriptor, so
+   that a waiting call can always be ended. Contract: K 1, K 2, K 3; linux drivers/net/tun.c. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef TUNSETVNETLE
+#define TUNSETVNETLE _IOW('T', 220, int)
+#define TUNGETVNETLE _IOR('T', 221, int)
+#endif
+#ifndef TUNGETVNETBE
+#define TUNGETVNETBE _IOR('T', 223, int)
+#endif
+
+enum {
+    TUO__RX_LEN = 65535 + 64,     /* IP packet and an Ethernet header with tags (K 3.1, 3.2) */
+    TUO__TX_IOV_MAX = 1024,       /* IOV_MAX of Linux, uapi/linux/uio.h UIO_MAXIOV */
+    TUO__RECV_IOV_MAX = 15,
+    TUO__READ_TRIES = 16,         /* unusable packets skipped in one call */
+    TUO__FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
+};
+
+TUO__STATIC_ASSERT(iov_is_iovec, sizeof(tuo_iov) == sizeof(struct iovec) &&
+                   offsetof(tuo_iov, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(tuo_iov, len) == offsetof(struct iovec, iov_len));
+
+/* struct ifreq as far as TUN needs it; <net/if.h> hides it from strict C99 and quarrels with <linux/if.h>. */
+typedef struct tuo__ifreq {
+    char name[16];
+    union {
+        short flags;
+        int index;
+        char room[24];
+    } u;
+} tuo__ifreq;
+
+/* What the sending half still has to write. */
+typedef enum tuo__pending {
+    TUO__PENDING_NONE,
+    TUO__PENDING_EMITTED, /* sp, as emitted */
+    TUO__PENDING_SINGLES, /* sp was refused: its packets from next_user on */
+    TUO__PENDING_SPLIT    /* segments of the superpacket in scratch */
+} tuo__pending;
+
+/* A protocol that can be switched off by refusals. */
+typedef struct tuo__feature {
+    uint32_t refused;     /* in a row */
+    uint8_t off;
+    uint64_t off_since;   /* stats.tx_packets then */
+} tuo__feature;
+
+typedef struct tuo__rx {
+    tuo_gso gso;          /* of the superpacket in bytes */
+    int splitting;
+    int last_errno;
+    tuo_tun_stats stats;
+    uint8_t bytes[TUO__RX_LEN];
+} tuo__rx;
+
+typedef struct tuo__tx {
+    tuo_gro *gro;
+    tuo_gro_desc gro_desc; /* the user's; features that are off come on top */
+    tuo_buf_ops ops;       /* of the packets held */
+    size_t offset;
+    tuo__pending pending;
+    tuo_superpacket sp;
+    size_t next_user;
+    tuo_gso gso;
+    tuo_segment segment;   /* of gso, being written */
+    int segment_ready;
+    tuo__feature features[TUO__FEATURES];
+    int last_errno;
+    tuo_tun_stats stats;
+    uint8_t scratch[TUO__RX_LEN];
+} tuo__tx;
+
+struct tuo_tun {
+    int fd, wake_fd, netlink_fd;
+    int closing;           /* atomic */
+    int inside_count;      /* atomic: calls in progress */
+    int polls_first;       /* the descriptor blocks: ask poll() before each call */
+    int is_tap;
+    int knows_uso;         /* the kernel has the UDP_L4 type */
+    uint32_t vnet_hdr_len, offloads;
+    tuo_order order;
+    tuo_tun_desc desc;     /* strings not kept */
+    char name[16];
+    int if_index;
+    tuo__rx rx;
+    tuo__tx tx;
+};
+
+/* --- system calls --- */
+
+/* Each returns 0 or more, or -errno. */
+static int tuo__sys(long returned) { return returned < 0 ? -errno : (int)returned; }
+
+static int tuo__ioctl(int fd, unsigned long request, void *argument) { return tuo__sys(ioctl(fd, request, argument)); }
+
+static void tuo__close_fd(int *fd) {
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+}
+
+static int tuo__fd_flags(int fd, int nonblocking) {
+    const int flags = tuo__sys(fcntl(fd, F_GETFL));
+    int result = flags < 0 ? flags : tuo__sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    if (result >= 0 && nonblocking) result = tuo__sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+    return result;
+}
+
+static tuo_result tuo__tun_failed(int *last_errno, int negative_errno) {
+    *last_errno = -negative_errno;
+    switch (-negative_errno) {
+        case EAGAIN: return TUO_AGAIN;
+        case EBADFD: case EBADF: case ENODEV: case EFAULT: return TUO_E_GONE; /* EFAULT: queue detached while reading */
+        case EIO: return TUO_E_DOWN;
+        case EINVAL: case EMSGSIZE: return TUO_E_REFUSED;
+        default: return TUO_E_SYSTEM;
+    }
+}
+
+/* One rtnetlink request with its acknowledgment. attributes: already encoded behind a body of body_len bytes. */
+typedef struct tuo__netlink {
+    struct nlmsghdr header;
+    uint8_t body[128];
+} tuo__netlink;
+
+static void tuo__netlink_begin(tuo__netlink *request, uint16_t type, uint16_t flags, const void *body, size_t body_len) {
+    TUO_MEMSET(request, 0, sizeof *request);
+    request->header.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + NLMSG_ALIGN(body_len));
+    request->header.nlmsg_type = type;
+    request->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+    TUO_MEMCPY(request->body, body, body_len);
+}
+
+static void tuo__netlink_add(tuo__netlink *request, uint16_t type, const void *value, size_t value_len) {
+    uint8_t *const at = (uint8_t *)request + NLMSG_ALIGN(request->header.nlmsg_len);
+    struct rtattr attribute;
+    attribute.rta_type = type;
+    attribute.rta_len = (uint16_t)(RTA_LENGTH(0) + value_len);
+    TUO_MEMCPY(at, &attribute, sizeof attribute);
+    TUO_MEMCPY(at + RTA_LENGTH(0), value, value_len);
+    request->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(request->header.nlmsg_len) + RTA_ALIGN(attribute.rta_len));
+}
+
+static int tuo__netlink_call(int fd, const tuo__netlink *request) {
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+        uint8_t rest[512];
+    } reply;
+    long n;
+    if (send(fd, request, request->header.nlmsg_len, 0) < 0) return -errno;
+    do n = recv(fd, &reply, sizeof reply, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return -errno;
+    if ((size_t)n < NLMSG_HDRLEN + sizeof(int) || reply.header.nlmsg_type != NLMSG_ERROR) return -EPROTO;
+    return reply.error.error;
+}
+
+static tuo_result tuo__netlink_result(tuo_tun *tun, int returned) {
+    if (returned >= 0) return TUO_OK;
+    tun->tx.last_errno = -returned;
+    return TUO_E_SYSTEM;
+}
+
+static void tuo__netlink_link(const tuo_tun *tun, tuo__netlink *request, unsigned flags, unsigned change) {
+    struct ifinfomsg link;
+    TUO_MEMSET(&link, 0, sizeof link);
+    link.ifi_index = tun->if_index;
+    link.ifi_flags = flags;
+    link.ifi_change = change;
+    tuo__netlink_begin(request, RTM_NEWLINK, 0, &link, sizeof link);
+}
+
+enum { TUO__IFF_UP = 1 };
+
+TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
+    tuo__netlink request;
+    tuo__netlink_link(tun, &request, up ? TUO__IFF_UP : 0, TUO__IFF_UP);
+    return tuo__netlink_result(tun, tuo__netlink_call(tun->netlink_fd, &request));
+}
+
+TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
+    tuo__netlink request;
+    tuo__netlink_link(tun, &request, 0, 0);
+    tuo__netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
+    return tuo__netlink_result(tun, tuo__netlink_call(tun->netlink_fd, &request));
+}
+
+/* "ADDRESS/PREFIX" to binary. */
+static int tuo__parse_address(const char *text, struct ifaddrmsg *message, uint8_t address[16]) {
+    char host[64];
+    size_t len = 0;
+    unsigned prefix = 0, digits = 0;
+    while (text[len] && text[len] != '/' && len < sizeof host - 1) len++;
+    if (text[len] != '/') return 0;
+    TUO_MEMCPY(host, text, len);
+    host[len] = 0;
+    for (text += len + 1; *text >= '0' && *text <= '9' && digits < 3; text++, digits++) prefix = prefix * 10 + (unsigned)(*text - '0');
+    message->ifa_family = inet_pton(AF_INET, host, address) == 1 ? AF_INET : inet_pton(AF_INET6, host, address) == 1 ? AF_INET6 : 0;
+    message->ifa_prefixlen = (uint8_t)prefix;
+    return *text == 0 && digits && message->ifa_family && prefix <= (message->ifa_family == AF_INET ? 32u : 128u);
+}
+
+TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
+    struct ifaddrmsg message;
+    tuo__netlink request;
+    uint8_t address[16];
+    size_t address_len;
+    TUO_MEMSET(&message, 0, sizeof message);
+    if (!text || !tuo__parse_address(text, &message, address)) return TUO_E_INVALID;
+    address_len = message.ifa_family == AF_INET ? 4 : 16;
+    if (message.ifa_family == AF_INET6) message.ifa_flags = IFA_F_NODAD; /* a point-to-point link has nobody to ask */
+    message.ifa_index = (uint32_t)tun->if_index;
+    tuo__netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
+    tuo__netlink_add(&request, IFA_LOCAL, address, address_len);
+    tuo__netlink_add(&request, IFA_ADDRESS, address, address_len);
+    return tuo__netlink_result(tun, tuo__netlink_call(tun->netlink_fd, &request));
+}
+
+/* --- opening --- */
+
+static int tuo__tun_set_offload(const tuo_tun *tun, uint32_t set) { return tuo__sys(ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)set)); }
+
+/* What the user wants of a set, with what depends on each other (K 2.5). */
+static uint32_t tuo__tun_wanted(const tuo_tun *tun, uint32_t set) {
+    set &= ~tun->desc.disable_offloads;
+    if (!(set & TUO_TUN_CSUM)) return 0;
+    if (!(set & (TUO_TUN_TSO4 | TUO_TUN_TSO6))) set &= ~(uint32_t)TUO_TUN_TSO_ECN;
+    if ((set & TUO_TUN_USO) != TUO_TUN_USO) set &= ~(uint32_t)TUO_TUN_USO;
+    return set;
+}
+
+/* Read-side offloads from the largest set down. A set that the kernel does not know is refused as a whole and changes nothing (K 2.5). */
+static int tuo__tun_negotiate(tuo_tun *tun) {
+    static const uint32_t sets[] = {
+        TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
+        TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN,
+        TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6,
+        TUO_TUN_CSUM,
+        0,
+    };
+    size_t i;
+    if (!tun->vnet_hdr_len) return tuo__tun_set_offload(tun, 0);
+    tun->knows_uso = tuo__tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0; /* also decides what may be written (K 1.10) */
+    for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        const int returned = tuo__tun_set_offload(tun, tuo__tun_wanted(tun, sets[i]));
+        tun->offloads = tuo__tun_wanted(tun, sets[i]);
+        if (returned >= 0 || sets[i] == 0) return returned;
+    }
+    return 0;
+}
+
+/* Per device and sticky, so always said explicitly (K 2.3). */
+static int tuo__tun_set_vnet_len(tuo_tun *tun) {
+    int len = (int)tun->vnet_hdr_len;
+    return len ? tuo__ioctl(tun->fd, TUNSETVNETHDRSZ, &len) : 0;
+}
+
+/* What the kernel says about the descriptor: never assumed from what was asked for (K 2.2). */
+static int tuo__tun_read_back(tuo_tun *tun) {
+    tuo__ifreq request;
+    int returned, value = 0;
+    TUO_MEMSET(&request, 0, sizeof request);
+    returned = tuo__ioctl(tun->fd, TUNGETIFF, &request);
+    if (returned < 0) return returned;
+    if (!(request.u.flags & IFF_NO_PI)) return -EOPNOTSUPP;
+    tun->is_tap = (request.u.flags & IFF_TAP) != 0;
+    TUO_MEMCPY(tun->name, request.name, sizeof tun->name);
+    tun->name[sizeof tun->name - 1] = 0;
+    tun->order = TUO_ORDER_NATIVE;
+    tun->vnet_hdr_len = 0;
+    if (!(request.u.flags & IFF_VNET_HDR)) return 0;
+    returned = tuo__ioctl(tun->fd, TUNGETVNETHDRSZ, &value);
+    if (returned < 0) return returned;
+    tun->vnet_hdr_len = (uint32_t)value;
+    if (tuo__ioctl(tun->fd, TUNGETVNETLE, &value) >= 0 && value) tun->order = TUO_ORDER_LITTLE;
+    if (tuo__ioctl(tun->fd, TUNGETVNETBE, &value) >= 0 && value) tun->order = TUO_ORDER_BIG;
+    return 0;
+}
+
+static int tuo__tun_attach(tuo_tun *tun, const char *name) {
+    const tuo_tun_desc *const desc = &tun->desc;
+    const int base = (desc->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (desc->multi_queue ? IFF_MULTI_QUEUE : 0);
+    tuo__ifreq request;
+    size_t i;
+    int returned, vnet = desc->no_vnet_hdr ? 0 : IFF_VNET_HDR;
+    tun->fd = tuo__sys(open("/dev/net/tun", O_RDWR));
+    if (tun->fd < 0) return tun->fd;
+    TUO_MEMSET(&request, 0, sizeof request);
+    for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
+    request.u.flags = (short)(base | vnet);
+    returned = tuo__ioctl(tun->fd, TUNSETIFF, &request);
+    if (returned == -EINVAL && vnet) { /* a kernel, or an existing device, without vnet headers */
+        request.u.flags = (short)base;
+        returned = tuo__ioctl(tun->fd, TUNSETIFF, &request);
+    }
+    return returned < 0 ? returned : tuo__fd_flags(tun->fd, 1);
+}
+
+static int tuo__tun_ownership(const tuo_tun *tun) {
+    const tuo_tun_desc *const desc = &tun->desc;
+    int returned = 0;
+    if (desc->set_owner) returned = tuo__sys(ioctl(tun->fd, TUNSETOWNER, (unsigned long)desc->owner));
+    if (returned >= 0 && desc->set_group) returned = tuo__sys(ioctl(tun->fd, TUNSETGROUP, (unsigned long)desc->group));
+    if (returned >= 0 && desc->persist) returned = tuo__sys(ioctl(tun->fd, TUNSETPERSIST, 1ul));
+    return returned;
+}
+
+/* The socket belongs to the network namespace of now: later settings reach the device even if the process has moved on. */
+static int tuo__tun_open_netlink(tuo_tun *tun) {
+    tuo__ifreq request;
+    int returned;
+    tun->netlink_fd = tuo__sys(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+    if (tun->netlink_fd < 0) return tun->netlink_fd;
+    returned = tuo__fd_flags(tun->netlink_fd, 0);
+    TUO_MEMSET(&request, 0, sizeof request);
+    TUO_MEMCPY(request.name, tun->name, sizeof request.name);
+    if (returned >= 0) returned = tuo__ioctl(tun->netlink_fd, 0x8933 /* SIOCGIFINDEX */, &request);
+    tun->if_index = request.u.index;
+    return returned;
+}
+
+static uint32_t tuo__feature_of(uint8_t gso_type) {
+    const unsigned type = gso_type & ~(unsigned)TUO_GSO_ECN;
+    return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
+}
+
+/* The user's switches, what the device makes of them, and what refusals have switched off. */
+static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
+    const tuo__feature *const f = tun->tx.features;
+    tuo_gro_desc desc = tun->tx.gro_desc;
+    desc.no_vnet_hdr = tun->vnet_hdr_len == 0;
+    desc.vnet_hdr_len = tun->vnet_hdr_len;
+    desc.vnet_order = tun->order;
+    desc.ethernet = (uint8_t)tun->is_tap;
+    if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
+    if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
+    if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
+    return desc;
+}
+
+/* One allocation: the queue and its GRO instance behind it. */
+static tuo_result tuo__tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
+    tuo_gro_desc gro_desc = desc->gro;
+    size_t gro_len;
+    tuo_tun *tun;
+    gro_desc.vnet_hdr_len = 0;
+    gro_len = tuo_gro_memory_size(&gro_desc);
+    if (gro_len == 0 || (desc->name && desc->name[0] == '/')) return TUO_E_INVALID;
+    tun = (tuo_tun *)calloc(1, tuo__align_up(sizeof *tun) + gro_len);
+    if (!tun) return TUO_E_SYSTEM;
+    tun->fd = tun->netlink_fd = tun->wake_fd = -1;
+    tun->desc = *desc;
+    tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
+    tuo__default32(&tun->desc.refusal_limit, 3);
+    tuo__default32(&tun->desc.retry_after, 100000);
+    tun->tx.gro_desc = gro_desc;
+    if (tuo_gro_init((uint8_t *)tun + tuo__align_up(sizeof *tun), gro_len, &gro_desc, &tun->tx.gro) != TUO_OK) {
+        free(tun);
+        return TUO_E_INVALID;
+    }
+    *out = tun;
+    return TUO_OK;
+}
+
+static void tuo__tun_free(tuo_tun *tun) {
+    tuo__close_fd(&tun->fd);
+    tuo__close_fd(&tun->netlink_fd);
+    tuo__close_fd(&tun->wake_fd);
+    free(tun);
+}
+
+/* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
+static int tuo__tun_finish(tuo_tun *tun) {
+    tuo_gro_desc desc;
+    int returned;
+    tun->wake_fd = tuo__sys(eventfd(0, 0));
+    if (tun->wake_fd < 0) return tun->wake_fd;
+    returned = tuo__fd_flags(tun->wake_fd, 1);
+    if (returned >= 0) returned = tuo__tun_open_netlink(tun);
+    desc = tuo__tx_gro_desc(tun);
+    if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
+    return returned;
+}
+
+/* Settings of the interface that the desc asks for. */
+static int tuo__tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
+    tuo_result result = TUO_OK;
+    if (desc->mtu) result = tuo_tun_set_mtu(tun, desc->mtu);
+    if (result == TUO_OK && desc->address4) result = tuo_tun_add_address(tun, desc->address4);
+    if (result == TUO_OK && desc->address6) result = tuo_tun_add_address(tun, desc->address6);
+    if (result == TUO_OK && desc->up) result = tuo_tun_set_up(tun, 1);
+    return result == TUO_OK ? 0 : result == TUO_E_INVALID ? -EINVAL : -tun->tx.last_errno;
+}
+
+static tuo_result tuo__tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int *error) {
+    if (returned >= 0) {
+        *out = tun;
+        return TUO_OK;
+    }
+    if (error) *error = -returned;
+    tuo__tun_free(tun);
+    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+}
+
+TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
+    tuo_tun *t;
+    int returned;
+    const tuo_result result = tuo__tun_allocate(&t, desc);
+    if (result != TUO_OK) {
+        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
+        return result;
+    }
+    returned = tuo__tun_attach(t, desc->name);
+    if (returned >= 0) returned = tuo__tun_read_back(t);
+    if (returned >= 0 && t->vnet_hdr_len) {
+        t->vnet_hdr_len = TUO_VNET_LEN;
+        returned = tuo__tun_set_vnet_len(t);
+    }
+    if (returned >= 0) returned = tuo__tun_negotiate(t);
+    if (returned >= 0) returned = tuo__tun_ownership(t);
+    if (returned >= 0) returned = tuo__tun_finish(t);
+    if (returned >= 0) returned = tuo__tun_interface(t, desc);
+    return tuo__tun_opened(t, returned, tun, error);
+}
+
+TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
+    tuo_tun *t;
+    int returned;
+    tuo_result result = tuo__tun_allocate(&t, desc);
+    if (result != TUO_OK) {
+        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
+        return result;
+    }
+    t->fd = fd;
+    t->knows_uso = 1; /* until the kernel refuses one */
+    returned = tuo__sys(fcntl(fd, F_GETFL));
+    t->polls_first = returned >= 0 && !(returned & O_NONBLOCK);
+    if (returned >= 0) returned = tuo__tun_read_back(t);
+    if (returned >= 0 && desc->adopt_negotiate) {
+        if (t->vnet_hdr_len) t->vnet_hdr_len = TUO_VNET_LEN;
+        returned = tuo__tun_set_vnet_len(t);
+        if (returned >= 0) returned = tuo__tun_negotiate(t);
+    }
+    if (returned >= 0) returned = tuo__tun_finish(t);
+    if (returned >= 0) returned = tuo__tun_interface(t, desc);
+    if (returned < 0) t->fd = -1; /* still the caller's */
+    return tuo__tun_opened(t, returned, tun, error);
+}
+
+TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
+    tuo_tun *t;
+    int returned;
+    tuo_result result = tuo__tun_allocate(&t, &first->desc);
+    if (result != TUO_OK) {
+        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
+        return result;
+    }
+    returned = tuo__tun_attach(t, first->name);
+    if (returned >= 0) returned = tuo__tun_read_back(t);
+    if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;
+    t->offloads = first->offloads; /* per device (K 2.3) */
+    t->knows_uso = first->knows_uso;
+    if (returned >= 0) returned = tuo__tun_finish(t);
+    return tuo__tun_opened(t, returned, queue, error);
+}
+
+/* --- calls in progress, waiting --- */
+
+/* Every call that touches the descriptor stands between these two, so that tuo_tun_close can wait for it. */
+static int tuo__tun_enter(tuo_tun *tun) {
+    __atomic_add_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
+    return !__atomic_load_n(&tun->closing, __ATOMIC_SEQ_CST);
+}
+
+static tuo_result tuo__tun_leave(tuo_tun *tun, tuo_result result) {
+    __atomic_sub_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
+    return result;
+}
+
+TUO_API void tuo_tun_wake(tuo_tun *tun) {
+    const uint64_t one = 1;
+    const long ignored = write(tun->wake_fd, &one, sizeof one); /* fails only if it is set 2^64-2 times already */
+    (void)ignored;
+}
+
+TUO_API void tuo_tun_wake_clear(tuo_tun *tun) {
+    uint64_t count;
+    const long ignored = read(tun->wake_fd, &count, sizeof count);
+    (void)ignored;
+}
+
+TUO_API void tuo_tun_close(tuo_tun *tun) {
+    if (!tun) return;
+    __atomic_store_n(&tun->closing, 1, __ATOMIC_SEQ_CST);
+    tuo_tun_wake(tun);
+    while (__atomic_load_n(&tun->inside_count, __ATOMIC_SEQ_CST) != 0) (void)poll(NULL, 0, 1);
+    tuo__tun_free(tun);
+}
+
+/* 0: ready; -EAGAIN after the time; -ECANCELED: woken. */
+static int tuo__tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
+    struct pollfd fds[2];
+    int returned;
+    fds[0].fd = tun->fd;
+    fds[0].events = for_writing ? POLLOUT : POLLIN;
+    fds[1].fd = tun->wake_fd;
+    fds[1].events = POLLIN;
+    do returned = tuo__sys(poll(fds, 2, timeout_ms));
+    while (returned == -EINTR);
+    if (returned < 0) return returned;
+    if (fds[1].revents) return -ECANCELED;
+    return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
+}
+
+/* The result of a failed system call; blocking queues wait and say "again" (1) instead of TUO_AGAIN. */
+static int tuo__tun_retry(tuo_tun *tun, int for_writing, int returned, int *last_errno, tuo_result *result) {
+    if (returned == -EINTR) return 1;
+    if (returned == -EAGAIN && tun->desc.blocking) {
+        returned = tuo__tun_poll(tun, for_writing, -1);
+        if (returned == 0) return 1;
+    }
+    if (returned == -ECANCELED) {
+        *result = TUO_E_WOKEN;
+    } else {
+        *result = tuo__tun_failed(last_errno, returned);
+    }
+    return 0;
+}
+
+TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
+    tuo_result result = TUO_E_WOKEN;
+    int ignored, returned;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, result);
+    returned = tuo__tun_poll(tun, for_writing, timeout_ms);
+    if (returned == 0) result = TUO_OK;
+    if (returned < 0 && returned != -ECANCELED) result = tuo__tun_failed(&ignored, returned);
+    return tuo__tun_leave(tun, result);
+}
+
+/* --- facts --- */
+
+static unsigned tuo__tun_frame_flags(const tuo_tun *tun) { return tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u; }
+
+TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->fd; }
+TUO_API const char *tuo_tun_name(const tuo_tun *tun) { return tun->name; }
+TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun) { return tun->offloads; }
+TUO_API uint32_t tuo_tun_vnet_hdr_len(const tuo_tun *tun) { return tun->vnet_hdr_len; }
+TUO_API int tuo_tun_recv_errno(const tuo_tun *tun) { return tun->rx.last_errno; }
+TUO_API int tuo_tun_send_errno(const tuo_tun *tun) { return tun->tx.last_errno; }
+
+TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
+    TUO_MEMSET(caps, 0, sizeof *caps);
+    caps->l2_hdr_len = tun->is_tap ? TUO__ETH_LEN : 0;
+    if (!tun->vnet_hdr_len) return;
+    caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = 1;
+    caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 = (tun->offloads & TUO_TUN_CSUM) != 0;
+    caps->max_tcp4 = caps->max_tcp6 = 0xFFFF;
+    if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = 0xFFFF;
+    caps->max_udp_segs = tun->knows_uso ? 64 : 0;
+}
+
+TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats) {
+    *stats = tun->tx.stats;
+    stats->rx_reads = tun->rx.stats.rx_reads;
+    stats->rx_bytes = tun->rx.stats.rx_bytes;
+    stats->rx_superpackets = tun->rx.stats.rx_superpackets;
+    stats->rx_segments = tun->rx.stats.rx_segments;
+    stats->rx_truncated = tun->rx.stats.rx_truncated;
+    stats->rx_refused = tun->rx.stats.rx_refused;
+    stats->tcp4_off = tun->tx.features[0].off;
+    stats->tcp6_off = tun->tx.features[1].off;
+    stats->udp_off = tun->tx.features[2].off;
+}
+
+/* --- receiving --- */
+
+/* One read into vnet header, the caller's pieces, and one byte more: if that byte is written, the packet did not fit (K 3.1: the kernel
+   truncates without a word). Returns the length, or -errno. */
+static int tuo__tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, size_t cap, tuo_vnet_hdr *hdr) {
+    uint8_t vnet[TUO_VNET_LEN_MAX], spare;
+    struct iovec all[TUO__RECV_IOV_MAX + 2];
+    int returned, count = 0;
+    size_t i, len;
+    TUO_MEMSET(vnet, 0, sizeof vnet); /* Linux up to 6.12 leaves bytes from 10 on as they are (K 7.9) */
+    all[count].iov_base = vnet;
+    all[count++].iov_len = tun->vnet_hdr_len;
+    for (i = 0; i < iov_count; i++) all[count++] = iov[i];
+    all[count].iov_base = &spare;
+    all[count++].iov_len = 1;
+    if (tun->polls_first && (returned = tuo__tun_poll(tun, 0, 0)) < 0) return returned;
+    returned = tuo__sys(readv(tun->fd, all, count));
+    if (returned < 0) return returned;
+    len = (size_t)returned;
+    if (len <= tun->vnet_hdr_len) return -EAGAIN; /* no packet: nothing to hand out */
+    len -= tun->vnet_hdr_len;
+    if (len > cap) return -ENOBUFS;
+    TUO_MEMSET(hdr, 0, sizeof *hdr);
+    if (tun->vnet_hdr_len && tuo_vnet_decode(vnet, sizeof vnet, tun->vnet_hdr_len, tun->order, hdr) != TUO_OK) return -EPROTO;
+    tun->rx.stats.rx_reads++;
+    tun->rx.stats.rx_bytes += len;
+    tun->rx.stats.rx_superpackets += hdr->gso_type != TUO_GSO_NONE;
+    return (int)len;
+}
+
+/* As above until there is a packet or a reason why not. EINVAL on read concerns one packet, which is gone (K 7.16). */
+static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr, size_t *len) {
+    tuo_result result = TUO_AGAIN;
+    int returned, tries;
+    size_t i, cap = 0;
+    for (i = 0; i < iov_count; i++) cap += iov[i].iov_len;
+    for (tries = 0; tries < TUO__READ_TRIES; tries++) {
+        returned = tuo__tun_readv(tun, iov, iov_count, cap, hdr);
+        if (returned >= 0) {
+            *len = (size_t)returned;
+            return TUO_OK;
+        }
+        if (returned == -ENOBUFS) {
+            tun->rx.stats.rx_truncated++;
+            return TUO_E_NOSPACE;
+        }
+        if (returned == -EINVAL) {
+            tun->rx.stats.rx_refused++;
+        } else if (!tuo__tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
+            return result == TUO_E_DOWN ? TUO_E_GONE : result; /* EIO on read: the device is being taken away */
+        }
+    }
+    return TUO_AGAIN;
+}
+
+TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr, size_t *len) {
+    if (iov_count > TUO__RECV_IOV_MAX) return TUO_E_INVALID;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    return tuo__tun_leave(tun, tuo__tun_recv(tun, iov, iov_count, hdr, len));
+}
+
+TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t cap, tuo_vnet_hdr *hdr, size_t *len) {
+    struct iovec iov;
+    iov.iov_base = bytes;
+    iov.iov_len = cap;
+    return tuo_tun_recv_iov(tun, &iov, 1, hdr, len);
+}
+
+/* The next packet to split into rx.gso. A packet that contradicts its header is counted and skipped. */
+static tuo_result tuo__tun_recv_next(tuo_tun *tun) {
+    tuo__rx *const rx = &tun->rx;
+    tuo_vnet_hdr hdr;
+    struct iovec iov;
+    size_t len;
+    tuo_result result;
+    iov.iov_base = rx->bytes;
+    iov.iov_len = sizeof rx->bytes;
+    result = tuo__tun_recv(tun, &iov, 1, &hdr, &len);
+    if (result != TUO_OK) return result;
+    rx->splitting = tuo_gso_init(&rx->gso, rx->bytes, len, &hdr, tuo__tun_frame_flags(tun)) == TUO_OK;
+    if (!rx->splitting) rx->stats.rx_refused++;
+    return TUO_OK;
+}
+
+static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+                                         size_t *received) {
+    tuo__rx *const rx = &tun->rx;
+    tuo_result result = TUO_OK;
+    while (*received < count) {
+        size_t written = 0;
+        if (!rx->splitting) {
+            if (*received && tun->desc.blocking && tuo__tun_poll(tun, 0, 0) != 0) break; /* wait for the first packet only */
+            result = tuo__tun_recv_next(tun);
+            if (result != TUO_OK) break;
+            if (!rx->splitting) continue;
+        }
+        result = tuo_gso_split(&rx->gso, ops, bufs + *received, count - *received, offset, &written);
+        *received += written;
+        rx->stats.rx_segments += written;
+        rx->splitting = tuo_gso_remaining(&rx->gso) != 0;
+        if (result < 0) break;
+        result = TUO_OK;
+    }
+    return *received ? TUO_OK : result;
+}
+
+TUO_API tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+                                         size_t *received) {
+    *received = 0;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    return tuo__tun_leave(tun, tuo__tun_recv_multiple(tun, ops, bufs, count, offset, received));
+}
+
+/* --- sending --- */
+
+/* One writev, waited for if the queue is a blocking one. */
+static tuo_result tuo__tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    tuo_result result = TUO_OK;
+    int returned;
+    do {
+        returned = tun->polls_first ? tuo__tun_poll(tun, 1, 0) : 0;
+        if (returned == 0) returned = tuo__sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+        if (returned >= 0) {
+            tun->tx.stats.tx_writes++;
+            tun->tx.stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
+            return TUO_OK;
+        }
+    } while (tuo__tun_retry(tun, 1, returned, &tun->tx.last_errno, &result));
+    tun->tx.stats.tx_again += result == TUO_AGAIN;
+    return result;
+}
+
+/* A vnet header and up to TUO__TX_IOV_MAX - 1 pieces. */
+static tuo_result tuo__tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
+    uint8_t vnet[TUO_VNET_LEN_MAX];
+    tuo_iov all[TUO__TX_IOV_MAX];
+    tuo__vnet_write(vnet, tun->vnet_hdr_len, tun->order, hdr);
+    all[0].base = vnet;
+    all[0].len = tun->vnet_hdr_len;
+    if (iov_count) TUO_MEMCPY(all + 1, iov, iov_count * sizeof *iov);
+    return tuo__tun_writev(tun, all, iov_count + 1);
+}
+
+/* One packet without offloads. What the kernel does not take as a packet is counted and gone: nothing else could be done with it. */
+static tuo_result tuo__tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    const tuo_result result = tuo__tun_write_pieces(tun, &zero, iov, iov_count);
+    tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
+    return result;
+}
+
+/* A superpacket was taken, or refused: too many refusals in a row switch its protocol off. GRO hears of it with the next batch. */
+static void tuo__tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
+    tuo__feature *const f = &tun->tx.features[tuo__feature_of(gso_type)];
+    if (!refused) {
+        tun->tx.stats.tx_superpackets++;
+        f->refused = 0;
+        return;
+    }
+    tun->tx.stats.tx_refused_superpackets++;
+    if (++f->refused < tun->desc.refusal_limit || f->off) return;
+    f->off = 1;
+    f->off_since = tun->tx.stats.tx_packets;
+    tun->tx.stats.switched_off++;
+}
+
+/* Refused for what it is, not for the state of the device. EIO can be either: the packets themselves will tell. */
+static int tuo__refused(tuo_result result) { return result == TUO_E_REFUSED || result == TUO_E_DOWN; }
+
+/* Each step writes what is pending and says TUO_OK when it is done. What could not be written stays pending. */
+static tuo_result tuo__tx_emitted(tuo_tun *tun) {
+    tuo__tx *const tx = &tun->tx;
+    const int superpacket = tx->sp.packet_count > 1;
+    const tuo_result result = tuo__tun_writev(tun, tx->sp.iov, tx->sp.iov_count);
+    if (superpacket && tuo__refused(result)) {
+        tx->next_user = 0;
+        tx->pending = TUO__PENDING_SINGLES;
+        return TUO_OK;
+    }
+    if (result == TUO_OK && superpacket) tuo__tx_judge(tun, tx->sp.vnet.gso_type, 0);
+    if (!superpacket) tx->stats.tx_refused_packets += result == TUO_E_REFUSED;
+    if (result != TUO_OK && result != TUO_E_REFUSED) return result;
+    tx->pending = TUO__PENDING_NONE;
+    return TUO_OK;
+}
+
+static tuo_result tuo__tx_singles(tuo_tun *tun) {
+    tuo__tx *const tx = &tun->tx;
+    while (tx->next_user < tx->sp.packet_count) {
+        void *const buf = tx->sp.users[tx->next_user];
+        tuo_iov packet;
+        tuo_result result;
+        packet.base = tx->ops.data(tx->ops.user, buf) + tx->offset;
+        packet.len = tx->ops.length(tx->ops.user, buf) - tx->offset;
+        result = tuo__tun_write_single(tun, &packet, 1);
+        if (result != TUO_OK && result != TUO_E_REFUSED) return result;
+        if (tx->next_user++ == 0) tuo__tx_judge(tun, tx->sp.vnet.gso_type, 1); /* the device works: it was the superpacket */
+        tx->stats.tx_resent_packets++;
+    }
+    tx->pending = TUO__PENDING_NONE;
+    return TUO_OK;
+}
+
+static tuo_result tuo__tx_split(tuo_tun *tun) {
+    tuo__tx *const tx = &tun->tx;
+    for (;;) {
+        tuo_result result;
+        if (!tx->segment_ready && tuo_gso_next(&tx->gso, NULL, &tx->segment) != TUO_OK) break;
+        tx->segment_ready = 1;
+        result = tuo__tun_write_single(tun, tx->segment.iov, tx->segment.iov_count);
+        if (result != TUO_OK && result != TUO_E_REFUSED) return result;
+        tx->segment_ready = 0;
+        tx->stats.tx_resent_packets++;
+    }
+    tx->pending = TUO__PENDING_NONE;
+    return TUO_OK;
+}
+
+/* Write everything that is held. */
+static tuo_result tuo__tx_drain(tuo_tun *tun) {
+    tuo__tx *const tx = &tun->tx;
+    for (;;) {
+        tuo_result result = TUO_OK;
+        switch (tx->pending) {
+            case TUO__PENDING_EMITTED: result = tuo__tx_emitted(tun); break;
+            case TUO__PENDING_SINGLES: result = tuo__tx_singles(tun); break;
+            case TUO__PENDING_SPLIT: result = tuo__tx_split(tun); break;
+            default:
+                if (tuo_gro_next(tx->gro, &tx->sp) != TUO_OK) return TUO_OK;
+                tx->pending = TUO__PENDING_EMITTED;
+        }
+        if (result != TUO_OK) return result;
+    }
+}
+
+/* With nothing held: give a protocol that is off another chance, and let GRO know what is on. */
+static tuo_result tuo__tx_configure(tuo_tun *tun) {
+    tuo_gro_desc desc;
+    int i;
+    for (i = 0; i < TUO__FEATURES; i++) {
+        tuo__feature *const f = &tun->tx.features[i];
+        if (!f->off || tun->tx.stats.tx_packets - f->off_since < tun->desc.retry_after) continue;
+        f->off = 0;
+        f->refused = tun->desc.refusal_limit - 1; /* one more refusal is enough this time */
+    }
+    desc = tuo__tx_gro_desc(tun);
+    return tuo_gro_reconfigure(tun->tx.gro, &desc);
+}
+
+static tuo_result tuo__tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
+    tuo__tx *const tx = &tun->tx;
+    tuo_result result = tuo__tx_configure(tun);
+    while (result == TUO_OK && *taken < count) {
+        while (*taken < count) {
+            void *const buf = bufs[*taken];
+            const size_t len = tx->ops.length(tx->ops.user, buf);
+            if (len <= tx->offset) { /* nothing in it: nothing to write */
+                ++*taken;
+                continue;
+            }
+            if (tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, 0, buf) == TUO_V_NO_ROOM) break;
+            ++*taken;
+            tx->stats.tx_packets++;
+        }
+        result = tuo__tx_drain(tun);
+    }
+    return result;
+}
+
+TUO_API tuo_result tuo_tun_send_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+                                         size_t *taken) {
+    tuo_result result;
+    *taken = 0;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    result = tuo__tx_drain(tun);
+    if (result == TUO_OK) {
+        tun->tx.ops = ops ? *ops : tuo__plain_ops;
+        tun->tx.offset = offset;
+        result = tuo__tx_batch(tun, bufs, count, taken);
+    }
+    return tuo__tun_leave(tun, result);
+}
+
+TUO_API tuo_result tuo_tun_flush(tuo_tun *tun) {
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    return tuo__tun_leave(tun, tuo__tx_drain(tun));
+}
+
+TUO_API void tuo_tun_discard(tuo_tun *tun) {
+    tuo_gro_reset(tun->tx.gro);
+    tun->tx.pending = TUO__PENDING_NONE;
+    tun->tx.segment_ready = 0;
+}
+
+TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
+    const tuo_gro_desc old = tun->tx.gro_desc;
+    tuo_result result;
+    if (tun->tx.pending != TUO__PENDING_NONE || tuo__gro_holds(tun->tx.gro)) return TUO_E_INVALID;
+    tun->tx.gro_desc = *desc;
+    TUO_MEMSET(tun->tx.features, 0, sizeof tun->tx.features);
+    result = tuo__tx_configure(tun);
+    if (result != TUO_OK) tun->tx.gro_desc = old;
+    return result;
+}
+
+/* Copy the pieces to scratch, where they stay until they are written, and plan their split. */
+static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
+    tuo__tx *const tx = &tun->tx;
+    size_t i, len = 0;
+    tuo_result result;
+    for (i = 0; i < iov_count; i++) {
+        if (iov[i].len > sizeof tx->scratch - len) return TUO_E_REFUSED;
+        if (iov[i].len) TUO_MEMCPY(tx->scratch + len, iov[i].base, iov[i].len);
+        len += iov[i].len;
+    }
+    result = tuo_gso_init(&tx->gso, tx->scratch, len, hdr, tuo__tun_frame_flags(tun) | TUO_F_TRUST);
+    if (result == TUO_OK) tx->pending = TUO__PENDING_SPLIT;
+    return result;
+}
+
+static tuo_result tuo__tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
+    const int offloaded = hdr->gso_type != TUO_GSO_NONE || (hdr->flags & TUO_VNET_NEEDS_CSUM);
+    tuo_result result = tuo__tx_drain(tun);
+    if (result != TUO_OK) return result;
+    if (offloaded && !tun->vnet_hdr_len) { /* no way to say so: finish it here */
+        result = tuo__tx_plan_split(tun, hdr, iov, iov_count);
+    } else {
+        result = tuo__tun_write_pieces(tun, hdr, iov, iov_count);
+        if (result == TUO_OK && hdr->gso_type != TUO_GSO_NONE) tuo__tx_judge(tun, hdr->gso_type, 0);
+        if (offloaded && tuo__refused(result)) {
+            const tuo_result plan = tuo__tx_plan_split(tun, hdr, iov, iov_count);
+            if (plan == TUO_OK && hdr->gso_type != TUO_GSO_NONE && result == TUO_E_REFUSED) tuo__tx_judge(tun, hdr->gso_type, 1);
+            result = plan == TUO_OK ? TUO_OK : result == TUO_E_DOWN ? TUO_E_DOWN : plan;
+        } else if (result == TUO_E_REFUSED) {
+            tun->tx.stats.tx_refused_packets++;
+        }
+    }
+    if (result != TUO_OK) return result;
+    tun->tx.stats.tx_packets++;
+    result = tuo__tx_drain(tun);
+    return result == TUO_AGAIN ? TUO_OK : result; /* taken: what is left is in scratch */
+}
+
+TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
+    const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    if (iov_count > TUO__TX_IOV_MAX - 2) return TUO_E_INVALID;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    return tuo__tun_leave(tun, tuo__tx_send_iov(tun, hdr ? hdr : &zero, iov, iov_count));
+}
+
+TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
+    tuo_iov iov;
+    iov.base = pkt;
+    iov.len = len;
+    return tuo_tun_send_iov(tun, NULL, &iov, 1);
+}
+
+/* Headers into one piece, with the fields that depend on the payload filled. */
+static tuo_result tuo__tx_gso_headers(const tuo_tun *tun, const tuo_tun_gso *parts, uint8_t *hdr, uint32_t payload_len,
+                                      tuo_vnet_hdr *vnet) {
+    const size_t hdr_len = parts->ip_header_len + parts->l4_header_len;
+    const size_t ip_off = tun->is_tap ? TUO__ETH_LEN : 0;
+    tuo_pkt_info info;
+    tuo__shape shape;
+    tuo_result result;
+    TUO_MEMCPY(hdr, parts->ip_header, parts->ip_header_len);
+    TUO_MEMCPY(hdr + parts->ip_header_len, parts->l4_header, parts->l4_header_len);
+    /* The length fields are not filled yet: 0 lets the parser take the headers for the whole packet. */
+    if (parts->ip_header_len < ip_off + TUO__IP4_LEN) return TUO_E_TRUNCATED;
+    if (hdr[ip_off] >> 4 == 4) tuo__wr16(hdr + ip_off + TUO__IP4_TOTAL, 0);
+    if (hdr[ip_off] >> 4 == 6) tuo__wr16(hdr + ip_off + TUO__IP6_PAYLOAD, 0);
+    if (parts->l4_header_len == TUO__UDP_LEN) tuo__wr16(hdr + parts->ip_header_len + TUO__UDP_TOTAL, 0);
+    result = tuo__parse(hdr, hdr_len, tuo__tun_frame_flags(tun) | TUO_F_SUPERPACKET, &info);
+    if (result != TUO_OK) return result;
+    if (info.kind == TUO_KIND_NONE || info.payload_off != hdr_len || info.l4_off != parts->ip_header_len) return TUO_E_INVALID;
+    if (hdr_len - info.ip_off + payload_len > 0xFFFFu) return TUO_E_IP_LENGTH;
+    shape = tuo__shape_of(&info);
+    tuo__account(hdr, &shape, payload_len, parts->gso_size, vnet);
+    if (payload_len <= parts->gso_size) vnet->gso_type = TUO_GSO_NONE; /* one packet: K 1.8 */
+    if (vnet->gso_type == TUO_GSO_NONE) vnet->gso_size = 0;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_gso *parts) {
+    uint8_t hdr[TUO_HEADER_MAX];
+    tuo_iov iov[TUO__TX_IOV_MAX - 2];
+    tuo_vnet_hdr vnet;
+    size_t i, payload_len = 0;
+    tuo_result result;
+    if (parts->payload_count > TUO__TX_IOV_MAX - 3 || parts->gso_size == 0 || parts->gso_size == 0xFFFFu) return TUO_E_INVALID;
+    if (parts->ip_header_len > sizeof hdr || parts->l4_header_len > sizeof hdr - parts->ip_header_len) return TUO_E_HEADER_TOO_LONG;
+    for (i = 0; i < parts->payload_count; i++) {
+        if (parts->payload[i].len > 0xFFFFu - payload_len) return TUO_E_IP_LENGTH;
+        payload_len += parts->payload[i].len;
+        iov[i + 1] = parts->payload[i];
+    }
+    result = tuo__tx_gso_headers(tun, parts, hdr, (uint32_t)payload_len, &vnet);
+    if (result != TUO_OK) return result;
+    iov[0].base = hdr;
+    iov[0].len = parts->ip_header_len + parts->l4_header_len;
+    return tuo_tun_send_iov(tun, &vnet, iov, parts->payload_count + 1);
+}
+
+/* --- probe --- */
+
+enum { TUO__PROBE_HDR_LEN = 40 + 20, TUO__PROBE_GSO_SIZE = 16, TUO__PROBE_PAYLOAD_MAX = 16 * 128 };
+
+/* A superpacket from loopback to loopback: routed nowhere on any device but lo. */
+static tuo_result tuo__tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t payload_len) {
+    static const uint8_t payload[TUO__PROBE_PAYLOAD_MAX] = { 0 };
+    uint8_t hdr[TUO__PROBE_HDR_LEN];
+    tuo__shape shape;
+    tuo_vnet_hdr vnet;
+    tuo_iov iov[2];
+    const int ip4 = tuo__is_ip4(kind), tcp = tuo__is_tcp(kind);
+    TUO_MEMSET(hdr, 0, sizeof hdr);
+    shape.kind = (uint8_t)kind;
+    shape.ip_off = 0;
+    shape.l4_off = ip4 ? TUO__IP4_LEN : TUO__IP6_LEN;
+    shape.hdr_len = shape.l4_off + (uint32_t)(tcp ? TUO__TCP_LEN : TUO__UDP_LEN);
+    hdr[0] = ip4 ? 0x45 : 0x60;
+    hdr[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT] = tuo__kinds[kind].l4_proto;
+    if (ip4) {
+        tuo__wr32(hdr + TUO__IP4_SRC, 0x7F000001u);
+        tuo__wr32(hdr + TUO__IP4_SRC + 4, 0x7F000001u);
+    } else {
+        hdr[TUO__IP6_SRC + 15] = hdr[TUO__IP6_SRC + 31] = 1;
+    }
+    if (tcp) {
+        hdr[shape.l4_off + TUO__TCP_DOFF] = TUO__TCP_LEN / 4 << 4;
+        hdr[shape.l4_off + TUO__TCP_FLAGS] = 0x10;
+    }
+    tuo__account(hdr, &shape, payload_len, TUO__PROBE_GSO_SIZE, &vnet);
+    iov[0].base = hdr;
+    iov[0].len = shape.hdr_len;
+    iov[1].base = payload;
+    iov[1].len = payload_len;
+    return tuo__tun_write_pieces(tun, &vnet, iov, 2);
+}
+
+/* One finding: 1 taken, 0 refused. Anything else ends the probe. */
+static uint8_t tuo__tun_probe_one(tuo_tun *tun, unsigned kind, uint32_t payload_len, tuo_result *result) {
+    tuo_result written;
+    if (*result != TUO_OK) return 0;
+    written = tuo__tun_probe_write(tun, kind, payload_len);
+    if (written != TUO_OK && written != TUO_E_REFUSED) *result = written;
+    return written == TUO_OK;
+}
+
+static tuo_result tuo__tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
+    static const uint32_t udp_segs[] = { 2, 64, TUO__UDP_SEGS_MAX };
+    tuo_tun_probe_report found;
+    tuo_result result = tuo__tx_drain(tun);
+    uint8_t even4, even6;
+    size_t i;
+    TUO_MEMSET(&found, 0, sizeof found);
+    even4 = tuo__tun_probe_one(tun, TUO_KIND_TCP4, 2 * TUO__PROBE_GSO_SIZE, &result);
+    even6 = tuo__tun_probe_one(tun, TUO_KIND_TCP6, 2 * TUO__PROBE_GSO_SIZE, &result);
+    found.tcp4 = tuo__tun_probe_one(tun, TUO_KIND_TCP4, 2 * TUO__PROBE_GSO_SIZE - 1, &result) && even4;
+    found.tcp6 = tuo__tun_probe_one(tun, TUO_KIND_TCP6, 2 * TUO__PROBE_GSO_SIZE - 1, &result) && even6;
+    found.tcp4_short_tail_refused = even4 && !found.tcp4;
+    found.tcp6_short_tail_refused = even6 && !found.tcp6;
+    for (i = 0; i < sizeof udp_segs / sizeof udp_segs[0]; i++) {
+        if (tuo__tun_probe_one(tun, TUO_KIND_UDP4, udp_segs[i] * TUO__PROBE_GSO_SIZE, &result)) found.udp4_segs = udp_segs[i];
+        if (tuo__tun_probe_one(tun, TUO_KIND_UDP6, udp_segs[i] * TUO__PROBE_GSO_SIZE, &result)) found.udp6_segs = udp_segs[i];
+    }
+    if (result == TUO_OK) *report = found;
+    return result;
+}
+
+TUO_API tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
+    if (!tun->vnet_hdr_len || tun->is_tap) return TUO_E_UNSUPPORTED;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    return tuo__tun_leave(tun, tuo__tun_probe(tun, report));
+}
+
+/* --- several queues --- */
+
+enum { TUO__QUEUES_MAX = 64 };
+
+struct tuo_tun_set {
+    size_t count;
+    tuo_tun *queues[TUO__QUEUES_MAX];
+};
+
+TUO_API tuo_result tuo_tun_set_open(tuo_tun_set **set, const tuo_tun_desc *desc, size_t queue_count, int *error) {
+    tuo_tun_desc d = *desc;
+    tuo_tun_set *s;
+    tuo_result result;
+    if (queue_count == 0 || queue_count > TUO__QUEUES_MAX) return TUO_E_INVALID;
+    s = (tuo_tun_set *)calloc(1, sizeof *s);
+    if (!s) {
+        if (error) *error = ENOMEM;
+        return TUO_E_SYSTEM;
+    }
+    if (queue_count > 1) d.multi_queue = 1;
+    result = tuo_tun_open(&s->queues[0], &d, error);
+    if (result == TUO_OK) s->count = 1;
+    while (result == TUO_OK && s->count < queue_count) {
+        result = tuo_tun_add_queue(s->queues[0], &s->queues[s->count], error);
+        if (result == TUO_OK) s->count++;
+    }
+    if (result != TUO_OK) {
+        tuo_tun_set_close(s);
+        return result;
+    }
+    *set = s;
+    return TUO_OK;
+}
+
+TUO_API size_t tuo_tun_set_count(const tuo_tun_set *set) { return set->count; }
+TUO_API tuo_tun *tuo_tun_set_queue(tuo_tun_set *set, size_t index) { return index < set->count ? set->queues[index] : NULL; }
+
+TUO_API void tuo_tun_set_wake(tuo_tun_set *set) {
+    size_t i;
+    for (i = 0; i < set->count; i++) tuo_tun_wake(set->queues[i]);
+}
+
+TUO_API void tuo_tun_set_close(tuo_tun_set *set) {
+    size_t i;
+    if (!set) return;
+    tuo_tun_set_wake(set);
+    for (i = 0; i < set->count; i++) tuo_tun_close(set->queues[i]);
+    free(set);
+}
+
+#endif /* TUNOFFLOAD_TUN */
 
 #endif /* TUNOFFLOAD_IMPLEMENTATION_DONE */
 #endif /* TUNOFFLOAD_IMPLEMENTATION */
