@@ -157,10 +157,10 @@
 
    LINUX TUN BACKEND
 
-   #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a device, negotiates what the kernel has, and reads
-   and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
-   original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps what is
-   unwritten, in order, for the next call.
+   #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a device, negotiates what the kernel has, and
+   reads and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
+   original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps what
+   is unwritten, in order, for the next call.
 
        // --- example manual_tun.c
        #define TUNOFFLOAD_TUN
@@ -3440,11 +3440,12 @@ static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
 /* One allocation: the queue and its GRO instance behind it. */
 static tuo_result tuo__tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
     tuo_gro_desc gro_desc = desc->gro;
-    size_t gro_len;
-    tuo_tun *tun;
+    size_t gro_len, name_len = 0;
+    tuo_tun *tun = NULL;
     gro_desc.vnet_hdr_len = 0;
     gro_len = tuo_gro_memory_size(&gro_desc);
-    if (gro_len == 0 || (desc->name && desc->name[0] == '/')) return TUO_E_INVALID;
+    while (desc->name && name_len < sizeof tun->name && desc->name[name_len]) name_len++;
+    if (gro_len == 0 || name_len == sizeof tun->name) return TUO_E_INVALID;
     tun = (tuo_tun *)calloc(1, tuo__align_up(sizeof *tun) + gro_len);
     if (!tun) return TUO_E_SYSTEM;
     tun->fd = tun->netlink_fd = tun->wake_fd = -1;
@@ -3707,7 +3708,7 @@ static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
     int returned, tries;
     size_t i, cap = 0;
     for (i = 0; i < iov_count; i++) cap += iov[i].iov_len;
-    for (tries = 0; tries < TUO__READ_TRIES; tries++) {
+    for (tries = 0; tries < TUO__READ_TRIES;) {
         returned = tuo__tun_readv(tun, iov, iov_count, cap, hdr);
         if (returned >= 0) {
             *len = (size_t)returned;
@@ -3719,6 +3720,7 @@ static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
         }
         if (returned == -EINVAL) {
             tun->rx.stats.rx_refused++;
+            tries++;
         } else if (!tuo__tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
             return result == TUO_E_DOWN ? TUO_E_GONE : result; /* EIO on read: the device is being taken away */
         }
@@ -3866,6 +3868,7 @@ static tuo_result tuo__tx_singles(tuo_tun *tun) {
         packet.base = tx->ops.data(tx->ops.user, buf) + tx->offset;
         packet.len = tx->ops.length(tx->ops.user, buf) - tx->offset;
         result = tuo__tun_write_single(tun, &packet, 1);
+        if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUO__PENDING_EMITTED; /* it was the device, not the superpacket */
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
         if (tx->next_user++ == 0) tuo__tx_judge(tun, tx->sp.vnet.gso_type, 1); /* the device works: it was the superpacket */
         tx->stats.tx_resent_packets++;
