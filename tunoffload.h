@@ -158,8 +158,8 @@
    LINUX TUN BACKEND
 
    #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a device, negotiates what the kernel has, and
-   reads and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
-   original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps what
+   reads and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as
+   its original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps what
    is unwritten, in order, for the next call.
 
        // --- example manual_tun.c

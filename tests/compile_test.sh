@@ -52,6 +52,9 @@ one_c() {
     good "$what: implementation, two units" $cc $flags -o "$build/two" "$here/tu_a.c" "$here/tu_b.c"
     good "$what: two units run" "$build/two"
     good "$what: TUO_STATIC" $cc $flags -o "$build/static" "$here/static_unit.c" "$here/static_unit_b.c"
+    if [ "$(uname -s)" = Linux ]; then
+        good "$what: TUN backend" $cc $flags -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/tun.o" "$repo/tunoffload.h"
+    fi
     good "$what: TUO_API and TUO_ASSERT" $cc $flags -o "$build/api" "$here/api_macro.c"
 }
 
@@ -60,6 +63,10 @@ one_cxx() {
     what="$cxx $std${*:+ $*}"
     good "$what: implementation" $cxx -std=$std $warnings "$@" -I"$repo" -o "$build/cxx" "$here/cxx_unit.cc"
     good "$what: runs" "$build/cxx"
+    if [ "$(uname -s)" = Linux ]; then
+        good "$what: TUN backend" $cxx -std=$std $warnings "$@" -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c++ -c \
+            -o "$build/tun.o" "$repo/tunoffload.h"
+    fi
 }
 
 # symbols NAME OBJECT DEFINED UNDEFINED [COUNT]: the global symbols that the object defines match the pattern DEFINED (private
