@@ -53,7 +53,7 @@ one_c() {
     good "$what: two units run" "$build/two"
     good "$what: TUO_STATIC" $cc $flags -o "$build/static" "$here/static_unit.c" "$here/static_unit_b.c"
     if [ "$(uname -s)" = Linux ]; then
-        good "$what: TUN backend" $cc $flags -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/tun.o" "$repo/tunoffload.h"
+        good "$what: TUN backend" $cc $flags $after -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/tun.o" "$repo/tunoffload.h"
     fi
     good "$what: TUO_API and TUO_ASSERT" $cc $flags -o "$build/api" "$here/api_macro.c"
 }
@@ -64,7 +64,7 @@ one_cxx() {
     good "$what: implementation" $cxx -std=$std $warnings "$@" -I"$repo" -o "$build/cxx" "$here/cxx_unit.cc"
     good "$what: runs" "$build/cxx"
     if [ "$(uname -s)" = Linux ]; then
-        good "$what: TUN backend" $cxx -std=$std $warnings "$@" -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c++ -c \
+        good "$what: TUN backend" $cxx -std=$std $warnings "$@" $after -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c++ -c \
             -o "$build/tun.o" "$repo/tunoffload.h"
     fi
 }
@@ -83,6 +83,12 @@ symbols() {
     if [ -n "$strange" ]; then fail "$1:" $strange; else ok "$1"; fi
 }
 memory='memcpy|memmove|memset|memcmp|bcmp'
+
+# Where Debian keeps the kernel's <asm/> headers: a 32-bit build finds them only by being told, and they serve both widths.
+after=
+for directory in /usr/include/*-linux-gnu; do
+    if [ -e "$directory/asm/errno.h" ]; then after="$after -idirafter $directory"; fi
+done
 
 for cc in $(present "${CC:-cc}" gcc clang); do
     can c $cc || { fail "$cc: cannot make a program"; continue; }
