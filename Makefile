@@ -12,14 +12,18 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
+TESTS   := $(filter-out test_tun% test_kernel%,$(TESTS))
+endif
+PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 HEADERS  = tunoffload.h $(wildcard tests/*.h fuzz/*.h examples/*.h)
 
-.PHONY: all demo test check fuzz fuzz-replay help clean
+.PHONY: all demo test test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
 .DELETE_ON_ERROR:
 
-## all            build the program and the examples
-all: $(BUILD)/pcap_offload
+## all            build the programs in examples/
+all: $(PROGRAMS)
 
 ## demo           coalesce, split and compare the captures in tests/captures, and print what came of it
 demo: $(BUILD)/pcap_offload
@@ -44,6 +48,19 @@ fuzz: $(BUILD)/fuzz/fuzz_$(T) $(BUILD)/fuzz/seeds.done
 fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
 	@for t in $(FUZZERS); do $(BUILD)/plain/replay_$$t --mutate 2000 $(BUILD)/fuzz/seeds/$$t || exit 1; done
 
+## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
+test-e2e: $(PROGRAMS)
+	bash tests/e2e_test.sh $(BUILD)
+	bash tests/udp_tunnel_test.sh $(BUILD)
+
+## test-kernels   the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
+test-kernels:
+	bash tests/kernels_test.sh $(BUILD)
+
+## test-threads   one reader and one writer per queue under ThreadSanitizer
+test-threads: $(BUILD)/tsan/test_tun_threads
+	$<
+
 ## help           this list
 help:
 	@sed -n 's/^## //p' Makefile
@@ -52,15 +69,19 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-$(BUILD)/pcap_offload: examples/pcap_offload.c $(HEADERS)
+$(PROGRAMS): $(BUILD)/%: examples/%.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -o $@ $<
+	$(CC) $(CFLAGS) $(BASE) -pthread -o $@ $<
+
+$(BUILD)/tsan/%: tests/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	clang -O1 -g -fsanitize=thread $(BASE) -Itests -pthread -o $@ $<
 
 # Test programs and fuzz replays, once per configuration: plain, san-gcc, san-clang.
 define CONFIGURATION
 $(BUILD)/$(1)/%: tests/%.c $(HEADERS)
 	@mkdir -p $$(@D)
-	$(2) $(3) $(BASE) -Itests -o $$@ $$<
+	$(2) $(3) $(BASE) -Itests -pthread -o $$@ $$<
 $(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(HEADERS)
 	@mkdir -p $$(@D)
 	$(2) $(3) $(BASE) -Itests -o $$@ $$< fuzz/replay.c
