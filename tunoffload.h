@@ -159,8 +159,8 @@
 
    #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a device, negotiates what the kernel has, and
    reads and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as
-   its original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps what
-   is unwritten, in order, for the next call.
+   its original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps
+   what is unwritten, in order, for the next call.
 
        // --- example manual_tun.c
        #define TUNOFFLOAD_TUN
@@ -992,7 +992,7 @@ TUO_API void tuo_tun_wake(tuo_tun *tun);
 TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 
 /* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most (-1: for ever).
-   Returns   TUO_OK; TUO_AGAIN after the time; TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM */
+   Returns   TUO_OK; TUO_AGAIN after the time, or when a signal handler ran; TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
 /* Plain facts: descriptor for your own poll loop; interface name; read-side offloads that were negotiated (TUO_TUN_*; 0 if adopted without
@@ -3239,20 +3239,46 @@ static void tuo__netlink_add(tuo__netlink *request, uint16_t type, const void *v
     request->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(request->header.nlmsg_len) + RTA_ALIGN(attribute.rta_len));
 }
 
+/* One message each way; the length of the reply, or -errno. */
+static int tuo__netlink_exchange(int fd, const tuo__netlink *request, void *reply, size_t reply_cap) {
+    int returned = tuo__sys(send(fd, request, request->header.nlmsg_len, 0));
+    if (returned < 0) return returned;
+    do returned = tuo__sys(recv(fd, reply, reply_cap, 0));
+    while (returned == -EINTR);
+    return returned;
+}
+
 static int tuo__netlink_call(int fd, const tuo__netlink *request) {
     struct {
         struct nlmsghdr header;
         struct nlmsgerr error;
         uint8_t rest[512];
     } reply;
-    long n;
-    if (send(fd, request, request->header.nlmsg_len, 0) < 0) return -errno;
-    do n = recv(fd, &reply, sizeof reply, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) return -errno;
-    if ((size_t)n < NLMSG_HDRLEN + sizeof(int) || reply.header.nlmsg_type != NLMSG_ERROR) return -EPROTO;
+    const int returned = tuo__netlink_exchange(fd, request, &reply, sizeof reply);
+    if (returned < 0) return returned;
+    if ((size_t)returned < NLMSG_HDRLEN + sizeof(int) || reply.header.nlmsg_type != NLMSG_ERROR) return -EPROTO;
     return reply.error.error;
 }
+
+/* The value of the attribute `type` in bytes[*off..end), whose place becomes *off and *end; 0 if there is none. */
+static int tuo__netlink_find(const uint8_t *bytes, size_t *off, size_t *end, unsigned type) {
+    struct rtattr attribute;
+    while (*end - *off >= sizeof attribute) {
+        TUO_MEMCPY(&attribute, bytes + *off, sizeof attribute);
+        if (attribute.rta_len < sizeof attribute || attribute.rta_len > *end - *off) return 0;
+        if ((attribute.rta_type & 0x3FFFu) == type) {
+            *end = *off + attribute.rta_len;
+            *off += sizeof attribute;
+            return 1;
+        }
+        if (RTA_ALIGN(attribute.rta_len) >= *end - *off) return 0;
+        *off += RTA_ALIGN(attribute.rta_len);
+    }
+    return 0;
+}
+
+/* linux include/uapi/linux/if_link.h */
+enum { TUO__IFLA_LINKINFO = 18, TUO__IFLA_INFO_DATA = 2, TUO__IFLA_TUN_PI = 4 };
 
 static tuo_result tuo__netlink_result(tuo_tun *tun, int returned) {
     if (returned >= 0) return TUO_OK;
@@ -3270,6 +3296,23 @@ static void tuo__netlink_link(const tuo_tun *tun, tuo__netlink *request, unsigne
 }
 
 enum { TUO__IFF_UP = 1 };
+
+/* Do packets carry the 4 bytes of packet information? TUNGETIFF cannot tell: it sets IFF_NOFILTER, which is the same bit as IFF_NO_PI.
+   A kernel before 4.20 does not say; then it is taken for no, which is what everybody uses. */
+static int tuo__tun_has_packet_info(const tuo_tun *tun) {
+    uint8_t reply[8192];
+    tuo__netlink request;
+    size_t off = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct ifinfomsg)), end;
+    int returned;
+    tuo__netlink_link(tun, &request, 0, 0);
+    request.header.nlmsg_type = RTM_GETLINK;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    returned = tuo__netlink_exchange(tun->netlink_fd, &request, reply, sizeof reply);
+    if (returned < 0 || (size_t)returned < off) return 0;
+    end = (size_t)returned;
+    return tuo__netlink_find(reply, &off, &end, TUO__IFLA_LINKINFO) && tuo__netlink_find(reply, &off, &end, TUO__IFLA_INFO_DATA) &&
+           tuo__netlink_find(reply, &off, &end, TUO__IFLA_TUN_PI) && end > off && reply[off] != 0;
+}
 
 TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
     tuo__netlink request;
@@ -3361,7 +3404,6 @@ static int tuo__tun_read_back(tuo_tun *tun) {
     TUO_MEMSET(&request, 0, sizeof request);
     returned = tuo__ioctl(tun->fd, TUNGETIFF, &request);
     if (returned < 0) return returned;
-    if (!(request.u.flags & IFF_NO_PI)) return -EOPNOTSUPP;
     tun->is_tap = (request.u.flags & IFF_TAP) != 0;
     TUO_MEMCPY(tun->name, request.name, sizeof tun->name);
     tun->name[sizeof tun->name - 1] = 0;
@@ -3437,15 +3479,25 @@ static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
     return desc;
 }
 
+/* What can be told wrong without asking the kernel. */
+static int tuo__tun_desc_ok(const tuo_tun_desc *desc) {
+    struct ifaddrmsg message;
+    uint8_t address[16];
+    size_t name_len = 0;
+    while (desc->name && name_len < sizeof ((tuo_tun *)0)->name && desc->name[name_len]) name_len++;
+    if (name_len == sizeof ((tuo_tun *)0)->name) return 0;
+    if (desc->address4 && (!tuo__parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET)) return 0;
+    return !desc->address6 || (tuo__parse_address(desc->address6, &message, address) && message.ifa_family == AF_INET6);
+}
+
 /* One allocation: the queue and its GRO instance behind it. */
 static tuo_result tuo__tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
     tuo_gro_desc gro_desc = desc->gro;
-    size_t gro_len, name_len = 0;
+    size_t gro_len;
     tuo_tun *tun = NULL;
     gro_desc.vnet_hdr_len = 0;
     gro_len = tuo_gro_memory_size(&gro_desc);
-    while (desc->name && name_len < sizeof tun->name && desc->name[name_len]) name_len++;
-    if (gro_len == 0 || name_len == sizeof tun->name) return TUO_E_INVALID;
+    if (gro_len == 0 || !tuo__tun_desc_ok(desc)) return TUO_E_INVALID;
     tun = (tuo_tun *)calloc(1, tuo__align_up(sizeof *tun) + gro_len);
     if (!tun) return TUO_E_SYSTEM;
     tun->fd = tun->netlink_fd = tun->wake_fd = -1;
@@ -3477,6 +3529,7 @@ static int tuo__tun_finish(tuo_tun *tun) {
     if (tun->wake_fd < 0) return tun->wake_fd;
     returned = tuo__fd_flags(tun->wake_fd, 1);
     if (returned >= 0) returned = tuo__tun_open_netlink(tun);
+    if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP;
     desc = tuo__tx_gro_desc(tun);
     if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
     return returned;
@@ -3597,7 +3650,7 @@ TUO_API void tuo_tun_close(tuo_tun *tun) {
     tuo__tun_free(tun);
 }
 
-/* 0: ready; -EAGAIN after the time; -ECANCELED: woken. */
+/* 0: ready; -EAGAIN after the time; -EINTR: a signal came; -ECANCELED: woken. */
 static int tuo__tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
     struct pollfd fds[2];
     int returned;
@@ -3605,8 +3658,7 @@ static int tuo__tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
     fds[0].events = for_writing ? POLLOUT : POLLIN;
     fds[1].fd = tun->wake_fd;
     fds[1].events = POLLIN;
-    do returned = tuo__sys(poll(fds, 2, timeout_ms));
-    while (returned == -EINTR);
+    returned = tuo__sys(poll(fds, 2, timeout_ms));
     if (returned < 0) return returned;
     if (fds[1].revents) return -ECANCELED;
     return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
@@ -3617,7 +3669,7 @@ static int tuo__tun_retry(tuo_tun *tun, int for_writing, int returned, int *last
     if (returned == -EINTR) return 1;
     if (returned == -EAGAIN && tun->desc.blocking) {
         returned = tuo__tun_poll(tun, for_writing, -1);
-        if (returned == 0) return 1;
+        if (returned == 0 || returned == -EINTR) return 1;
     }
     if (returned == -ECANCELED) {
         *result = TUO_E_WOKEN;
@@ -3633,7 +3685,7 @@ TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
     if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, result);
     returned = tuo__tun_poll(tun, for_writing, timeout_ms);
     if (returned == 0) result = TUO_OK;
-    if (returned < 0 && returned != -ECANCELED) result = tuo__tun_failed(&ignored, returned);
+    if (returned < 0 && returned != -ECANCELED) result = tuo__tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
     return tuo__tun_leave(tun, result);
 }
 
@@ -3795,6 +3847,7 @@ static tuo_result tuo__tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
     do {
         returned = tun->polls_first ? tuo__tun_poll(tun, 1, 0) : 0;
         if (returned == 0) returned = tuo__sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+        if (returned == 0) returned = -EINVAL; /* no bytes at all: the kernel does not even ask the device */
         if (returned >= 0) {
             tun->tx.stats.tx_writes++;
             tun->tx.stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
@@ -3970,12 +4023,17 @@ TUO_API void tuo_tun_discard(tuo_tun *tun) {
 
 TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
     const tuo_gro_desc old = tun->tx.gro_desc;
+    tuo__feature features[TUO__FEATURES];
     tuo_result result;
     if (tun->tx.pending != TUO__PENDING_NONE || tuo__gro_holds(tun->tx.gro)) return TUO_E_INVALID;
+    TUO_MEMCPY(features, tun->tx.features, sizeof features);
+    TUO_MEMSET(tun->tx.features, 0, sizeof features);
     tun->tx.gro_desc = *desc;
-    TUO_MEMSET(tun->tx.features, 0, sizeof tun->tx.features);
     result = tuo__tx_configure(tun);
-    if (result != TUO_OK) tun->tx.gro_desc = old;
+    if (result != TUO_OK) {
+        tun->tx.gro_desc = old;
+        TUO_MEMCPY(tun->tx.features, features, sizeof features);
+    }
     return result;
 }
 

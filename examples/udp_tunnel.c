@@ -352,8 +352,8 @@ static unsigned send_messages(struct tunnel *t, struct mmsghdr *messages, const 
     return done;
 }
 
-/* What is refused is planned again. UDP_SEGMENT pauses by then, so the same datagrams go out singly; those larger than the path MTU
-   as IP fragments. */
+/* What is refused is planned again. UDP_SEGMENT pauses by then, so the same datagrams go out singly; those larger than the path
+   MTU as IP fragments. */
 static void to_udp(struct tunnel *t, const tuo_buf *packets, size_t count) {
     struct mmsghdr messages[MESSAGES_MAX];
     struct iovec iov[MESSAGES_MAX];
@@ -534,7 +534,7 @@ static void open_socket(struct tunnel *t) {
     if (t->sock < 0) fail("socket", strerror(errno));
     if (bind(t->sock, here->ai_addr, here->ai_addrlen) < 0) fail(t->options.listen, strerror(errno));
     if (connect(t->sock, peer->ai_addr, peer->ai_addrlen) < 0) fail(t->options.peer, strerror(errno));
-    /* Superpackets fill default buffers quickly. FORCE (beyond the system's limit) takes CAP_NET_ADMIN, as a new TUN device does. */
+    /* Superpackets fill default buffers quickly. FORCE goes beyond the system's limit, with the privilege that a new TUN takes. */
     (void)setsockopt(t->sock, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     (void)setsockopt(t->sock, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     (void)setsockopt(t->sock, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
@@ -635,7 +635,7 @@ static void parse_options(struct options *o, int argc, char **argv) {
         {"--listen", &o->listen, NULL, "[ADDR]:PORT  this side's UDP address; an IPv6 address in brackets"},
         {"--peer", &o->peer, NULL, "ADDR:PORT    the other side's"},
         {"--mtu", &o->mtu, NULL, "N            of the TUN device (default: follows the path MTU to the peer)"},
-        {"--key-file", &o->key_file, NULL, "FILE         32 secret bytes that both sides have (needs libsodium)"},
+        {"--key-file", &o->key_file, NULL, "FILE         32 secret bytes that both sides have"},
         {"--no-gso", NULL, &o->no_gso, "             send every datagram in a message of its own"},
         {"--plain", NULL, &o->plain, "             no offloads on either side, for comparison"},
         {"--stats", NULL, &o->stats, "             a line of counters every second; one is printed at the end in any case"},

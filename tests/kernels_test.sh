@@ -3,8 +3,8 @@
 # Boots Debian's 6.1, 6.12 and newest kernels in qemu, each with an initramfs that holds a static test program as init and little
 # else, and runs the same program on the kernel of this machine (that needs root). Asserted by tests/vm_init.c: 6.1 has no USO and
 # loses nothing for it, the others have it. Some other tests of tests/ run there, too.
-# The kernels are downloaded from Debian's archive, once, and stay in BUILD_DIR/kernels. Emulated on purpose: about 10 s per kernel,
-# and no need for /dev/kvm, which may be there without working.
+# The kernels are downloaded from Debian's archive, once, and stay in BUILD_DIR/kernels. Emulated on purpose: 10 to 20 s per
+# kernel, and no need for /dev/kvm, which may be there without working.
 # Last line "N passed, N failed, N skipped". Under CI=true what could not run is a failure, and a missing qemu is installed.
 set -u
 if [ $# -ne 1 ]; then echo "usage: $0 BUILD_DIR" >&2; exit 2; fi
@@ -21,11 +21,13 @@ kernels='6.1    bookworm linux-image-6\.1\.[0-9.-]+-cloud-amd64               0
          6.12   trixie   linux-image-6\.12\.[0-9.]+\+deb[0-9.]+-cloud-amd64   1
          newest sid      linux-image-[0-9]+\.[0-9.]+\+deb[0-9.]+-cloud-amd64  1'
 
-# PROGRAM:TEST of tests/ that run on these kernels as well: what needs nothing but TUN, and no USO.
-others='test_kernel:split_as_the_kernel_splits
-        test_kernel:a_router_sees_no_difference
-        test_kernel:tcp_connects_through
-        test_kernel:superpackets_are_forwarded_to_us'
+# PROGRAM:TEST of tests/ that run on these kernels as well, and on which: what needs nothing but TUN, and no USO. Not on the
+# newest: tests that write TCP superpackets with IPv6 destination options or routing headers of their own making. Linux 7.2 takes
+# them and drops them when it forwards; earlier ones do not. (a_router_sees_no_difference writes what the library coalesces.)
+others='test_kernel:split_as_the_kernel_splits        6.1 6.12
+        test_kernel:a_router_sees_no_difference       6.1 6.12 newest
+        test_kernel:tcp_connects_through              6.1 6.12 newest
+        test_kernel:superpackets_are_forwarded_to_us  6.1 6.12'
 
 pass() { passed=$((passed + 1)); }
 fail() { echo "FAIL $1"; failed=$((failed + 1)); }
@@ -122,16 +124,17 @@ judge() {
 
 # boot NAME HAS_USO: in a machine without disk and network.
 boot() {
-    local name=$1 dir=$build/kernels/$1 log=$build/$1.log status started=$SECONDS release
+    local name=$1 dir=$build/kernels/$1 log=$build/$1.log status started=$SECONDS release tests
+    tests=$(awk -v name="$1" '{ for (i = 2; i <= NF; i++) if ($i == name) printf " /%s", $1 }' <<< "$others")
     # shellcheck disable=SC2086
     initramfs "$dir/tun.ko" $programs > "$dir/initramfs" || { fail "$name: initramfs"; return; }
     timeout "$seconds" qemu-system-x86_64 -accel tcg -cpu max -M pc -m 256 -smp 1 -no-reboot -kernel "$dir/vmlinuz" \
         -initrd "$dir/initramfs" -display none -serial stdio -monitor none -nic none \
-        -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable -- $2$(printf ' /%s' $others)" \
+        -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable -- $2$tests" \
         < /dev/null > "$log.raw" 2> "$log.qemu"
     status=$?
     tr -d '\r' < "$log.raw" > "$log"
-    judge "$name" "$log" $((1 + $(wc -w <<< "$others")))
+    judge "$name" "$log" $((1 + $(wc -w <<< "$tests")))
     release=$(sed -n 's/^@@KERNEL \([^ ]*\) .*/\1/p' "$log")
     if [ $status -ne 0 ] || ! grep -q '^@@END$' "$log"; then
         tail -n 5 "$log.qemu"; fail "$name: the machine ended with status $status"
@@ -157,7 +160,7 @@ if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null 
     has_qemu || tail -n 5 "$build/install.log"
 fi
 
-programs=$(tr ' ' '\n' <<< "$others" | sed -n 's/:.*//p' | sort -u)
+programs=$(sed 's/^ *//; s/:.*//' <<< "$others" | sort -u)
 static=("$cc" -O2 -g -static -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -I. -Itests)
 if [ "$(uname -m)" != x86_64 ]; then
     skip kernels "the kernels are for x86_64"

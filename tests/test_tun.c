@@ -128,7 +128,7 @@ static int ready(void)
         return 1;
     if (ci && strcmp(ci, "true") == 0) {
         printf("%s\n", no_tun);
-        CHECK(!"can be tested here");
+        CHECK(no_tun == NULL);
     } else {
         check_skip(no_tun);
     }
@@ -162,7 +162,7 @@ static void enter_namespace(void)
     put_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n");
     put_file("/proc/sys/net/ipv4/conf/default/rp_filter", "0\n");
     put_file("/proc/sys/net/ipv6/conf/all/forwarding", "1\n");
-    put_file("/proc/sys/net/ipv6/conf/default/forwarding", "1\n");
+    put_file("/proc/sys/net/ipv6/conf/default/forwarding", "0\n"); /* all/ decides; a router's device would join groups by MLD */
     put_file("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1\n");
 }
 
@@ -238,17 +238,6 @@ static int interface_feature(const char *name, uint32_t command)
     request.ifr_data = (char *)&value;
     interface_ioctl(name, SIOCETHTOOL, request, &error);
     return error ? -error : value.data != 0;
-}
-
-/* No IGMP and MLD: packets of the kernel's own would come in between. Before the interface is up. */
-static void interface_quiet(const char *name)
-{
-    struct ifreq request;
-    int error;
-
-    set_request_name(&request, name);
-    request.ifr_flags = (short)(interface_flags(name) & ~IFF_MULTICAST);
-    interface_ioctl(name, SIOCSIFFLAGS, request, &error);
 }
 
 static void interface_delete(const char *name)
@@ -343,7 +332,6 @@ typedef struct pair {
 
 static int side_up(tuo_tun *tun, const char *address4, const char *address6)
 {
-    interface_quiet(tuo_tun_name(tun));
     return CHECK_RESULT(tuo_tun_add_address(tun, address4), TUO_OK) && CHECK_RESULT(tuo_tun_set_up(tun, 1), TUO_OK) &&
            CHECK_RESULT(tuo_tun_add_address(tun, address6), TUO_OK);
 }
@@ -1810,63 +1798,77 @@ TEST(send_while_down)
     }
 }
 
-/* The device is deleted, or the queue detached, while it is open. */
-TEST(device_gone)
+/* The device is deleted while it is open. */
+TEST(device_deleted)
 {
-    int detach;
+    uint8_t frame[PACKET_CAP];
+    tuo_tun_probe_report report;
+    tuo_vnet_hdr hdr;
+    size_t len = 0, taken = 0, received = 9;
+    tuo_result result;
+    train *t;
+    int before;
+    pair p;
 
-    for (detach = 0; detach < 2; detach++) {
-        tuo_tun_desc desc = zero_desc();
-        uint8_t frame[PACKET_CAP];
-        tuo_tun_probe_report report;
-        tuo_vnet_hdr hdr;
-        size_t len = 0, taken = 0, received = 9;
-        struct ifreq request;
-        tuo_result result;
-        train *t;
-        int before;
-        pair p;
+    if (!ready())
+        return;
+    before = fd_count();
+    if (!pair_open(&p, NULL, NULL))
+        return;
+    interface_delete(tuo_tun_name(p.a));
+    t = new_train();
+    train_flow(t, PKT_TCP4, 1001, 10, 500);
+    CHECK_RESULT(tuo_tun_recv(p.a, frame, sizeof frame, &hdr, &len), TUO_E_GONE);
+    CHECK(tuo_tun_recv_errno(p.a) != 0);
+    CHECK_RESULT(tuo_tun_recv_multiple(p.a, NULL, t->pointers, 1, 0, &received), TUO_E_GONE);
+    CHECK_EQ_INT(received, 0);
+    CHECK_RESULT(tuo_tun_send(p.a, t->bufs[0].data + HEADROOM, t->bufs[0].len - HEADROOM), TUO_E_GONE);
+    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_GONE);
+    CHECK_EQ_INT(taken, t->count);
+    CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_GONE);
+    CHECK_RESULT(tuo_tun_probe(p.a, &report), TUO_E_GONE);
+    CHECK(tuo_tun_send_errno(p.a) != 0);
+    result = tuo_tun_wait(p.a, 0, WAIT_MS);
+    CHECK(result == TUO_OK || result == TUO_E_GONE);
+    CHECK_RESULT(tuo_tun_set_up(p.a, 1), TUO_E_SYSTEM);
+    tuo_tun_discard(p.a);
+    CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
+    pair_close(&p);
+    CHECK_EQ_INT(fd_count(), before);
+}
 
-        check_row("%s", detach ? "queue detached" : "device deleted");
-        if (!ready())
-            continue;
-        before = fd_count();
-        desc.multi_queue = 1;
-        if (!pair_open(&p, &desc, NULL))
-            continue;
-        memset(&request, 0, sizeof request);
-        request.ifr_flags = IFF_DETACH_QUEUE;
-        if (detach)
-            CHECK_EQ_INT(ioctl(tuo_tun_fd(p.a), TUNSETQUEUE, &request), 0);
-        else
-            interface_delete(tuo_tun_name(p.a));
-        t = new_train();
-        train_flow(t, PKT_TCP4, 1001, 10, 500);
-        CHECK_RESULT(tuo_tun_recv(p.a, frame, sizeof frame, &hdr, &len), TUO_E_GONE);
-        CHECK(tuo_tun_recv_errno(p.a) != 0);
-        CHECK_RESULT(tuo_tun_recv_multiple(p.a, NULL, t->pointers, 1, 0, &received), TUO_E_GONE);
-        CHECK_EQ_INT(received, 0);
-        CHECK_RESULT(tuo_tun_send(p.a, t->bufs[0].data + HEADROOM, t->bufs[0].len - HEADROOM), TUO_E_GONE);
-        CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_GONE);
-        CHECK_EQ_INT(taken, t->count);
-        CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_GONE);
-        CHECK_RESULT(tuo_tun_probe(p.a, &report), TUO_E_GONE);
-        CHECK(tuo_tun_send_errno(p.a) != 0);
-        result = tuo_tun_wait(p.a, 0, WAIT_MS);
-        CHECK(result == TUO_OK || result == TUO_E_GONE);
-        if (!detach)
-            CHECK_RESULT(tuo_tun_set_up(p.a, 1), TUO_E_SYSTEM);
-        if (detach) { /* and back: what was held goes out */
-            request.ifr_flags = IFF_ATTACH_QUEUE;
-            CHECK_EQ_INT(ioctl(tuo_tun_fd(p.a), TUNSETQUEUE, &request), 0);
-            CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
-            train_check_arrived(t, p.b);
-        }
-        tuo_tun_discard(p.a);
-        CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
-        pair_close(&p);
-        CHECK_EQ_INT(fd_count(), before);
-    }
+/* The kernel lets a detached queue write, and gives it nothing to read; what was in its ring is dropped. */
+TEST(queue_detached)
+{
+    tuo_tun_desc desc = zero_desc();
+    uint8_t frame[PACKET_CAP];
+    tuo_vnet_hdr hdr;
+    struct ifreq request;
+    size_t len = 0;
+    train *t;
+    pair p;
+
+    desc.multi_queue = 1;
+    if (!ready() || !pair_open(&p, &desc, &desc))
+        return;
+    memset(&request, 0, sizeof request);
+    request.ifr_flags = IFF_DETACH_QUEUE;
+    t = new_train();
+    train_flow(t, PKT_UDP4, 1001, 1, 100);
+    CHECK_RESULT(train_send(t, p.a), TUO_OK);
+    CHECK_EQ_INT(ioctl(tuo_tun_fd(p.b), TUNSETQUEUE, &request), 0);
+    CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), TUO_AGAIN);
+    CHECK_RESULT(train_send(t, p.a), TUO_OK);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, QUIET_MS), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_send(p.b, t->bufs[0].data + HEADROOM, t->bufs[0].len - HEADROOM), TUO_OK);
+    request.ifr_flags = IFF_ATTACH_QUEUE;
+    CHECK_EQ_INT(ioctl(tuo_tun_fd(p.b), TUNSETQUEUE, &request), 0);
+    CHECK_RESULT(train_send(t, p.a), TUO_OK);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, WAIT_MS), TUO_OK);
+    CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), TUO_OK);
+    CHECK_EQ_INT(len, t->bufs[0].len - HEADROOM);
+    pair_close(&p);
 }
 
 TEST(tap)
@@ -2550,6 +2552,7 @@ TEST(bad_configuration_keeps_refusals)
 
 int main(int argc, char **argv)
 {
+    int fd;
     static const check_test tests[] = {
         CHECK_ENTRY(open_names),
         CHECK_ENTRY(open_taken_names),
@@ -2579,7 +2582,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(send_small_packets),
         CHECK_ENTRY(send_multiple),
         CHECK_ENTRY(send_while_down),
-        CHECK_ENTRY(device_gone),
+        CHECK_ENTRY(device_deleted),
+        CHECK_ENTRY(queue_detached),
         CHECK_ENTRY(tap),
         CHECK_ENTRY(refused_superpackets),
         CHECK_ENTRY(refusals_in_a_row),
@@ -2595,6 +2599,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(bad_configuration_keeps_refusals),
     };
 
+    for (fd = 3; fd < 256; fd++)
+        close(fd); /* inherited ones: descriptors_run_out counts */
     enter_namespace();
     return CHECK_RUN(argc, argv, tests);
 }

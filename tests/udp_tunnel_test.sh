@@ -159,6 +159,40 @@ done
 udp=$(rate -c fd00:9::2 -u -l 1200 -b 100M -t 1)
 expect "iperf3 UDP, 100 Mb/s asked for" at_least "$udp" 90000000
 
+# A run of datagrams ends with the first shorter one: short bursts of every mixture of sizes arrive complete, each with its content.
+cat > "$dir/mixed.py" << 'END'
+import random, socket, sys, time
+if sys.argv[1] == "receive":
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
+    s.bind(("10.9.0.2", 7000)); s.settimeout(1.5)
+    print("ready", flush=True)
+    good = 0
+    try:
+        while True:
+            d = s.recv(65535)
+            good += d == bytes([len(d) % 251]) * len(d)
+    except socket.timeout: print("good", good, flush=True)
+else:
+    random.seed(1)
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for burst in range(100):
+        sizes = random.choice([(100, 1000), (50, 100, 1200), (1000, 1000, 1000, 999)])
+        for _ in range(40):
+            n = random.choice(sizes)
+            s.sendto(bytes([n % 251]) * n, ("10.9.0.2", 7000))
+        time.sleep(0.003)
+END
+if command -v python3 > /dev/null; then
+    python=$(python3 -c 'import sys; print(sys.executable)') # not a wrapper of it, which would be the process that we know
+    : > "$dir/mixed"
+    ip netns exec $b "$python" "$dir/mixed.py" receive > "$dir/mixed" 2>&1 & pid[mixed]=$!
+    for _ in $(seq 40); do grep -q ready "$dir/mixed" && break; sleep 0.1; done
+    in_a "$python" "$dir/mixed.py" send
+    wait "${pid[mixed]}"; unset "pid[mixed]"
+    expect "bursts of 4000 UDP datagrams of mixed sizes" equal "$(tail -n 1 "$dir/mixed")" "good 4000"
+else skip "bursts of UDP datagrams of mixed sizes" "python3 is not installed"; fi
+
 # A transfer survives the restart of one side. Slowed down, so that it is running then.
 fetch 50M 10.9.0.2 --limit-rate 25M > "$dir/restart" & pid[fetch]=$!
 sleep 0.7
@@ -309,7 +343,7 @@ while True:
         except ConnectionRefusedError: pass
 END
     : > "$dir/relay.out"
-    ip netns exec $b "$(python3 -c 'import sys; print(sys.executable)')" "$dir/relay.py" > "$dir/relay.out" 2>&1 & pid[relay]=$!
+    ip netns exec $b "$python" "$dir/relay.py" > "$dir/relay.out" 2>&1 & pid[relay]=$!
     seconds_until ready "$dir/relay.out"
 }
 
