@@ -569,6 +569,7 @@ typedef struct tuo_gro_desc {
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
     uint8_t disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
+    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 7.2 forwards no such superpacket (K 1.23) */
     uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
     uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
@@ -942,7 +943,8 @@ typedef struct tuo_tun_desc {
     uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads; otherwise nothing is changed */
     uint32_t refusal_limit;      /* refused superpackets in a row after which that protocol is no longer coalesced; 0 = 3 */
     uint32_t retry_after;        /* packets sent after which it is tried again; 0 = 100000 */
-    tuo_gro_desc gro;            /* for tuo_tun_send_multiple. Its vnet_hdr_len, vnet_order, no_vnet_hdr and ethernet are set by open */
+    tuo_gro_desc gro;            /* for tuo_tun_send_multiple. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and disable_tcp6_ext
+                                    are set by open */
 } tuo_tun_desc;
 
 /* Counters since open. Receiving and sending side are each consistent in their own thread. */
@@ -2059,11 +2061,11 @@ static int tuo__port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info
     return 0;
 }
 
-static int tuo__kind_disabled(const tuo_gro_desc *desc, unsigned kind) {
-    switch (kind) {
+static int tuo__kind_disabled(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
+    switch (info->kind) {
         case TUO_KIND_TCP4: return desc->disable_tcp4;
         case TUO_KIND_UDP4: return desc->disable_udp4;
-        case TUO_KIND_TCP6: return desc->disable_tcp6;
+        case TUO_KIND_TCP6: return desc->disable_tcp6 || (desc->disable_tcp6_ext && info->ip_hdr_len > TUO__IP6_LEN);
         default: return desc->disable_udp6;
     }
 }
@@ -2106,7 +2108,7 @@ static tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes,
     verdict = tuo__classify_ip(info);
     if (verdict == TUO_V_HELD) verdict = tuo__classify_l4(bytes, info);
     if (verdict != TUO_V_HELD) return verdict;
-    if (tuo__kind_disabled(desc, info->kind)) return TUO_V_DISABLED;
+    if (tuo__kind_disabled(desc, info)) return TUO_V_DISABLED;
     if (!tuo__is_tcp(info->kind) && tuo__port_excluded(desc, info)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
     if (info->total_len > desc->max_bytes) return TUO_V_TOO_LARGE;
     return TUO_V_HELD;
@@ -3473,6 +3475,7 @@ static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
     desc.vnet_hdr_len = tun->vnet_hdr_len;
     desc.vnet_order = tun->order;
     desc.ethernet = (uint8_t)tun->is_tap;
+    desc.disable_tcp6_ext = 1;
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
@@ -4052,27 +4055,34 @@ static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, cons
     return result;
 }
 
+/* The kernel did not take it as one: split and write that. If not even the first segment is taken because the interface is down, nothing
+   was wrong with the superpacket, and it stays the caller's. */
+static tuo_result tuo__tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
+    tuo__tx *const tx = &tun->tx;
+    tuo_result result = tuo__tx_plan_split(tun, hdr, iov, iov_count);
+    if (result != TUO_OK) return result;
+    result = tuo__tx_drain(tun);
+    if (result == TUO_E_DOWN && tuo_gso_remaining(&tx->gso) + 1 == tuo_gso_count(&tx->gso)) {
+        tx->pending = TUO__PENDING_NONE;
+        tx->segment_ready = 0;
+        return TUO_E_DOWN;
+    }
+    tx->stats.tx_packets++;
+    if (hdr->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len) tuo__tx_judge(tun, hdr->gso_type, 1);
+    return result == TUO_AGAIN ? TUO_OK : result; /* taken: what is left is in scratch */
+}
+
 static tuo_result tuo__tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
     const int offloaded = hdr->gso_type != TUO_GSO_NONE || (hdr->flags & TUO_VNET_NEEDS_CSUM);
     tuo_result result = tuo__tx_drain(tun);
     if (result != TUO_OK) return result;
-    if (offloaded && !tun->vnet_hdr_len) { /* no way to say so: finish it here */
-        result = tuo__tx_plan_split(tun, hdr, iov, iov_count);
-    } else {
-        result = tuo__tun_write_pieces(tun, hdr, iov, iov_count);
-        if (result == TUO_OK && hdr->gso_type != TUO_GSO_NONE) tuo__tx_judge(tun, hdr->gso_type, 0);
-        if (offloaded && tuo__refused(result)) {
-            const tuo_result plan = tuo__tx_plan_split(tun, hdr, iov, iov_count);
-            if (plan == TUO_OK && hdr->gso_type != TUO_GSO_NONE && result == TUO_E_REFUSED) tuo__tx_judge(tun, hdr->gso_type, 1);
-            result = plan == TUO_OK ? TUO_OK : result == TUO_E_DOWN ? TUO_E_DOWN : plan;
-        } else if (result == TUO_E_REFUSED) {
-            tun->tx.stats.tx_refused_packets++;
-        }
-    }
-    if (result != TUO_OK) return result;
-    tun->tx.stats.tx_packets++;
-    result = tuo__tx_drain(tun);
-    return result == TUO_AGAIN ? TUO_OK : result; /* taken: what is left is in scratch */
+    if (offloaded && !tun->vnet_hdr_len) return tuo__tx_resend_split(tun, hdr, iov, iov_count); /* no way to say so: finish it here */
+    result = tuo__tun_write_pieces(tun, hdr, iov, iov_count);
+    if (offloaded && tuo__refused(result)) return tuo__tx_resend_split(tun, hdr, iov, iov_count);
+    tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
+    tun->tx.stats.tx_packets += result == TUO_OK;
+    if (result == TUO_OK && hdr->gso_type != TUO_GSO_NONE) tuo__tx_judge(tun, hdr->gso_type, 0);
+    return result;
 }
 
 TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {

@@ -534,7 +534,7 @@ static void open_socket(struct tunnel *t) {
     if (t->sock < 0) fail("socket", strerror(errno));
     if (bind(t->sock, here->ai_addr, here->ai_addrlen) < 0) fail(t->options.listen, strerror(errno));
     if (connect(t->sock, peer->ai_addr, peer->ai_addrlen) < 0) fail(t->options.peer, strerror(errno));
-    /* Superpackets fill default buffers quickly. FORCE goes beyond the system's limit, with the privilege that a new TUN takes. */
+    /* Superpackets fill default buffers quickly. FORCE goes beyond the system limit, with the privilege that a new TUN takes. */
     (void)setsockopt(t->sock, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     (void)setsockopt(t->sock, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     (void)setsockopt(t->sock, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);

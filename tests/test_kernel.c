@@ -868,6 +868,31 @@ static void print_train_counts(const train_counts *c)
         printf("coalesce: merged by the kernel only, %s: %lu\n", excuse_names[i], (unsigned long)c->excused[i]);
 }
 
+/* In a pkt_spec, 0 stands for the default. */
+static int32_t or_zero(uint32_t value)
+{
+    return value ? (int32_t)value : PKT_ZERO;
+}
+
+/* One bit of one field that is compared, or is not, so that no half of a field goes unnoticed. */
+static void flip_a_bit(rng *r, pkt_spec *s)
+{
+    uint32_t bit = rng_below(r, 32);
+    uint16_t low = (uint16_t)(1u << bit % 16);
+
+    switch (rng_below(r, 9)) {
+    case 0: s->window = or_zero(pkt_or(s->window, 8192) ^ low); break;
+    case 1: s->ack ^= (uint32_t)1 << bit; break;
+    case 2: s->seq ^= (uint32_t)1 << bit; break;
+    case 3: s->ip_id ^= low; break;
+    case 4: s->tos ^= (uint8_t)(1u << bit % 8); break;
+    case 5: s->ttl = or_zero(pkt_or(s->ttl, 64) ^ 1u << bit % 6); break;
+    case 6: s->tcp_flags = or_zero(pkt_or(s->tcp_flags, PKT_ACK) ^ 1u << bit % 8); break;
+    case 7: s->urgent ^= low; break;
+    default: s->reserved ^= (uint8_t)(1u << bit % 4); break;
+    }
+}
+
 TEST(coalesce_as_the_kernel_coalesces)
 {
     static train t;
@@ -886,7 +911,10 @@ TEST(coalesce_as_the_kernel_coalesces)
     desc.strict_kernel = 1;
     gro = h_open(&desc);
     for (i = 0; i < 3000 && failures < 5; i++) {
-        size_t count = make_traffic(&r, specs, 2 + rng_below(&r, TRAIN_MAX - 2), 0);
+        size_t k, count = make_traffic(&r, specs, 2 + rng_below(&r, TRAIN_MAX - 2), 0);
+        for (k = 0; k < count; k++)
+            if (rng_chance(&r, 1, 20))
+                flip_a_bit(&r, &specs[k]);
         if (train_begin(&t, specs, count < TRAIN_MAX ? count : TRAIN_MAX))
             failures += !run_train(&n, gro.gro, &t, &counts);
         train_end(&t);

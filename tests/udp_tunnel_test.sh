@@ -159,7 +159,7 @@ done
 udp=$(rate -c fd00:9::2 -u -l 1200 -b 100M -t 1)
 expect "iperf3 UDP, 100 Mb/s asked for" at_least "$udp" 90000000
 
-# A run of datagrams ends with the first shorter one: short bursts of every mixture of sizes arrive complete, each with its content.
+# A run of datagrams ends with the first shorter one: short bursts of mixed sizes arrive complete, each with its content.
 cat > "$dir/mixed.py" << 'END'
 import random, socket, sys, time
 if sys.argv[1] == "receive":

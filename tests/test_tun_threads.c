@@ -1,0 +1,297 @@
+/* Threads of the Linux TUN backend, for ThreadSanitizer: one reader and one writer per queue at the same time, several queues at once,
+   wake-up and close from another thread. Needs root and /dev/net/tun; works in a network namespace of its own. Also runs without a
+   sanitizer, and then still checks that nothing is damaged or invented on the way. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* unshare */
+#endif
+#define TUNOFFLOAD_TUN
+#define TUNOFFLOAD_IMPLEMENTATION
+#include "tunoffload.h"
+
+#include "check.h"
+#include "packets.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+enum { QUEUES_MAX = 4, BATCH = 20, BATCHES = 150, BUFS = 64, CAP = 2048, PAYLOAD = 500 };
+
+static const char *no_tun; /* why nothing can be tested here; NULL: it can */
+
+static int ready(void)
+{
+    const char *ci = getenv("CI");
+
+    if (!no_tun)
+        return 1;
+    if (ci && strcmp(ci, "true") == 0) {
+        printf("%s\n", no_tun);
+        CHECK(no_tun == NULL);
+    } else {
+        check_skip(no_tun);
+    }
+    return 0;
+}
+
+static int put_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    int ok = f && fputs(text, f) >= 0;
+
+    return f && fclose(f) == 0 && ok;
+}
+
+static void enter_namespace(void)
+{
+    int fd = open("/dev/net/tun", O_RDWR);
+
+    if (fd < 0) {
+        no_tun = "no /dev/net/tun, or no right to open it";
+        return;
+    }
+    close(fd);
+    if (unshare(CLONE_NEWNET) != 0)
+        no_tun = "no right to make a network namespace";
+    else if (!put_file("/proc/sys/net/ipv4/ip_forward", "1\n"))
+        no_tun = "/proc/sys/net cannot be written";
+    if (no_tun)
+        return;
+    put_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n");
+    put_file("/proc/sys/net/ipv4/conf/default/rp_filter", "0\n");
+    put_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n");
+}
+
+static void sleep_ms(long ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+    while (nanosleep(&t, &t) != 0) {
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- a thread per direction */
+
+/* One direction of one queue. Only its thread touches it; the main thread reads it after the join. */
+typedef struct worker {
+    pthread_t thread;
+    tuo_tun *tun;
+    int from_b;           /* which way the packets go */
+    unsigned number;      /* of the queue: its flows have ports of their own */
+    pkt_kind kind;
+    tuo_result result;    /* of the call that ended the thread */
+    unsigned long packets, damaged;
+    tuo_buf bufs[BUFS];
+    void *pointers[BUFS];
+    uint8_t bytes[BUFS][CAP];
+} worker;
+
+static void worker_buffers(worker *w)
+{
+    size_t i;
+
+    for (i = 0; i < BUFS; i++) {
+        w->bufs[i].data = w->bytes[i];
+        w->bufs[i].cap = CAP;
+        w->bufs[i].len = 0;
+        w->pointers[i] = &w->bufs[i];
+    }
+}
+
+/* Fills the buffers with a batch. b's packets are those of a with the addresses exchanged; checksums stay as they are. */
+static void worker_batch(worker *w, unsigned round)
+{
+    size_t i;
+
+    for (i = 0; i < BATCH; i++) {
+        pkt_spec s = {.kind = w->kind, .src = 7, .dst = 5, .src_port = (int32_t)(1000 + w->number), .payload_len = PAYLOAD};
+        s.seq = (uint32_t)(round * BATCH + i) * PAYLOAD;
+        s.ip_id = (uint16_t)(round * BATCH + i);
+        s.payload_seed = w->number;
+        w->bufs[i].len = pkt_build(w->bytes[i], CAP, &s);
+        if (w->from_b) {
+            uint8_t address[4];
+            memcpy(address, w->bytes[i] + 12, 4);
+            memcpy(w->bytes[i] + 12, w->bytes[i] + 16, 4);
+            memcpy(w->bytes[i] + 16, address, 4);
+        }
+    }
+}
+
+static void *writer_main(void *argument)
+{
+    worker *w = (worker *)argument;
+    unsigned round;
+    size_t taken;
+
+    for (round = 0; round < BATCHES; round++) {
+        worker_batch(w, round);
+        w->result = tuo_tun_send_multiple(w->tun, NULL, w->pointers, BATCH, 0, &taken);
+        while (w->result == TUO_AGAIN) {
+            w->result = tuo_tun_wait(w->tun, 1, 1000);
+            if (w->result == TUO_OK)
+                w->result = tuo_tun_flush(w->tun);
+        }
+        if (w->result != TUO_OK)
+            break;
+        w->packets += taken;
+        if (round % 50 == 49) { /* settings belong to the sending thread */
+            tuo_gro_desc gro;
+            memset(&gro, 0, sizeof gro);
+            gro.max_segs = round % 100 == 49 ? 8 : 0;
+            w->result = tuo_tun_configure(w->tun, &gro);
+        }
+        if (round % 8 == 7)
+            sleep_ms(1); /* a ring of 500 packets overflows without a word */
+    }
+    return NULL;
+}
+
+/* Until it is woken. */
+static void *reader_main(void *argument)
+{
+    worker *w = (worker *)argument;
+    size_t received, i;
+
+    for (;;) {
+        w->result = tuo_tun_recv_multiple(w->tun, NULL, w->pointers, BUFS, 0, &received);
+        if (w->result == TUO_AGAIN)
+            w->result = tuo_tun_wait(w->tun, 0, -1);
+        if (w->result != TUO_OK)
+            return NULL;
+        for (i = 0; i < received; i++) {
+            w->packets++;
+            w->damaged += tuo_csum_valid(w->bufs[i].data, w->bufs[i].len, 0) != TUO_OK;
+            w->damaged += w->bufs[i].len != (w->bufs[i].data[9] == PKT_PROTO_UDP ? 28 : 40) + PAYLOAD;
+        }
+    }
+}
+
+typedef struct device {
+    tuo_tun_set *set;
+    worker readers[QUEUES_MAX], writers[QUEUES_MAX];
+} device;
+
+static device a, b;
+
+static int device_open(device *d, size_t queues, int blocking, const char *address)
+{
+    tuo_tun_desc desc;
+    size_t i;
+
+    memset(d, 0, sizeof *d);
+    memset(&desc, 0, sizeof desc);
+    desc.blocking = (uint8_t)blocking;
+    desc.up = 1;
+    desc.address4 = address;
+    if (!CHECK_RESULT(tuo_tun_set_open(&d->set, &desc, queues, NULL), TUO_OK))
+        return 0;
+    for (i = 0; i < queues; i++) {
+        worker *const both[2] = {&d->readers[i], &d->writers[i]};
+        size_t k;
+        for (k = 0; k < 2; k++) {
+            both[k]->tun = tuo_tun_set_queue(d->set, i);
+            both[k]->from_b = d == &b;
+            both[k]->number = (unsigned)i;
+            both[k]->kind = i % 2 ? PKT_UDP4 : PKT_TCP4;
+            worker_buffers(both[k]);
+        }
+    }
+    return 1;
+}
+
+static void device_start(device *d, size_t queues)
+{
+    size_t i;
+
+    for (i = 0; i < queues; i++) {
+        pthread_create(&d->readers[i].thread, NULL, reader_main, &d->readers[i]);
+        pthread_create(&d->writers[i].thread, NULL, writer_main, &d->writers[i]);
+    }
+}
+
+/* How much came through depends on the rings of the kernel; that all of it is whole, and most of it there, does not. */
+static void device_check(const device *d, const device *from, size_t queues)
+{
+    unsigned long got = 0, segments = 0;
+    size_t i;
+
+    for (i = 0; i < queues; i++) {
+        tuo_tun_stats stats;
+        tuo_tun_query_stats(d->readers[i].tun, &stats);
+        got += d->readers[i].packets;
+        segments += (unsigned long)stats.rx_segments;
+        CHECK_RESULT(d->readers[i].result, TUO_E_WOKEN);
+        CHECK_EQ_INT(d->readers[i].damaged, 0);
+        CHECK_RESULT(from->writers[i].result, TUO_OK);
+        CHECK_EQ_INT(from->writers[i].packets, BATCH * BATCHES);
+        CHECK_EQ_INT(stats.tx_packets, d->writers[i].packets);
+        CHECK(stats.tx_superpackets > 0);
+    }
+    CHECK_EQ_INT(got, segments);
+    CHECK(got <= queues * BATCH * BATCHES);
+    CHECK(got > queues * BATCH * BATCHES / 4);
+}
+
+TEST(reader_and_writer_per_queue)
+{
+    static const size_t queue_counts[] = {1, 2, 4};
+    size_t i, k;
+    int blocking;
+
+    for (i = 0; i < CHECK_COUNT_OF(queue_counts); i++) {
+        for (blocking = 0; blocking < 2; blocking++) {
+            size_t queues = queue_counts[i];
+
+            check_row("%d queues%s", (int)queues, blocking ? ", blocking" : "");
+            if (!ready() || !device_open(&a, queues, blocking, "10.1.255.1/16") ||
+                !device_open(&b, queues, blocking, "10.2.255.1/16"))
+                continue;
+            device_start(&a, queues);
+            device_start(&b, queues);
+            for (k = 0; k < queues; k++) {
+                pthread_join(a.writers[k].thread, NULL);
+                pthread_join(b.writers[k].thread, NULL);
+            }
+            sleep_ms(50); /* for what is still in the rings */
+            tuo_tun_set_wake(a.set);
+            tuo_tun_set_wake(b.set);
+            for (k = 0; k < queues; k++) {
+                pthread_join(a.readers[k].thread, NULL);
+                pthread_join(b.readers[k].thread, NULL);
+            }
+            device_check(&a, &b, queues);
+            device_check(&b, &a, queues);
+            tuo_tun_set_close(a.set);
+            tuo_tun_set_close(b.set);
+        }
+    }
+}
+
+/* close ends the calls that are in progress before it frees. */
+TEST(close_while_reading)
+{
+    size_t queues = QUEUES_MAX, k;
+    int round;
+
+    for (round = 0; round < 20; round++) {
+        if (!ready() || !device_open(&a, queues, 1, "10.1.255.1/16"))
+            return;
+        for (k = 0; k < queues; k++)
+            pthread_create(&a.readers[k].thread, NULL, reader_main, &a.readers[k]);
+        sleep_ms(10); /* a call must have begun, or it would use what is freed */
+        tuo_tun_set_close(a.set);
+        for (k = 0; k < queues; k++) {
+            pthread_join(a.readers[k].thread, NULL);
+            CHECK_RESULT(a.readers[k].result, TUO_E_WOKEN);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const check_test tests[] = {CHECK_ENTRY(reader_and_writer_per_queue), CHECK_ENTRY(close_while_reading)};
+
+    enter_namespace();
+    return CHECK_RUN(argc, argv, tests);
+}
