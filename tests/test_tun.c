@@ -1,8 +1,8 @@
 /* The Linux TUN backend against the kernel of this machine: opening, adopting, settings, receiving, sending, what happens when
    the kernel refuses or blocks, and faults. Needs root and /dev/net/tun; works in a network namespace of its own.
 
-   The pair of most tests: device a (10.1/16, fd00:1::/64) and device b (10.2/16, fd00:2::/64), forwarding on. What is written to a
-   comes out of b one hop older, and a b without offloads shows what the kernel makes of a superpacket.
+   The pair of most tests: device a (10.1/16, fd00:1::/64) and device b (10.2/16, fd00:2::/64), forwarding on. What is written
+   to a comes out of b one hop older, and a b without offloads shows what the kernel makes of a superpacket.
 
    A kernel that refuses or blocks is made by standing in for writev and readv: the filter decides before the kernel is asked. */
 #ifndef _GNU_SOURCE
@@ -1611,7 +1611,8 @@ static void tick_every_ms(int on)
     struct itimerval timer = {{0, on ? 1000 : 0}, {0, on ? 1000 : 0}};
     struct sigaction action;
 
-    ticks = 0;
+    if (on)
+        ticks = 0;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_tick; /* without SA_RESTART */
     sigaction(SIGALRM, &action, NULL);

@@ -1,6 +1,6 @@
-/* Threads of the Linux TUN backend, for ThreadSanitizer: one reader and one writer per queue at the same time, several queues at once,
-   wake-up and close from another thread. Needs root and /dev/net/tun; works in a network namespace of its own. Also runs without a
-   sanitizer, and then still checks that nothing is damaged or invented on the way. */
+/* Threads of the Linux TUN backend, for ThreadSanitizer: one reader and one writer per queue at the same time, several queues at
+   once, wake-up and close from another thread. Needs root and /dev/net/tun; works in a network namespace of its own. Also runs
+   without a sanitizer, and then still checks that nothing is damaged or invented on the way. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 #endif
