@@ -977,7 +977,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
 
 /* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent process).
    Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks for: adopt_negotiate, mtu, up, addresses
-   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI)
+   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI), or if settings are asked for
+             a device in another network namespace
    Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
@@ -1012,7 +1013,7 @@ TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
 
 /* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
-   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno) */
+   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno); TUO_E_UNSUPPORTED (adopted from another namespace) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
@@ -3099,6 +3100,7 @@ TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuo__verdic
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef TUNSETVNETLE
@@ -3243,7 +3245,7 @@ static void tuo__netlink_add(tuo__netlink *request, uint16_t type, const void *v
 
 /* One message each way; the length of the reply, or -errno. */
 static int tuo__netlink_exchange(int fd, const tuo__netlink *request, void *reply, size_t reply_cap) {
-    int returned = tuo__sys(send(fd, request, request->header.nlmsg_len, 0));
+    int returned = fd < 0 ? -EOPNOTSUPP : tuo__sys(send(fd, request, request->header.nlmsg_len, 0));
     if (returned < 0) return returned;
     do returned = tuo__sys(recv(fd, reply, reply_cap, 0));
     while (returned == -EINTR);
@@ -3285,7 +3287,7 @@ enum { TUO__IFLA_LINKINFO = 18, TUO__IFLA_INFO_DATA = 2, TUO__IFLA_TUN_PI = 4 };
 static tuo_result tuo__netlink_result(tuo_tun *tun, int returned) {
     if (returned >= 0) return TUO_OK;
     tun->tx.last_errno = -returned;
-    return TUO_E_SYSTEM;
+    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
 }
 
 static void tuo__netlink_link(const tuo_tun *tun, tuo__netlink *request, unsigned flags, unsigned change) {
@@ -3462,6 +3464,17 @@ static int tuo__tun_open_netlink(tuo_tun *tun) {
     return returned;
 }
 
+/* An adopted device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. */
+static int tuo__tun_is_elsewhere(const tuo_tun *tun) {
+    struct stat device, here;
+    int device_ns = tuo__sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */)), here_ns = tuo__sys(open("/proc/thread-self/ns/net", O_RDONLY));
+    const int elsewhere = device_ns >= 0 && here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0 &&
+                          (device.st_ino != here.st_ino || device.st_dev != here.st_dev);
+    tuo__close_fd(&device_ns);
+    tuo__close_fd(&here_ns);
+    return elsewhere;
+}
+
 static uint32_t tuo__feature_of(uint8_t gso_type) {
     const unsigned type = gso_type & ~(unsigned)TUO_GSO_ECN;
     return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
@@ -3531,8 +3544,10 @@ static int tuo__tun_finish(tuo_tun *tun) {
     tun->wake_fd = tuo__sys(eventfd(0, 0));
     if (tun->wake_fd < 0) return tun->wake_fd;
     returned = tuo__fd_flags(tun->wake_fd, 1);
-    if (returned >= 0) returned = tuo__tun_open_netlink(tun);
-    if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP;
+    if (returned >= 0 && !tuo__tun_is_elsewhere(tun)) {
+        returned = tuo__tun_open_netlink(tun);
+        if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP;
+    }
     desc = tuo__tx_gro_desc(tun);
     if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
     return returned;

@@ -78,8 +78,9 @@ http {
 }
 CONF
     in_a ip link set lo up; in_b ip link set lo up
-    in_b nginx -e "$dir/nginx.log" -c "$dir/nginx.conf" & servers+=($!)
-    in_b iperf3 -s > "$dir/iperf3.log" 2>&1 & servers+=($!)
+    # Not by in_b: $! would be a subshell, and the servers would outlive it.
+    ip netns exec $ns_b nginx -e "$dir/nginx.log" -c "$dir/nginx.conf" > "$dir/nginx.out" 2>&1 & servers+=($!)
+    ip netns exec $ns_b iperf3 -s > "$dir/iperf3.log" 2>&1 & servers+=($!)
     until_true 5 in_b curl -s -o /dev/null http://127.0.0.1:8080/small && until_true 5 in_b bash -c ': < /dev/tcp/127.0.0.1/5201'
     check "nginx and iperf3 are up" $? "$(tail -n 3 "$dir/nginx.log" "$dir/iperf3.log")"
     for size in large medium small; do sha256sum < "$dir/www/$size" > "$dir/$size.sum"; done
