@@ -324,7 +324,7 @@ enum {
     X(E_UNSUPPORTED, -31, "the descriptor or device cannot do that (TUN backend)")                                            \
     X(E_WOKEN, -32, "woken by tuo_tun_wake or tuo_tun_close (TUN backend)")                                                   \
     X(E_DOWN, -33, "the interface is down (TUN backend)")                                                                     \
-    X(E_GONE, -34, "the device was deleted, or the queue detached (TUN backend)")                                             \
+    X(E_GONE, -34, "the device was deleted (TUN backend)")                                                                   \
     X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
 
 typedef enum tuo_result {
@@ -947,7 +947,8 @@ typedef struct tuo_tun_desc {
                                     are set by open */
 } tuo_tun_desc;
 
-/* Counters since open. Receiving and sending side are each consistent in their own thread. */
+/* Counters since open. tuo_tun_query_stats copies both sides: while the receiving and the sending thread run, each may rely on its own
+   side's numbers only, and no third thread may ask. */
 typedef struct tuo_tun_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
@@ -990,7 +991,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tu
    them end by tuo_tun_wake, then join them, then close). NULL is allowed. Packets still held are dropped. */
 TUO_API void tuo_tun_close(tuo_tun *tun);
 
-/* tuo_tun_wake: from any thread: every waiting call on this queue, now and later, returns TUO_E_WOKEN, until tuo_tun_wake_clear. */
+/* tuo_tun_wake: from any thread or signal handler: every waiting call on this queue, now and later, returns TUO_E_WOKEN, until
+   tuo_tun_wake_clear. A call that has work to do does not wait and so does not notice: a busy loop needs a flag of its own. */
 TUO_API void tuo_tun_wake(tuo_tun *tun);
 TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 
@@ -1021,7 +1023,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *
 /* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet header (zero if the device has none).
    Writes    bytes[0..*len) or the iovecs; *hdr, not checked against the packet: tuo_gso_init does that
    Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger than cap and is lost (65535 bytes plus
-             Ethernet header always suffice); TUO_E_WOKEN; TUO_E_GONE: device deleted or queue detached; TUO_E_SYSTEM
+             Ethernet header always suffice); TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM
    Note      at most 15 iovecs, otherwise TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t cap, tuo_vnet_hdr *hdr, size_t *len);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr,
@@ -3212,7 +3214,7 @@ static tuo_result tuo__tun_failed(int *last_errno, int negative_errno) {
     *last_errno = -negative_errno;
     switch (-negative_errno) {
         case EAGAIN: return TUO_AGAIN;
-        case EBADFD: case EBADF: case ENODEV: case EFAULT: return TUO_E_GONE; /* EFAULT: queue detached while reading */
+        case EBADFD: case EBADF: case ENODEV: case EFAULT: return TUO_E_GONE; /* EFAULT: deleted while a read waited */
         case EIO: return TUO_E_DOWN;
         case EINVAL: case EMSGSIZE: return TUO_E_REFUSED;
         default: return TUO_E_SYSTEM;
@@ -3409,6 +3411,8 @@ static int tuo__tun_read_back(tuo_tun *tun) {
     returned = tuo__ioctl(tun->fd, TUNGETIFF, &request);
     if (returned < 0) return returned;
     tun->is_tap = (request.u.flags & IFF_TAP) != 0;
+    tun->desc.tap = (uint8_t)tun->is_tap; /* for further queues */
+    tun->desc.multi_queue = (request.u.flags & IFF_MULTI_QUEUE) != 0;
     TUO_MEMCPY(tun->name, request.name, sizeof tun->name);
     tun->name[sizeof tun->name - 1] = 0;
     tun->order = TUO_ORDER_NATIVE;

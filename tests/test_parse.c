@@ -643,7 +643,7 @@ TEST(names)
     CHECK_EQ_STR(tuo_verdict_source(TUO_V_##name), source);
     TUO_VERDICTS(CHECK_NAME)
 #undef CHECK_NAME
-    CHECK_EQ_STR(tuo_result_name((tuo_result)3), "?");
+    CHECK_EQ_STR(tuo_result_name((tuo_result)4), "?");
     CHECK_EQ_STR(tuo_result_name((tuo_result)-100), "?");
     CHECK_EQ_STR(tuo_result_text((tuo_result)-100), "?");
     CHECK_EQ_STR(tuo_verdict_name(TUO_V_COUNT), "?");

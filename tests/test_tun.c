@@ -777,6 +777,27 @@ TEST(interface_settings)
     tuo_tun_close(tun);
 }
 
+/* Usable at once: nobody is asked whether the address is a duplicate. Only a TAP device would ask. */
+TEST(tap_address_is_usable_at_once)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    tuo_tun_desc desc = zero_desc();
+    tuo_tun *tun;
+    int fd;
+
+    if (!ready())
+        return;
+    desc.tap = 1;
+    desc.up = 1;
+    desc.address6 = "2001:db8::5/64";
+    tun = open_or_fail(&desc);
+    inet_pton(AF_INET6, "2001:db8::5", &address.sin6_addr);
+    fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    CHECK_EQ_INT(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    close(fd);
+    tuo_tun_close(tun);
+}
+
 TEST(address_texts)
 {
     static const char *const bad[] = {
@@ -2034,7 +2055,8 @@ TEST(refused_superpackets)
                 CHECK_EQ_INT(off_of_kind(&stats, k), 1);
             }
             CHECK_RESULT(tuo_tun_configure(p.a, &desc.gro), TUO_OK);
-            CHECK_EQ_INT(off_of_kind(&(tuo_tun_stats){0}, k), 0);
+            stats = stats_of(p.a);
+            CHECK_EQ_INT(off_of_kind(&stats, k), 0);
             filter_off();
             for (round = 1; round <= 2; round++) {
                 train *t = new_train();
@@ -2610,6 +2632,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(open_stale_persistent_device),
         CHECK_ENTRY(open_existing_device_without_vnet_header),
         CHECK_ENTRY(interface_settings),
+        CHECK_ENTRY(tap_address_is_usable_at_once),
         CHECK_ENTRY(address_texts),
         CHECK_ENTRY(owner_and_group),
         CHECK_ENTRY(descriptors_run_out),
