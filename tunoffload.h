@@ -1883,7 +1883,7 @@ static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload
     }
     if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
     tuo__wr16(l4 + kind->l4_csum_off, tuo__pseudo(hdr, shape, l4_len));
-    TUO_ASSERT(ip_len <= 0xFFFFu && payload_len > gso_size);
+    TUO_ASSERT(ip_len <= 0xFFFFu);
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     vnet->flags = TUO_VNET_NEEDS_CSUM;
     vnet->gso_type = kind->gso_type;
