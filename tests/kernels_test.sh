@@ -12,7 +12,9 @@ mkdir -p "$1/kernels" || exit 2
 build=$(cd "$1" && pwd)
 cc=${CC:-cc}
 seconds=150 # for one kernel; a busy machine needs 30
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine uses, or DEBIAN_MIRROR.
+mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null | sed 's/#.*//' |
+    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 passed=0 failed=0 skipped=0
 
@@ -42,6 +44,7 @@ fetch() {
     for deb in apt-get dpkg-deb tar xz; do
         if ! command -v $deb > /dev/null; then why="no $deb to get it with"; return 1; fi
     done
+    if [ -z "$mirror" ]; then why="no Debian mirror in the sources of apt, and no DEBIAN_MIRROR"; return 1; fi
     if [ ! -r $keyring ]; then why="no $keyring to check it with"; return 1; fi
     rm -rf "$dir"; work=$dir/work
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
