@@ -1046,8 +1046,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
 
 /* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what tuo_tun_recv gave, a tuo_superpacket
    without its vnet bytes, or your own. A superpacket that the kernel refuses is split and resent at once.
-   Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. After TUO_AGAIN in the middle of a resend the
-             rest is held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush goes on
+   Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a resend is
+             interrupted (would block, or an error after its first segment), the rest is held in the queue's own memory: TUO_OK is
+             returned, and the next call or tuo_tun_flush goes on and says what is wrong
    Note      at most 1022 iovecs, otherwise TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count);
 
@@ -4074,21 +4075,22 @@ static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, cons
     return result;
 }
 
-/* The kernel did not take it as one: split and write that. If not even the first segment is taken because the interface is down, nothing
-   was wrong with the superpacket, and it stays the caller's. */
+/* The kernel did not take it as one: split and write that. If an error meets the first segment already, it was the device and not the
+   superpacket, which stays the caller's. Once a segment is written, the whole is taken, and what is left is held: a caller who sent it
+   again would double what went out. */
 static tuo_result tuo__tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
     tuo__tx *const tx = &tun->tx;
     tuo_result result = tuo__tx_plan_split(tun, hdr, iov, iov_count);
     if (result != TUO_OK) return result;
     result = tuo__tx_drain(tun);
-    if (result == TUO_E_DOWN && tuo_gso_remaining(&tx->gso) + 1 == tuo_gso_count(&tx->gso)) {
+    if (result < 0 && tuo_gso_remaining(&tx->gso) + 1 == tuo_gso_count(&tx->gso)) {
         tx->pending = TUO__PENDING_NONE;
         tx->segment_ready = 0;
-        return TUO_E_DOWN;
+        return result;
     }
     tx->stats.tx_packets++;
     if (hdr->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len) tuo__tx_judge(tun, hdr->gso_type, 1);
-    return result == TUO_AGAIN ? TUO_OK : result; /* taken: what is left is in scratch */
+    return TUO_OK;
 }
 
 static tuo_result tuo__tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {

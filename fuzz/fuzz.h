@@ -63,4 +63,23 @@ static inline int fuzz_same_vnet(const tuo_vnet_hdr *a, const tuo_vnet_hdr *b)
            a->inner_nh_offset == b->inner_nh_offset;
 }
 
+/* The callbacks that need no failure mode; resize and append are each target's own. */
+static inline uint8_t *buf_data(void *user, void *buf)
+{
+    (void)user;
+    return ((tuo_buf *)buf)->data;
+}
+
+static inline size_t buf_length(void *user, const void *buf)
+{
+    (void)user;
+    return ((const tuo_buf *)buf)->len;
+}
+
+static inline size_t buf_capacity(void *user, const void *buf)
+{
+    (void)user;
+    return ((const tuo_buf *)buf)->cap;
+}
+
 #endif /* FUZZ_H */

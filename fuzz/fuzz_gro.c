@@ -546,24 +546,6 @@ static size_t index_of_buf(const void *user)
     return (size_t)((const tuo_buf *)user - bufs);
 }
 
-static uint8_t *buf_data(void *user, void *buf)
-{
-    (void)user;
-    return ((tuo_buf *)buf)->data;
-}
-
-static size_t buf_length(void *user, const void *buf)
-{
-    (void)user;
-    return ((const tuo_buf *)buf)->len;
-}
-
-static size_t buf_capacity(void *user, const void *buf)
-{
-    (void)user;
-    return ((const tuo_buf *)buf)->cap;
-}
-
 static int buf_resize(void *user, void *buf, size_t len)
 {
     (void)user, (void)buf, (void)len;

@@ -131,24 +131,6 @@ static int failing_resize(void *user, void *buf, size_t len)
     return 0;
 }
 
-static uint8_t *buf_data(void *user, void *buf)
-{
-    (void)user;
-    return ((tuo_buf *)buf)->data;
-}
-
-static size_t buf_length(void *user, const void *buf)
-{
-    (void)user;
-    return ((const tuo_buf *)buf)->len;
-}
-
-static size_t buf_capacity(void *user, const void *buf)
-{
-    (void)user;
-    return ((const tuo_buf *)buf)->cap;
-}
-
 static int no_append(void *user, void *buf, const uint8_t *bytes, size_t len)
 {
     (void)user, (void)buf, (void)bytes, (void)len;

@@ -24,6 +24,7 @@ static ssize_t test_readv(int fd, const struct iovec *iov, int count);
 
 #include "check.h"
 #include "packets.h"
+#include "netns.h"
 
 #include <dirent.h>
 #include <ifaddrs.h>
@@ -116,51 +117,19 @@ static ssize_t test_readv(int fd, const struct iovec *iov, int count)
 
 /* -------------------------------------------------------------------------------------------------------- surroundings */
 
-static const char *no_tun; /* why nothing can be tested here; NULL: it can */
 
-/* First line of each test. */
 static int ready(void)
 {
-    const char *ci = getenv("CI");
-
     filter_off();
-    if (!no_tun)
-        return 1;
-    if (ci && strcmp(ci, "true") == 0) {
-        printf("%s\n", no_tun);
-        CHECK(no_tun == NULL);
-    } else {
-        check_skip(no_tun);
-    }
-    return 0;
+    return netns_ready();
 }
 
-static int put_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    int ok = f && fputs(text, f) >= 0;
-
-    return f && fclose(f) == 0 && ok;
-}
-
-/* A namespace that forwards, and does not talk by itself. */
+/* A namespace that does not talk by itself. */
 static void enter_namespace(void)
 {
-    int fd = open("/dev/net/tun", O_RDWR);
-
-    if (fd < 0) {
-        no_tun = "no /dev/net/tun, or no right to open it";
-        return;
-    }
-    close(fd);
-    if (unshare(CLONE_NEWNET) != 0)
-        no_tun = "no right to make a network namespace";
-    else if (!put_file("/proc/sys/net/ipv4/ip_forward", "1\n"))
-        no_tun = "/proc/sys/net cannot be written";
+    netns_enter();
     if (no_tun)
         return;
-    put_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n");
-    put_file("/proc/sys/net/ipv4/conf/default/rp_filter", "0\n");
     put_file("/proc/sys/net/ipv6/conf/all/forwarding", "1\n");
     put_file("/proc/sys/net/ipv6/conf/default/forwarding", "0\n"); /* all/ decides; a router's device would join groups by MLD */
     put_file("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1\n");

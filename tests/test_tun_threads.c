@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "packets.h"
+#include "netns.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -17,49 +18,16 @@
 
 enum { QUEUES_MAX = 4, BATCH = 20, BATCHES = 150, BUFS = 64, CAP = 2048, PAYLOAD = 500 };
 
-static const char *no_tun; /* why nothing can be tested here; NULL: it can */
-
 static int ready(void)
 {
-    const char *ci = getenv("CI");
-
-    if (!no_tun)
-        return 1;
-    if (ci && strcmp(ci, "true") == 0) {
-        printf("%s\n", no_tun);
-        CHECK(no_tun == NULL);
-    } else {
-        check_skip(no_tun);
-    }
-    return 0;
-}
-
-static int put_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    int ok = f && fputs(text, f) >= 0;
-
-    return f && fclose(f) == 0 && ok;
+    return netns_ready();
 }
 
 static void enter_namespace(void)
 {
-    int fd = open("/dev/net/tun", O_RDWR);
-
-    if (fd < 0) {
-        no_tun = "no /dev/net/tun, or no right to open it";
-        return;
-    }
-    close(fd);
-    if (unshare(CLONE_NEWNET) != 0)
-        no_tun = "no right to make a network namespace";
-    else if (!put_file("/proc/sys/net/ipv4/ip_forward", "1\n"))
-        no_tun = "/proc/sys/net cannot be written";
-    if (no_tun)
-        return;
-    put_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n");
-    put_file("/proc/sys/net/ipv4/conf/default/rp_filter", "0\n");
-    put_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n");
+    netns_enter();
+    if (!no_tun)
+        put_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n");
 }
 
 static void sleep_ms(long ms)
