@@ -56,6 +56,8 @@ static struct {
     int read_errno[32];     /* errno of the next reads; 0: read; -1: a read of no bytes */
     unsigned reads;
     unsigned long writes, superpackets, blocked;
+    unsigned long fail_at;  /* number of the write that fails with fail_errno; 0: none */
+    int fail_errno;
     unsigned udp_segs_max;
 } filter;
 
@@ -96,7 +98,7 @@ static ssize_t test_writev(int fd, const struct iovec *iov, int count)
     for (i = 0; i < count; i++)
         len += iov[i].iov_len;
     filter.writes++;
-    error = filter_errno(iov[0].iov_len >= TUO_VNET_LEN ? vnet[1] & 0x1fu : 0, len);
+    error = filter.writes == filter.fail_at ? filter.fail_errno : filter_errno(iov[0].iov_len >= TUO_VNET_LEN ? vnet[1] & 0x1fu : 0, len);
     if (error) {
         filter.blocked += error == EAGAIN;
         errno = error;
@@ -2338,6 +2340,50 @@ TEST(send_gso)
     }
 }
 
+/* A refused superpacket is resent in segments. An error on the first leaves it the caller's; behind that it is taken, and the next call
+   goes on: whoever follows the results sends nothing twice. */
+TEST(resend_interrupted)
+{
+    static const struct {
+        const char *name;
+        unsigned long fail_at; /* write 1 is the superpacket */
+        int fail_errno;
+        tuo_result result;
+    } rows[] = {
+        {"down at the first segment", 2, EIO, TUO_E_DOWN},
+        {"no memory at the first segment", 2, ENOMEM, TUO_E_SYSTEM},
+        {"down at the second segment", 3, EIO, TUO_OK},
+        {"no memory at the last segment", 5, ENOMEM, TUO_OK},
+    };
+    static uint8_t payload[4000], frame[FRAME_MAX];
+    static const uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
+    static const uint8_t tcp[20] = {0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0};
+    const tuo_iov piece = {payload, sizeof payload};
+    const tuo_tun_gso gso = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
+    size_t i, count;
+    pair p;
+
+    for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        check_row("%s", rows[i].name);
+        if (!ready() || !pair_open(&p, NULL, NULL))
+            continue;
+        filter.refuse = 1u << TUO_GSO_TCPV4;
+        filter.refuse_errno = EINVAL;
+        filter.fail_at = rows[i].fail_at;
+        filter.fail_errno = rows[i].fail_errno;
+        CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), rows[i].result);
+        if (rows[i].result != TUO_OK)
+            CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), TUO_OK); /* as a caller would */
+        CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
+        for (count = 0; read_plain(p.b, frame, QUIET_MS); count++)
+            CHECK_EQ_INT(pkt_get32(frame + 24), 1000 * count);
+        CHECK_EQ_INT(count, 4);
+        CHECK_EQ_INT(stats_of(p.a).tx_packets, 1);
+        filter_off();
+        pair_close(&p);
+    }
+}
+
 TEST(send_gso_bad_parts)
 {
     static uint8_t bytes[300], big[65535];
@@ -2633,6 +2679,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(held_packets),
         CHECK_ENTRY(random_faults),
         CHECK_ENTRY(send_gso),
+        CHECK_ENTRY(resend_interrupted),
         CHECK_ENTRY(send_gso_bad_parts),
         CHECK_ENTRY(send_iov),
         CHECK_ENTRY(probe),
