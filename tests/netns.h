@@ -1,5 +1,5 @@
-/* netns.h - a network namespace for tests of the TUN backend: one that forwards. Where there can be none, each test is skipped, or
-   failed under CI=true. Include it after check.h, with _GNU_SOURCE defined. */
+/* netns.h - a network namespace for tests of the TUN backend: one that forwards. Where there can be none, each test is skipped,
+   or failed under CI=true. Include it after check.h, with _GNU_SOURCE defined. */
 #ifndef NETNS_H
 #define NETNS_H
 

@@ -98,7 +98,8 @@ static ssize_t test_writev(int fd, const struct iovec *iov, int count)
     for (i = 0; i < count; i++)
         len += iov[i].iov_len;
     filter.writes++;
-    error = filter.writes == filter.fail_at ? filter.fail_errno : filter_errno(iov[0].iov_len >= TUO_VNET_LEN ? vnet[1] & 0x1fu : 0, len);
+    error = filter.writes == filter.fail_at ? filter.fail_errno
+                                            : filter_errno(iov[0].iov_len >= TUO_VNET_LEN ? vnet[1] & 0x1fu : 0, len);
     if (error) {
         filter.blocked += error == EAGAIN;
         errno = error;
@@ -2340,8 +2341,8 @@ TEST(send_gso)
     }
 }
 
-/* A refused superpacket is resent in segments. An error on the first leaves it the caller's; behind that it is taken, and the next call
-   goes on: whoever follows the results sends nothing twice. */
+/* A refused superpacket is resent in segments. An error on the first leaves it the caller's; behind that it is taken, and the
+   next call goes on: whoever follows the results sends nothing twice. */
 TEST(resend_interrupted)
 {
     static const struct {
