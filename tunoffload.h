@@ -281,6 +281,21 @@ enum {
     TUO_F_SUPERPACKET = 16 /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
 };
 
+/* Which instructions sum payloads. Results never depend on it. */
+typedef enum tuo_simd {
+    TUO_SIMD_DETECT = 0, /* tuo_gro_desc: the best that is usable. TUO_F_SIMD: what the compiler may assume of the target */
+    TUO_SIMD_SCALAR = 1, /* portable C, 64 bits at a time */
+    TUO_SIMD_SSE2 = 2,
+    TUO_SIMD_NEON = 3,
+    TUO_SIMD_AVX2 = 4,
+    TUO_SIMD_AVX512 = 5, /* F and BW */
+    TUO__SIMD_ANY_INT = -0x7FFFFFFF - 1 /* private, as below */
+} tuo_simd;
+
+/* A level as a flag, for functions that keep nothing between calls: CPUID takes a microsecond in a virtual machine, so ask
+   tuo_simd_best() once. A level that is not usable is undefined behaviour (an illegal instruction). */
+#define TUO_F_SIMD(level) ((unsigned)(level) << 8)
+
 /* ------------------------------------------------------------------------------------------------------------ >>results */
 
 /* tuo_result says whether a call did its job: 0 yes, positive "yes, and note this", negative "no".
@@ -565,6 +580,7 @@ typedef struct tuo_gro_desc {
     uint32_t max_items_per_flow; /* open items of a TCP flow with sequence gaps; 0 = 4; 1..16 */
     uint32_t vnet_hdr_len;       /* vnet header in front of each emitted packet; 0 = 10; 10, 12, 20 or 24 */
     tuo_order vnet_order;        /* its byte order */
+    tuo_simd simd;               /* 0 = the best that is usable, found out at init; another: that one, for tests and measurements */
     /* Switches: 0 is the default of each. */
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
@@ -629,6 +645,7 @@ typedef struct tuo_segment {
    position). Memory: about 340 bytes. */
 typedef struct tuo_gso {
     const uint8_t *tuo__pkt;
+    const struct tuo__sums *tuo__sums;
     size_t tuo__pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
     uint32_t tuo__hdr_len;      /* bytes in front of the payload */
     uint32_t tuo__payload_len;
@@ -686,9 +703,15 @@ TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_l
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word);
 TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_t new_word);
 
+/* tuo_simd_best: the highest level that this build, processor and operating system have; for TUO_F_SIMD and tuo_gro_desc.
+   tuo_simd_usable: 1 if they have this one (DETECT: always).
+   Cost      CPUID and XGETBV on x86: up to a few microseconds in a virtual machine. Nothing is cached: call it once */
+TUO_API tuo_simd tuo_simd_best(void);
+TUO_API int tuo_simd_usable(tuo_simd level);
+
 /* tuo_csum_valid: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP checksum over IPv4 means "none" and is
    right; over IPv6 it is wrong). Fragments, other protocols and routing headers with segments left: the IPv4 header only.
-   Flags     TUO_F_ETHERNET
+   Flags     TUO_F_ETHERNET, TUO_F_SIMD
    Returns   TUO_OK; TUO_E_IP_CSUM; TUO_E_L4_CSUM; what tuo_parse returns for a malformed packet
    Cost      one pass over the packet */
 TUO_API TUO_MUST_CHECK tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags);
@@ -786,7 +809,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, cons
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
-   Returns   TUO_OK; TUO_E_INVALID if a desc member is out of range or mem is not aligned for uint64_t; TUO_E_NOSPACE
+   Returns   TUO_OK; TUO_E_INVALID if a desc member is out of range (a simd level that is not usable is) or mem is not aligned for
+             uint64_t; TUO_E_NOSPACE
    Ownership mem stays the caller's, must not move while in use, and holds the only state: nothing to free */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *desc, tuo_gro **gro);
 
@@ -867,7 +891,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
 
 /* tuo_gso_init: plan the split of one packet with its vnet header.
    Reads     pkt[0..len); only headers, unless a checksum must be verified. pkt must stay as it is while the split goes on
-   Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not verify
+   Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not verify; TUO_F_SIMD
    Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM, TUO_E_L4_CSUM: a packet that would have to be
              given fresh checksums came with a wrong one (packets with a GSO type: IPv4 header; TCP if NEEDS_CSUM is not set);
              TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its seed knows the final address
@@ -1146,6 +1170,41 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #define TUO__INLINE static
 #endif
 
+/* Which variants are compiled. One that the compiler's target has already (baseline) needs no attribute and serves stateless calls; the
+   others are compiled for their instructions by a target attribute and used where CPUID allows them. */
+#if defined(TUO_NO_SIMD)
+#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 7) && \
+    (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__)))
+#define TUO__HAVE_SSE2 1
+#define TUO__HAVE_AVX 1
+#define TUO__TARGET(isa) __attribute__((target(isa)))
+#include <cpuid.h>
+#include <immintrin.h>
+#elif defined(__SSE2__) || defined(_M_X64)
+#define TUO__HAVE_SSE2 1
+#define TUO__TARGET(isa)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON) && (!defined(__BYTE_ORDER__) || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#define TUO__HAVE_NEON 1
+#include <arm_neon.h>
+#endif
+#ifndef TUO__HAVE_SSE2
+#define TUO__HAVE_SSE2 0
+#endif
+#ifndef TUO__HAVE_AVX
+#define TUO__HAVE_AVX 0
+#endif
+#ifndef TUO__HAVE_NEON
+#define TUO__HAVE_NEON 0
+#endif
+
+/* For the small steps of the packet paths, which compilers would rather call. */
+#if defined(__GNUC__) || defined(__clang__)
+#define TUO__FORCE_INLINE static inline __attribute__((always_inline))
+#else
+#define TUO__FORCE_INLINE TUO__INLINE
+#endif
+
 #define TUO__STATIC_ASSERT(name, condition) typedef char tuo__static_assert_##name[(condition) ? 1 : -1] TUO__UNUSED
 
 /* A compile-time constant where the compiler sees through it, correct anywhere. */
@@ -1169,7 +1228,12 @@ TUO__INLINE void tuo__wr32(uint8_t *p, uint32_t v) {
     tuo__wr16(p, v >> 16);
     tuo__wr16(p + 2, v);
 }
-TUO__INLINE uint32_t tuo__load32(const uint8_t *p) { /* native order */
+TUO__INLINE uint16_t tuo__load16(const uint8_t *p) { /* native order, as all of these */
+    uint16_t v;
+    TUO_MEMCPY(&v, p, 2);
+    return v;
+}
+TUO__INLINE uint32_t tuo__load32(const uint8_t *p) {
     uint32_t v;
     TUO_MEMCPY(&v, p, 4);
     return v;
@@ -1230,7 +1294,8 @@ TUO__INLINE int tuo__is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kin
    the end: RFC 1071 2(B) says that byte order commutes with the sum, so only the folded result is swapped. A raw sum starts at 0 or at
    another raw sum below 2^48; numeric sums (host numbers of big-endian words) are plain uint32_t and never mixed with raw ones.
 
-   SIMD variants belong next to tuo__sum_scalar and tuo__copy_sum_scalar, with the same signature; everything else stays. */
+   One pair of functions per level of tuo_simd: add len bytes to a raw sum, and the same while copying. The scalar pair is the
+   specification; a variant does whole vectors and leaves the rest to it. */
 
 TUO__INLINE uint16_t tuo__fold(uint64_t sum) {
     sum = (sum >> 32) + (sum & 0xFFFFFFFFu);
@@ -1246,53 +1311,301 @@ TUO__INLINE uint16_t tuo__fold_raw(uint64_t raw) {
     return (uint16_t)(tuo__little_endian() ? folded << 8 | folded >> 8 : folded);
 }
 
-/* The last 1 to 7 bytes as a native-endian word, padded with zeros behind: what RFC 1071 asks of an odd byte. */
-TUO__INLINE uint64_t tuo__load_tail(const uint8_t *p, size_t len) {
-    uint8_t padded[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
-    TUO_MEMCPY(padded, p, len);
-    return tuo__load64(padded);
+/* An odd last byte as a native-endian word, padded with 0 behind it: RFC 1071 1. */
+TUO__INLINE uint16_t tuo__pad16(uint8_t last) {
+    uint8_t padded[2] = { 0, 0 };
+    padded[0] = last;
+    return tuo__load16(padded);
 }
 
-/* Raw sum. Each half word adds less than 2^32 to an accumulator, so 2^31 bytes stay far below 2^64. */
-static uint64_t tuo__sum_scalar(const uint8_t *p, size_t len, uint64_t raw) {
+/* Both scalar functions in one: dst is NULL, known at compile time, where nothing is copied. Each half word adds less than 2^32 to an
+   accumulator, so 2^31 bytes stay far below 2^64. */
+TUO__FORCE_INLINE uint64_t tuo__scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     uint64_t low = raw, high = 0;
-    for (; len >= 32; p += 32, len -= 32) {
-        const uint64_t a = tuo__load64(p), b = tuo__load64(p + 8), c = tuo__load64(p + 16), d = tuo__load64(p + 24);
+    size_t at = 0;
+    for (; len - at >= 32; at += 32) {
+        const uint64_t a = tuo__load64(src + at), b = tuo__load64(src + at + 8);
+        const uint64_t c = tuo__load64(src + at + 16), d = tuo__load64(src + at + 24);
+        if (dst) TUO_MEMCPY(dst + at, src + at, 32);
         low += (a & 0xFFFFFFFFu) + (b & 0xFFFFFFFFu) + (c & 0xFFFFFFFFu) + (d & 0xFFFFFFFFu);
         high += (a >> 32) + (b >> 32) + (c >> 32) + (d >> 32);
     }
-    for (; len >= 8; p += 8, len -= 8) {
-        const uint64_t a = tuo__load64(p);
+    for (; len - at >= 8; at += 8) {
+        const uint64_t a = tuo__load64(src + at);
+        if (dst) TUO_MEMCPY(dst + at, &a, 8);
         low += a & 0xFFFFFFFFu;
         high += a >> 32;
     }
-    if (len) {
-        const uint64_t a = tuo__load_tail(p, len);
-        low += a & 0xFFFFFFFFu;
-        high += a >> 32;
+    if (len & 4) {
+        const uint32_t a = tuo__load32(src + at);
+        if (dst) TUO_MEMCPY(dst + at, &a, 4);
+        low += a;
+        at += 4;
     }
-    return low + high;
-}
-
-static uint64_t tuo__copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
-    uint64_t low = raw, high = 0;
-    for (; len >= 8; dst += 8, src += 8, len -= 8) {
-        const uint64_t a = tuo__load64(src);
-        TUO_MEMCPY(dst, &a, 8);
-        low += a & 0xFFFFFFFFu;
-        high += a >> 32;
+    if (len & 2) {
+        const uint16_t a = tuo__load16(src + at);
+        if (dst) TUO_MEMCPY(dst + at, &a, 2);
+        low += a;
+        at += 2;
     }
-    if (len) {
-        const uint64_t a = tuo__load_tail(src, len);
-        TUO_MEMCPY(dst, src, len);
-        low += a & 0xFFFFFFFFu;
-        high += a >> 32;
+    if (len & 1) {
+        if (dst) dst[at] = src[at];
+        low += tuo__pad16(src[at]);
     }
     return low + high;
 }
 
-/* The number that the bytes sum to; the base of everything below. */
-TUO__INLINE uint32_t tuo__sum(const uint8_t *p, size_t len) { return tuo__fold_raw(tuo__sum_scalar(p, len, 0)); }
+static uint64_t tuo__sum_scalar(const uint8_t *p, size_t len, uint64_t raw) { return tuo__scalar(NULL, p, len, raw); }
+static uint64_t tuo__copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuo__scalar(dst, src, len, raw); }
+
+typedef struct tuo__sums {
+    uint64_t (*sum)(const uint8_t *p, size_t len, uint64_t raw);
+    uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw);
+} tuo__sums;
+
+static const tuo__sums tuo__sums_scalar = { tuo__sum_scalar, tuo__copy_sum_scalar };
+
+/* x86: pmaddwd multiplies signed 16-bit words by 1 and adds pairs into 32-bit lanes. Words are made signed by flipping the top bit, which
+   takes 32768 from each; afterwards 65536 per vector is added back to each lane. A lane then holds at most 131070 per vector, so a block
+   of 2^14 vectors stays below 2^32. */
+enum { TUO__BLOCK_LEN = 1 << 18 };
+
+#if TUO__HAVE_SSE2
+TUO__TARGET("sse2") TUO__FORCE_INLINE __m128i tuo__load_sse2(uint8_t *dst, const uint8_t *src, size_t at) {
+    const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(src + at));
+    if (dst) _mm_storeu_si128((__m128i *)(void *)(dst + at), v);
+    return _mm_madd_epi16(_mm_xor_si128(v, _mm_set1_epi16((short)-32768)), _mm_set1_epi16(1));
+}
+
+TUO__TARGET("sse2") TUO__FORCE_INLINE uint64_t tuo__total_sse2(__m128i lanes, size_t vector_count) {
+    const __m128i all = _mm_add_epi32(lanes, _mm_set1_epi32((int)(vector_count * 65536u)));
+    const __m128i low = _mm_and_si128(all, _mm_set_epi32(0, -1, 0, -1));
+    uint64_t pair[2];
+    _mm_storeu_si128((__m128i *)(void *)pair, _mm_add_epi64(low, _mm_srli_epi64(all, 32)));
+    return pair[0] + pair[1];
+}
+
+TUO__TARGET("sse2") TUO__FORCE_INLINE uint64_t tuo__any_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    while (len >= 16) {
+        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 16 * 16;
+        __m128i a = _mm_setzero_si128(), b = a, c = a, d = a;
+        size_t at = 0;
+        for (; block_len - at >= 64; at += 64) {
+            a = _mm_add_epi32(a, tuo__load_sse2(dst, src, at));
+            b = _mm_add_epi32(b, tuo__load_sse2(dst, src, at + 16));
+            c = _mm_add_epi32(c, tuo__load_sse2(dst, src, at + 32));
+            d = _mm_add_epi32(d, tuo__load_sse2(dst, src, at + 48));
+        }
+        for (; at < block_len; at += 16) a = _mm_add_epi32(a, tuo__load_sse2(dst, src, at));
+        raw += tuo__total_sse2(_mm_add_epi32(_mm_add_epi32(a, b), _mm_add_epi32(c, d)), block_len / 16);
+        src += block_len;
+        if (dst) dst += block_len;
+        len -= block_len;
+    }
+    return tuo__scalar(dst, src, len, raw);
+}
+
+TUO__TARGET("sse2") static uint64_t tuo__sum_sse2(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_sse2(NULL, p, len, raw); }
+TUO__TARGET("sse2") static uint64_t tuo__copy_sum_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuo__any_sse2(dst, src, len, raw);
+}
+static const tuo__sums tuo__sums_sse2 = { tuo__sum_sse2, tuo__copy_sum_sse2 };
+#endif /* sse2 */
+
+#if TUO__HAVE_AVX
+TUO__TARGET("avx2") TUO__FORCE_INLINE __m256i tuo__load_avx2(uint8_t *dst, const uint8_t *src, size_t at) {
+    const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(src + at));
+    if (dst) _mm256_storeu_si256((__m256i *)(void *)(dst + at), v);
+    return _mm256_madd_epi16(_mm256_xor_si256(v, _mm256_set1_epi16((short)-32768)), _mm256_set1_epi16(1));
+}
+
+TUO__TARGET("avx2") TUO__FORCE_INLINE uint64_t tuo__total_avx2(__m256i lanes, size_t vector_count) {
+    const __m256i all = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)(vector_count * 65536u)));
+    const __m256i wide = _mm256_add_epi64(_mm256_blend_epi32(all, _mm256_setzero_si256(), 0xAA), _mm256_srli_epi64(all, 32));
+    const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    uint64_t pair[2];
+    _mm_storeu_si128((__m128i *)(void *)pair, half);
+    return pair[0] + pair[1];
+}
+
+TUO__TARGET("avx2") TUO__FORCE_INLINE uint64_t tuo__any_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    while (len >= 32) {
+        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 32 * 32;
+        __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+        size_t at = 0;
+        for (; block_len - at >= 128; at += 128) {
+            a = _mm256_add_epi32(a, tuo__load_avx2(dst, src, at));
+            b = _mm256_add_epi32(b, tuo__load_avx2(dst, src, at + 32));
+            c = _mm256_add_epi32(c, tuo__load_avx2(dst, src, at + 64));
+            d = _mm256_add_epi32(d, tuo__load_avx2(dst, src, at + 96));
+        }
+        for (; at < block_len; at += 32) a = _mm256_add_epi32(a, tuo__load_avx2(dst, src, at));
+        raw += tuo__total_avx2(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)), block_len / 32);
+        src += block_len;
+        if (dst) dst += block_len;
+        len -= block_len;
+    }
+    return tuo__scalar(dst, src, len, raw);
+}
+
+TUO__TARGET("avx2") static uint64_t tuo__sum_avx2(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_avx2(NULL, p, len, raw); }
+TUO__TARGET("avx2") static uint64_t tuo__copy_sum_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuo__any_avx2(dst, src, len, raw);
+}
+static const tuo__sums tuo__sums_avx2 = { tuo__sum_avx2, tuo__copy_sum_avx2 };
+
+/* The rest of less than a vector is a masked one here, whose masked bytes read as 0 and are not touched in memory. */
+#define TUO__TARGET_AVX512 TUO__TARGET("avx512f,avx512bw")
+TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__madd_avx512(__m512i v) {
+    return _mm512_madd_epi16(_mm512_xor_si512(v, _mm512_set1_epi16((short)-32768)), _mm512_set1_epi16(1));
+}
+
+TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__load_avx512(uint8_t *dst, const uint8_t *src, size_t at) {
+    const __m512i v = _mm512_loadu_si512((const void *)(src + at));
+    if (dst) _mm512_storeu_si512((void *)(dst + at), v);
+    return tuo__madd_avx512(v);
+}
+
+TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__total_avx512(__m512i lanes, size_t vector_count) {
+    const __m512i all = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(vector_count * 65536u)));
+    const __m512i wide = _mm512_add_epi64(_mm512_maskz_mov_epi32(0x5555, all), _mm512_srli_epi64(all, 32));
+    const __m256i half = _mm256_add_epi64(_mm512_castsi512_si256(wide), _mm512_extracti64x4_epi64(wide, 1));
+    const __m128i quarter = _mm_add_epi64(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    uint64_t pair[2];
+    _mm_storeu_si128((__m128i *)(void *)pair, quarter);
+    return pair[0] + pair[1];
+}
+
+TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__any_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    while (len) {
+        const size_t block_len = len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN;
+        __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+        size_t at = 0;
+        for (; block_len - at >= 256; at += 256) {
+            a = _mm512_add_epi32(a, tuo__load_avx512(dst, src, at));
+            b = _mm512_add_epi32(b, tuo__load_avx512(dst, src, at + 64));
+            c = _mm512_add_epi32(c, tuo__load_avx512(dst, src, at + 128));
+            d = _mm512_add_epi32(d, tuo__load_avx512(dst, src, at + 192));
+        }
+        for (; block_len - at >= 64; at += 64) a = _mm512_add_epi32(a, tuo__load_avx512(dst, src, at));
+        if (at < block_len) {
+            const __mmask64 mask = ~(__mmask64)0 >> (64 - (block_len - at));
+            const __m512i v = _mm512_maskz_loadu_epi8(mask, src + at);
+            if (dst) _mm512_mask_storeu_epi8(dst + at, mask, v);
+            b = _mm512_add_epi32(b, tuo__madd_avx512(v));
+        }
+        raw += tuo__total_avx512(_mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d)), (block_len + 63) / 64);
+        src += block_len;
+        if (dst) dst += block_len;
+        len -= block_len;
+    }
+    return raw;
+}
+
+TUO__TARGET_AVX512 static uint64_t tuo__sum_avx512(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_avx512(NULL, p, len, raw); }
+TUO__TARGET_AVX512 static uint64_t tuo__copy_sum_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuo__any_avx512(dst, src, len, raw);
+}
+static const tuo__sums tuo__sums_avx512 = { tuo__sum_avx512, tuo__copy_sum_avx512 };
+#endif /* avx2, avx512 */
+
+#if TUO__HAVE_NEON
+/* Pairs of words are added into 32-bit lanes, which have room for 2^15 vectors. */
+TUO__FORCE_INLINE uint32x4_t tuo__add_neon(uint32x4_t lanes, uint8_t *dst, const uint8_t *src, size_t at) {
+    const uint8x16_t v = vld1q_u8(src + at);
+    if (dst) vst1q_u8(dst + at, v);
+    return vpadalq_u16(lanes, vreinterpretq_u16_u8(v));
+}
+
+TUO__FORCE_INLINE uint64_t tuo__any_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    while (len >= 16) {
+        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 16 * 16;
+        uint32x4_t a = vdupq_n_u32(0), b = a, c = a, d = a;
+        uint64x2_t wide;
+        size_t at = 0;
+        for (; block_len - at >= 64; at += 64) {
+            a = tuo__add_neon(a, dst, src, at);
+            b = tuo__add_neon(b, dst, src, at + 16);
+            c = tuo__add_neon(c, dst, src, at + 32);
+            d = tuo__add_neon(d, dst, src, at + 48);
+        }
+        for (; at < block_len; at += 16) a = tuo__add_neon(a, dst, src, at);
+        wide = vpadalq_u32(vpadalq_u32(vpaddlq_u32(a), b), c);
+        wide = vpadalq_u32(wide, d);
+        raw += vgetq_lane_u64(wide, 0) + vgetq_lane_u64(wide, 1);
+        src += block_len;
+        if (dst) dst += block_len;
+        len -= block_len;
+    }
+    return tuo__scalar(dst, src, len, raw);
+}
+
+static uint64_t tuo__sum_neon(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_neon(NULL, p, len, raw); }
+static uint64_t tuo__copy_sum_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuo__any_neon(dst, src, len, raw); }
+static const tuo__sums tuo__sums_neon = { tuo__sum_neon, tuo__copy_sum_neon };
+#endif /* neon */
+
+/* What the compiler's target has for certain. */
+static tuo_simd tuo__simd_baseline(void) {
+#if TUO__HAVE_AVX && defined(__AVX512BW__)
+    return TUO_SIMD_AVX512;
+#elif TUO__HAVE_AVX && defined(__AVX2__)
+    return TUO_SIMD_AVX2;
+#elif TUO__HAVE_SSE2 && (defined(__SSE2__) || defined(_M_X64))
+    return TUO_SIMD_SSE2;
+#elif TUO__HAVE_NEON
+    return TUO_SIMD_NEON;
+#else
+    return TUO_SIMD_SCALAR;
+#endif
+}
+
+/* The level that the processor has and whose registers the system saves (Intel SDM volume 1, 14.3 and 15.3). */
+TUO_API tuo_simd tuo_simd_best(void) {
+    tuo_simd best = tuo__simd_baseline();
+#if TUO__HAVE_AVX
+    enum { OSXSAVE = 1 << 27, EDX_SSE2 = 1 << 26, XMM_YMM = 0x06, ZMM_OPMASK = 0xE0 };
+    unsigned a, b, c, d, saved = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return best;
+    if ((d & EDX_SSE2) && best < TUO_SIMD_SSE2) best = TUO_SIMD_SSE2;
+    if (c & OSXSAVE) __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+    if ((saved & XMM_YMM) != XMM_YMM || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return best;
+    if ((b >> 5 & 1) && best < TUO_SIMD_AVX2) best = TUO_SIMD_AVX2;
+    if ((saved & ZMM_OPMASK) == ZMM_OPMASK && (b >> 16 & 1) && (b >> 30 & 1)) best = TUO_SIMD_AVX512; /* F, BW */
+#endif
+    return best;
+}
+
+/* NULL: not in this build. */
+static const tuo__sums *tuo__sums_of(tuo_simd level) {
+    switch (level) {
+        case TUO_SIMD_SCALAR: return &tuo__sums_scalar;
+#if TUO__HAVE_SSE2
+        case TUO_SIMD_SSE2: return &tuo__sums_sse2;
+#endif
+#if TUO__HAVE_AVX
+        case TUO_SIMD_AVX2: return &tuo__sums_avx2;
+        case TUO_SIMD_AVX512: return &tuo__sums_avx512;
+#endif
+#if TUO__HAVE_NEON
+        case TUO_SIMD_NEON: return &tuo__sums_neon;
+#endif
+        default: return NULL;
+    }
+}
+
+TUO_API int tuo_simd_usable(tuo_simd level) {
+    return level == TUO_SIMD_DETECT || (tuo__sums_of(level) && level <= tuo_simd_best());
+}
+
+/* For calls that keep nothing: the level in the flags, or the baseline. */
+static const tuo__sums *tuo__sums_flagged(unsigned flags) {
+    const tuo__sums *const sums = tuo__sums_of((tuo_simd)(flags >> 8 & 0xFFu));
+    return sums ? sums : tuo__sums_of(tuo__simd_baseline());
+}
+
+/* The number that the bytes sum to. For headers, which are too short for vectors; payloads are summed by tuo__sums. */
+TUO__INLINE uint32_t tuo__sum(const uint8_t *p, size_t len) { return tuo__fold_raw(tuo__scalar(NULL, p, len, 0)); }
 
 /* What a checksum field holds for a sum. UDP has no 0 (RFC 768): 0 means "none" there. */
 TUO__INLINE uint16_t tuo__finish(uint64_t sum, int udp) {
@@ -1301,11 +1614,12 @@ TUO__INLINE uint16_t tuo__finish(uint64_t sum, int udp) {
 }
 
 TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial) {
-    return tuo__fold((uint64_t)tuo__sum((const uint8_t *)bytes, len) + initial);
+    const uint64_t raw = tuo__sums_flagged(0)->sum((const uint8_t *)bytes, len, 0);
+    return tuo__fold((uint64_t)tuo__fold_raw(raw) + initial);
 }
 
 TUO_API uint16_t tuo_csum_copy(void *dst, const void *src, size_t len, uint16_t initial) {
-    const uint64_t raw = tuo__copy_sum_scalar((uint8_t *)dst, (const uint8_t *)src, len, 0);
+    const uint64_t raw = tuo__sums_flagged(0)->copy_sum((uint8_t *)dst, (const uint8_t *)src, len, 0);
     return tuo__fold((uint64_t)tuo__fold_raw(raw) + initial);
 }
 
@@ -1324,10 +1638,16 @@ TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_
     return tuo_csum_update16(half, (uint16_t)old_word, (uint16_t)new_word);
 }
 
+/* The finished checksum of a partial one: pkt[start..len) with the seed in the field. Which protocol it belongs to is unknown, and both
+   read 0xffff as they read 0x0000. */
+static uint16_t tuo__complete(const tuo__sums *sums, const uint8_t *pkt, size_t len, size_t start) {
+    return tuo__finish(tuo__fold_raw(sums->sum(pkt + start, len - start, 0)), 1);
+}
+
 TUO_API tuo_result tuo_csum_complete(void *pkt, size_t len, size_t csum_start, size_t csum_offset) {
     uint8_t *const bytes = (uint8_t *)pkt;
     if (csum_start > len || len - csum_start < 2 || csum_offset > len - csum_start - 2) return TUO_E_CSUM_RANGE;
-    tuo__wr16(bytes + csum_start + csum_offset, tuo__finish(tuo__sum(bytes + csum_start, len - csum_start), 1));
+    tuo__wr16(bytes + csum_start + csum_offset, tuo__complete(tuo__sums_flagged(0), bytes, len, csum_start));
     return TUO_OK;
 }
 
@@ -1514,9 +1834,10 @@ static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo__shape *shape, uint32_
 
 static int tuo__ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) { return tuo__sum(ip, ip_hdr_len) == 0xFFFFu; }
 
-static int tuo__l4_csum_ok(const uint8_t *pkt, const tuo__shape *shape, uint32_t payload_len) {
+static int tuo__l4_csum_ok(const tuo__sums *sums, const uint8_t *pkt, const tuo__shape *shape, uint32_t payload_len) {
     const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
-    return tuo__fold((uint64_t)tuo__pseudo(pkt, shape, l4_len) + tuo__sum(pkt + shape->l4_off, l4_len)) == 0xFFFFu;
+    const uint32_t sum = tuo__fold_raw(sums->sum(pkt + shape->l4_off, l4_len, 0));
+    return tuo__fold((uint64_t)tuo__pseudo(pkt, shape, l4_len) + sum) == 0xFFFFu;
 }
 
 TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
@@ -1531,7 +1852,7 @@ TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
         return info.kind == TUO_KIND_UDP4 ? TUO_OK : TUO_E_L4_CSUM;
     }
     shape = tuo__shape_of(&info);
-    return tuo__l4_csum_ok(bytes, &shape, info.payload_len) ? TUO_OK : TUO_E_L4_CSUM;
+    return tuo__l4_csum_ok(tuo__sums_flagged(flags), bytes, &shape, info.payload_len) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>vnet */
@@ -2217,6 +2538,7 @@ struct tuo_gro {
     tuo_gro_desc desc;
     tuo_gro_stats stats;
     tuo__masks masks;
+    const tuo__sums *sums;
     tuo_flow_table *flows;
     tuo__record *records;
     tuo__item *items;
@@ -2258,7 +2580,7 @@ static int tuo__gro_desc_ok(const tuo_gro_desc *d) { /* effective */
            tuo__in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuo__in(d->max_udp_segs, 2, TUO__UDP_SEGS_MAX) &&
            tuo__in(d->max_frags, 2, 0xFFFF) && tuo__in(d->max_items_per_flow, 1, TUO__ITEMS_PER_FLOW_MAX) &&
            tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX &&
-           !(d->exact_ip_id && d->ignore_df_ip_id);
+           !(d->exact_ip_id && d->ignore_df_ip_id) && tuo_simd_usable(d->simd);
 }
 
 /* One block: instance, flow table, records, items, iovs, users. */
@@ -2303,6 +2625,12 @@ TUO_API void tuo_gro_reset(tuo_gro *gro) {
     tuo__gro_clear(gro);
 }
 
+static void tuo__gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
+    gro->desc = *effective;
+    if (gro->desc.simd == TUO_SIMD_DETECT) gro->desc.simd = tuo_simd_best();
+    gro->sums = tuo__sums_of(gro->desc.simd);
+}
+
 TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *desc, tuo_gro **gro) {
     const tuo_gro_desc d = tuo__gro_desc_effective(desc);
     uint8_t *const base = (uint8_t *)mem;
@@ -2314,7 +2642,7 @@ TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *d
     at = tuo__gro_layout_of(&d);
     if (mem_len < at.end) return TUO_E_NOSPACE;
     TUO_MEMSET(g, 0, sizeof *g);
-    g->desc = d;
+    tuo__gro_configure(g, &d);
     tuo__masks_build(&g->masks);
     g->records = (tuo__record *)(void *)(base + at.records);
     g->items = (tuo__item *)(void *)(base + at.items);
@@ -2334,12 +2662,13 @@ TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
     tuo__default32(&d.max_packets, gro->desc.max_packets);
     tuo__default32(&d.max_flows, gro->desc.max_flows);
     if (d.hash_seed == 0) d.hash_seed = gro->desc.hash_seed;
+    if (d.simd == TUO_SIMD_DETECT) d.simd = gro->desc.simd;
     d = tuo__gro_desc_effective(&d);
     if (d.max_packets != gro->desc.max_packets || d.max_flows != gro->desc.max_flows || d.hash_seed != gro->desc.hash_seed) {
         return TUO_E_INVALID;
     }
     if (!tuo__gro_desc_ok(&d) || tuo__gro_holds(gro)) return TUO_E_INVALID;
-    gro->desc = d;
+    tuo__gro_configure(gro, &d);
     return TUO_OK;
 }
 
@@ -2407,7 +2736,7 @@ static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__
 static tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len) {
     gro->stats.verified_packets++;
     if (tuo__is_ip4(shape->kind) && !tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN)) return TUO_V_BAD_IP_CSUM;
-    return tuo__l4_csum_ok(bytes, shape, payload_len) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+    return tuo__l4_csum_ok(gro->sums, bytes, shape, payload_len) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
 }
 
 /* Why nothing can be appended behind this packet, if so. */
@@ -2867,7 +3196,7 @@ static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, 
     if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
     if (flags & TUO_F_TRUST) return TUO_OK;
     if (info->ip_version == 4 && !tuo__ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
-    return partial || tuo__l4_csum_ok(pkt, &shape, info->payload_len) ? TUO_OK : TUO_E_L4_CSUM;
+    return partial || tuo__l4_csum_ok(tuo__sums_flagged(flags), pkt, &shape, info->payload_len) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
@@ -2878,6 +3207,7 @@ TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const
     if (result != TUO_OK) return result;
     TUO_MEMSET(gso, 0, sizeof *gso - sizeof gso->tuo__hdr);
     gso->tuo__pkt = bytes;
+    gso->tuo__sums = tuo__sums_flagged(flags);
     gso->tuo__pseudo = (flags & TUO_F_PSEUDO) != 0;
     if (info.kind == TUO_KIND_NONE) {
         tuo__gso_plan_whole(gso, len, vnet);
@@ -2948,7 +3278,7 @@ static void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piec
 }
 
 TUO__INLINE uint32_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
-    return gso->tuo__pseudo ? 0 : tuo__sum(piece->bytes, piece->len);
+    return gso->tuo__pseudo ? 0 : tuo__fold_raw(gso->tuo__sums->sum(piece->bytes, piece->len, 0));
 }
 
 static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len) {
@@ -2958,14 +3288,23 @@ static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len)
     segment->len += len;
 }
 
+/* The partial checksum of a packet that is not cut; where it is was checked at init. */
+static uint16_t tuo__gso_completed(const tuo_gso *gso) {
+    return tuo__complete(gso->tuo__sums, gso->tuo__pkt, gso->tuo__pkt_len, gso->tuo__csum_start);
+}
+
+static void tuo__gso_fill_csum(const tuo_gso *gso, uint8_t *pkt) {
+    tuo__wr16(pkt + gso->tuo__csum_start + gso->tuo__csum_offset, tuo__gso_completed(gso));
+}
+
 /* The packet as it is, or with its two checksum bytes taken from `field`. */
 static void tuo__gso_next_whole(const tuo_gso *gso, uint8_t *field, tuo_segment *segment) {
-    const size_t start = gso->tuo__csum_start, field_off = start + gso->tuo__csum_offset;
+    const size_t field_off = (size_t)gso->tuo__csum_start + gso->tuo__csum_offset;
     if (!gso->tuo__fill_csum) {
         tuo__segment_add(segment, gso->tuo__pkt, gso->tuo__pkt_len);
         return;
     }
-    tuo__wr16(field, tuo__finish(tuo__sum(gso->tuo__pkt + start, gso->tuo__pkt_len - start), 1));
+    tuo__wr16(field, tuo__gso_completed(gso));
     tuo__segment_add(segment, gso->tuo__pkt, field_off);
     tuo__segment_add(segment, field, 2);
     tuo__segment_add(segment, gso->tuo__pkt + field_off + 2, gso->tuo__pkt_len - field_off - 2);
@@ -3002,8 +3341,7 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
         TUO_MEMCPY(data, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, data, &piece, payload_sum);
     } else if (gso->tuo__fill_csum) {
-        const tuo_result result = tuo_csum_complete(data, len, gso->tuo__csum_start, gso->tuo__csum_offset);
-        if (result != TUO_OK) return result;
+        tuo__gso_fill_csum(gso, data);
     }
     segment->data = data;
     segment->len = segment->cap = len;
@@ -3012,18 +3350,17 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
 }
 
 /* Write the next segment to dst, which has room for it. */
-static tuo_result tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint8_t *dst) {
+static void tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint8_t *dst) {
     uint8_t *const body = dst + gso->tuo__hdr_len;
     if (gso->tuo__kind == TUO_KIND_NONE || gso->tuo__pseudo) {
         if (piece->len) TUO_MEMCPY(body, piece->bytes, piece->len);
-        if (gso->tuo__fill_csum) return tuo_csum_complete(dst, piece->len, gso->tuo__csum_start, gso->tuo__csum_offset);
+        if (gso->tuo__fill_csum) tuo__gso_fill_csum(gso, dst);
     }
     if (gso->tuo__kind != TUO_KIND_NONE) {
-        const uint64_t raw = gso->tuo__pseudo ? 0 : tuo__copy_sum_scalar(body, piece->bytes, piece->len, 0);
+        const uint64_t raw = gso->tuo__pseudo ? 0 : gso->tuo__sums->copy_sum(body, piece->bytes, piece->len, 0);
         TUO_MEMCPY(dst, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, dst, piece, tuo__fold_raw(raw));
     }
-    return TUO_OK;
 }
 
 TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *written) {
@@ -3036,8 +3373,8 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
         const size_t cap = o->capacity(o->user, bufs[i]);
         if (cap < offset || cap - offset < len) result = TUO_E_NOSPACE;
         if (result == TUO_OK && o->resize(o->user, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
-        if (result == TUO_OK) result = tuo__gso_write(gso, &piece, o->data(o->user, bufs[i]) + offset);
         if (result != TUO_OK) break;
+        tuo__gso_write(gso, &piece, o->data(o->user, bufs[i]) + offset);
         gso->tuo__next_idx++;
     }
     *written = i;
