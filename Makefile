@@ -17,9 +17,11 @@ TESTS   := $(filter-out test_tun% test_kernel%,$(TESTS))
 endif
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
-HEADERS  = tunoffload.h $(wildcard tests/*.h fuzz/*.h examples/*.h)
+HEADERS  = tunoffload.h $(wildcard tests/*.h tests/bench/*.h fuzz/*.h examples/*.h)
+ROUNDS  ?= 400
+ROWS    ?=
 
-.PHONY: all demo test test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
+.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring demo test test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
 .DELETE_ON_ERROR:
 
 ## all            build the programs in examples/
@@ -60,6 +62,53 @@ test-kernels:
 ## test-threads   one reader and one writer per queue under ThreadSanitizer
 test-threads: $(BUILD)/tsan/test_tun_threads
 	$<
+
+## bench          ROUNDS=n ROWS=pattern: times against memcpy and peers (tests/bench/README.md), into build/bench/*.csv, *.svg
+bench: $(BUILD)/bench/bench $(BUILD)/bench/plot
+	$(BUILD)/bench/bench -r $(ROUNDS) -o $(BUILD)/bench $(if $(ROWS),'$(ROWS)')
+	$(if $(ROWS),,$(BUILD)/bench/plot $(BUILD)/bench)
+
+# DPDK is measured, too, where pkg-config finds it. Its headers are not held to our warnings.
+$(BUILD)/bench/bench: tests/bench/bench.c tests/bench/peer_dpdk.c $(HEADERS)
+	@mkdir -p $(@D)
+	@if pkg-config --exists libdpdk 2>/dev/null; then set -ex; \
+	    $(CC) -O3 -g -std=gnu99 -Wall -Wextra -I. -Itests $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g') \
+	        -c -o $(@D)/peer_dpdk.o tests/bench/peer_dpdk.c; \
+	    $(CC) $(CFLAGS) $(BASE) -Itests -DHAVE_DPDK -o $@ tests/bench/bench.c $(@D)/peer_dpdk.o $$(pkg-config --libs libdpdk); \
+	else set -ex; \
+	    $(CC) $(CFLAGS) $(BASE) -Itests -o $@ tests/bench/bench.c; \
+	fi
+
+$(BUILD)/bench/plot: tests/bench/plot.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $<
+
+## bench-e2e      E2E_ROUNDS=n E2E_SECONDS=n: tun_bridge between namespaces with iperf3, CPU per byte of each mode against pass;
+##                needs root, ip, iperf3, jq; writes build/bench/e2e.csv, e2e.svg
+bench-e2e: $(BUILD)/tun_bridge
+	bash tests/bench/e2e.sh $(BUILD)
+
+## bench-queues   1 to N queues, a thread each, and the memory of a queue; needs root; writes build/bench/scaling_queues.csv
+bench-queues: $(BUILD)/bench/queues
+	$< $(BUILD)/bench/scaling_queues.csv
+
+## bench-uring    io_uring against read and write on a TUN device; needs root and liburing (liburing-dev)
+bench-uring: $(BUILD)/bench/io_uring
+	@if [ -x $< ]; then $<; else echo "bench-uring cannot run: no liburing"; [ "$$CI" != true ]; fi
+
+$(BUILD)/bench/queues: tests/bench/queues.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -Itests -pthread -o $@ $<
+
+# Without liburing nothing is built, and bench-uring says so.
+$(BUILD)/bench/io_uring: tests/bench/io_uring.c $(HEADERS)
+	@mkdir -p $(@D)
+	@if echo '#include <liburing.h>' | $(CC) -E - > $(@D)/liburing.i 2>&1; then set -x; \
+	    $(CC) $(CFLAGS) $(BASE) -Itests -o $@ $< -luring; fi
+
+## bench-instr    instructions per packet against the committed figures; needs valgrind. UPDATE=--update rewrites the figures
+bench-instr:
+	@CC="$(CC)" sh tests/bench/instr.sh $(BUILD) $(UPDATE)
 
 ## help           this list
 help:

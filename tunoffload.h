@@ -133,7 +133,8 @@
    tuo_gro_push looks at a packet's headers. A packet that can never merge (a TCP segment without payload, a fragment, ...) is held to
    leave alone in its place. A candidate is looked up by its flow. There it joins an open item at its end (append) or front (prepend), or
    becomes the head of a new item. All of that is decided from headers; only when a packet is about to join are checksums verified, the
-   packet's own and, once, the head's. So traffic that does not merge is never summed.
+   packet's own and, once, the head's. So traffic that does not merge is never summed. A packet that looks like the one before it in its
+   flow takes an express lane: one masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
 
    A TCP flow can have several open items with gaps between them, so that a late segment still finds its place; a UDP flow has one.
 
@@ -142,7 +143,13 @@
    length arithmetic go wrong), so none is made.
 
    By copy (tuo_gro_batch, tuo_gro_push_buf): the payloads are appended to the buffer of the first packet instead, for programs that
-   hand each packet on as one contiguous buffer.
+   hand each packet on as one contiguous buffer. Plain buffers (tuo_buf) are filled while checksums are verified, in one pass.
+
+   SPEED
+
+   Payloads are summed by SSE2, AVX2, AVX-512 or NEON. tuo_gro_init asks the processor; a tuo_tun asks once, when it is opened. Calls
+   that keep nothing use what the compiler may assume (SSE2 on x86-64): hand TUO_F_SIMD(tuo_simd_best()) to tuo_gso_init, having asked
+   once. No compiler flags are needed.
 
    SPLITTING
 
@@ -210,7 +217,7 @@
        TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
        TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
                                   (they can be without it, too: all or none)
-       TUO_NO_SIMD                implementation file: portable code only (this version has no other)
+       TUO_NO_SIMD                implementation file: portable code only; for code that may not use vector registers (kernels)
 
    No macro changes the layout of a public struct.
 
@@ -288,7 +295,7 @@ typedef enum tuo_simd {
     TUO_SIMD_SSE2 = 2,
     TUO_SIMD_NEON = 3,
     TUO_SIMD_AVX2 = 4,
-    TUO_SIMD_AVX512 = 5, /* F and BW */
+    TUO_SIMD_AVX512 = 5, /* F, BW and VNNI (Ice Lake, Zen 4 and later: older processors slow down for 512-bit vectors) */
     TUO__SIMD_ANY_INT = -0x7FFFFFFF - 1 /* private, as below */
 } tuo_simd;
 
@@ -384,12 +391,10 @@ typedef enum tuo_result {
     X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                                                      \
     X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")                                          \
     /* a candidate that cannot join what is held: starts, and closes unless said otherwise */                                 \
-    X(L2_DIFFERS, "Ethernet header or VLAN tag differs", "gro.c gro_list_prepare")                                            \
     X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                                                     \
     X(TTL_DIFFERS, "TTL / hop limit differs", "gro.h inet_gro_flush")                                                         \
     X(DF_DIFFERS, "DF bit differs", "gro.h inet_gro_flush")                                                                   \
     X(IP_ID_DIFFERS, "IPv4 ID neither +1 nor constant under DF", "gro.h inet_gro_flush, RFC 6864")                            \
-    X(EXT_DIFFERS, "IPv6 extension header bytes differ", "ip6_offload.c ipv6_gro_receive")                                    \
     X(ACK_DIFFERS, "TCP acknowledgment number differs", "tcp_offload.c tcp_gro_receive")                                      \
     X(RESERVED_DIFFERS, "TCP reserved bits (AE included) differ", "tcp_offload.c tcp_gro_receive")                            \
     X(FLAGS_DIFFERS, "TCP flags other than FIN and PSH differ", "tcp_offload.c tcp_gro_receive")                              \
@@ -549,19 +554,19 @@ typedef struct tuo_flow_key {
     uint8_t src[16], dst[16]; /* IPv4 addresses in the first 4 bytes, zeros behind */
     uint16_t src_port, dst_port;
     uint32_t flow_label;      /* IPv6 */
-    uint32_t extra;           /* the user's; GRO puts a hash of Ethernet header and IPv6 extension headers here */
+    uint32_t extra;           /* the user's, for what else tells his flows apart */
     uint8_t ip_version, l4_proto;
-    uint16_t extra16;         /* the user's; GRO puts the next-header field of the IPv6 header here */
+    uint16_t extra16;         /* the same */
 } tuo_flow_key;
 
-/* Bounded hash table from tuo_flow_key to uint32_t, in the caller's memory. */
+/* Bounded hash table from tuo_flow_key to uint32_t, in the caller's memory. GRO has the same inside, but keeps no keys. */
 typedef struct tuo_flow_table tuo_flow_table;
 
 /* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, whoever chose the keys. */
 #define TUO_FLOW_WAYS 8
 typedef struct tuo_flow_stats {
     uint64_t lookups;   /* finds and inserts */
-    uint64_t probes;    /* slots whose key or tag was looked at */
+    uint64_t probes;    /* slots that were looked at, in the buckets that were not empty */
     uint64_t evictions; /* live entries displaced by an insert into a full bucket */
 } tuo_flow_stats;
 
@@ -804,8 +809,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, cons
 
 /* --- GRO --- */
 
-/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 130 bytes per packet and 120 to 240 per flow:
-   49 KiB for the zero desc on a 64-bit machine. */
+/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 150 bytes per packet and 20 to 40 per flow:
+   43 KiB for the zero desc on a 64-bit machine. */
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
@@ -831,8 +836,8 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
    Returns   the verdict. Every packet is held until it is emitted by tuo_gro_next, except with TUO_V_NO_ROOM: then it was not taken
    Ownership the bytes stay the caller's and must neither change nor move until the emitted packet that holds `user` was used
    Order     packets of one flow are emitted in the order they were pushed, except that a late TCP segment may move up to where it belongs
-   Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes, max_items_per_flow items, 2 checksums; no payload
-             is copied
+   Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes, max_items_per_flow items, 2 checksums, and with
+             tuo_gro_push_buf one copy of the payload
    Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsigned hint, void *user);
 
@@ -847,9 +852,11 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsi
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp);
 
 /* tuo_gro_push_buf, tuo_gro_next_copy: the same by copy. The packet is in a buffer of the caller behind offset bytes of headroom; at
-   the drain the payloads of a superpacket are appended to the buffer of its first packet, as far as the capacity that the buffer had at
-   push allows (TUO_V_CAP_BUFFER). `user` of these packets is buf.
-   Writes    next_copy: the buffer sp->users[0] (payloads, headers), and the vnet header in front of the packet if offset >=
+   the drain the payloads of a superpacket are in the buffer of its first packet, as far as the capacity that the buffer had at push
+   allows (TUO_V_CAP_BUFFER). `user` of these packets is buf.
+   Writes    push_buf, tuo_buf only: perhaps bytes behind the length of a buffer that was pushed before, up to its capacity; its length
+             changes at the drain
+             next_copy: the buffer sp->users[0] (payloads, headers), and the vnet header in front of the packet if offset >=
              vnet_hdr_len and the vnet header is not switched off; sp->iov[0] is the whole packet with it, sp->iov_count 1
    Returns   next_copy: TUO_OK also when a callback fails: the superpacket ends in front of the packet that could not be appended, the
              packets behind it leave alone (stats.append_failures). TUO_E_INVALID if packets came from tuo_gro_push
@@ -1054,8 +1061,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct io
                                                    size_t *len);
 
 /* tuo_tun_recv_multiple: packets split to wire size, with finished checksums, each behind offset bytes of headroom in a buffer of its own.
-   Reads     the device until the buffers are full or it has nothing more; if the buffers run out within a superpacket, the next call
-             goes on with it before it reads again: nothing is lost
+   Reads     the device until it has nothing more, or the buffers are full, or fewer are left than the last superpacket had segments. If the
+             buffers run out within a superpacket, the next call goes on with it before it reads again: nothing is lost
    Writes    bufs[0..*received)
    Returns   TUO_OK with *received > 0; with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and TUO_E_NOSPACE or
              TUO_E_BUFFER if the first buffer is too small or fails (the segment is kept for the next call). *received is always set
@@ -1173,7 +1180,7 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 /* Which variants are compiled. One that the compiler's target has already (baseline) needs no attribute and serves stateless calls; the
    others are compiled for their instructions by a target attribute and used where CPUID allows them. */
 #if defined(TUO_NO_SIMD)
-#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 7) && \
+#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && \
     (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__)))
 #define TUO__HAVE_SSE2 1
 #define TUO__HAVE_AVX 1
@@ -1191,6 +1198,11 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #ifndef TUO__HAVE_SSE2
 #define TUO__HAVE_SSE2 0
 #endif
+#if TUO__HAVE_SSE2 && (defined(__SSE2__) || defined(_M_X64))
+#define TUO__BASE_SSE2 1 /* without a target attribute */
+#else
+#define TUO__BASE_SSE2 0
+#endif
 #ifndef TUO__HAVE_AVX
 #define TUO__HAVE_AVX 0
 #endif
@@ -1201,8 +1213,10 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 /* For the small steps of the packet paths, which compilers would rather call. */
 #if defined(__GNUC__) || defined(__clang__)
 #define TUO__FORCE_INLINE static inline __attribute__((always_inline))
+#define TUO__NOINLINE __attribute__((noinline))
 #else
 #define TUO__FORCE_INLINE TUO__INLINE
+#define TUO__NOINLINE
 #endif
 
 #define TUO__STATIC_ASSERT(name, condition) typedef char tuo__static_assert_##name[(condition) ? 1 : -1] TUO__UNUSED
@@ -1220,13 +1234,16 @@ TUO__INLINE int tuo__little_endian(void) {
 
 TUO__INLINE uint16_t tuo__rd16(const uint8_t *p) { return (uint16_t)((unsigned)p[0] << 8 | p[1]); }
 TUO__INLINE uint32_t tuo__rd32(const uint8_t *p) { return (uint32_t)tuo__rd16(p) << 16 | tuo__rd16(p + 2); }
+TUO__INLINE uint16_t tuo__big16(uint32_t v) { /* the native word whose bytes are those of v in network order */
+    return (uint16_t)(tuo__little_endian() ? (v & 0xFFu) << 8 | (v >> 8 & 0xFFu) : v);
+}
 TUO__INLINE void tuo__wr16(uint8_t *p, uint32_t v) {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    const uint16_t word = tuo__big16(v);
+    TUO_MEMCPY(p, &word, 2);
 }
 TUO__INLINE void tuo__wr32(uint8_t *p, uint32_t v) {
-    tuo__wr16(p, v >> 16);
-    tuo__wr16(p + 2, v);
+    const uint32_t word = tuo__little_endian() ? (uint32_t)tuo__big16(v) << 16 | tuo__big16(v >> 16) : v;
+    TUO_MEMCPY(p, &word, 4);
 }
 TUO__INLINE uint16_t tuo__load16(const uint8_t *p) { /* native order, as all of these */
     uint16_t v;
@@ -1242,6 +1259,16 @@ TUO__INLINE uint64_t tuo__load64(const uint8_t *p) {
     uint64_t v;
     TUO_MEMCPY(&v, p, 8);
     return v;
+}
+TUO__INLINE int tuo__same_bytes(const uint8_t *a, const uint8_t *b, size_t len) { return len == 0 || TUO_MEMCMP(a, b, len) == 0; }
+TUO__INLINE uint32_t tuo__lowest_bit(uint32_t bits) { /* number of the lowest bit that is set; one is */
+#if defined(__GNUC__) || defined(__clang__)
+    return (uint32_t)__builtin_ctz(bits);
+#else
+    uint32_t bit = 0;
+    while (!(bits >> bit & 1u)) bit++;
+    return bit;
+#endif
 }
 TUO__INLINE uint32_t tuo__min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -1305,10 +1332,15 @@ TUO__INLINE uint16_t tuo__fold(uint64_t sum) {
     return (uint16_t)sum;
 }
 
+TUO__INLINE uint16_t tuo__fold32(uint32_t sum) {
+    sum = (sum >> 16) + (sum & 0xFFFFu);
+    return (uint16_t)((sum >> 16) + sum);
+}
+
 /* The folded raw sum as the number a big-endian reader sees. */
 TUO__INLINE uint16_t tuo__fold_raw(uint64_t raw) {
     const uint32_t folded = tuo__fold(raw);
-    return (uint16_t)(tuo__little_endian() ? folded << 8 | folded >> 8 : folded);
+    return tuo__big16(folded); /* its own inverse */
 }
 
 /* An odd last byte as a native-endian word, padded with 0 behind it: RFC 1071 1. */
@@ -1454,21 +1486,21 @@ TUO__TARGET("avx2") static uint64_t tuo__copy_sum_avx2(uint8_t *dst, const uint8
 }
 static const tuo__sums tuo__sums_avx2 = { tuo__sum_avx2, tuo__copy_sum_avx2 };
 
-/* The rest of less than a vector is a masked one here, whose masked bytes read as 0 and are not touched in memory. */
-#define TUO__TARGET_AVX512 TUO__TARGET("avx512f,avx512bw")
-TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__madd_avx512(__m512i v) {
-    return _mm512_madd_epi16(_mm512_xor_si512(v, _mm512_set1_epi16((short)-32768)), _mm512_set1_epi16(1));
+/* VPDPWSSD is pmaddwd with an addition. No masks: they are not quicker for the rest, and clang 14 crashes on them with sanitizers. */
+#define TUO__TARGET_AVX512 TUO__TARGET("avx2,avx512f,avx512bw,avx512vnni")
+TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__add_avx512(__m512i lanes, __m512i v) {
+    return _mm512_dpwssd_epi32(lanes, _mm512_xor_si512(v, _mm512_set1_epi16((short)-32768)), _mm512_set1_epi16(1));
 }
 
-TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__load_avx512(uint8_t *dst, const uint8_t *src, size_t at) {
+TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__load_avx512(__m512i lanes, uint8_t *dst, const uint8_t *src, size_t at) {
     const __m512i v = _mm512_loadu_si512((const void *)(src + at));
     if (dst) _mm512_storeu_si512((void *)(dst + at), v);
-    return tuo__madd_avx512(v);
+    return tuo__add_avx512(lanes, v);
 }
 
 TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__total_avx512(__m512i lanes, size_t vector_count) {
     const __m512i all = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(vector_count * 65536u)));
-    const __m512i wide = _mm512_add_epi64(_mm512_maskz_mov_epi32(0x5555, all), _mm512_srli_epi64(all, 32));
+    const __m512i wide = _mm512_add_epi64(_mm512_and_si512(all, _mm512_set1_epi64(0xFFFFFFFF)), _mm512_srli_epi64(all, 32));
     const __m256i half = _mm256_add_epi64(_mm512_castsi512_si256(wide), _mm512_extracti64x4_epi64(wide, 1));
     const __m128i quarter = _mm_add_epi64(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
     uint64_t pair[2];
@@ -1477,29 +1509,28 @@ TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__total_avx512(__m512i lanes, s
 }
 
 TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__any_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
-    while (len) {
-        const size_t block_len = len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN;
+    while (len >= 64) {
+        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 32 * 32;
         __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
         size_t at = 0;
         for (; block_len - at >= 256; at += 256) {
-            a = _mm512_add_epi32(a, tuo__load_avx512(dst, src, at));
-            b = _mm512_add_epi32(b, tuo__load_avx512(dst, src, at + 64));
-            c = _mm512_add_epi32(c, tuo__load_avx512(dst, src, at + 128));
-            d = _mm512_add_epi32(d, tuo__load_avx512(dst, src, at + 192));
+            a = tuo__load_avx512(a, dst, src, at);
+            b = tuo__load_avx512(b, dst, src, at + 64);
+            c = tuo__load_avx512(c, dst, src, at + 128);
+            d = tuo__load_avx512(d, dst, src, at + 192);
         }
-        for (; block_len - at >= 64; at += 64) a = _mm512_add_epi32(a, tuo__load_avx512(dst, src, at));
-        if (at < block_len) {
-            const __mmask64 mask = ~(__mmask64)0 >> (64 - (block_len - at));
-            const __m512i v = _mm512_maskz_loadu_epi8(mask, src + at);
-            if (dst) _mm512_mask_storeu_epi8(dst + at, mask, v);
-            b = _mm512_add_epi32(b, tuo__madd_avx512(v));
+        for (; block_len - at >= 64; at += 64) a = tuo__load_avx512(a, dst, src, at);
+        if (at < block_len) { /* half a vector, filled up with words of 0 */
+            const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(src + at));
+            if (dst) _mm256_storeu_si256((__m256i *)(void *)(dst + at), v);
+            b = tuo__add_avx512(b, _mm512_inserti64x4(_mm512_setzero_si512(), v, 0));
         }
         raw += tuo__total_avx512(_mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d)), (block_len + 63) / 64);
         src += block_len;
         if (dst) dst += block_len;
         len -= block_len;
     }
-    return raw;
+    return tuo__scalar(dst, src, len, raw);
 }
 
 TUO__TARGET_AVX512 static uint64_t tuo__sum_avx512(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_avx512(NULL, p, len, raw); }
@@ -1547,11 +1578,11 @@ static const tuo__sums tuo__sums_neon = { tuo__sum_neon, tuo__copy_sum_neon };
 
 /* What the compiler's target has for certain. */
 static tuo_simd tuo__simd_baseline(void) {
-#if TUO__HAVE_AVX && defined(__AVX512BW__)
+#if TUO__HAVE_AVX && defined(__AVX512BW__) && defined(__AVX512VNNI__)
     return TUO_SIMD_AVX512;
 #elif TUO__HAVE_AVX && defined(__AVX2__)
     return TUO_SIMD_AVX2;
-#elif TUO__HAVE_SSE2 && (defined(__SSE2__) || defined(_M_X64))
+#elif TUO__BASE_SSE2
     return TUO_SIMD_SSE2;
 #elif TUO__HAVE_NEON
     return TUO_SIMD_NEON;
@@ -1571,7 +1602,7 @@ TUO_API tuo_simd tuo_simd_best(void) {
     if (c & OSXSAVE) __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
     if ((saved & XMM_YMM) != XMM_YMM || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return best;
     if ((b >> 5 & 1) && best < TUO_SIMD_AVX2) best = TUO_SIMD_AVX2;
-    if ((saved & ZMM_OPMASK) == ZMM_OPMASK && (b >> 16 & 1) && (b >> 30 & 1)) best = TUO_SIMD_AVX512; /* F, BW */
+    if ((saved & ZMM_OPMASK) == ZMM_OPMASK && (b >> 16 & 1) && (b >> 30 & 1) && (c >> 11 & 1)) best = TUO_SIMD_AVX512; /* F, BW, VNNI */
 #endif
     return best;
 }
@@ -1608,8 +1639,8 @@ static const tuo__sums *tuo__sums_flagged(unsigned flags) {
 TUO__INLINE uint32_t tuo__sum(const uint8_t *p, size_t len) { return tuo__fold_raw(tuo__scalar(NULL, p, len, 0)); }
 
 /* What a checksum field holds for a sum. UDP has no 0 (RFC 768): 0 means "none" there. */
-TUO__INLINE uint16_t tuo__finish(uint64_t sum, int udp) {
-    const uint16_t checksum = (uint16_t)~tuo__fold(sum);
+TUO__INLINE uint16_t tuo__finish(uint32_t sum, int udp) {
+    const uint16_t checksum = (uint16_t)~tuo__fold32(sum);
     return checksum == 0 && udp ? 0xFFFFu : checksum;
 }
 
@@ -1674,7 +1705,7 @@ static tuo_result tuo__parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *
     return type == TUO__ETHERTYPE_IP4 || type == TUO__ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
 }
 
-static tuo_result tuo__parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUO__FORCE_INLINE tuo_result tuo__parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     uint16_t frag;
     if (len < TUO__IP4_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = (ip[0] & 15u) * 4;
@@ -1703,7 +1734,7 @@ static int tuo__ip6_hides_ports(unsigned proto) {
 }
 
 /* Walk the chain in ip[40..total). Hop-by-hop, routing and destination options are stepped over; a fragment header ends the walk. */
-static tuo_result tuo__parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
+static TUO__NOINLINE tuo_result tuo__parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
     unsigned next = ip[TUO__IP6_NEXT], count;
     uint32_t off = TUO__IP6_LEN;
     for (count = 0; next == TUO__PROTO_HOPOPTS || next == TUO__PROTO_ROUTING || next == TUO__PROTO_DSTOPTS; count++) {
@@ -1726,7 +1757,7 @@ static tuo_result tuo__parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
     return TUO_OK;
 }
 
-static tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUO__FORCE_INLINE tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     if (len < TUO__IP6_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = TUO__IP6_LEN;
     info->total_len = TUO__IP6_LEN + (uint32_t)tuo__rd16(ip + TUO__IP6_PAYLOAD);
@@ -1736,10 +1767,12 @@ static tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags
     info->tos = (uint8_t)(tuo__rd16(ip) >> 4);
     info->ttl = ip[TUO__IP6_HOP];
     info->flow_label = tuo__rd32(ip) & 0xFFFFFu;
+    info->l4_proto = ip[TUO__IP6_NEXT];
+    if (info->l4_proto == TUO__PROTO_TCP || info->l4_proto == TUO__PROTO_UDP) return TUO_OK;
     return tuo__parse_ip6_ext(ip, info);
 }
 
-static tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
+TUO__FORCE_INLINE tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
     if (len < TUO__TCP_LEN) return TUO_E_TCP_HEADER;
     info->l4_hdr_len = (uint32_t)(tcp[TUO__TCP_DOFF] >> 4) * 4;
     if (info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER;
@@ -1751,7 +1784,7 @@ static tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info 
     return TUO_OK;
 }
 
-static tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUO__FORCE_INLINE tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     uint32_t udp_len;
     if (len < TUO__UDP_LEN) return TUO_E_UDP_LENGTH;
     udp_len = tuo__rd16(udp + TUO__UDP_TOTAL);
@@ -1762,7 +1795,7 @@ static tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, unsigned flag
     return TUO_OK;
 }
 
-static tuo_result tuo__parse_l4(const uint8_t *pkt, unsigned flags, tuo_pkt_info *info) {
+TUO__FORCE_INLINE tuo_result tuo__parse_l4(const uint8_t *pkt, unsigned flags, tuo_pkt_info *info) {
     const uint8_t *const l4 = pkt + info->l4_off;
     const uint32_t len = info->ip_off + info->total_len - info->l4_off;
     const int tcp = info->l4_proto == TUO__PROTO_TCP;
@@ -1796,7 +1829,8 @@ static tuo_result tuo__parse(const uint8_t *pkt, size_t bytes_len, unsigned flag
     info->ip_version = pkt[info->ip_off] >> 4;
     if (info->ip_version != 4 && info->ip_version != 6) return TUO_E_NOT_IP;
     if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUO__ETHERTYPE_IP4 : TUO__ETHERTYPE_IP6)) return TUO_E_NOT_IP;
-    result = (info->ip_version == 4 ? tuo__parse_ip4 : tuo__parse_ip6)(pkt + info->ip_off, len - info->ip_off, flags, info);
+    result = info->ip_version == 4 ? tuo__parse_ip4(pkt + info->ip_off, len - info->ip_off, flags, info)
+                                   : tuo__parse_ip6(pkt + info->ip_off, len - info->ip_off, flags, info);
     if (result != TUO_OK) return result;
     info->l4_off = info->ip_off + info->ip_hdr_len;
     info->trailer_len = len - info->ip_off - info->total_len;
@@ -1825,19 +1859,36 @@ static tuo__shape tuo__shape_of(const tuo_pkt_info *info) {
     return shape;
 }
 
-/* Pseudo-header sum for an L4 length of l4_len. */
-static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo__shape *shape, uint32_t l4_len) {
-    const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
-    const uint8_t *const src = pkt + shape->ip_off + kind->addr_off;
-    return tuo_csum_pseudo(src, src + kind->addr_len, kind->addr_len, kind->l4_proto, l4_len);
+/* Raw sum of the addresses, which stand next to each other in both IP headers. */
+TUO__FORCE_INLINE uint64_t tuo__address_sum(const uint8_t *ip, int ip4) {
+    return ip4 ? tuo__scalar(NULL, ip + TUO__IP4_SRC, 8, 0) : tuo__scalar(NULL, ip + TUO__IP6_SRC, 32, 0);
 }
 
-static int tuo__ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) { return tuo__sum(ip, ip_hdr_len) == 0xFFFFu; }
+/* Pseudo-header sum for an L4 length of l4_len, not folded. */
+static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo__shape *shape, uint32_t l4_len) {
+    const uint64_t addresses = tuo__address_sum(pkt + shape->ip_off, tuo__is_ip4(shape->kind));
+    return (uint32_t)tuo__fold_raw(addresses) + tuo__kinds[shape->kind].l4_proto + (l4_len >> 16) + (l4_len & 0xFFFFu);
+}
 
-static int tuo__l4_csum_ok(const tuo__sums *sums, const uint8_t *pkt, const tuo__shape *shape, uint32_t payload_len) {
-    const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
-    const uint32_t sum = tuo__fold_raw(sums->sum(pkt + shape->l4_off, l4_len, 0));
-    return tuo__fold((uint64_t)tuo__pseudo(pkt, shape, l4_len) + sum) == 0xFFFFu;
+/* A header is right if its words add up to 0xffff, in any byte order. */
+TUO__FORCE_INLINE int tuo__ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) {
+    return tuo__fold(tuo__scalar(NULL, ip, ip_hdr_len, 0)) == 0xFFFFu;
+}
+
+/* copy_to: where to copy the payload in the same pass, or NULL. */
+TUO__FORCE_INLINE int tuo__l4_csum_ok(const tuo__sums *sums, const uint8_t *pkt, const tuo__shape *shape, uint32_t payload_len,
+                                      uint8_t *copy_to) {
+    const uint32_t l4_hdr_len = shape->hdr_len - shape->l4_off;
+    const uint8_t *const l4 = pkt + shape->l4_off;
+    const uint32_t l4_len = l4_hdr_len + payload_len;
+    uint64_t raw = tuo__address_sum(pkt + shape->ip_off, tuo__is_ip4(shape->kind));
+    raw += (uint64_t)tuo__big16(tuo__kinds[shape->kind].l4_proto) + tuo__big16(l4_len >> 16) + tuo__big16(l4_len);
+    if (copy_to) {
+        raw = sums->copy_sum(copy_to, l4 + l4_hdr_len, payload_len, tuo__scalar(NULL, l4, l4_hdr_len, raw));
+    } else {
+        raw = sums->sum(l4, l4_len, raw);
+    }
+    return tuo__fold(raw) == 0xFFFFu;
 }
 
 TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
@@ -1852,7 +1903,7 @@ TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
         return info.kind == TUO_KIND_UDP4 ? TUO_OK : TUO_E_L4_CSUM;
     }
     shape = tuo__shape_of(&info);
-    return tuo__l4_csum_ok(tuo__sums_flagged(flags), bytes, &shape, info.payload_len) ? TUO_OK : TUO_E_L4_CSUM;
+    return tuo__l4_csum_ok(tuo__sums_flagged(flags), bytes, &shape, info.payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>vnet */
@@ -1993,46 +2044,43 @@ TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>flow */
-/* Owns flow identity and the table. A bucket has TUO_FLOW_WAYS entries and a generation: a bucket of another generation than the table's
-   is empty, which makes reset a counter increment. Tag 0 marks a free entry. Nothing is ever probed outside the key's one bucket.
-   The hash is a sum of 32x32-bit products of key words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the
-   seed cannot choose keys that collide more often than by chance. */
+/* Owns the bounded index, which knows 32-bit values by the hash of something, and on top of it the flow table, which keeps keys as well; GRO
+   uses the index alone, since the packets that it holds are the keys. A bucket has TUO_FLOW_WAYS entries and a generation: a bucket of
+   another generation than the index's is empty, which makes reset a counter increment. Tag 0 marks a free entry. Nothing is ever probed
+   outside the one bucket of a hash.
+   The hash is a sum of 32x32-bit products of words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the seed
+   cannot choose flows that collide more often than by chance. */
 
 enum { TUO__KEY_WORDS = sizeof(tuo_flow_key) / 4, TUO__FLOWS_MAX = 65536, TUO__ALIGN = 8 };
 TUO__STATIC_ASSERT(flow_key_has_no_padding, sizeof(tuo_flow_key) == 48);
 
-typedef struct tuo__flow_bucket {
-    uint32_t generation;
-    uint32_t tag[TUO_FLOW_WAYS];
+typedef struct tuo__bucket {
+    uint16_t tag[TUO_FLOW_WAYS];
     uint32_t value[TUO_FLOW_WAYS];
-    uint32_t stamp[TUO_FLOW_WAYS]; /* table clock at insert */
-    tuo_flow_key key[TUO_FLOW_WAYS];
-} tuo__flow_bucket;
+    uint32_t generation;
+    uint32_t stamp[TUO_FLOW_WAYS]; /* index clock at insert */
+} tuo__bucket;
 
-struct tuo_flow_table {
+typedef struct tuo__index {
     uint64_t finish_key;
     uint32_t word_keys[TUO__KEY_WORDS];
     uint32_t bucket_mask;
     uint32_t generation; /* never 0: zeroed buckets are empty */
     uint32_t clock;
     uint32_t live_count;
+    uint64_t changes; /* counts what may change the result of a lookup */
     tuo_flow_stats stats;
-    tuo__flow_bucket *buckets;
-};
+    tuo__bucket *buckets;
+} tuo__index;
 
 TUO__INLINE size_t tuo__align_up(size_t len) { return (len + TUO__ALIGN - 1) / TUO__ALIGN * TUO__ALIGN; }
 TUO__INLINE int tuo__aligned(const void *mem) { return mem && (uintptr_t)mem % TUO__ALIGN == 0; }
 
 /* Twice as many entries as flows, so that a full bucket is rare; a power of two of buckets. */
-static uint32_t tuo__flow_bucket_count(uint32_t max_flows) {
+static uint32_t tuo__bucket_count(uint32_t max_flows) {
     uint32_t count = 1;
     while (count * TUO_FLOW_WAYS < max_flows * 2) count *= 2;
     return count;
-}
-
-TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows) {
-    if (max_flows == 0 || max_flows > TUO__FLOWS_MAX) return 0;
-    return tuo__align_up(sizeof(tuo_flow_table)) + tuo__flow_bucket_count(max_flows) * sizeof(tuo__flow_bucket);
 }
 
 /* splitmix64: spreads a seed of any quality over the secret words. */
@@ -2043,145 +2091,211 @@ static uint64_t tuo__mix64(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
+static size_t tuo__index_memory_size(uint32_t max_flows) { return tuo__align_up(tuo__bucket_count(max_flows) * sizeof(tuo__bucket)); }
+
+static void tuo__index_init(tuo__index *index, void *mem, uint32_t max_flows, uint64_t seed) {
+    uint32_t i;
+    TUO_MEMSET(index, 0, sizeof *index);
+    TUO_MEMSET(mem, 0, tuo__index_memory_size(max_flows));
+    index->buckets = (tuo__bucket *)mem;
+    index->bucket_mask = tuo__bucket_count(max_flows) - 1;
+    index->generation = 1;
+    index->changes = 1;
+    for (i = 0; i < TUO__KEY_WORDS; i++) index->word_keys[i] = (uint32_t)(tuo__mix64(&seed) >> 32);
+    index->finish_key = tuo__mix64(&seed) | 1;
+}
+
+static void tuo__index_reset(tuo__index *index) {
+    index->live_count = 0;
+    index->changes++;
+    index->generation++;
+    if (index->generation == 0) { /* wrapped: buckets of 2^32 resets ago would come back to life */
+        TUO_MEMSET(index->buckets, 0, ((size_t)index->bucket_mask + 1) * sizeof(tuo__bucket));
+        index->generation = 1;
+    }
+}
+
+/* NH of an even number of words, with the secret words from first_key on; sums of it may be added up. */
+TUO__FORCE_INLINE uint64_t tuo__nh(const tuo__index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
+    uint64_t sum = 0;
+    uint32_t i;
+    for (i = 0; i < word_count; i += 2) {
+        const uint32_t a = tuo__load32(words + i * 4u) + index->word_keys[first_key + i];
+        const uint32_t b = tuo__load32(words + i * 4u + 4) + index->word_keys[first_key + i + 1];
+        sum += (uint64_t)a * b;
+    }
+    return sum;
+}
+
+/* Multiply-shift: the high bits, which choose the bucket, depend on all words. */
+TUO__FORCE_INLINE uint64_t tuo__hash_finish(const tuo__index *index, uint64_t sum) { return (sum ^ (sum >> 32)) * index->finish_key; }
+
+/* Where a hash is, or would be: the entries of its bucket whose tag is equal, to be compared by the caller one after the other. */
+typedef struct tuo__place {
+    tuo__bucket *bucket;
+    uint32_t candidates; /* bit per way, not yet looked at */
+    uint32_t way;        /* TUO_FLOW_WAYS: none is equal */
+    uint16_t tag;
+} tuo__place;
+
+TUO__FORCE_INLINE uint32_t tuo__bucket_equal_tags(const tuo__bucket *bucket, uint16_t tag) {
+#if TUO__BASE_SSE2
+    const __m128i tags = _mm_loadu_si128((const __m128i *)(const void *)bucket->tag);
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+#else
+    uint32_t way, equal = 0;
+    for (way = 0; way < TUO_FLOW_WAYS; way++) equal |= (uint32_t)(bucket->tag[way] == tag) << way;
+    return equal;
+#endif
+}
+
+TUO__FORCE_INLINE tuo__place tuo__index_probe(const tuo__index *index, uint64_t hash) {
+    tuo__place place;
+    place.bucket = &index->buckets[(uint32_t)(hash >> 40) & index->bucket_mask];
+    place.tag = (uint16_t)((uint32_t)(hash >> 24) | 1u);
+    place.way = TUO_FLOW_WAYS;
+    place.candidates = place.bucket->generation == index->generation ? tuo__bucket_equal_tags(place.bucket, place.tag) : 0;
+    return place;
+}
+
+/* The next candidate in place->way; 0 and TUO_FLOW_WAYS after the last. */
+TUO__FORCE_INLINE int tuo__place_next(tuo__place *place) {
+    if (place->candidates == 0) {
+        place->way = TUO_FLOW_WAYS;
+        return 0;
+    }
+    place->way = tuo__lowest_bit(place->candidates);
+    place->candidates &= place->candidates - 1;
+    return 1;
+}
+
+TUO__FORCE_INLINE void tuo__index_count_lookup(tuo__index *index, const tuo__place *place) {
+    index->stats.lookups++;
+    if (place->bucket->generation == index->generation) index->stats.probes += TUO_FLOW_WAYS;
+}
+
+/* The entry for a hash that was not found: a free one, or the one inserted longest ago, which is still there to be looked at if its tag is
+   not 0. Ages are differences, so the clock may wrap. */
+TUO__FORCE_INLINE uint32_t tuo__index_choose_way(const tuo__index *index, tuo__bucket *bucket) {
+    uint32_t way, oldest = 0, free_ways;
+    if (bucket->generation != index->generation) {
+        bucket->generation = index->generation;
+        TUO_MEMSET(bucket->tag, 0, sizeof bucket->tag);
+        return 0;
+    }
+    free_ways = tuo__bucket_equal_tags(bucket, 0);
+    if (free_ways) return tuo__lowest_bit(free_ways);
+    for (way = 1; way < TUO_FLOW_WAYS; way++) {
+        if (index->clock - bucket->stamp[way] > index->clock - bucket->stamp[oldest]) oldest = way;
+    }
+    return oldest;
+}
+
+TUO__FORCE_INLINE void tuo__index_put(tuo__index *index, tuo__bucket *bucket, uint32_t way, uint16_t tag, uint32_t value) {
+    if (bucket->tag[way] == 0) {
+        index->live_count++;
+    } else {
+        index->stats.evictions++;
+    }
+    bucket->tag[way] = tag;
+    bucket->stamp[way] = index->clock++;
+    bucket->value[way] = value;
+    index->changes++;
+}
+
+static void tuo__index_remove(tuo__index *index, const tuo__place *place) {
+    place->bucket->tag[place->way] = 0;
+    index->live_count--;
+    index->changes++;
+}
+
+/* --- the flow table: the index, and a key per entry --- */
+
+struct tuo_flow_table {
+    tuo__index index;
+    tuo_flow_key *keys; /* TUO_FLOW_WAYS per bucket */
+};
+
+TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows) {
+    if (max_flows == 0 || max_flows > TUO__FLOWS_MAX) return 0;
+    return tuo__align_up(sizeof(tuo_flow_table)) + tuo__index_memory_size(max_flows) +
+           tuo__bucket_count(max_flows) * (TUO_FLOW_WAYS * sizeof(tuo_flow_key));
+}
+
 TUO_API tuo_result tuo_flow_table_init(void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed, tuo_flow_table **table) {
     const size_t needed = tuo_flow_table_memory_size(max_flows);
     tuo_flow_table *const t = (tuo_flow_table *)mem;
-    uint32_t i;
+    uint8_t *const buckets = (uint8_t *)mem + tuo__align_up(sizeof *t);
     if (needed == 0 || !tuo__aligned(mem)) return TUO_E_INVALID;
     if (mem_len < needed) return TUO_E_NOSPACE;
-    TUO_MEMSET(mem, 0, needed);
-    t->buckets = (tuo__flow_bucket *)(void *)((uint8_t *)mem + tuo__align_up(sizeof *t));
-    t->bucket_mask = tuo__flow_bucket_count(max_flows) - 1;
-    t->generation = 1;
-    for (i = 0; i < TUO__KEY_WORDS; i++) t->word_keys[i] = (uint32_t)(tuo__mix64(&seed) >> 32);
-    t->finish_key = tuo__mix64(&seed) | 1;
+    tuo__index_init(&t->index, buckets, max_flows, seed);
+    t->keys = (tuo_flow_key *)(void *)(buckets + tuo__index_memory_size(max_flows));
     *table = t;
     return TUO_OK;
 }
 
-/* NH over an even number of words, then multiply-shift: the high bits, which choose the bucket, depend on all words. */
-static uint64_t tuo__flow_hash(const tuo_flow_table *table, const void *words, uint32_t word_count) {
-    const uint8_t *const p = (const uint8_t *)words;
-    uint64_t sum = 0;
-    uint32_t i;
-    for (i = 0; i < word_count; i += 2) {
-        const uint32_t a = tuo__load32(p + i * 4u) + table->word_keys[i];
-        const uint32_t b = tuo__load32(p + i * 4u + 4) + table->word_keys[i + 1];
-        sum += (uint64_t)a * b;
-    }
-    return (sum ^ (sum >> 32)) * table->finish_key;
+static tuo_flow_key *tuo__flow_key_at(const tuo_flow_table *table, const tuo__bucket *bucket, uint32_t way) {
+    return &table->keys[(size_t)(bucket - table->index.buckets) * TUO_FLOW_WAYS + way];
 }
 
-/* Where a key is, or would be. */
-typedef struct tuo__flow_place {
-    tuo__flow_bucket *bucket;
-    uint32_t tag;
-    uint32_t way; /* TUO_FLOW_WAYS: not there */
-} tuo__flow_place;
-
-static tuo__flow_place tuo__flow_locate(tuo_flow_table *table, const tuo_flow_key *key) {
-    const uint64_t hash = tuo__flow_hash(table, key, TUO__KEY_WORDS);
-    tuo__flow_place place;
-    place.bucket = &table->buckets[(uint32_t)(hash >> 40) & table->bucket_mask];
-    place.tag = (uint32_t)(hash >> 8) | 1;
-    place.way = TUO_FLOW_WAYS;
-    table->stats.lookups++;
-    if (place.bucket->generation == table->generation) {
-        uint32_t way;
-        for (way = 0; way < TUO_FLOW_WAYS && place.way == TUO_FLOW_WAYS; way++) {
-            table->stats.probes++;
-            if (place.bucket->tag[way] == place.tag && TUO_MEMCMP(&place.bucket->key[way], key, sizeof *key) == 0) place.way = way;
-        }
+static tuo__place tuo__flow_locate(tuo_flow_table *table, const tuo_flow_key *key) {
+    const uint64_t sum = tuo__nh(&table->index, (const uint8_t *)key, TUO__KEY_WORDS, 0);
+    tuo__place place = tuo__index_probe(&table->index, tuo__hash_finish(&table->index, sum));
+    tuo__index_count_lookup(&table->index, &place);
+    while (tuo__place_next(&place)) {
+        if (TUO_MEMCMP(tuo__flow_key_at(table, place.bucket, place.way), key, sizeof *key) == 0) break;
     }
     return place;
 }
 
 TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key *key) {
-    const tuo__flow_place place = tuo__flow_locate(table, key);
+    const tuo__place place = tuo__flow_locate(table, key);
     return place.way < TUO_FLOW_WAYS ? &place.bucket->value[place.way] : NULL;
 }
 
-/* A free entry, or the one inserted longest ago. Ages are differences, so the clock may wrap. */
-static uint32_t tuo__flow_choose_way(const tuo_flow_table *table, const tuo__flow_bucket *bucket) {
-    uint32_t way, oldest = 0;
-    for (way = 0; way < TUO_FLOW_WAYS; way++) {
-        if (bucket->tag[way] == 0) return way;
-        if (table->clock - bucket->stamp[way] > table->clock - bucket->stamp[oldest]) oldest = way;
-    }
-    return oldest;
-}
-
-/* Put a key where tuo__flow_locate did not find it. */
-static uint32_t *tuo__flow_insert_at(tuo_flow_table *table, const tuo_flow_key *key, tuo__flow_place place, tuo_flow_evicted *evicted) {
-    tuo__flow_bucket *const bucket = place.bucket;
-    if (bucket->generation != table->generation) {
-        bucket->generation = table->generation;
-        TUO_MEMSET(bucket->tag, 0, sizeof bucket->tag);
-    }
-    place.way = tuo__flow_choose_way(table, bucket);
-    if (bucket->tag[place.way] == 0) {
-        table->live_count++;
-    } else {
-        table->stats.evictions++;
-        if (evicted) {
-            evicted->happened = 1;
-            evicted->key = bucket->key[place.way];
-            evicted->value = bucket->value[place.way];
-        }
-    }
-    bucket->tag[place.way] = place.tag;
-    bucket->stamp[place.way] = table->clock++;
-    bucket->key[place.way] = *key;
-    bucket->value[place.way] = 0;
-    return &bucket->value[place.way];
-}
-
 TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted) {
-    const tuo__flow_place place = tuo__flow_locate(table, key);
+    const tuo__place place = tuo__flow_locate(table, key);
+    tuo__bucket *const bucket = place.bucket;
+    tuo_flow_key *slot;
+    uint32_t way;
     if (evicted) TUO_MEMSET(evicted, 0, sizeof *evicted);
-    return place.way < TUO_FLOW_WAYS ? &place.bucket->value[place.way] : tuo__flow_insert_at(table, key, place, evicted);
-}
-
-static void tuo__flow_remove_at(tuo_flow_table *table, tuo__flow_place place) {
-    place.bucket->tag[place.way] = 0;
-    table->live_count--;
+    if (place.way < TUO_FLOW_WAYS) return &bucket->value[place.way];
+    way = tuo__index_choose_way(&table->index, bucket);
+    slot = tuo__flow_key_at(table, bucket, way);
+    if (evicted && bucket->tag[way] != 0) {
+        evicted->happened = 1;
+        evicted->key = *slot;
+        evicted->value = bucket->value[way];
+    }
+    tuo__index_put(&table->index, bucket, way, place.tag, 0);
+    *slot = *key;
+    return &bucket->value[way];
 }
 
 TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key) {
-    const tuo__flow_place place = tuo__flow_locate(table, key);
+    const tuo__place place = tuo__flow_locate(table, key);
     if (place.way == TUO_FLOW_WAYS) return 0;
-    tuo__flow_remove_at(table, place);
+    tuo__index_remove(&table->index, &place);
     return 1;
 }
 
-TUO_API void tuo_flow_table_reset(tuo_flow_table *table) {
-    table->live_count = 0;
-    table->generation++;
-    if (table->generation == 0) { /* wrapped: buckets of 2^32 resets ago would come back to life */
-        TUO_MEMSET(table->buckets, 0, ((size_t)table->bucket_mask + 1) * sizeof(tuo__flow_bucket));
-        table->generation = 1;
-    }
-}
+TUO_API void tuo_flow_table_reset(tuo_flow_table *table) { tuo__index_reset(&table->index); }
+TUO_API uint32_t tuo_flow_table_count(const tuo_flow_table *table) { return table->index.live_count; }
+TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats) { *stats = table->index.stats; }
 
-TUO_API uint32_t tuo_flow_table_count(const tuo_flow_table *table) { return table->live_count; }
-TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats) { *stats = table->stats; }
-
-static void tuo__flow_key_fill(const uint8_t *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
-    const size_t addr_len = info->ip_version == 4 ? 4 : 16;
-    const uint8_t *const src = pkt + info->ip_off + (info->ip_version == 4 ? TUO__IP4_SRC : TUO__IP6_SRC);
+TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
+    const uint8_t *const ip = (const uint8_t *)pkt + info->ip_off;
+    const tuo__kind_row *const kind = &tuo__kinds[info->kind];
+    if (info->kind == TUO_KIND_NONE) return TUO_E_INVALID;
     TUO_MEMSET(key, 0, sizeof *key);
-    TUO_MEMCPY(key->src, src, addr_len);
-    TUO_MEMCPY(key->dst, src + addr_len, addr_len);
+    TUO_MEMCPY(key->src, ip + kind->addr_off, kind->addr_len);
+    TUO_MEMCPY(key->dst, ip + kind->addr_off + kind->addr_len, kind->addr_len);
     key->src_port = info->src_port;
     key->dst_port = info->dst_port;
     key->flow_label = info->flow_label;
     key->ip_version = info->ip_version;
     key->l4_proto = info->l4_proto;
-}
-
-TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
-    if (info->kind == TUO_KIND_NONE) return TUO_E_INVALID;
-    tuo__flow_key_fill((const uint8_t *)pkt, info, key);
     return TUO_OK;
 }
 
@@ -2204,7 +2318,7 @@ static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload
         tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
     }
     if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
-    tuo__wr16(l4 + kind->l4_csum_off, tuo__pseudo(hdr, shape, l4_len));
+    tuo__wr16(l4 + kind->l4_csum_off, tuo__fold(tuo__pseudo(hdr, shape, l4_len)));
     TUO_ASSERT(ip_len <= 0xFFFFu);
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     vnet->flags = TUO_VNET_NEEDS_CSUM;
@@ -2242,10 +2356,14 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
 #define TUO__ABSORBED 0xFFFFFFFEu /* tuo__record.item: leaves at the position of another record */
 #define TUO__GATHERED 0xFFFFFFFFu /* tuo__packet.cap_len: no buffer to fill */
 
+typedef enum tuo__csum_state { TUO__CSUM_UNKNOWN, TUO__CSUM_RIGHT, TUO__CSUM_WRONG } tuo__csum_state;
+
 typedef enum tuo__id_mode { TUO__ID_UNDECIDED, TUO__ID_COUNTS, TUO__ID_CONSTANT } tuo__id_mode;
 
 /* What GRO holds of packets that will leave together: one to begin with. */
 typedef struct tuo__item {
+    const uint8_t *bytes;     /* of the first segment */
+    uint8_t *collect;         /* the same, where all payloads are copied behind it as they come; NULL: they stay where they are */
     uint32_t head, tail;      /* records of the first and last segment */
     uint32_t first;           /* record that arrived first: the item leaves at its position */
     uint32_t older;           /* item of the same flow with lower sequence numbers that is still open, or TUO__NONE */
@@ -2257,7 +2375,8 @@ typedef struct tuo__item {
     uint16_t ip_id;           /* of the first segment */
     uint8_t id_mode;          /* tuo__id_mode */
     uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
-    uint8_t verified;         /* checksums of the head are known to be right; those of others always are */
+    uint8_t head_csum;        /* tuo__csum_state of the head; the others are right always */
+    uint8_t plain;            /* no tags and extension headers: the express lane may look at it */
     tuo__shape shape;
 } tuo__item;
 
@@ -2267,7 +2386,9 @@ typedef struct tuo__packet {
     size_t len;
     uint32_t cap_len;         /* frame bytes that its buffer can take */
     uint32_t record;          /* the record it has */
-    int trusted;
+    uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
+    uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
+    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; else what is wrong */
     tuo_pkt_info info;
 } tuo__packet;
 
@@ -2314,10 +2435,28 @@ static const tuo__layer tuo__layers[TUO__LAYER_COUNT] = {
     { TUO__ROWS(tuo__equal_tcp), TUO__TCP_LEN },
 };
 
-/* The rows of each layer as one byte mask: one pass of 32-bit words says "equal", and the rows are only read to name a difference. */
+/* Where a packet of the same flow and kind has the same bytes, besides those rows: the rest of the flow key, and what says that it is a
+   candidate with headers of the same length. */
+typedef struct tuo__range {
+    uint8_t off, len;
+} tuo__range;
+
+static const tuo__range tuo__same_ip4[] = { { 0, 1 }, { TUO__IP4_FRAG, 2 }, { TUO__IP4_PROTO, 1 }, { TUO__IP4_SRC, 8 }, { 0, 0 } };
+static const tuo__range tuo__same_ip6[] = { { 0, 4 }, { TUO__IP6_NEXT, 1 }, { TUO__IP6_SRC, 32 }, { 0, 0 } };
+static const tuo__range tuo__same_tcp[] = { { 0, 4 }, { TUO__TCP_DOFF, 1 }, { TUO__TCP_LEN, 40 }, { 0, 0 } }; /* 40: options */
+static const tuo__range tuo__same_udp[] = { { 0, 4 }, { 0, 0 } };
+
+/* The rows as byte masks: one pass of words says "equal", and rows are only read to name a difference. `same` goes over IP header (without
+   extension headers) and L4 header of a kind, rows and ranges together. */
+enum { TUO__SAME_MAX = 104 }; /* 40 + 60 */
 typedef struct tuo__masks {
     uint8_t layer[TUO__LAYER_COUNT][TUO__LAYER_LEN_MAX];
+    uint8_t same[5][TUO__SAME_MAX]; /* by kind */
 } tuo__masks;
+
+static void tuo__masks_add(uint8_t *mask, const tuo__range *range) {
+    for (; range->len; range++) TUO_MEMSET(mask + range->off, 0xFF, range->len);
+}
 
 static void tuo__masks_build(tuo__masks *masks) {
     uint32_t i, k;
@@ -2325,15 +2464,46 @@ static void tuo__masks_build(tuo__masks *masks) {
     for (i = 0; i < TUO__LAYER_COUNT; i++) {
         for (k = 0; k < tuo__layers[i].row_count; k++) masks->layer[i][tuo__layers[i].rows[k].off] |= tuo__layers[i].rows[k].mask;
     }
+    for (i = TUO_KIND_TCP4; i <= TUO_KIND_UDP6; i++) {
+        const unsigned ip = tuo__is_ip4(i) ? TUO__LAYER_IP4 : TUO__LAYER_IP6;
+        uint8_t *const l4 = masks->same[i] + tuo__layers[ip].len;
+        TUO_MEMCPY(masks->same[i], masks->layer[ip], tuo__layers[ip].len);
+        if (tuo__is_tcp(i)) TUO_MEMCPY(l4, masks->layer[TUO__LAYER_TCP], TUO__TCP_LEN);
+        tuo__masks_add(masks->same[i], tuo__is_ip4(i) ? tuo__same_ip4 : tuo__same_ip6);
+        tuo__masks_add(l4, tuo__is_tcp(i) ? tuo__same_tcp : tuo__same_udp);
+    }
+}
+
+#if TUO__BASE_SSE2
+TUO__FORCE_INLINE __m128i tuo__differing_sse2(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + at)), y = _mm_loadu_si128((const __m128i *)(const void *)(b + at));
+    return _mm_and_si128(_mm_xor_si128(x, y), _mm_loadu_si128((const __m128i *)(const void *)(mask + at)));
+}
+#else
+TUO__INLINE uint64_t tuo__differing(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
+    return (tuo__load64(a + at) ^ tuo__load64(b + at)) & tuo__load64(mask + at);
+}
+#endif
+
+/* Are len bytes, 16 or more, equal under the mask? The last step overlaps the one before it. */
+TUO__FORCE_INLINE int tuo__equal_masked(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t len) {
+#if TUO__BASE_SSE2
+    __m128i differing = tuo__differing_sse2(a, b, mask, len - 16);
+    uint32_t i;
+    for (i = 0; i < len - 16; i += 16) differing = _mm_or_si128(differing, tuo__differing_sse2(a, b, mask, i));
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(differing, _mm_setzero_si128())) == 0xFFFF;
+#else
+    uint64_t differing = tuo__differing(a, b, mask, len - 8);
+    uint32_t i;
+    for (i = 0; i < len - 8; i += 8) differing |= tuo__differing(a, b, mask, i);
+    return differing == 0;
+#endif
 }
 
 /* TUO_V_HELD if the layer's headers at a and b are equal where they must be. */
 static tuo_verdict tuo__layer_differs(const tuo__masks *masks, unsigned layer, const uint8_t *a, const uint8_t *b) {
-    const uint8_t *const mask = masks->layer[layer];
-    const uint32_t len = tuo__layers[layer].len;
-    uint32_t i, differing = 0;
-    for (i = 0; i < len; i += 4) differing |= (tuo__load32(a + i) ^ tuo__load32(b + i)) & tuo__load32(mask + i);
-    if (!differing) return TUO_V_HELD;
+    uint32_t i;
+    if (tuo__equal_masked(a, b, masks->layer[layer], tuo__layers[layer].len)) return TUO_V_HELD;
     for (i = 0; i < tuo__layers[layer].row_count; i++) {
         const tuo__equal_row *const row = &tuo__layers[layer].rows[i];
         if ((a[row->off] ^ b[row->off]) & row->mask) return (tuo_verdict)row->verdict;
@@ -2341,27 +2511,21 @@ static tuo_verdict tuo__layer_differs(const tuo__masks *masks, unsigned layer, c
     return TUO_V_HELD;
 }
 
-/* The same for all headers. Addresses, ports and flow label are equal already: they are the flow's key. Ethernet header and extension
-   headers are in the key as a hash, so a difference here is a collision. */
-static tuo_verdict tuo__headers_differ(const tuo__masks *masks, const uint8_t *head, const tuo__shape *shape, const tuo__packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
-    const int ip4 = tuo__is_ip4(shape->kind);
-    const uint32_t fixed_off = shape->ip_off + (uint32_t)(ip4 ? TUO__IP4_LEN : TUO__IP6_LEN);
-    tuo_verdict differs;
-    if (info->ip_off != shape->ip_off || TUO_MEMCMP(head, pkt->bytes, shape->ip_off) != 0) return TUO_V_L2_DIFFERS;
-    differs = tuo__layer_differs(masks, ip4 ? TUO__LAYER_IP4 : TUO__LAYER_IP6, head + shape->ip_off, pkt->bytes + shape->ip_off);
-    if (differs != TUO_V_HELD) return differs;
-    if (info->l4_off != shape->l4_off || TUO_MEMCMP(head + fixed_off, pkt->bytes + fixed_off, shape->l4_off - fixed_off) != 0) {
-        return TUO_V_EXT_DIFFERS;
+/* The same for all headers. What belongs to the identity of the flow is equal already: Ethernet header, tags, addresses, flow label,
+   extension headers, ports. */
+static tuo_verdict tuo__headers_differ(const tuo__masks *masks, const tuo__item *item, const tuo__packet *pkt) {
+    const tuo__shape *const shape = &item->shape;
+    const uint8_t *const head = item->bytes, *const bytes = pkt->bytes;
+    const unsigned ip = tuo__is_ip4(shape->kind) ? TUO__LAYER_IP4 : TUO__LAYER_IP6;
+    const uint32_t options_off = shape->l4_off + TUO__TCP_LEN;
+    tuo_verdict differs = tuo__layer_differs(masks, ip, head + shape->ip_off, bytes + shape->ip_off);
+    if (differs == TUO_V_HELD && tuo__is_tcp(shape->kind)) {
+        differs = tuo__layer_differs(masks, TUO__LAYER_TCP, head + shape->l4_off, bytes + shape->l4_off);
+        if (differs == TUO_V_HELD && !tuo__same_bytes(head + options_off, bytes + options_off, shape->hdr_len - options_off)) {
+            differs = TUO_V_OPTIONS_DIFFERS;
+        }
     }
-    if (!tuo__is_tcp(shape->kind)) return TUO_V_HELD;
-    differs = tuo__layer_differs(masks, TUO__LAYER_TCP, head + shape->l4_off, pkt->bytes + shape->l4_off);
-    if (differs != TUO_V_HELD) return differs;
-    if (TUO_MEMCMP(head + shape->l4_off + TUO__TCP_LEN, pkt->bytes + shape->l4_off + TUO__TCP_LEN,
-                   (size_t)shape->hdr_len - shape->l4_off - TUO__TCP_LEN) != 0) {
-        return TUO_V_OPTIONS_DIFFERS;
-    }
-    return TUO_V_HELD;
+    return differs;
 }
 
 static tuo_verdict tuo__verdict_of_result(tuo_result result) {
@@ -2396,7 +2560,7 @@ static int tuo__kind_disabled(const tuo_gro_desc *desc, const tuo_pkt_info *info
 }
 
 /* IP layer of a parsed packet. */
-static tuo_verdict tuo__classify_ip(const tuo_pkt_info *info) {
+static TUO__NOINLINE tuo_verdict tuo__classify_ip(const tuo_pkt_info *info) {
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_V_IP_FRAGMENT;          /* K 4.1 */
     if (info->flags & TUO_PKT_OPAQUE) return TUO_V_IP6_EXT;
     if (info->kind == TUO_KIND_NONE) return TUO_V_PROTOCOL;
@@ -2409,7 +2573,7 @@ static tuo_verdict tuo__classify_ip(const tuo_pkt_info *info) {
 }
 
 /* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting writes 0x0000 (K 6.6). */
-static tuo_verdict tuo__classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
+TUO__FORCE_INLINE tuo_verdict tuo__classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
     const uint8_t *const l4 = bytes + info->l4_off;
     if (tuo__is_tcp(info->kind)) {
         if (info->tcp_flags & (TUO__SYN | TUO__RST | TUO__URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
@@ -2425,12 +2589,64 @@ static tuo_verdict tuo__classify_l4(const uint8_t *bytes, const tuo_pkt_info *in
     return TUO_V_HELD;
 }
 
-/* TUO_V_HELD: may merge. Fills *info as far as the packet could be read. */
-static tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes, size_t len, tuo_pkt_info *info) {
-    const tuo_result result = tuo__parse(bytes, len, desc->ethernet ? (unsigned)TUO_F_ETHERNET : 0u, info);
-    tuo_verdict verdict;
-    if (result != TUO_OK) return tuo__verdict_of_result(result);
-    verdict = tuo__classify_ip(info);
+/* The shape that most packets have, as a shortcut through parser and tuo__classify_ip: no tags, options, fragments or extension headers,
+   and every length field exactly right. Fills what the rules read of *info. 0: another shape, or not right; nothing is decided. ip4 is
+   known at compile time. */
+TUO__FORCE_INLINE int tuo__parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuo_pkt_info *info) {
+    const uint8_t *const ip = bytes + ip_off;
+    const uint32_t fixed_len = ip4 ? TUO__IP4_LEN : TUO__IP6_LEN;
+    const uint8_t *const l4 = ip + fixed_len;
+    uint32_t l4_len;
+    if (len - ip_off > 0xFFFFu || len < ip_off + fixed_len + TUO__TCP_LEN) return 0;
+    l4_len = (uint32_t)len - ip_off - fixed_len;
+    info->l4_proto = ip[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT];
+    info->ip_id = 0;
+    info->flags = 0;
+    if (ip4) {
+        const uint16_t frag = tuo__rd16(ip + TUO__IP4_FRAG);
+        if (ip[0] != 0x45 || tuo__rd16(ip + TUO__IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUO__IP4_DF)) return 0;
+        info->flags = frag ? TUO_PKT_DF : 0;
+        info->ip_id = tuo__rd16(ip + TUO__IP4_ID);
+    } else if (ip[0] >> 4 != 6 || tuo__rd16(ip + TUO__IP6_PAYLOAD) != l4_len) {
+        return 0;
+    }
+    if (ip_off && tuo__rd16(bytes + TUO__ETH_TYPE) != (ip4 ? TUO__ETHERTYPE_IP4 : TUO__ETHERTYPE_IP6)) return 0;
+    info->l4_hdr_len = TUO__UDP_LEN;
+    info->seq = 0;
+    info->tcp_flags = 0;
+    if (info->l4_proto == TUO__PROTO_TCP) {
+        info->l4_hdr_len = (uint32_t)(l4[TUO__TCP_DOFF] >> 4) * 4;
+        if (info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > l4_len) return 0;
+        info->seq = tuo__rd32(l4 + TUO__TCP_SEQ);
+        info->tcp_flags = l4[TUO__TCP_FLAGS];
+        info->kind = ip4 ? TUO_KIND_TCP4 : TUO_KIND_TCP6;
+    } else {
+        if (info->l4_proto != TUO__PROTO_UDP || tuo__rd16(l4 + TUO__UDP_TOTAL) != l4_len) return 0;
+        info->kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
+    }
+    info->ip_version = ip4 ? 4 : 6;
+    info->vlan_count = 0;
+    info->ip_off = ip_off;
+    info->ip_hdr_len = fixed_len;
+    info->l4_off = ip_off + fixed_len;
+    info->payload_off = info->l4_off + info->l4_hdr_len;
+    info->payload_len = l4_len - info->l4_hdr_len;
+    info->total_len = fixed_len + l4_len;
+    info->src_port = tuo__rd16(l4);
+    info->dst_port = tuo__rd16(l4 + 2);
+    return 1;
+}
+
+/* TUO_V_HELD: may merge. Fills what the rules read of *info, as far as the packet could be read. */
+TUO__FORCE_INLINE tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes, size_t len, tuo_pkt_info *info) {
+    const uint32_t ip_off = desc->ethernet ? TUO__ETH_LEN : 0;
+    const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
+    tuo_verdict verdict = TUO_V_HELD;
+    if (!(ip4 ? tuo__parse_plain(bytes, len, ip_off, 1, info) : tuo__parse_plain(bytes, len, ip_off, 0, info))) {
+        const tuo_result result = tuo__parse(bytes, len, desc->ethernet ? (unsigned)TUO_F_ETHERNET : 0u, info);
+        if (result != TUO_OK) return tuo__verdict_of_result(result);
+        verdict = tuo__classify_ip(info);
+    }
     if (verdict == TUO_V_HELD) verdict = tuo__classify_l4(bytes, info);
     if (verdict != TUO_V_HELD) return verdict;
     if (tuo__kind_disabled(desc, info)) return TUO_V_DISABLED;
@@ -2451,60 +2667,63 @@ static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__pack
 }
 
 /* Where a segment stands among the open items of its flow. APPENDED and PREPENDED: adjacent to the item, which has to be asked the rest. */
-typedef struct tuo__place {
+typedef struct tuo__stand {
     tuo_verdict verdict;
     uint32_t item;
     uint32_t check_count; /* items looked at */
-} tuo__place;
+} tuo__stand;
 
 /* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo 2^32 (RFC 9293 3.4). */
-static tuo__place tuo__place_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt) {
-    tuo__place place = { TUO_V_SEQ_LATE, newest, 1 };
-    for (;; place.item = items[place.item].older, place.check_count++) {
-        const tuo__item *const item = &items[place.item];
+static tuo__stand tuo__stand_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt) {
+    tuo__stand stand = { TUO_V_SEQ_LATE, newest, 1 };
+    for (;; stand.item = items[stand.item].older, stand.check_count++) {
+        const tuo__item *const item = &items[stand.item];
         const uint32_t after = pkt->info.seq - (item->seq + item->payload_len);
         const uint32_t before = item->seq - (pkt->info.seq + pkt->info.payload_len);
         if (after == 0) {
-            place.verdict = TUO_V_APPENDED;
+            stand.verdict = TUO_V_APPENDED;
         } else if (after < 0x80000000u) {
-            place.verdict = place.item == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
+            stand.verdict = stand.item == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
         } else if (before >= 0x80000000u) {
-            place.verdict = TUO_V_SEQ_OVERLAP;
+            stand.verdict = TUO_V_SEQ_OVERLAP;
         } else if (before == 0 && tuo__clear_of(items, item->older, pkt)) {
-            place.verdict = tuo__in_order_only(desc) ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
+            stand.verdict = tuo__in_order_only(desc) ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
         } else if (item->older != TUO__NONE) {
             continue;
         }
-        return place;
+        return stand;
     }
 }
 
 /* K 4.4, 5.7: IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
-static int tuo__ip_id_fits(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt, int front) {
-    const int df = (pkt->info.flags & TUO_PKT_DF) != 0;
+TUO__FORCE_INLINE int tuo__ip_id_fits(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info, int front) {
+    const int df = (info->flags & TUO_PKT_DF) != 0;
     const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
-    if (pkt->info.ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
-    if (pkt->info.ip_id == counting) return item->id_mode != TUO__ID_CONSTANT;
-    return pkt->info.ip_id == item->ip_id && item->id_mode != TUO__ID_COUNTS && df && !desc->exact_ip_id;
+    if (info->ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
+    if (info->ip_id == counting) return item->id_mode != TUO__ID_CONSTANT;
+    return info->ip_id == item->ip_id && item->id_mode != TUO__ID_COUNTS && df && !desc->exact_ip_id;
 }
 
-static tuo_verdict tuo__caps(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt, uint32_t cap_len) {
-    const uint32_t payload_len = item->payload_len + pkt->info.payload_len;
+/* cap_len: of the packet that would be first; gathered: without buffers. */
+TUO__FORCE_INLINE tuo_verdict tuo__caps(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info, uint32_t cap_len,
+                                        int gathered) {
+    const uint32_t payload_len = item->payload_len + info->payload_len;
     const uint32_t max_segs = tuo__is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
     if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES; /* K 4.13 */
     if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;                                                         /* K 5.6 */
-    if (item->seg_count >= desc->max_frags && pkt->cap_len == TUO__GATHERED) return TUO_V_CAP_FRAGS;
+    if (item->seg_count >= desc->max_frags && gathered) return TUO_V_CAP_FRAGS;
     if (item->shape.hdr_len + payload_len > cap_len) return TUO_V_CAP_BUFFER;
     return TUO_V_HELD;
 }
 
 /* K 4.10: all but the last segment have gso_size bytes. */
-static tuo_verdict tuo__decide_append(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt) {
+TUO__FORCE_INLINE tuo_verdict tuo__decide_append(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info,
+                                                 uint32_t pkt_cap_len) {
     tuo_verdict caps;
     if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
-    if (pkt->info.payload_len > item->gso_size) return TUO_V_LONGER;
-    if (!tuo__ip_id_fits(desc, item, pkt, 0)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuo__caps(desc, item, pkt, item->cap_len);
+    if (info->payload_len > item->gso_size) return TUO_V_LONGER;
+    if (!tuo__ip_id_fits(desc, item, info, 0)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuo__caps(desc, item, info, item->cap_len, pkt_cap_len == TUO__GATHERED);
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
@@ -2514,43 +2733,55 @@ static tuo_verdict tuo__decide_prepend(const tuo_gro_desc *desc, const tuo__item
     if (pkt->info.tcp_flags & (TUO__FIN | TUO__PSH)) return TUO_V_AFTER_PSH_FIN;
     if (len < TUO__TCP_GSO_SIZE_MIN) return TUO_V_TINY;
     if (item->seg_count == 1 ? len < item->payload_len : len != item->gso_size) return TUO_V_LONGER;
-    if (!tuo__ip_id_fits(desc, item, pkt, 1)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuo__caps(desc, item, pkt, pkt->cap_len);
+    if (!tuo__ip_id_fits(desc, item, &pkt->info, 1)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuo__caps(desc, item, &pkt->info, pkt->cap_len, pkt->cap_len == TUO__GATHERED);
     return caps == TUO_V_HELD ? TUO_V_PREPENDED : caps;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- >>gro */
 /* Applies what the rules decide. Everything pushed is a record, in order of arrival; an item chains the records that leave as one.
    Invariants: a record with an item is the first-arrived of it; absorbed records leave with their item; all others leave alone.
-   The flow table maps a flow to its newest open item. Draining walks the records once, so emission is in order of arrival. */
+   The index leads from a flow to its newest open item. Draining walks the records once, so emission is in order of arrival. */
 
-enum { TUO__BARRIERS = 64, TUO__PACKETS_MAX = 1 << 20, TUO__ITEMS_PER_FLOW_MAX = 16 };
+enum { TUO__RECENT_BITS = 5, TUO__BARRIERS = 64, TUO__PACKETS_MAX = 1 << 20, TUO__ITEMS_PER_FLOW_MAX = 16 };
 
 typedef struct tuo__record {
-    const uint8_t *bytes;
+    tuo_iov head; /* the drain's: vnet header of a packet that leaves alone, in front of it */
+    tuo_iov packet;
     void *user;
-    size_t len;
     uint32_t next; /* record of the next segment in the item, or TUO__NONE */
     uint32_t item; /* item that leaves at this position; TUO__NONE: leaves alone; TUO__ABSORBED: leaves at another position */
 } tuo__record;
+
+/* What a lookup has found lately. It holds until the index changes. */
+typedef struct tuo__recent {
+    uint64_t flow;    /* addresses and ports, mixed: flows that are equal in this push each other out */
+    uint64_t changes; /* of the index, then; 0 is never now */
+    uint32_t item;
+} tuo__recent;
 
 struct tuo_gro {
     tuo_gro_desc desc;
     tuo_gro_stats stats;
     tuo__masks masks;
     const tuo__sums *sums;
-    tuo_flow_table *flows;
+    uint64_t express_count; /* packets that joined by the express lane: one lookup, one item check each */
+    tuo__index flows;  /* its stats are part of stats */
     tuo__record *records;
     tuo__item *items;
-    tuo_iov *iovs;     /* handed out by the drain: at most 2 per record */
-    void **users;      /* handed out by the drain: 1 per record */
+    tuo_iov *iovs;     /* of superpackets, handed out by the drain: 1 per record, and 1 per item of at least 2 */
+    void **users;      /* of superpackets, handed out by the drain */
     uint32_t record_count, item_count, iov_count, user_count;
     uint32_t emit_idx; /* record that the drain looks at next */
     uint32_t leftover; /* rest of a chain whose copying failed, or TUO__NONE: leaves before emit_idx */
-    uint8_t flows_open;   /* pushed since the flow table was reset */
+    uint8_t flows_open;   /* pushed since the index was reset */
     uint8_t drained;      /* TUO_DONE was returned: the next push starts over */
     uint8_t borrowed;     /* a held packet came from tuo_gro_push and has no buffer */
     uint8_t barriers_set;
+    uint8_t plain_ip_off; /* bytes in front of an IP header without tags */
+    uint8_t hint;         /* TUO_F_TRUST: for every packet */
+    uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
+    tuo__recent recent[1 << TUO__RECENT_BITS];
     uint32_t barrier[TUO__BARRIERS]; /* by hash of the addresses: flows of items that started before this record are closed */
 };
 
@@ -2580,10 +2811,10 @@ static int tuo__gro_desc_ok(const tuo_gro_desc *d) { /* effective */
            tuo__in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuo__in(d->max_udp_segs, 2, TUO__UDP_SEGS_MAX) &&
            tuo__in(d->max_frags, 2, 0xFFFF) && tuo__in(d->max_items_per_flow, 1, TUO__ITEMS_PER_FLOW_MAX) &&
            tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX &&
-           !(d->exact_ip_id && d->ignore_df_ip_id) && tuo_simd_usable(d->simd);
+           !(d->exact_ip_id && d->ignore_df_ip_id) && (d->simd == TUO_SIMD_DETECT || tuo__sums_of(d->simd));
 }
 
-/* One block: instance, flow table, records, items, iovs, users. */
+/* One block: instance, index, records, items, iovs, users. */
 typedef struct tuo__gro_layout {
     size_t flows, records, items, iovs, users, end; /* offsets */
 } tuo__gro_layout;
@@ -2592,10 +2823,10 @@ static tuo__gro_layout tuo__gro_layout_of(const tuo_gro_desc *d) {
     const size_t n = d->max_packets;
     tuo__gro_layout at;
     at.flows = tuo__align_up(sizeof(tuo_gro));
-    at.records = at.flows + tuo__align_up(tuo_flow_table_memory_size(d->max_flows));
+    at.records = at.flows + tuo__index_memory_size(d->max_flows);
     at.items = at.records + tuo__align_up(n * sizeof(tuo__record));
     at.iovs = at.items + tuo__align_up(n * sizeof(tuo__item));
-    at.users = at.iovs + tuo__align_up(2 * n * sizeof(tuo_iov));
+    at.users = at.iovs + tuo__align_up((n + n / 2) * sizeof(tuo_iov));
     at.end = at.users + tuo__align_up(n * sizeof(void *));
     return at;
 }
@@ -2605,7 +2836,7 @@ TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc) {
     return tuo__gro_desc_ok(&d) ? tuo__gro_layout_of(&d).end : 0;
 }
 
-/* Forget all packets. The flow table is left to flows_open: it was reset when the drain began, or is reset here. */
+/* Forget all packets. The index is left to flows_open: it was reset when the drain began, or is reset here. */
 static void tuo__gro_clear(tuo_gro *gro) {
     gro->record_count = gro->item_count = gro->iov_count = gro->user_count = gro->emit_idx = 0;
     gro->leftover = TUO__NONE;
@@ -2615,7 +2846,7 @@ static void tuo__gro_clear(tuo_gro *gro) {
 static void tuo__gro_close_flows(tuo_gro *gro) {
     if (!gro->flows_open) return;
     gro->flows_open = 0;
-    tuo_flow_table_reset(gro->flows);
+    tuo__index_reset(&gro->flows);
     if (gro->barriers_set) TUO_MEMSET(gro->barrier, 0, sizeof gro->barrier);
     gro->barriers_set = 0;
 }
@@ -2629,6 +2860,9 @@ static void tuo__gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
     gro->desc = *effective;
     if (gro->desc.simd == TUO_SIMD_DETECT) gro->desc.simd = tuo_simd_best();
     gro->sums = tuo__sums_of(gro->desc.simd);
+    gro->plain_ip_off = effective->ethernet ? TUO__ETH_LEN : 0;
+    gro->hint = effective->trust_checksums ? TUO_F_TRUST : 0;
+    gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
 }
 
 TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *desc, tuo_gro **gro) {
@@ -2636,9 +2870,8 @@ TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *d
     uint8_t *const base = (uint8_t *)mem;
     tuo_gro *const g = (tuo_gro *)mem;
     tuo__gro_layout at;
-    tuo_result result;
     TUO_ASSERT(gro != NULL);
-    if (!tuo__gro_desc_ok(&d) || !tuo__aligned(mem)) return TUO_E_INVALID;
+    if (!tuo__gro_desc_ok(&d) || !tuo_simd_usable(d.simd) || !tuo__aligned(mem)) return TUO_E_INVALID;
     at = tuo__gro_layout_of(&d);
     if (mem_len < at.end) return TUO_E_NOSPACE;
     TUO_MEMSET(g, 0, sizeof *g);
@@ -2648,8 +2881,7 @@ TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *d
     g->items = (tuo__item *)(void *)(base + at.items);
     g->iovs = (tuo_iov *)(void *)(base + at.iovs);
     g->users = (void **)(void *)(base + at.users);
-    result = tuo_flow_table_init(base + at.flows, at.records - at.flows, d.max_flows, d.hash_seed, &g->flows);
-    if (result != TUO_OK) return result;
+    tuo__index_init(&g->flows, base + at.flows, d.max_flows, d.hash_seed);
     tuo__gro_clear(g);
     *gro = g;
     return TUO_OK;
@@ -2668,6 +2900,7 @@ TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
         return TUO_E_INVALID;
     }
     if (!tuo__gro_desc_ok(&d) || tuo__gro_holds(gro)) return TUO_E_INVALID;
+    if (d.simd != gro->desc.simd && !tuo_simd_usable(d.simd)) return TUO_E_INVALID; /* CPUID is slow: not without need */
     tuo__gro_configure(gro, &d);
     return TUO_OK;
 }
@@ -2675,41 +2908,94 @@ TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
 TUO_API void tuo_gro_query_desc(const tuo_gro *gro, tuo_gro_desc *desc) { *desc = gro->desc; }
 
 TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats) {
+    uint32_t i;
     *stats = gro->stats;
-    tuo_flow_table_query_stats(gro->flows, &stats->flow);
+    for (i = 0; i < TUO_V_COUNT; i++) stats->packets_in += i == TUO_V_NO_ROOM ? 0 : stats->verdicts[i];
+    stats->flow = gro->flows.stats;
+    stats->flow.lookups += gro->express_count;
+    stats->flow.probes += gro->express_count * TUO_FLOW_WAYS;
+    stats->item_checks += gro->express_count;
 }
 
 /* --- flows --- */
+/* What a flow is, is said once, by tuo__same_flow, in terms of packets: the index holds no keys. The hash only has to agree with it. */
 
-/* Distinguishes flows by bytes that the key has no field for. Only needs to spread: a collision is found by comparing headers. */
-static uint32_t tuo__hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
+/* Sum over the two addresses, which is a hash by itself (barriers), and a part of the flow's. */
+TUO__FORCE_INLINE uint64_t tuo__nh_addresses(const tuo__index *index, const uint8_t *ip, int ip4) {
+    return ip4 ? tuo__nh(index, ip + TUO__IP4_SRC, 2, 0) : tuo__nh(index, ip + TUO__IP6_SRC, 8, 0);
+}
+
+/* Ports, protocol and flow label. */
+TUO__FORCE_INLINE uint64_t tuo__flow_hash(const tuo__index *index, const uint8_t *ip, const uint8_t *l4, int ip4, unsigned proto) {
+    const uint32_t ports = tuo__load32(l4) + index->word_keys[8];
+    const uint32_t rest = (ip4 ? 0 : tuo__rd32(ip) << 12) + proto + index->word_keys[9];
+    return tuo__hash_finish(index, tuo__nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
+}
+
+/* For bytes that few flows have: tags and extension headers. */
+static uint64_t tuo__hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
     uint32_t i;
     for (i = 0; i < len; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
-    return (uint32_t)(hash >> 32) ^ (uint32_t)hash;
+    return hash;
 }
 
-static void tuo__gro_key(const tuo_gro *gro, const tuo__packet *pkt, tuo_flow_key *key) {
+/* Where a packet would have its headers without tags, options and extension headers. */
+TUO__FORCE_INLINE uint32_t tuo__plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
+TUO__FORCE_INLINE uint32_t tuo__fixed_len(int ip4) { return ip4 ? TUO__IP4_LEN : TUO__IP6_LEN; }
+TUO__FORCE_INLINE uint8_t tuo__is_plain(const tuo_gro *gro, const tuo_pkt_info *info) {
+    return info->ip_off == tuo__plain_ip_off(gro) && info->l4_off == info->ip_off + tuo__fixed_len(info->ip_version == 4);
+}
+
+/* The place of a parsed packet's flow: by the hash of a plain packet, or the same for any other. */
+TUO__FORCE_INLINE tuo__place tuo__gro_probe(const tuo_gro *gro, const tuo__packet *pkt) {
     const tuo_pkt_info *const info = &pkt->info;
-    tuo__flow_key_fill(pkt->bytes, info, key);
-    if (info->ip_off) key->extra = tuo__hash_bytes(gro->desc.hash_seed + 1, pkt->bytes, info->ip_off);
-    if (info->ip_version == 6 && info->ip_hdr_len > TUO__IP6_LEN) {
-        const uint32_t ext_off = info->ip_off + TUO__IP6_LEN;
-        key->extra16 = pkt->bytes[info->ip_off + TUO__IP6_NEXT];
-        key->extra += tuo__hash_bytes(gro->desc.hash_seed + 1, pkt->bytes + ext_off, info->l4_off - ext_off);
-    }
+    const uint8_t *const ip = pkt->bytes + info->ip_off;
+    const int ip4 = info->ip_version == 4;
+    const uint32_t ext_off = info->ip_off + tuo__fixed_len(ip4);
+    uint64_t hash;
+    if (pkt->plain_hash && tuo__is_plain(gro, info)) return tuo__index_probe(&gro->flows, pkt->plain_hash);
+    hash = tuo__flow_hash(&gro->flows, ip, pkt->bytes + info->l4_off, ip4, info->l4_proto);
+    if (info->vlan_count) hash = tuo__hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, info->ip_off);
+    if (!ip4 && info->l4_off != ext_off) hash = tuo__hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, info->l4_off - ext_off);
+    return tuo__index_probe(&gro->flows, hash);
 }
 
-/* Words of the key that depend on the addresses alone. */
-static uint32_t *tuo__gro_barrier(tuo_gro *gro, const tuo_flow_key *key) {
-    return &gro->barrier[(tuo__flow_hash(gro->flows, key, 8) >> 40) % TUO__BARRIERS];
+/* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, flow label, extension headers, ports. A packet with
+   IPv4 options can be of the flow of one without. */
+static int tuo__same_flow(const tuo__item *item, const tuo__packet *pkt) {
+    const tuo_pkt_info *const info = &pkt->info;
+    const tuo__kind_row *const kind = &tuo__kinds[item->shape.kind];
+    const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + info->ip_off;
+    const uint32_t l4_off = item->shape.l4_off - item->shape.ip_off;
+    if (info->ip_off != item->shape.ip_off || info->ip_version != kind->ip_version || info->l4_proto != kind->l4_proto) return 0;
+    if (tuo__load32(item->bytes + item->shape.l4_off) != tuo__load32(pkt->bytes + info->l4_off)) return 0;
+    if (!tuo__same_bytes(a + kind->addr_off, b + kind->addr_off, 2 * (size_t)kind->addr_len)) return 0;
+    if (kind->ip_version == 6) {
+        if ((tuo__rd32(a) ^ tuo__rd32(b)) & 0xFFFFFu || l4_off != info->l4_off - info->ip_off) return 0;
+        if (a[TUO__IP6_NEXT] != b[TUO__IP6_NEXT] || !tuo__same_bytes(a + TUO__IP6_LEN, b + TUO__IP6_LEN, l4_off - TUO__IP6_LEN)) return 0;
+    }
+    return tuo__same_bytes(item->bytes, pkt->bytes, info->ip_off);
+}
+
+/* The flow's place in the index, whose value is its newest item; way TUO_FLOW_WAYS if it has none. */
+TUO__FORCE_INLINE tuo__place tuo__gro_find(tuo_gro *gro, const tuo__packet *pkt) {
+    tuo__place place = tuo__gro_probe(gro, pkt);
+    tuo__index_count_lookup(&gro->flows, &place);
+    while (tuo__place_next(&place)) {
+        if (tuo__same_flow(&gro->items[place.bucket->value[place.way]], pkt)) break;
+    }
+    return place;
+}
+
+static uint32_t *tuo__gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
+    return &gro->barrier[(tuo__hash_finish(&gro->flows, tuo__nh_addresses(&gro->flows, ip, ip4)) >> 40) % TUO__BARRIERS];
 }
 
 /* Packets that pass may belong to a flow that is held. Those whose ports are known close just that flow, the others all flows of
    their addresses, and those without readable addresses none: nobody could receive them out of order. */
-static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__packet *pkt) {
+static TUO__NOINLINE void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__packet *pkt) {
     const tuo_pkt_info *const info = &pkt->info;
     const int ports_known = info->l4_off && info->ip_off + info->total_len - info->l4_off >= 4;
-    tuo_flow_key key;
     switch (verdict) {
         case TUO_V_NOT_IP:
         case TUO_V_TRUNCATED:
@@ -2720,36 +3006,43 @@ static void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__
         default: break;
     }
     if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
+        tuo__place place;
         if (info->l4_off > TUO_HEADER_MAX) return; /* nothing with that many header bytes is ever held to be joined */
-        tuo__gro_key(gro, pkt, &key);
-        (void)tuo_flow_table_remove(gro->flows, &key);
+        place = tuo__gro_find(gro, pkt);
+        if (place.way < TUO_FLOW_WAYS) tuo__index_remove(&gro->flows, &place);
     } else {
-        tuo__flow_key_fill(pkt->bytes, info, &key);
-        *tuo__gro_barrier(gro, &key) = pkt->record + 1;
+        *tuo__gro_barrier(gro, pkt->bytes + info->ip_off, info->ip_version == 4) = pkt->record + 1;
         gro->barriers_set = 1;
+        gro->flows.changes++;
     }
 }
 
 /* --- joining --- */
 
 /* TUO_V_HELD: both checksums are right. A candidate's IPv4 header has no options. */
-static tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len) {
+static TUO__NOINLINE tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len, uint8_t *copy_to) {
     gro->stats.verified_packets++;
     if (tuo__is_ip4(shape->kind) && !tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN)) return TUO_V_BAD_IP_CSUM;
-    return tuo__l4_csum_ok(gro->sums, bytes, shape, payload_len) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+    return tuo__l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+}
+
+static TUO__NOINLINE void tuo__gro_verify_head(tuo_gro *gro, tuo__item *item) {
+    const tuo_verdict bad = tuo__gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
+    item->head_csum = bad == TUO_V_HELD ? TUO__CSUM_RIGHT : TUO__CSUM_WRONG;
 }
 
 /* Why nothing can be appended behind this packet, if so. */
-static tuo_verdict tuo__closes_after(const tuo__packet *pkt, uint32_t gso_size, int head) {
-    const int tcp = tuo__is_tcp(pkt->info.kind);
-    if (tcp && (pkt->info.tcp_flags & (TUO__FIN | TUO__PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
+TUO__FORCE_INLINE tuo_verdict tuo__closes_after(const tuo_pkt_info *info, uint32_t gso_size, int head) {
+    const int tcp = tuo__is_tcp(info->kind);
+    if (tcp && (info->tcp_flags & (TUO__FIN | TUO__PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
     if (tcp && head && gso_size < TUO__TCP_GSO_SIZE_MIN) return TUO_V_TINY;               /* K 1.9 */
-    return pkt->info.payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
+    return info->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
 }
 
-static void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uint32_t older, int verified) {
+TUO__FORCE_INLINE void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uint32_t older) {
     tuo__item *const item = &gro->items[gro->item_count];
-    TUO_MEMSET(item, 0, sizeof *item);
+    item->bytes = pkt->bytes;
+    item->collect = pkt->collect;
     item->head = item->tail = item->first = pkt->record;
     item->older = older;
     item->seq = pkt->info.seq;
@@ -2759,26 +3052,29 @@ static void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uint32_t older
     item->gso_size = (uint16_t)pkt->info.payload_len; /* total_len is at most max_bytes */
     item->ip_id = pkt->info.ip_id;
     item->id_mode = TUO__ID_UNDECIDED;
-    item->closed = (uint8_t)tuo__closes_after(pkt, item->gso_size, 1);
-    item->verified = (uint8_t)(verified || pkt->trusted);
+    item->closed = (uint8_t)tuo__closes_after(&pkt->info, item->gso_size, 1);
+    item->head_csum = pkt->csum == TUO_V_HELD ? TUO__CSUM_RIGHT : TUO__CSUM_UNKNOWN;
     item->shape = tuo__shape_of(&pkt->info);
+    item->plain = tuo__is_plain(gro, &pkt->info);
     gro->item_count++;
 }
 
-static void tuo__item_append(tuo__record *records, tuo__item *item, const tuo__packet *pkt) {
-    records[item->tail].next = pkt->record;
-    records[pkt->record].item = TUO__ABSORBED;
-    item->tail = pkt->record;
-    if (item->seg_count == 1) item->id_mode = pkt->info.ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
-    item->payload_len += pkt->info.payload_len;
+TUO__FORCE_INLINE void tuo__item_append(tuo__record *records, tuo__item *item, const tuo_pkt_info *info, uint32_t record) {
+    records[item->tail].next = record;
+    records[record].item = TUO__ABSORBED;
+    item->tail = record;
+    if (item->seg_count == 1) item->id_mode = info->ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
+    item->payload_len += info->payload_len;
     item->seg_count++;
-    item->closed = (uint8_t)tuo__closes_after(pkt, item->gso_size, 0);
+    item->closed = (uint8_t)tuo__closes_after(info, item->gso_size, 0);
 }
 
 static void tuo__item_prepend(tuo__record *records, tuo__item *item, const tuo__packet *pkt) {
     records[pkt->record].next = item->head;
     records[pkt->record].item = TUO__ABSORBED;
     item->head = pkt->record;
+    item->bytes = pkt->bytes;
+    item->collect = NULL;
     if (item->seg_count == 1) {
         item->id_mode = pkt->info.ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
         item->gso_size = (uint16_t)pkt->info.payload_len;
@@ -2795,37 +3091,122 @@ static void tuo__item_prepend(tuo__record *records, tuo__item *item, const tuo__
 }
 
 /* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the caller. */
-static tuo__place tuo__gro_decide(tuo_gro *gro, const tuo_flow_key *key, uint32_t newest, const tuo__packet *pkt) {
-    tuo__place place = { TUO_V_APPENDED, newest, 1 };
+static tuo__stand tuo__gro_decide(tuo_gro *gro, uint32_t newest, const tuo__packet *pkt) {
+    const uint8_t *const ip = pkt->bytes + pkt->info.ip_off;
+    tuo__stand stand = { TUO_V_APPENDED, newest, 1 };
     const tuo__item *item;
     tuo_verdict differs;
-    if (tuo__is_tcp(pkt->info.kind)) place = tuo__place_tcp(&gro->desc, gro->items, newest, pkt);
-    gro->stats.item_checks += place.check_count;
-    if (gro->barriers_set && gro->items[newest].first < *tuo__gro_barrier(gro, key)) place.verdict = TUO_V_PAIR_CLOSED;
-    if (place.verdict != TUO_V_APPENDED && place.verdict != TUO_V_PREPENDED) return place;
-    item = &gro->items[place.item];
-    differs = tuo__headers_differ(&gro->masks, gro->records[item->head].bytes, &item->shape, pkt);
-    if (differs != TUO_V_HELD) {
-        place.verdict = differs;
-    } else {
-        place.verdict = (place.verdict == TUO_V_APPENDED ? tuo__decide_append : tuo__decide_prepend)(&gro->desc, item, pkt);
+    if (tuo__is_tcp(pkt->info.kind)) stand = tuo__stand_tcp(&gro->desc, gro->items, newest, pkt);
+    gro->stats.item_checks += stand.check_count;
+    if (gro->barriers_set && gro->items[newest].first < *tuo__gro_barrier(gro, ip, pkt->info.ip_version == 4)) {
+        stand.verdict = TUO_V_PAIR_CLOSED;
     }
-    return place;
+    if (stand.verdict != TUO_V_APPENDED && stand.verdict != TUO_V_PREPENDED) return stand;
+    item = &gro->items[stand.item];
+    differs = tuo__headers_differ(&gro->masks, item, pkt);
+    if (differs != TUO_V_HELD) {
+        stand.verdict = differs;
+    } else if (stand.verdict == TUO_V_APPENDED) {
+        stand.verdict = tuo__decide_append(&gro->desc, item, &pkt->info, pkt->cap_len);
+    } else {
+        stand.verdict = tuo__decide_prepend(&gro->desc, item, pkt);
+    }
+    return stand;
 }
 
-/* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. */
-static tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item, const tuo__packet *pkt, tuo_verdict join) {
-    if (!pkt->trusted) {
-        const tuo_verdict bad = tuo__gro_verify(gro, pkt->bytes, &item->shape, pkt->info.payload_len);
-        if (bad != TUO_V_HELD) return bad;
+/* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet is summed once at most, and where the
+   head's buffer collects the payloads, copied there in the same pass: behind its end, where it matters only if the packet does join. */
+TUO__FORCE_INLINE tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item, tuo__packet *pkt, uint32_t payload_len,
+                                                   tuo_verdict join) {
+    uint8_t *const copy_to = item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
+    if (pkt->csum == TUO_V_COUNT) {
+        pkt->csum = tuo__gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
+    } else if (copy_to) {
+        TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
-    if (!item->verified) {
-        const uint8_t *const head = gro->records[item->head].bytes;
-        if (tuo__gro_verify(gro, head, &item->shape, item->payload_len) != TUO_V_HELD) return TUO_V_HEAD_BAD_CSUM;
-    }
-    item->verified = 1;
-    return join;
+    if (pkt->csum != TUO_V_HELD) return pkt->csum;
+    if (item->head_csum == TUO__CSUM_UNKNOWN) tuo__gro_verify_head(gro, item);
+    return item->head_csum == TUO__CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
 }
+
+/* --- the express lane --- */
+/* Most packets look like the one before them in their flow. One masked comparison with the head of the flow's newest item finds out what
+   parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; a packet about which the whole
+   way would decide otherwise, or in other words, takes that. */
+
+/* Fill *info, as far as the rules need it, for a packet whose headers equal the head's. 0: they do not. ip4 is known at compile time. */
+TUO__FORCE_INLINE int tuo__gro_recognise(const tuo_gro *gro, const tuo__item *item, const tuo__packet *pkt, int ip4, tuo_pkt_info *info) {
+    const uint32_t ip_off = tuo__plain_ip_off(gro), hdr_len = item->shape.hdr_len;
+    const uint8_t *const ip = pkt->bytes + ip_off, *const l4 = ip + tuo__fixed_len(ip4);
+    if (!item->plain || pkt->len <= hdr_len) return 0;
+    if (!tuo__equal_masked(item->bytes + ip_off, ip, gro->masks.same[item->shape.kind], hdr_len - ip_off)) return 0;
+    if (!tuo__same_bytes(item->bytes, pkt->bytes, ip_off)) return 0;
+    info->total_len = ip4 ? tuo__rd16(ip + TUO__IP4_TOTAL) : (uint32_t)TUO__IP6_LEN + tuo__rd16(ip + TUO__IP6_PAYLOAD);
+    if (info->total_len != pkt->len - ip_off) return 0;
+    info->ip_off = ip_off;
+    info->l4_off = ip_off + tuo__fixed_len(ip4);
+    info->payload_off = hdr_len;
+    info->payload_len = (uint32_t)pkt->len - hdr_len;
+    info->kind = item->shape.kind;
+    info->ip_version = ip4 ? 4 : 6;
+    info->ip_id = ip4 ? tuo__rd16(ip + TUO__IP4_ID) : 0;
+    info->flags = (uint8_t)(ip4 && (ip[TUO__IP4_FRAG] & (TUO__IP4_DF >> 8)) ? TUO_PKT_DF : 0);
+    info->tcp_flags = 0;
+    if (tuo__is_tcp(info->kind)) {
+        info->tcp_flags = l4[TUO__TCP_FLAGS];
+        if (tuo__rd32(l4 + TUO__TCP_SEQ) != item->seq + item->payload_len) return 0;
+    } else if (tuo__rd16(l4 + TUO__UDP_TOTAL) != pkt->len - info->l4_off) {
+        return 0;
+    }
+    return tuo__classify_l4(pkt->bytes, info) == TUO_V_HELD;
+}
+
+/* The newest item of the flow that a plain packet has, or another item, or TUO__NONE; remembered. */
+static TUO__NOINLINE uint32_t tuo__gro_look_up(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4, uint64_t flow) {
+    tuo__recent *const recent = &gro->recent[flow >> (64 - TUO__RECENT_BITS)];
+    tuo__place place;
+    if (gro->barriers_set) return TUO__NONE;
+    pkt->plain_hash = tuo__flow_hash(&gro->flows, ip, ip + tuo__fixed_len(ip4), ip4, ip[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT]);
+    place = tuo__index_probe(&gro->flows, pkt->plain_hash);
+    if (!tuo__place_next(&place)) return TUO__NONE;
+    recent->flow = flow;
+    recent->changes = gro->flows.changes;
+    recent->item = place.bucket->value[place.way];
+    return recent->item;
+}
+
+TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
+    const uint64_t addresses = ip4 ? tuo__load64(ip + TUO__IP4_SRC) : tuo__load64(ip + TUO__IP6_SRC + 8) + tuo__load64(ip + TUO__IP6_SRC + 24);
+    const uint64_t flow = (addresses ^ tuo__load32(ip + tuo__fixed_len(ip4))) * 0x9E3779B97F4A7C15u;
+    const tuo__recent *const recent = &gro->recent[flow >> (64 - TUO__RECENT_BITS)];
+    if (recent->flow == flow && recent->changes == gro->flows.changes) return recent->item;
+    return tuo__gro_look_up(gro, pkt, ip, ip4, flow);
+}
+
+TUO__FORCE_INLINE int tuo__gro_express(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
+    const uint32_t guess = tuo__gro_guess(gro, pkt, ip, ip4);
+    tuo__item *const item = &gro->items[guess];
+    tuo_pkt_info info;
+    if (guess == TUO__NONE || !tuo__gro_recognise(gro, item, pkt, ip4, &info)) return 0;
+    if (tuo__decide_append(&gro->desc, item, &info, pkt->cap_len) != TUO_V_APPENDED) return 0;
+    if (tuo__gro_verify_join(gro, item, pkt, info.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
+    tuo__item_append(gro->records, item, &info, pkt->record);
+    gro->express_count++;
+    return 1;
+}
+
+/* What is not IPv4 is taken for IPv6 here; the whole way decides what it is. */
+TUO__FORCE_INLINE int tuo__gro_try_express(tuo_gro *gro, tuo__packet *pkt) {
+    const uint32_t ip_off = tuo__plain_ip_off(gro);
+    const uint8_t *const ip = pkt->bytes + ip_off;
+    pkt->plain_hash = 0;
+    if (gro->flows.live_count == 0 || pkt->len < ip_off + TUO__IP4_LEN + 4) return 0;
+    if (ip[0] >> 4 == 4) return tuo__gro_express(gro, pkt, ip, 1);
+    if (pkt->len < ip_off + TUO__IP6_LEN + 4) return 0;
+    return tuo__gro_express(gro, pkt, ip, 0);
+}
+
+/* --- the whole way --- */
 
 /* Keep at most max_items_per_flow open: with one more on top, the oldest goes. */
 static void tuo__items_trim(tuo_gro *gro, uint32_t newest) {
@@ -2834,40 +3215,51 @@ static void tuo__items_trim(tuo_gro *gro, uint32_t newest) {
     gro->items[at].older = TUO__NONE;
 }
 
-/* A candidate: let it join, or start an item. */
-static tuo_verdict tuo__gro_join(tuo_gro *gro, const tuo__packet *pkt, tuo__record *record) {
-    tuo_flow_key key;
-    tuo__flow_place flow;
-    uint32_t *newest, older = TUO__NONE;
-    tuo_verdict verdict = TUO_V_HELD;
-    tuo__gro_key(gro, pkt, &key);
-    flow = tuo__flow_locate(gro->flows, &key);
-    if (flow.way < TUO_FLOW_WAYS) {
-        tuo__place place;
-        newest = &flow.bucket->value[flow.way];
-        place = tuo__gro_decide(gro, &key, *newest, pkt);
-        verdict = place.verdict;
-        if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) {
-            verdict = tuo__gro_verify_join(gro, &gro->items[place.item], pkt, verdict);
-        }
-        if (verdict == TUO_V_APPENDED) tuo__item_append(gro->records, &gro->items[place.item], pkt);
-        if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, &gro->items[place.item], pkt);
-        if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
-        if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
-            tuo__flow_remove_at(gro->flows, flow);
-            return verdict;
-        }
-        if (verdict == TUO_V_SEQ_GAP && !tuo__in_order_only(&gro->desc)) older = *newest;
-    } else {
-        newest = tuo__flow_insert_at(gro->flows, &key, flow, NULL);
-    }
-    *newest = record->item = gro->item_count;
-    tuo__item_start(gro, pkt, older, verdict == TUO_V_HEAD_BAD_CSUM);
-    tuo__items_trim(gro, *newest);
+/* A candidate that found the flow: let it join, or say why not. */
+static tuo_verdict tuo__gro_try_join(tuo_gro *gro, tuo__packet *pkt, uint32_t newest) {
+    const tuo__stand stand = tuo__gro_decide(gro, newest, pkt);
+    tuo__item *const item = &gro->items[stand.item];
+    tuo_verdict verdict = stand.verdict;
+    if (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED) return verdict;
+    verdict = tuo__gro_verify_join(gro, item, pkt, pkt->info.payload_len, verdict);
+    if (verdict == TUO_V_APPENDED) tuo__item_append(gro->records, item, &pkt->info, pkt->record);
+    if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, item, pkt);
     return verdict;
 }
 
-static tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsigned hint, void *user) {
+/* A candidate: let it join, or start an item. */
+TUO__FORCE_INLINE tuo_verdict tuo__gro_join(tuo_gro *gro, tuo__packet *pkt, tuo__record *record) {
+    const tuo__place place = tuo__gro_find(gro, pkt);
+    uint32_t *const newest = &place.bucket->value[place.way % TUO_FLOW_WAYS];
+    uint32_t older = TUO__NONE;
+    tuo_verdict verdict = TUO_V_HELD;
+    if (place.way < TUO_FLOW_WAYS) {
+        verdict = tuo__gro_try_join(gro, pkt, *newest);
+        if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
+        if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
+            tuo__index_remove(&gro->flows, &place);
+            return verdict;
+        }
+        if (verdict == TUO_V_SEQ_GAP && !tuo__in_order_only(&gro->desc)) older = *newest;
+        *newest = gro->item_count;
+        gro->flows.changes++;
+    } else {
+        tuo__index_put(&gro->flows, place.bucket, tuo__index_choose_way(&gro->flows, place.bucket), place.tag, gro->item_count);
+    }
+    record->item = gro->item_count;
+    tuo__item_start(gro, pkt, older);
+    if (older != TUO__NONE) tuo__items_trim(gro, record->item);
+    return verdict;
+}
+
+static TUO__NOINLINE tuo_verdict tuo__gro_push_whole(tuo_gro *gro, tuo__packet *pkt, tuo__record *record) {
+    const tuo_verdict verdict = tuo__classify(&gro->desc, pkt->bytes, pkt->len, &pkt->info);
+    if (verdict == TUO_V_HELD) return tuo__gro_join(gro, pkt, record);
+    if (gro->flows.live_count) tuo__gro_close_behind(gro, verdict, pkt);
+    return verdict;
+}
+
+TUO__FORCE_INLINE tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsigned hint, void *user) {
     tuo_verdict verdict = TUO_V_NO_ROOM;
     tuo__record *record;
     if (gro->drained) tuo__gro_clear(gro);
@@ -2876,20 +3268,25 @@ static tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsigned hint, 
         return verdict;
     }
     pkt->record = gro->record_count++;
-    pkt->trusted = gro->desc.trust_checksums || (hint & TUO_F_TRUST);
+    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : TUO_V_COUNT;
     gro->flows_open = 1;
     record = &gro->records[pkt->record];
-    record->bytes = pkt->bytes;
+    record->packet.base = pkt->bytes;
+    record->packet.len = pkt->len;
     record->user = user;
-    record->len = pkt->len;
     record->next = record->item = TUO__NONE;
-    verdict = tuo__classify(&gro->desc, pkt->bytes, pkt->len, &pkt->info);
-    if (verdict == TUO_V_HELD) {
-        verdict = tuo__gro_join(gro, pkt, record);
-    } else {
-        tuo__gro_close_behind(gro, verdict, pkt);
+    verdict = TUO_V_APPENDED;
+    if (!tuo__gro_try_express(gro, pkt)) {
+        tuo__packet whole; /* a copy, so that *pkt can live in registers; member by member, since its info is not filled */
+        whole.bytes = pkt->bytes;
+        whole.len = pkt->len;
+        whole.cap_len = pkt->cap_len;
+        whole.record = pkt->record;
+        whole.collect = pkt->collect;
+        whole.csum = pkt->csum;
+        whole.plain_hash = pkt->plain_hash;
+        verdict = tuo__gro_push_whole(gro, &whole, record);
     }
-    gro->stats.packets_in++;
     gro->stats.bytes_in += pkt->len;
     gro->stats.verdicts[verdict]++;
     return verdict;
@@ -2902,6 +3299,7 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsi
     packet.bytes = (const uint8_t *)pkt;
     packet.len = len;
     packet.cap_len = TUO__GATHERED;
+    packet.collect = NULL;
     verdict = tuo__gro_push(gro, &packet, hint, user);
     if (verdict != TUO_V_NO_ROOM) gro->borrowed = 1;
     return verdict;
@@ -2909,99 +3307,104 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsi
 
 /* --- draining --- */
 
-/* The item or single packet that leaves next, or 0. A single packet is described as an item of one record. */
-typedef struct tuo__leaving {
-    const tuo__item *item; /* NULL: single */
-    uint32_t head, count;
-} tuo__leaving;
-
-static int tuo__gro_leave(tuo_gro *gro, tuo__leaving *leaving) {
+/* The record at whose position something leaves next, or TUO__NONE: by itself, or as the first-arrived of an item of several. */
+TUO__FORCE_INLINE uint32_t tuo__gro_leave(tuo_gro *gro) {
+    const uint32_t record = gro->leftover != TUO__NONE ? gro->leftover : gro->emit_idx;
     tuo__gro_close_flows(gro);
-    leaving->item = NULL;
-    leaving->count = 1;
-    leaving->head = gro->leftover;
     if (gro->leftover != TUO__NONE) {
-        gro->leftover = gro->records[gro->leftover].next;
-        return 1;
+        gro->leftover = gro->records[record].next;
+        return record;
     }
-    if (gro->emit_idx == gro->record_count) {
+    if (record == gro->record_count) {
         gro->drained = 1;
-        return 0;
-    }
-    leaving->head = gro->emit_idx;
-    if (gro->records[gro->emit_idx].item != TUO__NONE) {
-        const tuo__item *const item = &gro->items[gro->records[gro->emit_idx].item];
-        leaving->head = item->head;
-        leaving->count = item->seg_count;
-        if (item->seg_count > 1) leaving->item = item;
+        return TUO__NONE;
     }
     do gro->emit_idx++; /* never stands on an absorbed record: what is behind it then is still held */
     while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUO__ABSORBED);
-    return 1;
+    return record;
+}
+
+/* The item that leaves at a record; NULL: the packet leaves alone. */
+TUO__FORCE_INLINE tuo__item *tuo__gro_item_at(const tuo_gro *gro, uint32_t record) {
+    const uint32_t item = gro->records[record].item;
+    return item < TUO__ABSORBED && gro->items[item].seg_count > 1 ? &gro->items[item] : NULL;
 }
 
 /* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header bytes are those of the first. */
 static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, tuo_vnet_hdr *vnet) {
     if (tuo__is_tcp(item->shape.kind)) {
-        const unsigned last = gro->records[item->tail].bytes[item->shape.l4_off + TUO__TCP_FLAGS];
+        const uint8_t *const last = (const uint8_t *)gro->records[item->tail].packet.base;
         uint8_t *const flags = &hdr[item->shape.l4_off + TUO__TCP_FLAGS];
-        *flags = (uint8_t)((*flags & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last & (TUO__FIN | TUO__PSH)));
+        *flags = (uint8_t)((*flags & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last[item->shape.l4_off + TUO__TCP_FLAGS] & (TUO__FIN | TUO__PSH)));
     }
     tuo__account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
 
-static void tuo__gro_count_out(tuo_gro *gro, const tuo_superpacket *sp) {
+/* Everything in *sp but vnet. */
+TUO__FORCE_INLINE void tuo__gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len, size_t vnet_len,
+                                     void *const *users, size_t packet_count) {
+    sp->iov = iov;
+    sp->iov_count = iov_count;
+    sp->len = len;
+    sp->vnet_len = vnet_len;
+    sp->users = users;
+    sp->packet_count = packet_count;
     gro->stats.packets_out++;
-    gro->stats.bytes_out += sp->len - sp->vnet_len;
-    if (sp->packet_count > 1) {
-        gro->stats.superpackets++;
-        gro->stats.merged_packets += sp->packet_count;
+    gro->stats.bytes_out += len - vnet_len;
+}
+
+/* The users of an item's packets, in segment order; with iov, also their payloads. */
+static void *const *tuo__gro_emit_chain(tuo_gro *gro, const tuo__item *item, tuo_iov *iov) {
+    void **const users = &gro->users[gro->user_count];
+    const uint32_t hdr_len = item->shape.hdr_len;
+    uint32_t i, at = item->head;
+    for (i = 0; i < item->seg_count; i++) {
+        const tuo__record *const record = &gro->records[at];
+        if (iov) {
+            iov[i].base = (const uint8_t *)record->packet.base + hdr_len;
+            iov[i].len = record->packet.len - hdr_len;
+        }
+        users[i] = record->user;
+        at = record->next;
     }
+    gro->user_count += i;
+    gro->stats.superpackets++;
+    gro->stats.merged_packets += i;
+    return users;
 }
 
-static void tuo__iov_add(tuo_gro *gro, tuo_superpacket *sp, const void *base, size_t len) {
-    tuo_iov *const iov = &gro->iovs[gro->iov_count++];
-    iov->base = base;
-    iov->len = len;
-    sp->iov_count++;
-    sp->len += len;
-}
-
-/* Start *sp: no bytes yet, users of the chain. */
-static void tuo__superpacket_begin(tuo_gro *gro, tuo_superpacket *sp, uint32_t head, uint32_t count) {
-    uint32_t i, at = head;
-    TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
-    sp->iov = &gro->iovs[gro->iov_count];
-    sp->users = &gro->users[gro->user_count];
-    sp->iov_count = sp->len = sp->vnet_len = 0;
-    sp->packet_count = count;
-    for (i = 0; i < count; i++, at = gro->records[at].next) gro->users[gro->user_count++] = gro->records[at].user;
+/* A superpacket in pieces: its new headers, then the payload of each packet. */
+static void tuo__gro_emit_item(tuo_gro *gro, const tuo__item *item, tuo_superpacket *sp) {
+    const uint32_t hdr_len = item->shape.hdr_len, vnet_len = gro->vnet_len;
+    uint8_t *const hdr = sp->tuo__head + vnet_len;
+    tuo_iov *const iov = &gro->iovs[gro->iov_count];
+    const size_t len = (size_t)vnet_len + hdr_len + item->payload_len;
+    TUO_MEMCPY(hdr, item->bytes, hdr_len);
+    tuo__gro_account(gro, hdr, item, &sp->vnet);
+    tuo__vnet_write(sp->tuo__head, vnet_len, gro->desc.vnet_order, &sp->vnet);
+    iov->base = sp->tuo__head;
+    iov->len = vnet_len + hdr_len;
+    gro->iov_count += 1 + item->seg_count;
+    tuo__gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuo__gro_emit_chain(gro, item, iov + 1), item->seg_count);
 }
 
 TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
-    const size_t vnet_len = gro->desc.no_vnet_hdr ? 0 : gro->desc.vnet_hdr_len;
-    uint8_t *const hdr = sp->tuo__head + vnet_len;
-    tuo__leaving leaving;
-    uint32_t at, i;
-    if (!tuo__gro_leave(gro, &leaving)) return TUO_DONE;
-    tuo__superpacket_begin(gro, sp, leaving.head, leaving.count);
-    sp->vnet_len = vnet_len;
-    at = leaving.head;
-    if (leaving.item) {
-        const tuo__item *const item = leaving.item;
-        const uint32_t hdr_len = item->shape.hdr_len;
-        TUO_MEMCPY(hdr, gro->records[at].bytes, hdr_len);
-        tuo__gro_account(gro, hdr, item, &sp->vnet);
-        tuo__iov_add(gro, sp, sp->tuo__head, vnet_len + hdr_len);
-        for (i = 0; i < leaving.count; i++, at = gro->records[at].next) {
-            tuo__iov_add(gro, sp, gro->records[at].bytes + hdr_len, gro->records[at].len - hdr_len);
-        }
+    const uint32_t at = tuo__gro_leave(gro);
+    const tuo__item *item;
+    if (at == TUO__NONE) return TUO_DONE;
+    item = tuo__gro_item_at(gro, at);
+    if (item) {
+        tuo__gro_emit_item(gro, item, sp);
     } else {
-        if (vnet_len) tuo__iov_add(gro, sp, sp->tuo__head, vnet_len);
-        tuo__iov_add(gro, sp, gro->records[at].bytes, gro->records[at].len);
+        tuo__record *const record = &gro->records[at];
+        const uint32_t vnet_len = gro->vnet_len;
+        TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
+        TUO_MEMSET(sp->tuo__head, 0, TUO_VNET_LEN_MAX);
+        record->head.base = sp->tuo__head;
+        record->head.len = vnet_len;
+        tuo__gro_emit(gro, sp, vnet_len ? &record->head : &record->packet, vnet_len ? 2 : 1, vnet_len + record->packet.len, vnet_len,
+                      &record->user, 1);
     }
-    tuo__vnet_write(sp->tuo__head, vnet_len, gro->desc.vnet_order, &sp->vnet);
-    tuo__gro_count_out(gro, sp);
     return TUO_OK;
 }
 
@@ -3037,71 +3440,93 @@ static int tuo__buf_append(void *user, void *buf, const uint8_t *bytes, size_t l
 
 static const tuo_buf_ops tuo__plain_ops = { NULL, tuo__buf_data, tuo__buf_length, tuo__buf_capacity, tuo__buf_resize, tuo__buf_append };
 
+/* The callbacks, without a call for plain buffers. */
+TUO__FORCE_INLINE uint8_t *tuo__ops_data(const tuo_buf_ops *ops, void *buf) {
+    return ops == &tuo__plain_ops ? tuo__buf_data(NULL, buf) : ops->data(ops->user, buf);
+}
+TUO__FORCE_INLINE size_t tuo__ops_length(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuo__plain_ops ? tuo__buf_length(NULL, buf) : ops->length(ops->user, buf);
+}
+TUO__FORCE_INLINE size_t tuo__ops_capacity(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuo__plain_ops ? tuo__buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
+}
+TUO__FORCE_INLINE int tuo__ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
+    return ops == &tuo__plain_ops ? tuo__buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
+}
+
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint) {
     static const uint8_t nothing[1] = { 0 };
     const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
-    const size_t len = o->length(o->user, buf), cap = o->capacity(o->user, buf);
+    const size_t len = tuo__ops_length(o, buf), cap = tuo__ops_capacity(o, buf);
     tuo__packet packet;
-    packet.bytes = len > offset ? o->data(o->user, buf) + offset : nothing;
+    packet.collect = len > offset && o == &tuo__plain_ops ? ((tuo_buf *)buf)->data + offset : NULL;
+    packet.bytes = len > offset ? tuo__ops_data(o, buf) + offset : nothing;
     packet.len = len > offset ? len - offset : 0;
     packet.cap_len = cap > offset ? (uint32_t)(cap - offset < TUO__GATHERED ? cap - offset : TUO__GATHERED - 1) : 0;
     return tuo__gro_push(gro, &packet, hint, buf);
 }
 
-/* Append payloads to the head's buffer. If a callback fails, *item ends in front of that packet, and the rest is left over. */
-static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, tuo__item *item) {
+/* Payloads into the head's buffer, if they are not there already. If a callback fails, the item ends in front of that packet, and the rest is left over. */
+static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo__item *item) {
     const tuo__record *const head = &gro->records[item->head];
     const uint32_t hdr_len = item->shape.hdr_len;
     uint32_t at;
+    if (item->collect && tuo__ops_resize(ops, head->user, offset + hdr_len + item->payload_len) == 0) return;
     item->tail = item->head;
-    item->payload_len = (uint32_t)head->len - hdr_len; /* items have packets of at most 65535 bytes */
+    item->payload_len = (uint32_t)head->packet.len - hdr_len; /* items have packets of at most 65535 bytes */
     item->seg_count = 1;
     for (at = head->next; at != TUO__NONE; at = gro->records[at].next) {
-        const tuo__record *const record = &gro->records[at];
-        if (ops->append(ops->user, head->user, record->bytes + hdr_len, record->len - hdr_len) != 0) {
+        const tuo_iov *const packet = &gro->records[at].packet;
+        if (ops->append(ops->user, head->user, (const uint8_t *)packet->base + hdr_len, packet->len - hdr_len) != 0) {
             gro->stats.append_failures++;
             gro->leftover = at;
+            for (; at != TUO__NONE; at = gro->records[at].next) gro->records[at].item = TUO__ABSORBED; /* its position has passed */
             return;
         }
         item->tail = at;
-        item->payload_len += (uint32_t)record->len - hdr_len;
+        item->payload_len += (uint32_t)packet->len - hdr_len;
         item->seg_count++;
     }
 }
 
-/* The drain by copy; *head tells the record whose buffer it is in. */
-static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *head) {
-    const size_t vnet_len = gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len ? 0 : gro->desc.vnet_hdr_len;
-    tuo__leaving leaving;
-    tuo__item item;
+/* The drain by copy; *at tells the record whose buffer it is in. */
+static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *at) {
+    const size_t vnet_len = offset < gro->vnet_len ? 0 : gro->vnet_len;
+    tuo__item *item;
+    tuo__record *record;
     size_t len;
     uint8_t *data;
     if (gro->borrowed && tuo__gro_holds(gro)) return TUO_E_INVALID;
-    if (!tuo__gro_leave(gro, &leaving)) return TUO_DONE;
-    if (leaving.item) {
-        item = *leaving.item;
-        tuo__gro_append_all(gro, ops, &item);
-        leaving.count = item.seg_count;
+    *at = tuo__gro_leave(gro);
+    if (*at == TUO__NONE) return TUO_DONE;
+    item = tuo__gro_item_at(gro, *at);
+    if (item) {
+        *at = item->head;
+        tuo__gro_append_all(gro, ops, offset, item);
     }
-    *head = leaving.head;
-    tuo__superpacket_begin(gro, sp, leaving.head, leaving.count);
-    data = ops->data(ops->user, gro->records[leaving.head].user);
-    len = ops->length(ops->user, gro->records[leaving.head].user);
-    if (leaving.count > 1) tuo__gro_account(gro, data + offset, &item, &sp->vnet);
-    if (!data || len < offset) { /* shorter than its headroom: no packet, and no place for a header */
-        tuo__iov_add(gro, sp, data, 0);
-    } else {
-        sp->vnet_len = vnet_len;
+    record = &gro->records[*at];
+    data = tuo__ops_data(ops, record->user);
+    len = tuo__ops_length(ops, record->user);
+    TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
+    if (item && item->seg_count > 1) tuo__gro_account(gro, data + offset, item, &sp->vnet);
+    record->head.base = data;
+    record->head.len = 0;
+    if (data && len >= offset) { /* otherwise shorter than its headroom: no packet, and no place for a header */
         tuo__vnet_write(data + offset - vnet_len, vnet_len, gro->desc.vnet_order, &sp->vnet);
-        tuo__iov_add(gro, sp, data + offset - vnet_len, len - offset + vnet_len);
+        record->head.base = data + offset - vnet_len;
+        record->head.len = len - offset + vnet_len;
     }
-    tuo__gro_count_out(gro, sp);
+    if (item && item->seg_count > 1) {
+        tuo__gro_emit(gro, sp, &record->head, 1, record->head.len, vnet_len, tuo__gro_emit_chain(gro, item, NULL), item->seg_count);
+    } else {
+        tuo__gro_emit(gro, sp, &record->head, 1, record->head.len, record->head.len ? vnet_len : 0, &record->user, 1);
+    }
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp) {
-    uint32_t head;
-    return tuo__gro_next_copy(gro, ops ? ops : &tuo__plain_ops, offset, sp, &head);
+    uint32_t at;
+    return tuo__gro_next_copy(gro, ops ? ops : &tuo__plain_ops, offset, sp, &at);
 }
 
 TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *to_write,
@@ -3196,7 +3621,7 @@ static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, 
     if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
     if (flags & TUO_F_TRUST) return TUO_OK;
     if (info->ip_version == 4 && !tuo__ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
-    return partial || tuo__l4_csum_ok(tuo__sums_flagged(flags), pkt, &shape, info->payload_len) ? TUO_OK : TUO_E_L4_CSUM;
+    return partial || tuo__l4_csum_ok(tuo__sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
@@ -3220,6 +3645,13 @@ TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const
 TUO_API size_t tuo_gso_count(const tuo_gso *gso) { return gso->tuo__seg_count; }
 TUO_API size_t tuo_gso_remaining(const tuo_gso *gso) { return gso->tuo__seg_count - gso->tuo__next_idx; }
 
+/* Headers of 28 bytes and more, without a call; the last step overlaps the one before it. */
+TUO__FORCE_INLINE void tuo__copy_header(uint8_t *dst, const uint8_t *src, uint32_t len) {
+    uint32_t at;
+    for (at = 0; at < len - 16; at += 16) TUO_MEMCPY(dst + at, src + at, 16);
+    TUO_MEMCPY(dst + len - 16, src + len - 16, 16);
+}
+
 /* What the next segment borrows: its payload, or the whole packet if that is not cut. */
 typedef struct tuo__gso_piece {
     const uint8_t *bytes;
@@ -3227,7 +3659,7 @@ typedef struct tuo__gso_piece {
     uint32_t off; /* in the payload of the superpacket */
 } tuo__gso_piece;
 
-static tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
+TUO__FORCE_INLINE tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
     tuo__gso_piece piece = { gso->tuo__pkt, gso->tuo__pkt_len, 0 };
     TUO_ASSERT(gso->tuo__next_idx < gso->tuo__seg_count);
     if (gso->tuo__kind == TUO_KIND_NONE) return piece;
@@ -3237,7 +3669,7 @@ static tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
     return piece;
 }
 
-static void tuo__gso_stamp_ip(const tuo_gso *gso, uint8_t *ip, uint32_t ip_len) {
+TUO__FORCE_INLINE void tuo__gso_stamp_ip(const tuo_gso *gso, uint8_t *ip, uint32_t ip_len) {
     const uint16_t id = (uint16_t)(gso->tuo__ip_id + gso->tuo__next_idx); /* K 6.2 */
     if (!tuo__is_ip4(gso->tuo__kind)) {
         tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
@@ -3245,11 +3677,11 @@ static void tuo__gso_stamp_ip(const tuo_gso *gso, uint8_t *ip, uint32_t ip_len) 
     }
     tuo__wr16(ip + TUO__IP4_TOTAL, ip_len);
     tuo__wr16(ip + TUO__IP4_ID, id);
-    tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish((uint64_t)gso->tuo__ip_sum + ip_len + id, 0));
+    tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_sum + ip_len + id, 0));
 }
 
 /* Returns the sum of what it wrote. K 6.4: CWR on the first segment only, FIN and PSH on the last. */
-static uint32_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
+TUO__FORCE_INLINE uint32_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
     const uint32_t seq = gso->tuo__seq + payload_off;
     unsigned flags = gso->tuo__tcp_flags;
     if (gso->tuo__next_idx != 0) flags &= ~(unsigned)TUO__CWR;
@@ -3260,13 +3692,13 @@ static uint32_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t pa
 }
 
 /* Write what differs into a header that holds the template. payload_sum is not looked at for pseudo-header sums. */
-static void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint32_t payload_sum) {
+TUO__FORCE_INLINE void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint32_t payload_sum) {
     const int tcp = tuo__is_tcp(gso->tuo__kind);
     uint8_t *const l4 = hdr + gso->tuo__l4_off;
     const uint32_t len = gso->tuo__hdr_len + (uint32_t)piece->len; /* the plan has bounded it to 65575 bytes and an Ethernet header */
     const uint32_t l4_len = len - gso->tuo__l4_off;
-    const uint64_t pseudo = (uint64_t)gso->tuo__pseudo_sum + (l4_len >> 16) + (l4_len & 0xFFFFu);
-    uint64_t sum = pseudo + gso->tuo__l4_sum + payload_sum;
+    const uint32_t pseudo = gso->tuo__pseudo_sum + (l4_len >> 16) + (l4_len & 0xFFFFu);
+    uint32_t sum = pseudo + gso->tuo__l4_sum + payload_sum; /* some dozen 16-bit numbers */
     tuo__gso_stamp_ip(gso, hdr + gso->tuo__ip_off, len - gso->tuo__ip_off);
     if (tcp) {
         sum += tuo__gso_stamp_tcp(gso, l4, piece->off);
@@ -3274,7 +3706,7 @@ static void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piec
         tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
         sum += l4_len;
     }
-    tuo__wr16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off, gso->tuo__pseudo ? tuo__fold(pseudo) : tuo__finish(sum, !tcp));
+    tuo__wr16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off, gso->tuo__pseudo ? tuo__fold32(pseudo) : tuo__finish(sum, !tcp));
 }
 
 TUO__INLINE uint32_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
@@ -3313,12 +3745,12 @@ static void tuo__gso_next_whole(const tuo_gso *gso, uint8_t *field, tuo_segment 
 TUO_API tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment) {
     uint8_t *const hdr = header ? header : gso->tuo__hdr;
     if (gso->tuo__next_idx == gso->tuo__seg_count) return TUO_DONE;
-    TUO_MEMSET(segment, 0, sizeof *segment);
+    segment->iov_count = segment->len = segment->payload_len = 0;
     if (gso->tuo__kind == TUO_KIND_NONE) {
         tuo__gso_next_whole(gso, hdr, segment);
     } else {
         const tuo__gso_piece piece = tuo__gso_piece_next(gso);
-        if (header) TUO_MEMCPY(header, gso->tuo__hdr, gso->tuo__hdr_len);
+        if (header) tuo__copy_header(header, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, hdr, &piece, tuo__gso_payload_sum(gso, &piece));
         tuo__segment_add(segment, hdr, gso->tuo__hdr_len);
         tuo__segment_add(segment, piece.bytes, piece.len);
@@ -3338,7 +3770,7 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
         const uint32_t payload_sum = tuo__gso_payload_sum(gso, &piece);
         data += piece.off; /* hdr_len bytes in front of the payload, at or behind the start of the buffer */
         len = gso->tuo__hdr_len + piece.len;
-        TUO_MEMCPY(data, gso->tuo__hdr, gso->tuo__hdr_len);
+        tuo__copy_header(data, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, data, &piece, payload_sum);
     } else if (gso->tuo__fill_csum) {
         tuo__gso_fill_csum(gso, data);
@@ -3358,7 +3790,7 @@ static void tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint
     }
     if (gso->tuo__kind != TUO_KIND_NONE) {
         const uint64_t raw = gso->tuo__pseudo ? 0 : gso->tuo__sums->copy_sum(body, piece->bytes, piece->len, 0);
-        TUO_MEMCPY(dst, gso->tuo__hdr, gso->tuo__hdr_len);
+        tuo__copy_header(dst, gso->tuo__hdr, gso->tuo__hdr_len);
         tuo__gso_stamp(gso, dst, piece, tuo__fold_raw(raw));
     }
 }
@@ -3370,11 +3802,11 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
     for (i = 0; i < count && gso->tuo__next_idx < gso->tuo__seg_count; i++) {
         const tuo__gso_piece piece = tuo__gso_piece_next(gso);
         const size_t len = gso->tuo__hdr_len + piece.len; /* hdr_len is 0 for a packet that is not cut */
-        const size_t cap = o->capacity(o->user, bufs[i]);
+        const size_t cap = tuo__ops_capacity(o, bufs[i]);
         if (cap < offset || cap - offset < len) result = TUO_E_NOSPACE;
-        if (result == TUO_OK && o->resize(o->user, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
+        if (result == TUO_OK && tuo__ops_resize(o, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
         if (result != TUO_OK) break;
-        tuo__gso_write(gso, &piece, o->data(o->user, bufs[i]) + offset);
+        tuo__gso_write(gso, &piece, tuo__ops_data(o, bufs[i]) + offset);
         gso->tuo__next_idx++;
     }
     *written = i;
@@ -3491,6 +3923,7 @@ typedef struct tuo__feature {
 typedef struct tuo__rx {
     tuo_gso gso;          /* of the superpacket in bytes */
     int splitting;
+    size_t last_count;    /* segments of the last superpacket */
     int last_errno;
     tuo_tun_stats stats;
     uint8_t bytes[TUO__RX_LEN];
@@ -3522,6 +3955,7 @@ struct tuo_tun {
     int knows_uso;         /* the kernel has the UDP_L4 type */
     uint32_t vnet_hdr_len, offloads;
     tuo_order order;
+    tuo_simd simd;         /* for both directions */
     tuo_tun_desc desc;     /* strings not kept */
     char name[16];
     int if_index;
@@ -3863,11 +4297,13 @@ static tuo_result tuo__tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
     tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
     tuo__default32(&tun->desc.refusal_limit, 3);
     tuo__default32(&tun->desc.retry_after, 100000);
-    tun->tx.gro_desc = gro_desc;
     if (tuo_gro_init((uint8_t *)tun + tuo__align_up(sizeof *tun), gro_len, &gro_desc, &tun->tx.gro) != TUO_OK) {
         free(tun);
         return TUO_E_INVALID;
     }
+    gro_desc.simd = tun->tx.gro->desc.simd; /* found out once */
+    tun->tx.gro_desc = gro_desc;
+    tun->simd = gro_desc.simd;
     *out = tun;
     return TUO_OK;
 }
@@ -4051,7 +4487,9 @@ TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
 
 /* --- facts --- */
 
-static unsigned tuo__tun_frame_flags(const tuo_tun *tun) { return tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u; }
+static unsigned tuo__tun_frame_flags(const tuo_tun *tun) {
+    return (tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_SIMD(tun->simd);
+}
 
 TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->fd; }
 TUO_API const char *tuo_tun_name(const tuo_tun *tun) { return tun->name; }
@@ -4176,10 +4614,12 @@ static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, v
     while (*received < count) {
         size_t written = 0;
         if (!rx->splitting) {
+            if (*received && rx->last_count > count - *received) break; /* the next one would be cut apart, and coalesced in two */
             if (*received && tun->desc.blocking && tuo__tun_poll(tun, 0, 0) != 0) break; /* wait for the first packet only */
             result = tuo__tun_recv_next(tun);
             if (result != TUO_OK) break;
             if (!rx->splitting) continue;
+            rx->last_count = tuo_gso_count(&rx->gso);
         }
         result = tuo_gso_split(&rx->gso, ops, bufs + *received, count - *received, offset, &written);
         *received += written;

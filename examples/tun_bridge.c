@@ -25,7 +25,8 @@
 #include <time.h>
 
 enum {
-    BATCH = 128,          /* packets between two looks at the device; a superpacket has about 45 */
+    BATCH = 256,          /* packets between two looks at the device; a superpacket has about 45 */
+    ROOM_LEFT = 64,       /* a turn that leaves this much room has emptied the device */
     LATE_MAX = 16,        /* packets that --impair holds back at the same time */
     LATE_AFTER = 8,       /* a late packet comes up to this many packets later ... */
     LATE_MS = 2,          /* ... or after this time without any */
@@ -67,6 +68,7 @@ struct worker {
     struct packet packets_memory[BATCH + LATE_MAX];
     void *pool[BATCH + LATE_MAX];
     unsigned late_in[LATE_MAX], late_count;
+    int emptied; /* the last turn left the device without packets: wait before reading it */
     void *impaired[2 * BATCH + LATE_MAX];
     uint64_t random;
 };
@@ -215,8 +217,9 @@ static tuo_result transmit(struct worker *w, void *const *packets, size_t count)
 /* One turn: what has arrived goes out. */
 static tuo_result carry(struct worker *w) {
     void **packets = w->pool;
-    size_t count;
-    tuo_result result = receive(w, &count);
+    size_t count = 0;
+    tuo_result result = w->emptied ? TUO_AGAIN : receive(w, &count);
+    w->emptied = w->options->mode >= SPLIT && result == TUO_OK && count < BATCH - ROOM_LEFT;
     w->failed_side = tuo_tun_name(w->from);
     if (result == TUO_AGAIN) {
         result = tuo_tun_wait(w->from, 0, w->late_count ? LATE_MS : -1);

@@ -5,9 +5,11 @@
              tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
              and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); nothing is emitted ahead
              of a packet that closed its flow; the copying modes give the same bytes as the gathering one, and lose nothing
-             when their callbacks fail; work per push stays within the documented bounds; the counters add up. */
+             when their callbacks fail; work per push stays within the documented bounds; the counters add up; another level of
+             tuo_simd gives the same verdicts and bytes (an input in four). */
 #include "fuzz.h"
 #include "../tests/packets.h"
+#include "../tests/simd_levels.h"
 
 enum { PACKETS_MAX = 256, STEPS_MAX = 512, HEADROOM = 24, BUFFER_LEN = HEADROOM + 65535, FLOWS = 16 };
 
@@ -75,6 +77,7 @@ static void read_config(fuzz_input *in)
     desc.udp_excluded_port_count = (rest & 0x30) == 0x30;
     desc.udp_excluded_ports[0] = 443;
     failing_buffers = rest >> 6 & 1;
+    desc.simd = simd_level_at((capacity >> 7) | (rest >> 6 & 2)); /* two bits that nothing else uses */
     desc_ethernet = desc.ethernet ? TUO_F_ETHERNET : 0;
 }
 
@@ -473,6 +476,26 @@ static emission run_gather(void)
     return out;
 }
 
+/* The script once more at the scalar level, or, if that is what it had, at the best one. */
+static void check_another_level(const emission *gathered)
+{
+    static tuo_verdict verdicts[PACKETS_MAX];
+    tuo_simd level = desc.simd;
+    for (size_t i = 0; i < packet_count; i++) {
+        verdicts[i] = packets[i].verdict;
+        packets[i].emitted = 0;
+    }
+    desc.simd = level == TUO_SIMD_SCALAR ? simd_level_at(0) : TUO_SIMD_SCALAR;
+    emission again = run_gather();
+    desc.simd = level;
+    for (size_t i = 0; i < packet_count; i++) {
+        FUZZ_CHECK(packets[i].verdict == verdicts[i]);
+    }
+    FUZZ_CHECK(again.used == gathered->used && again.emitted_count == gathered->emitted_count);
+    FUZZ_CHECK(again.used == 0 || memcmp(again.bytes, gathered->bytes, again.used) == 0);
+    free(again.bytes);
+}
+
 /* --------------------------------------------------------------------------------------------------------------- order */
 
 static int same_bytes(const packet *a, size_t a_at, const packet *b, size_t b_at, size_t len)
@@ -679,6 +702,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_script(&in);
     emission gathered = run_gather();
     check_order();
+    if (size % 4 == 0) {
+        check_another_level(&gathered);
+    }
     emission copied = run_copy();
     if (!failing_buffers && desc.max_frags == 0) {
         FUZZ_CHECK(gathered.used == copied.used && gathered.emitted_count == copied.emitted_count);

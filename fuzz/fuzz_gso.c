@@ -1,20 +1,22 @@
 /* fuzz_gso.c - the splitter, with any packet and any virtio-net header.
-   Input     1 byte of flags (see below), 1 byte that says how the copying mode gets its buffers, vnet flags, gso_type,
-             gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
+   Input     1 byte of flags and level of tuo_simd (see below), 1 byte that says how the copying mode gets its buffers, vnet
+             flags, gso_type, gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
    Asserts   the iterator (scratch and own header storage), the in-place splitter and the copying splitter (whose buffers
              run out and fail) give the same segments; their number is tuo_gso_count; the input is unchanged; a cut packet
              loses no payload and gives what the naive splitter of the tests gives, with valid checksums (or pseudo-header
              sums where these are asked for); a packet that is not cut comes back as it is, its checksum completed where the
-             header says so. */
+             header says so; the scalar level plans and cuts in the same way. */
 #include "fuzz.h"
 #include "../tests/packets.h"
 #include "../tests/reference.h"
+#include "../tests/simd_levels.h"
 
 enum {
     /* flags byte, besides TUO_F_ETHERNET, TUO_F_PSEUDO and TUO_F_TRUST */
     MODE_CONSISTENT = 8,  /* make lengths, checksums and vnet header fit the packet: gets past the checks of tuo_gso_init */
     MODE_FULL_CSUM = 16,  /* consistent, but without NEEDS_CSUM: the whole packet has a valid checksum */
     MODE_ZERO_SUM = 32,   /* consistent, and the first segment's checksum comes out as 0 */
+    LEVEL_SHIFT = 6,      /* the upper two bits: which level */
     SEGS_MAX = 600,       /* added payload stays below so many segments: inputs must not be slow */
     HEADROOM = 12
 };
@@ -267,6 +269,12 @@ static void check_not_cut(const split_case *c, const segment_list *list)
     free(expected);
 }
 
+static tuo_result plan_at(const split_case *c, tuo_simd level, tuo_gso *gso)
+{
+    unsigned flags = c->flags & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST);
+    return tuo_gso_init(gso, c->pkt, c->len, &c->vnet, flags | TUO_F_SIMD(level));
+}
+
 static void check_split(const split_case *c, const tuo_gso *gso)
 {
     uint8_t *before = fuzz_copy(c->pkt, c->len);
@@ -275,6 +283,9 @@ static void check_split(const split_case *c, const tuo_gso *gso)
     check_same(&list, split_by_own_headers(*gso));
     check_same(&list, split_in_place(c));
     check_same(&list, split_by_copy(c, *gso));
+    tuo_gso scalar;
+    FUZZ_CHECK(plan_at(c, TUO_SIMD_SCALAR, &scalar) == TUO_OK);
+    check_same(&list, split_by_iterator(scalar));
     FUZZ_CHECK(c->len == 0 || memcmp(before, c->pkt, c->len) == 0);
     if (c->vnet.gso_type == TUO_GSO_NONE) {
         check_not_cut(c, &list);
@@ -306,7 +317,7 @@ static void read_case(fuzz_input *in, split_case *c)
 {
     unsigned mode = fuzz_u8(in);
     c->buffers = fuzz_u8(in);
-    c->flags = mode & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST);
+    c->flags = (mode & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST)) | TUO_F_SIMD(simd_level_at(mode >> LEVEL_SHIFT));
     memset(&c->vnet, 0, sizeof c->vnet);
     c->vnet.flags = fuzz_u8(in);
     c->vnet.gso_type = fuzz_u8(in);
@@ -344,8 +355,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     split_case c;
     read_case(&in, &c);
     tuo_gso gso;
-    tuo_result planned = tuo_gso_init(&gso, c.pkt, c.len, &c.vnet, c.flags);
-    FUZZ_CHECK(planned <= 0);
+    tuo_result planned = plan_at(&c, TUO_SIMD_SCALAR, &gso);
+    FUZZ_CHECK(planned <= 0 && planned == tuo_gso_init(&gso, c.pkt, c.len, &c.vnet, c.flags));
     if (planned == TUO_OK) {
         check_split(&c, &gso);
     }

@@ -2,9 +2,11 @@
    Input     1 byte of flags, 4 bytes of csum_start and csum_offset, then the packet.
    Asserts   no byte beyond the packet is read; *info keeps its documented invariants and is untouched on failure; the
              trailer does not matter; the checksum functions agree with a byte-wise sum and with each other, and
-             tuo_csum_complete writes its two bytes and nothing else; what tuo_parse refuses, tuo_csum_valid and
-             tuo_gro_candidate refuse too. */
+             tuo_csum_complete writes its two bytes and nothing else; every level of tuo_simd gives these sums; what tuo_parse
+             refuses, tuo_csum_valid and tuo_gro_candidate refuse too; GRO's shortcut finds what tuo_parse finds. */
 #include "fuzz.h"
+#include "../tests/plain_shape.h"
+#include "../tests/simd_levels.h"
 
 static void check_info(const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info)
 {
@@ -42,9 +44,13 @@ static void check_parse(const uint8_t *pkt, size_t len, unsigned flags)
     if ((flags & TUO_F_SUPERPACKET) == 0) {
         tuo_result valid = tuo_csum_valid(pkt, len, flags);
         FUZZ_CHECK(parsed == TUO_OK ? valid == TUO_OK || valid == TUO_E_IP_CSUM || valid == TUO_E_L4_CSUM : valid == parsed);
+        for (unsigned i = 0; i < simd_levels_here()->count; i++) {
+            FUZZ_CHECK(tuo_csum_valid(pkt, len, flags | TUO_F_SIMD(simd_level_at(i))) == valid);
+        }
         tuo_verdict candidate = tuo_gro_candidate(pkt, len, flags);
         FUZZ_CHECK((unsigned)candidate < TUO_V_COUNT);
         FUZZ_CHECK(candidate != TUO_V_HELD || (parsed == TUO_OK && info.kind != TUO_KIND_NONE && info.payload_len > 0));
+        FUZZ_CHECK(plain_compare(pkt, len, flags) != PLAIN_DIFFERS);
         FUZZ_CHECK(candidate != TUO_V_HELD || (info.trailer_len == 0 && (info.flags & ~TUO_PKT_DF) == 0));
     }
     if (parsed != TUO_OK) {
@@ -69,6 +75,21 @@ static uint16_t plain_sum(const uint8_t *bytes, size_t len, uint16_t initial)
         sum = (sum & 0xffff) + (sum >> 16);
     }
     return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* The copy is in memory of exactly its size. */
+static void check_levels(const uint8_t *pkt, size_t len)
+{
+    uint8_t *copy = malloc(len > 0 ? len : 1);
+    FUZZ_CHECK(copy != NULL);
+    for (unsigned i = 0; i < simd_levels_here()->count; i++) {
+        const tuo__sums *sums = tuo__sums_of(simd_level_at(i));
+        FUZZ_CHECK(tuo__fold_raw(sums->sum(pkt, len, 0)) == plain_sum(pkt, len, 0));
+        memset(copy, 0x5a, len);
+        FUZZ_CHECK(tuo__fold_raw(sums->copy_sum(copy, pkt, len, 0)) == plain_sum(pkt, len, 0));
+        FUZZ_CHECK(len == 0 || memcmp(copy, pkt, len) == 0);
+    }
+    free(copy);
 }
 
 static void check_sums(const uint8_t *pkt, size_t len, size_t csum_start, size_t csum_offset)
@@ -102,5 +123,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t csum_start = fuzz_u16(&in), csum_offset = fuzz_u16(&in);
     check_parse(in.bytes, in.len, flags & (TUO_F_ETHERNET | TUO_F_SUPERPACKET));
     check_sums(in.bytes, in.len, csum_start, csum_offset);
+    check_levels(in.bytes, in.len);
     return 0;
 }

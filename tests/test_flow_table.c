@@ -156,12 +156,12 @@ TEST(every_byte_of_the_key_counts)
     guard_page_free(&t.page);
 }
 
-/* Equal tags are one in 2^31 by chance; here every entry gets the tag of the key that is looked for. */
+/* Equal tags are one in 2^15 by chance; here every entry gets the tag of the key that is looked for. */
 TEST(equal_tags_are_not_equal_keys)
 {
     table_in_page t = table_new(1, 1);
     tuo_flow_key wanted = key_number(100);
-    tuo__flow_place place = tuo__flow_locate(t.table, &wanted);
+    tuo__place place = tuo__flow_locate(t.table, &wanted);
     uint32_t n;
 
     for (n = 0; n < TUO_FLOW_WAYS; n++)
@@ -239,18 +239,18 @@ TEST(reset)
 TEST(generation_wraps)
 {
     table_in_page t = table_new(16, 3);
-    uint32_t first = t.table->generation, n, round;
+    uint32_t first = t.table->index.generation, n, round;
 
     for (n = 0; n < 16; n++)
         table_put(t.table, n, n);
-    t.table->generation = 0xfffffffeu;
+    t.table->index.generation = 0xfffffffeu;
     for (round = 0; round < 4; round++) {
         tuo_flow_table_reset(t.table);
         CHECK_EQ_INT(tuo_flow_table_count(t.table), 0);
         for (n = 0; n < 16; n++)
             CHECK_EQ_INT(table_get(t.table, n), 0xffffffffu);
     }
-    CHECK(t.table->generation >= first && t.table->generation < 10); /* it did wrap */
+    CHECK(t.table->index.generation >= first && t.table->index.generation < 10); /* it did wrap */
     table_put(t.table, 5, 50);
     CHECK_EQ_INT(table_get(t.table, 5), 50);
     guard_page_free(&t.page);
@@ -263,7 +263,7 @@ TEST(clock_wraps)
     tuo_flow_evicted evicted;
     uint32_t n;
 
-    t.table->clock = 0xfffffffcu;
+    t.table->index.clock = 0xfffffffcu;
     for (n = 0; n < TUO_FLOW_WAYS; n++)
         table_put(t.table, n, n);
     for (; n < 3 * TUO_FLOW_WAYS; n++) {
@@ -272,7 +272,7 @@ TEST(clock_wraps)
         CHECK_EQ_INT(evicted.happened, 1);
         CHECK_BYTES(&evicted.key, &old, sizeof old);
     }
-    CHECK(t.table->clock < 100);
+    CHECK(t.table->index.clock < 100);
     guard_page_free(&t.page);
 }
 
@@ -282,7 +282,7 @@ TEST(clock_wraps)
 static void colliding_keys(tuo_flow_table *table, uint32_t *out, uint32_t count)
 {
     tuo_flow_key key = key_number(0);
-    const tuo__flow_bucket *bucket = tuo__flow_locate(table, &key).bucket;
+    const tuo__bucket *bucket = tuo__flow_locate(table, &key).bucket;
     uint32_t n, found = 0;
 
     for (n = 0; found < count; n++) {

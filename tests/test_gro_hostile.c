@@ -8,6 +8,7 @@
 #include "reference.h"
 #include "gro_harness.h"
 #include "gro_traffic.h"
+#include "simd_levels.h"
 
 static h_batch batch;
 
@@ -131,7 +132,8 @@ TEST(late_segments_see_each_item_once)
     h_clear(&batch);
 }
 
-/* The counters themselves: what two neighbours of each kind cost. */
+/* The counters themselves: what two neighbours of each kind cost, with a packet of another flow between them, so that the second
+   has to be looked up. */
 TEST(work_is_counted)
 {
     const tuo_gro_desc desc = {0};
@@ -139,18 +141,20 @@ TEST(work_is_counted)
 
     for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
         pkt_spec first = {.kind = (pkt_kind)kind}, second = {.kind = (pkt_kind)kind, .seq = 100, .ip_id = 1};
+        pkt_spec other = {.kind = (pkt_kind)kind, .src = 1};
         h_gro h = h_open(&desc);
         tuo_gro_stats stats;
 
         check_row("kind %d", kind);
         h_clear(&batch);
         h_add(&batch, &first);
+        h_add(&batch, &other);
         h_add(&batch, &second);
         h_push_all(&batch, h.gro, 0);
         tuo_gro_query_stats(h.gro, &stats);
         CHECK_EQ_INT(stats.item_checks, 1);
         CHECK_EQ_INT(stats.verified_packets, 2);
-        CHECK_EQ_INT(stats.flow.lookups, 2);
+        CHECK_EQ_INT(stats.flow.lookups, 3);
         CHECK(stats.flow.probes >= 1);
         h_close(&h);
     }
@@ -163,7 +167,7 @@ TEST(work_is_counted)
    could who knows the seed. */
 static size_t add_colliding(tuo_gro *gro, size_t want, uint32_t seq)
 {
-    const tuo__flow_bucket *target = NULL;
+    const tuo__bucket *target = NULL;
     uint8_t bytes[256];
     size_t found = 0;
     uint32_t i;
@@ -172,13 +176,15 @@ static size_t add_colliding(tuo_gro *gro, size_t want, uint32_t seq)
         pkt_spec s = {.payload_len = 20, .src = (uint16_t)(i >> 14), .src_port = (int32_t)(1 + (i & 0x3fff)), .seq = seq,
                       .ip_id = (uint16_t)(seq / 20)};
         size_t len = pkt_build(bytes, sizeof bytes, &s);
-        tuo_pkt_info info;
-        tuo_flow_key key;
-        const tuo__flow_bucket *bucket;
+        const tuo__bucket *bucket;
+        tuo__packet probe;
 
-        if (tuo_parse(bytes, len, 0, &info) != TUO_OK || tuo_flow_key_from_packet(bytes, &info, &key) != TUO_OK)
+        memset(&probe, 0, sizeof probe);
+        probe.bytes = bytes;
+        probe.len = len;
+        if (tuo_parse(bytes, len, 0, &probe.info) != TUO_OK)
             break;
-        bucket = tuo__flow_locate(gro->flows, &key).bucket;
+        bucket = tuo__gro_probe(gro, &probe).bucket;
         if (!target)
             target = bucket;
         if (bucket == target) {
@@ -368,7 +374,8 @@ TEST(random_traffic_stays_within_the_bounds)
     size_t i, n;
 
     for (round = 0; round < 200; round++) {
-        const tuo_gro_desc desc = {.max_flows = 1 + rng_below(&r, 4), .max_items_per_flow = 1 + rng_below(&r, 4)};
+        const tuo_gro_desc desc = {.max_flows = 1 + rng_below(&r, 4), .max_items_per_flow = 1 + rng_below(&r, 4),
+                                   .simd = simd_level_at(round)};
         h_gro h = h_open(&desc);
 
         start_counting();

@@ -1,5 +1,6 @@
 /* test_gro_property.c - random traffic against what must always hold: the emission is that of the naive merger, splitting gives
-   back what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. */
+   back what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. Each round has a level
+   of tuo_simd of its own; some are run again at another one, and the same bytes must come out. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -8,8 +9,10 @@
 #include "reference.h"
 #include "gro_harness.h"
 #include "gro_traffic.h"
+#include "simd_levels.h"
 
 static h_batch batch;
+static rng dice; /* for the levels, which the traffic of a seed does not depend on */
 
 /* What no sender would send: cut short, or with a bit flipped. */
 static void damage(rng *r, size_t i)
@@ -53,6 +56,7 @@ static tuo_gro_desc random_desc(rng *r)
     d.max_segs = rng_chance(r, 1, 5) ? 2 + rng_below(r, 6) : 0;
     d.max_udp_segs = rng_chance(r, 1, 5) ? 2 + rng_below(r, 6) : 0;
     d.max_frags = rng_chance(r, 1, 5) ? 2 + rng_below(r, 6) : 0;
+    d.simd = rng_chance(&dice, 1, 8) ? TUO_SIMD_DETECT : simd_level_at((unsigned)rng_u64(&dice));
     if (rng_chance(r, 1, 10)) {
         d.udp_excluded_port_count = 1;
         d.udp_excluded_ports[0] = excluded[0];
@@ -102,14 +106,10 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 
     for (i = 0; i < t->count && !clash; i++) {
         const pkt_view *v = &t->views[i];
-        tuo_flow_key key;
-        memset(&key, 0, sizeof key);
         barrier[i] = NULL;
         if (!v->addr_len)
             continue;
-        memcpy(key.src, t->pkts[i].bytes + v->src, v->addr_len);
-        memcpy(key.dst, t->pkts[i].bytes + v->dst, v->addr_len);
-        barrier[i] = tuo__gro_barrier(gro, &key);
+        barrier[i] = tuo__gro_barrier(gro, t->pkts[i].bytes + v->ip, v->version == 4);
         for (k = 0; k < i; k++)
             clash |= barrier[k] == barrier[i] && !ref_same_pair(t, i, k);
     }
@@ -120,7 +120,7 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 /* ------------------------------------------------------------------------------------------------------------ properties */
 
 static struct {
-    unsigned long packets, merged, superpackets, verdicts[TUO_V_COUNT], skipped;
+    unsigned long packets, merged, superpackets, verdicts[TUO_V_COUNT], skipped, repeated;
 } total;
 
 /* A flow that was closed twice, by a packet without ports and then by one of its own: either reason is right for the next one. */
@@ -179,6 +179,54 @@ static int order_is_kept(const ref_batch *t)
     return 1;
 }
 
+/* Verdicts, order, vnet headers and bytes of two runs over the same packets. */
+static int same_output(const h_batch *a, const h_batch *b)
+{
+    size_t g;
+
+    if (!CHECK(memcmp(a->verdict, b->verdict, a->count * sizeof a->verdict[0]) == 0) ||
+        !CHECK_EQ_INT(a->order_count, b->order_count) ||
+        !CHECK(memcmp(a->order, b->order, a->order_count * sizeof a->order[0]) == 0) ||
+        !CHECK_EQ_INT(a->group_count, b->group_count))
+        return 0;
+    for (g = 0; g < a->group_count; g++) {
+        const h_group *x = &a->group[g], *y = &b->group[g];
+        if (!CHECK_EQ_INT(x->count, y->count) || !CHECK_EQ_INT(x->vnet_len, y->vnet_len) || !CHECK_EQ_INT(x->len, y->len) ||
+            !CHECK_BYTES(x->wire_vnet, y->wire_vnet, x->vnet_len) || !CHECK_BYTES(x->bytes, y->bytes, x->len))
+            return 0;
+    }
+    return 1;
+}
+
+static void run_packets(tuo_gro *gro, const ref_pkt *pkts)
+{
+    size_t i;
+
+    for (i = 0; i < batch.count; i++)
+        h_push(&batch, gro, i, pkts[i].trusted ? TUO_F_TRUST : 0u);
+    h_drain(&batch, gro);
+}
+
+/* The batch once more at another level: scalar, or, if that is what it was, any. */
+static int same_at_another_level(const tuo_gro_desc *before, const ref_pkt *pkts)
+{
+    static h_batch first;
+    tuo_gro_desc desc = *before;
+    h_gro h;
+    int ok;
+
+    desc.simd = before->simd == TUO_SIMD_SCALAR ? simd_level_at((unsigned)rng_u64(&dice)) : TUO_SIMD_SCALAR;
+    h = h_open(&desc);
+    first = batch;
+    batch.group_count = batch.order_count = 0; /* they are freed with `first` */
+    run_packets(h.gro, pkts);
+    ok = same_output(&first, &batch);
+    h_forget_output(&first);
+    h_close(&h);
+    total.repeated++;
+    return ok;
+}
+
 static void count_round(const tuo_gro *gro)
 {
     tuo_gro_stats stats;
@@ -235,9 +283,7 @@ static int run_round(rng *r, size_t count)
     t = ref_coalesce(pkts, n, &options);
     if (open_without_clash(r, &desc, &t, &h)) {
         tuo_gro_stats stats;
-        for (i = 0; i < n; i++)
-            h_push(&batch, h.gro, i, pkts[i].trusted ? TUO_F_TRUST : 0u);
-        h_drain(&batch, h.gro);
+        run_packets(h.gro, pkts);
         tuo_gro_query_stats(h.gro, &stats);
         if (stats.flow.evictions)
             total.skipped++; /* more flows in one bucket than it holds: correct, but not what the naive merger does */
@@ -246,6 +292,8 @@ static int run_round(rng *r, size_t count)
         ok = ok && h_check_batch(&batch, &desc) && order_is_kept(&t);
         count_round(h.gro);
         h_close(&h);
+        if (ok && rng_chance(&dice, 1, 8))
+            ok = same_at_another_level(&desc, pkts);
     } else {
         total.skipped++;
     }
@@ -258,6 +306,7 @@ static void run_rounds(const char *what, uint64_t seed, unsigned rounds, size_t 
     rng r = rng_start(what, seed);
     unsigned i;
 
+    dice.state = r.state + 1;
     for (i = 0; i < rounds; i++)
         if (!run_round(&r, 1 + rng_below(&r, (uint32_t)count))) {
             printf("%s: round %u\n", what, i);
@@ -284,8 +333,8 @@ TEST(traffic_was_varied)
 
     for (v = 0; v < TUO_V_COUNT; v++)
         seen += total.verdicts[v] != 0;
-    printf("%lu packets, %lu merged into %lu superpackets, %d verdicts, %lu rounds not compared\n", total.packets, total.merged,
-           total.superpackets, seen, total.skipped);
+    printf("%lu packets, %lu merged into %lu superpackets, %d verdicts, %lu rounds not compared, %lu repeated at another level\n",
+           total.packets, total.merged, total.superpackets, seen, total.skipped, total.repeated);
     if (!total.verdicts[TUO_V_HELD]) {
         check_skip("no traffic was made");
         return;
@@ -298,6 +347,7 @@ TEST(traffic_was_varied)
     CHECK(total.verdicts[TUO_V_PAIR_CLOSED] > 10);
     CHECK(seen >= 45);
     CHECK(total.skipped < 20);
+    CHECK(total.repeated > 400);
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "guard_page.h"
 #include "packets.h"
+#include "plain_shape.h"
 
 enum { BUF = 4096 };
 
@@ -579,7 +580,7 @@ TEST(random_bytes_agree_with_the_plain_parser)
     rng r = rng_start("random_bytes_agree_with_the_plain_parser", 11);
     uint8_t p[BUF];
     tuo_pkt_info info;
-    unsigned round, ok = 0;
+    unsigned round, ok = 0, plain[3] = {0, 0, 0};
 
     for (round = 0; round < 100000; round++) {
         pkt_spec s = {.kind = (pkt_kind)rng_below(&r, PKT_KIND_COUNT), .payload_len = (int32_t)(1 + rng_below(&r, 40))};
@@ -600,6 +601,8 @@ TEST(random_bytes_agree_with_the_plain_parser)
         v = pkt_look(p, len, pkt_is_ethernet(&s), superpacket);
         got = parse_guarded(&g, p, len, parse_flags(&s) | (superpacket ? TUO_F_SUPERPACKET : 0), &info);
         CHECK_RESULT(got, by_status[v.status]);
+        memcpy(g.end - len, p, len);
+        plain[plain_compare(g.end - len, len, parse_flags(&s))]++;
         if (got != TUO_OK)
             continue;
         ok++;
@@ -614,6 +617,8 @@ TEST(random_bytes_agree_with_the_plain_parser)
         }
     }
     CHECK(ok > 10000 && ok < 90000); /* both outcomes were exercised */
+    CHECK(plain[PLAIN_AGREES] > 5000 && plain[PLAIN_NOT_TAKEN] > 5000);
+    CHECK_EQ_INT(plain[PLAIN_DIFFERS], 0);
     guard_page_free(&g);
 }
 
