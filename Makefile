@@ -13,7 +13,7 @@ BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
-TESTS   := $(filter-out test_tun% test_kernel%,$(TESTS))
+TESTS   := $(filter-out test_tun% test_kernel% test_memory,$(TESTS))
 endif
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
@@ -21,7 +21,8 @@ HEADERS  = tunoffload.h $(wildcard tests/*.h tests/bench/*.h fuzz/*.h examples/*
 ROUNDS  ?= 400
 ROWS    ?=
 
-.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring demo test test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
+.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring demo
+.PHONY: test test-cross test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
 .DELETE_ON_ERROR:
 
 ## all            build the programs in examples/
@@ -58,6 +59,10 @@ test-e2e: $(PROGRAMS)
 ## test-kernels   the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
 test-kernels:
 	bash tests/kernels_test.sh $(BUILD)
+
+## test-cross     the core on other processors, emulated; needs cross compilers and qemu-user
+test-cross:
+	bash tests/cross_test.sh $(BUILD)
 
 ## test-threads   one reader and one writer per queue under ThreadSanitizer
 test-threads: $(BUILD)/tsan/test_tun_threads

@@ -216,7 +216,7 @@
        TUO_API                    everywhere: your own decoration of public functions
        TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
        TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
-                                  (they can be without it, too: all or none)
+                                  (they can be without it, too: all or none). Implies TUO_NO_SIMD
        TUO_NO_SIMD                implementation file: portable code only; for code that may not use vector registers (kernels)
 
    No macro changes the layout of a public struct.
@@ -659,9 +659,9 @@ typedef struct tuo_gso {
     uint32_t tuo__next_idx;     /* segment that comes next */
     uint32_t tuo__ip_off, tuo__l4_off;
     uint32_t tuo__seq;          /* of the first segment */
-    uint32_t tuo__pseudo_sum;   /* pseudo-header without the length */
-    uint32_t tuo__l4_sum;       /* what is equal in the TCP or UDP headers of all segments */
-    uint32_t tuo__ip_sum;       /* what is equal in the IPv4 headers of all segments */
+    uint32_t tuo__pseudo_raw;   /* raw sum of the pseudo-header without the length */
+    uint32_t tuo__l4_raw;       /* of what is equal in the TCP or UDP headers of all segments */
+    uint32_t tuo__ip_raw;       /* of what is equal in the IPv4 headers of all segments */
     uint32_t tuo__csum_start, tuo__csum_offset;
     uint16_t tuo__ip_id;
     uint8_t tuo__tcp_flags;
@@ -1179,7 +1179,7 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 
 /* Which variants are compiled. One that the compiler's target has already (baseline) needs no attribute and serves stateless calls; the
    others are compiled for their instructions by a target attribute and used where CPUID allows them. */
-#if defined(TUO_NO_SIMD)
+#if defined(TUO_NO_SIMD) || defined(TUO_NO_LIBC) /* the headers of the intrinsics include those of a C library */
 #elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && \
     (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__)))
 #define TUO__HAVE_SSE2 1
@@ -1241,10 +1241,8 @@ TUO__INLINE void tuo__wr16(uint8_t *p, uint32_t v) {
     const uint16_t word = tuo__big16(v);
     TUO_MEMCPY(p, &word, 2);
 }
-TUO__INLINE void tuo__wr32(uint8_t *p, uint32_t v) {
-    const uint32_t word = tuo__little_endian() ? (uint32_t)tuo__big16(v) << 16 | tuo__big16(v >> 16) : v;
-    TUO_MEMCPY(p, &word, 4);
-}
+TUO__INLINE uint32_t tuo__big32(uint32_t v) { return tuo__little_endian() ? (uint32_t)tuo__big16(v) << 16 | tuo__big16(v >> 16) : v; }
+TUO__INLINE void tuo__store16(uint8_t *p, uint16_t word) { TUO_MEMCPY(p, &word, 2); } /* native order */
 TUO__INLINE uint16_t tuo__load16(const uint8_t *p) { /* native order, as all of these */
     uint16_t v;
     TUO_MEMCPY(&v, p, 2);
@@ -1533,7 +1531,9 @@ TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__any_avx512(uint8_t *dst, cons
     return tuo__scalar(dst, src, len, raw);
 }
 
-TUO__TARGET_AVX512 static uint64_t tuo__sum_avx512(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_avx512(NULL, p, len, raw); }
+TUO__TARGET_AVX512 static uint64_t tuo__sum_avx512(const uint8_t *p, size_t len, uint64_t raw) {
+    return tuo__any_avx512(NULL, p, len, raw);
+}
 TUO__TARGET_AVX512 static uint64_t tuo__copy_sum_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     return tuo__any_avx512(dst, src, len, raw);
 }
@@ -1638,7 +1638,7 @@ static const tuo__sums *tuo__sums_flagged(unsigned flags) {
 /* The number that the bytes sum to. For headers, which are too short for vectors; payloads are summed by tuo__sums. */
 TUO__INLINE uint32_t tuo__sum(const uint8_t *p, size_t len) { return tuo__fold_raw(tuo__scalar(NULL, p, len, 0)); }
 
-/* What a checksum field holds for a sum. UDP has no 0 (RFC 768): 0 means "none" there. */
+/* What a checksum field holds for a sum, numeric or raw like it. UDP has no 0 (RFC 768): 0 means "none" there. */
 TUO__INLINE uint16_t tuo__finish(uint32_t sum, int udp) {
     const uint16_t checksum = (uint16_t)~tuo__fold32(sum);
     return checksum == 0 && udp ? 0xFFFFu : checksum;
@@ -2044,10 +2044,10 @@ TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>flow */
-/* Owns the bounded index, which knows 32-bit values by the hash of something, and on top of it the flow table, which keeps keys as well; GRO
-   uses the index alone, since the packets that it holds are the keys. A bucket has TUO_FLOW_WAYS entries and a generation: a bucket of
-   another generation than the index's is empty, which makes reset a counter increment. Tag 0 marks a free entry. Nothing is ever probed
-   outside the one bucket of a hash.
+/* Owns the bounded index, which knows 32-bit values by the hash of something, and on top of it the flow table, which keeps keys as
+   well; GRO uses the index alone, since the packets that it holds are the keys. A bucket has TUO_FLOW_WAYS entries and a generation: a
+   bucket of another generation than the index's is empty, which makes reset a counter increment. Tag 0 marks a free entry. Nothing is
+   ever probed outside the one bucket of a hash.
    The hash is a sum of 32x32-bit products of words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the seed
    cannot choose flows that collide more often than by chance. */
 
@@ -2476,7 +2476,8 @@ static void tuo__masks_build(tuo__masks *masks) {
 
 #if TUO__BASE_SSE2
 TUO__FORCE_INLINE __m128i tuo__differing_sse2(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
-    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + at)), y = _mm_loadu_si128((const __m128i *)(const void *)(b + at));
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + at));
+    const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + at));
     return _mm_and_si128(_mm_xor_si128(x, y), _mm_loadu_si128((const __m128i *)(const void *)(mask + at)));
 }
 #else
@@ -3020,7 +3021,8 @@ static TUO__NOINLINE void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdic
 /* --- joining --- */
 
 /* TUO_V_HELD: both checksums are right. A candidate's IPv4 header has no options. */
-static TUO__NOINLINE tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len, uint8_t *copy_to) {
+static TUO__NOINLINE tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len,
+                                                 uint8_t *copy_to) {
     gro->stats.verified_packets++;
     if (tuo__is_ip4(shape->kind) && !tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN)) return TUO_V_BAD_IP_CSUM;
     return tuo__l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
@@ -3176,7 +3178,8 @@ static TUO__NOINLINE uint32_t tuo__gro_look_up(tuo_gro *gro, tuo__packet *pkt, c
 }
 
 TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
-    const uint64_t addresses = ip4 ? tuo__load64(ip + TUO__IP4_SRC) : tuo__load64(ip + TUO__IP6_SRC + 8) + tuo__load64(ip + TUO__IP6_SRC + 24);
+    const uint64_t addresses = ip4 ? tuo__load64(ip + TUO__IP4_SRC) /* both; of IPv6 the lower halves */
+                                   : tuo__load64(ip + TUO__IP6_SRC + 8) + tuo__load64(ip + TUO__IP6_SRC + 24);
     const uint64_t flow = (addresses ^ tuo__load32(ip + tuo__fixed_len(ip4))) * 0x9E3779B97F4A7C15u;
     const tuo__recent *const recent = &gro->recent[flow >> (64 - TUO__RECENT_BITS)];
     if (recent->flow == flow && recent->changes == gro->flows.changes) return recent->item;
@@ -3333,9 +3336,9 @@ TUO__FORCE_INLINE tuo__item *tuo__gro_item_at(const tuo_gro *gro, uint32_t recor
 /* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header bytes are those of the first. */
 static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, tuo_vnet_hdr *vnet) {
     if (tuo__is_tcp(item->shape.kind)) {
+        const uint32_t flags_off = item->shape.l4_off + TUO__TCP_FLAGS;
         const uint8_t *const last = (const uint8_t *)gro->records[item->tail].packet.base;
-        uint8_t *const flags = &hdr[item->shape.l4_off + TUO__TCP_FLAGS];
-        *flags = (uint8_t)((*flags & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last[item->shape.l4_off + TUO__TCP_FLAGS] & (TUO__FIN | TUO__PSH)));
+        hdr[flags_off] = (uint8_t)((hdr[flags_off] & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last[flags_off] & (TUO__FIN | TUO__PSH)));
     }
     tuo__account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
@@ -3466,7 +3469,8 @@ TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void 
     return tuo__gro_push(gro, &packet, hint, buf);
 }
 
-/* Payloads into the head's buffer, if they are not there already. If a callback fails, the item ends in front of that packet, and the rest is left over. */
+/* Payloads into the head's buffer, if they are not there already. If a callback fails, the item ends in front of that packet, and the
+   rest is left over. */
 static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo__item *item) {
     const tuo__record *const head = &gro->records[item->head];
     const uint32_t hdr_len = item->shape.hdr_len;
@@ -3560,18 +3564,19 @@ TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flag
    number, flags and checksums. Contract: K 6, K 9 S1-S4. The template is stamped again for each segment; every field that differs
    between segments is written every time, so it never matters what a segment before has left in it. */
 
-/* Sum of the L4 header without what differs per segment: sequence number and flags of TCP, length of UDP, and the checksum. */
+/* A raw sum of up to some dozen words, as all sums of the plan. */
+static uint32_t tuo__raw_sum(const uint8_t *p, size_t len) { return tuo__fold(tuo__scalar(NULL, p, len, 0)); }
+
+/* The L4 header without what differs per segment: sequence number and flags of TCP, length of UDP, and the checksum. */
 static uint32_t tuo__gso_l4_shared_sum(const uint8_t *l4, uint32_t l4_hdr_len, int tcp) {
-    if (tcp) {
-        return tuo__sum(l4, TUO__TCP_SEQ) + tuo__sum(l4 + TUO__TCP_ACK, 4) + ((uint32_t)l4[TUO__TCP_DOFF] << 8) +
-               tuo__sum(l4 + TUO__TCP_WINDOW, 2) + tuo__sum(l4 + TUO__TCP_URGENT, l4_hdr_len - TUO__TCP_URGENT);
-    }
-    return tuo__sum(l4, TUO__UDP_TOTAL);
+    if (!tcp) return tuo__raw_sum(l4, TUO__UDP_TOTAL);
+    return tuo__raw_sum(l4, TUO__TCP_SEQ) + tuo__raw_sum(l4 + TUO__TCP_ACK, 4) + tuo__big16((uint32_t)l4[TUO__TCP_DOFF] << 8) +
+           tuo__raw_sum(l4 + TUO__TCP_WINDOW, 2) + tuo__raw_sum(l4 + TUO__TCP_URGENT, l4_hdr_len - TUO__TCP_URGENT);
 }
 
 static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) {
-    return tuo__sum(ip, TUO__IP4_TOTAL) + tuo__sum(ip + TUO__IP4_FRAG, TUO__IP4_CSUM - TUO__IP4_FRAG) +
-           tuo__sum(ip + TUO__IP4_SRC, ip_hdr_len - TUO__IP4_SRC);
+    return tuo__raw_sum(ip, TUO__IP4_TOTAL) + tuo__raw_sum(ip + TUO__IP4_FRAG, TUO__IP4_CSUM - TUO__IP4_FRAG) +
+           tuo__raw_sum(ip + TUO__IP4_SRC, ip_hdr_len - TUO__IP4_SRC);
 }
 
 /* Pseudo-header sum without the length. Behind a routing header the final destination is not in the IP header (RFC 8200 8.1): then the
@@ -3579,10 +3584,10 @@ static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) 
 static uint32_t tuo__gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info) {
     uint32_t seed, l4_len;
     const tuo__shape shape = tuo__shape_of(info);
-    if (!(info->flags & TUO_PKT_ROUTING)) return tuo__pseudo(pkt, &shape, 0);
+    if (!(info->flags & TUO_PKT_ROUTING)) return tuo__big16(tuo__fold32(tuo__pseudo(pkt, &shape, 0)));
     l4_len = info->l4_hdr_len + info->payload_len;
     seed = tuo__rd16(pkt + info->l4_off + tuo__kinds[info->kind].l4_csum_off);
-    return tuo__fold((uint64_t)seed + (uint16_t)~tuo__fold(l4_len));
+    return tuo__big16(tuo__fold32(seed + (uint16_t)~tuo__fold32(l4_len)));
 }
 
 static void tuo__gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vnet) {
@@ -3608,9 +3613,9 @@ static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
     gso->tuo__seq = info->seq;
     gso->tuo__ip_id = info->ip_id;
     gso->tuo__tcp_flags = info->tcp_flags;
-    gso->tuo__pseudo_sum = tuo__gso_pseudo_sum(pkt, info);
-    gso->tuo__l4_sum = tuo__gso_l4_shared_sum(l4, info->l4_hdr_len, tuo__is_tcp(info->kind));
-    if (tuo__is_ip4(info->kind)) gso->tuo__ip_sum = tuo__gso_ip4_shared_sum(pkt + info->ip_off, info->ip_hdr_len);
+    gso->tuo__pseudo_raw = tuo__gso_pseudo_sum(pkt, info);
+    gso->tuo__l4_raw = tuo__gso_l4_shared_sum(l4, info->l4_hdr_len, tuo__is_tcp(info->kind));
+    if (tuo__is_ip4(info->kind)) gso->tuo__ip_raw = tuo__gso_ip4_shared_sum(pkt + info->ip_off, info->ip_hdr_len);
     TUO_MEMCPY(gso->tuo__hdr, pkt, info->payload_off);
 }
 
@@ -3670,47 +3675,49 @@ TUO__FORCE_INLINE tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
 }
 
 TUO__FORCE_INLINE void tuo__gso_stamp_ip(const tuo_gso *gso, uint8_t *ip, uint32_t ip_len) {
-    const uint16_t id = (uint16_t)(gso->tuo__ip_id + gso->tuo__next_idx); /* K 6.2 */
+    const uint16_t id = tuo__big16(gso->tuo__ip_id + gso->tuo__next_idx); /* K 6.2 */
+    const uint16_t total_len = tuo__big16(ip_len);
     if (!tuo__is_ip4(gso->tuo__kind)) {
         tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
         return;
     }
-    tuo__wr16(ip + TUO__IP4_TOTAL, ip_len);
-    tuo__wr16(ip + TUO__IP4_ID, id);
-    tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_sum + ip_len + id, 0));
+    tuo__store16(ip + TUO__IP4_TOTAL, total_len);
+    tuo__store16(ip + TUO__IP4_ID, id);
+    tuo__store16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_raw + total_len + id, 0));
 }
 
 /* Returns the sum of what it wrote. K 6.4: CWR on the first segment only, FIN and PSH on the last. */
-TUO__FORCE_INLINE uint32_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
-    const uint32_t seq = gso->tuo__seq + payload_off;
+TUO__FORCE_INLINE uint64_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
+    const uint32_t seq = tuo__big32(gso->tuo__seq + payload_off);
     unsigned flags = gso->tuo__tcp_flags;
     if (gso->tuo__next_idx != 0) flags &= ~(unsigned)TUO__CWR;
     if (gso->tuo__next_idx + 1 != gso->tuo__seg_count) flags &= ~(unsigned)(TUO__FIN | TUO__PSH);
-    tuo__wr32(tcp + TUO__TCP_SEQ, seq);
+    TUO_MEMCPY(tcp + TUO__TCP_SEQ, &seq, 4);
     tcp[TUO__TCP_FLAGS] = (uint8_t)flags;
-    return (seq >> 16) + (seq & 0xFFFFu) + flags;
+    return (uint64_t)seq + tuo__big16(flags);
 }
 
-/* Write what differs into a header that holds the template. payload_sum is not looked at for pseudo-header sums. */
-TUO__FORCE_INLINE void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint32_t payload_sum) {
+/* Write what differs into a header that holds the template. payload_raw is not looked at for pseudo-header sums. */
+TUO__FORCE_INLINE void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint64_t payload_raw) {
     const int tcp = tuo__is_tcp(gso->tuo__kind);
     uint8_t *const l4 = hdr + gso->tuo__l4_off;
     const uint32_t len = gso->tuo__hdr_len + (uint32_t)piece->len; /* the plan has bounded it to 65575 bytes and an Ethernet header */
     const uint32_t l4_len = len - gso->tuo__l4_off;
-    const uint32_t pseudo = gso->tuo__pseudo_sum + (l4_len >> 16) + (l4_len & 0xFFFFu);
-    uint32_t sum = pseudo + gso->tuo__l4_sum + payload_sum; /* some dozen 16-bit numbers */
+    const uint16_t low_len = tuo__big16(l4_len);
+    const uint32_t pseudo = gso->tuo__pseudo_raw + low_len + tuo__big16(l4_len >> 16);
+    uint64_t raw = payload_raw + pseudo + gso->tuo__l4_raw;
     tuo__gso_stamp_ip(gso, hdr + gso->tuo__ip_off, len - gso->tuo__ip_off);
     if (tcp) {
-        sum += tuo__gso_stamp_tcp(gso, l4, piece->off);
+        raw += tuo__gso_stamp_tcp(gso, l4, piece->off);
     } else {
-        tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
-        sum += l4_len;
+        tuo__store16(l4 + TUO__UDP_TOTAL, low_len);
+        raw += low_len;
     }
-    tuo__wr16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off, gso->tuo__pseudo ? tuo__fold32(pseudo) : tuo__finish(sum, !tcp));
+    tuo__store16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off, gso->tuo__pseudo ? tuo__fold32(pseudo) : tuo__finish(tuo__fold(raw), !tcp));
 }
 
-TUO__INLINE uint32_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
-    return gso->tuo__pseudo ? 0 : tuo__fold_raw(gso->tuo__sums->sum(piece->bytes, piece->len, 0));
+TUO__INLINE uint64_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
+    return gso->tuo__pseudo ? 0 : gso->tuo__sums->sum(piece->bytes, piece->len, 0);
 }
 
 static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len) {
@@ -3767,11 +3774,11 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
     if (gso->tuo__next_idx == gso->tuo__seg_count) return TUO_DONE;
     if (gso->tuo__kind != TUO_KIND_NONE) {
         const tuo__gso_piece piece = tuo__gso_piece_next(gso);
-        const uint32_t payload_sum = tuo__gso_payload_sum(gso, &piece);
+        const uint64_t payload_raw = tuo__gso_payload_sum(gso, &piece);
         data += piece.off; /* hdr_len bytes in front of the payload, at or behind the start of the buffer */
         len = gso->tuo__hdr_len + piece.len;
         tuo__copy_header(data, gso->tuo__hdr, gso->tuo__hdr_len);
-        tuo__gso_stamp(gso, data, &piece, payload_sum);
+        tuo__gso_stamp(gso, data, &piece, payload_raw);
     } else if (gso->tuo__fill_csum) {
         tuo__gso_fill_csum(gso, data);
     }
@@ -3791,7 +3798,7 @@ static void tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint
     if (gso->tuo__kind != TUO_KIND_NONE) {
         const uint64_t raw = gso->tuo__pseudo ? 0 : gso->tuo__sums->copy_sum(body, piece->bytes, piece->len, 0);
         tuo__copy_header(dst, gso->tuo__hdr, gso->tuo__hdr_len);
-        tuo__gso_stamp(gso, dst, piece, tuo__fold_raw(raw));
+        tuo__gso_stamp(gso, dst, piece, raw);
     }
 }
 
@@ -4963,8 +4970,8 @@ static tuo_result tuo__tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t pay
     hdr[0] = ip4 ? 0x45 : 0x60;
     hdr[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT] = tuo__kinds[kind].l4_proto;
     if (ip4) {
-        tuo__wr32(hdr + TUO__IP4_SRC, 0x7F000001u);
-        tuo__wr32(hdr + TUO__IP4_SRC + 4, 0x7F000001u);
+        static const uint8_t loopback[8] = { 127, 0, 0, 1, 127, 0, 0, 1 };
+        TUO_MEMCPY(hdr + TUO__IP4_SRC, loopback, sizeof loopback);
     } else {
         hdr[TUO__IP6_SRC + 15] = hdr[TUO__IP6_SRC + 31] = 1;
     }

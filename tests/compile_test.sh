@@ -96,10 +96,12 @@ for cc in $(present "${CC:-cc}" gcc clang); do
         if can c $cc -std=$std; then one_c $cc $std; else skip "$cc $std" "not known to this compiler"; fi
     done
     one_c $cc c99 -DTUO_NO_SIMD
+    case $(uname -m) in x86_64 | i?86) one_c $cc c99 -mavx2 ;; esac
     if can c $cc -m32; then one_c $cc c99 -m32; one_c $cc c11 -m32 -DTUO_NO_SIMD; else skip "$cc -m32" "no 32-bit C library"; fi
     good "$cc: every declared function is there" $cc -std=c99 $warnings -I"$repo" -o "$build/all" "$here/all_functions.c"
     good "$cc: every declared function has an address" "$build/all"
-    for level in -O0 -O1 -O2 -O3 -Os; do
+    for level in "-O1 -fsanitize=address,undefined" -march=native -O0 -O1 -O2 -O3 -Os; do
+        can c $cc $level || continue # no sanitizer libraries, or an option that this compiler does not know
         good "$cc $level" $cc -std=c99 $warnings $level -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/level.o" \
             "$repo/tunoffload.h"
     done

@@ -89,6 +89,7 @@ CONF
 # --- the bridge ---
 
 start_bridge() { # OPTIONS...: sets up addresses, too
+    rm -f "$dir/bridge.err" # the words of the bridge before
     "$bridge" --a tun_a@$ns_a --b tun_b@$ns_b "$@" > "$dir/bridge.out" 2> "$dir/bridge.err" & bridge_pid=$!
     until_true 5 grep -q 'tun_a@' "$dir/bridge.err" || { check "$row: bridge starts" 1 "$(cat "$dir/bridge.err")"; return 1; }
     in_a ip addr add 10.77.0.1/24 dev tun_a; in_a ip addr add fd77::1/64 dev tun_a nodad

@@ -1,4 +1,5 @@
-/* plot.c - draws what the benchmark measured: reads micro.csv and scaling.csv in a directory, writes *.svg beside them.
+/* plot.c - draws what the benchmarks measured: reads micro.csv, scaling.csv and, where `make bench-queues` has run, scaling_queues.csv in
+   a directory, writes *.svg beside them.
 
        plot directory */
 #include <stdarg.h>
@@ -17,7 +18,7 @@ typedef struct measurement {
 
 typedef struct point {
     char series[NAME], implementation[NAME], mode[NAME];
-    double x, ns;
+    double x, value;
 } point;
 
 static measurement measurements[LINES_MAX];
@@ -62,8 +63,31 @@ static void read_points(const char *directory)
 
     while (fgets(line, sizeof line, f) && point_count < LINES_MAX) {
         point *p = &points[point_count];
-        if (sscanf(line, "%47[^,],%lf,%47[^,],%47[^,],%lf", p->series, &p->x, p->implementation, p->mode, &p->ns) == 5)
+        if (sscanf(line, "%47[^,],%lf,%47[^,],%47[^,],%lf", p->series, &p->x, p->implementation, p->mode, &p->value) == 5)
             point_count++;
+    }
+    fclose(f);
+}
+
+/* Millions of packets a second, as one more series. */
+static void read_queues(const char *directory)
+{
+    char path[1024], line[512];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/scaling_queues.csv", directory);
+    f = fopen(path, "r");
+    if (!f)
+        return;
+    while (fgets(line, sizeof line, f) && point_count < LINES_MAX) {
+        point *p = &points[point_count];
+        if (sscanf(line, "%lf,%lf", &p->x, &p->value) == 2) {
+            p->value /= 1e6;
+            strcpy(p->series, "queues");
+            strcpy(p->implementation, "tunoffload");
+            strcpy(p->mode, "packets");
+            point_count++;
+        }
     }
     fclose(f);
 }
@@ -269,7 +293,7 @@ typedef struct line_series {
 } line_series;
 
 typedef struct line_chart {
-    const char *file, *title, *series, *x_label;
+    const char *file, *title, *subtitle, *series, *x_label;
     const line_series *lines;
     size_t line_count;
 } line_chart;
@@ -300,25 +324,25 @@ static double x_end(const line_chart *c)
     return log_2(end) > 0 ? log_2(end) : 1;
 }
 
-static double most_ns(const line_chart *c)
+static double most_value(const line_chart *c)
 {
     double most = 0;
     size_t i, j;
 
     for (i = 0; i < point_count; i++)
         for (j = 0; j < c->line_count; j++)
-            if (on_line(&points[i], c, &c->lines[j]) && points[i].ns > most)
-                most = points[i].ns;
+            if (on_line(&points[i], c, &c->lines[j]) && points[i].value > most)
+                most = points[i].value;
     return most;
 }
 
 /* Of the y axis, which has up to six. */
 static double y_step(const line_chart *c)
 {
-    static const double steps[] = {5, 10, 20, 50, 100, 200, 500, 1000};
+    static const double steps[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
     size_t i = 0;
 
-    while (i + 1 < COUNT_OF(steps) && most_ns(c) > 6 * steps[i])
+    while (i + 1 < COUNT_OF(steps) && most_value(c) > 6 * steps[i])
         i++;
     return steps[i];
 }
@@ -327,14 +351,14 @@ static double y_end(const line_chart *c)
 {
     double end = y_step(c);
 
-    while (end < most_ns(c))
+    while (end < most_value(c))
         end += y_step(c);
     return end;
 }
 
-static double y_of(const line_chart *c, double ns)
+static double y_of(const line_chart *c, double value)
 {
-    return PLOT_TOP + PLOT_HEIGHT * (1 - ns / y_end(c));
+    return PLOT_TOP + PLOT_HEIGHT * (1 - value / y_end(c));
 }
 
 static void draw_axes(FILE *f, const line_chart *c)
@@ -360,7 +384,7 @@ static void draw_line(FILE *f, const line_chart *c, const line_series *l, double
     fprintf(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\" points=\"", l->color, l->dash);
     for (i = 0; i < point_count; i++)
         if (on_line(&points[i], c, l)) {
-            last = points[i].ns;
+            last = points[i].value;
             fprintf(f, "%.1f,%.1f ", PLOT_LEFT + PLOT_WIDTH * log_2(points[i].x) / x_end(c), y_of(c, last));
         }
     fprintf(f, "\"/>\n");
@@ -381,7 +405,7 @@ static void draw_lines(const char *directory, const line_chart *c)
     size_t i, labels = 0;
 
     svg_start(f, PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, PLOT_TOP + PLOT_HEIGHT + PLOT_BOTTOM, c->title,
-              "nanoseconds for each packet of 1500 bytes, gather; lower is better");
+              c->subtitle);
     draw_axes(f, c);
     for (i = 0; i < c->line_count; i++)
         draw_line(f, c, &c->lines[i], label_ys, &labels);
@@ -452,11 +476,19 @@ static const line_series batch_lines[] = {
     {"tunoffload", "verify_gather", "verified", "#0b6fa4", "6 3"},
 };
 
+static const line_series queue_lines[] = {
+    {"tunoffload", "packets", "tuo_tun_set", "#0b6fa4", ""},
+};
+
+#define PER_PACKET "nanoseconds for each packet of 1500 bytes, gather; lower is better"
+
 static const line_chart line_charts[] = {
-    {"scaling_flows.svg", "Coalesce: from 1 to 65536 flows", "flows", "flows, in batches of 128 packets", flow_lines,
+    {"scaling_flows.svg", "Coalesce: from 1 to 65536 flows", PER_PACKET, "flows", "flows, in batches of 128 packets", flow_lines,
      COUNT_OF(flow_lines)},
-    {"scaling_batch.svg", "Coalesce: from 1 to 128 packets in a batch", "batch", "packets of one flow in a batch", batch_lines,
+    {"scaling_batch.svg", "Coalesce: from 1 to 128 packets in a batch", PER_PACKET, "batch", "packets of one flow in a batch", batch_lines,
      COUNT_OF(batch_lines)},
+    {"scaling_queues.svg", "A queue and a thread for each processor", "millions of packets a second, written and read back; higher is better",
+     "queues", "queues", queue_lines, COUNT_OF(queue_lines)},
 };
 
 int main(int argc, char **argv)
@@ -469,9 +501,11 @@ int main(int argc, char **argv)
     }
     read_measurements(argv[1]);
     read_points(argv[1]);
+    read_queues(argv[1]);
     for (i = 0; i < COUNT_OF(bar_charts); i++)
         draw_bars(argv[1], &bar_charts[i]);
     for (i = 0; i < COUNT_OF(line_charts); i++)
-        draw_lines(argv[1], &line_charts[i]);
+        if (most_value(&line_charts[i]) > 0)
+            draw_lines(argv[1], &line_charts[i]);
     return 0;
 }
