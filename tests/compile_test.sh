@@ -61,7 +61,7 @@ one_c() {
 one_cxx() {
     cxx=$1 std=$2; shift 2
     what="$cxx $std${*:+ $*}"
-    good "$what: implementation" $cxx -std=$std $warnings "$@" -I"$repo" -o "$build/cxx" "$here/cxx_unit.cc"
+    good "$what: implementation" $cxx -std=$std $warnings "$@" -O2 -I"$repo" -o "$build/cxx" "$here/cxx_unit.cc"
     good "$what: runs" "$build/cxx"
     if [ "$(uname -s)" = Linux ]; then
         good "$what: TUN backend" $cxx -std=$std $warnings "$@" $after -DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -x c++ -c \
