@@ -585,7 +585,7 @@ typedef struct tuo_gro_desc {
     uint32_t max_items_per_flow; /* open items of a TCP flow with sequence gaps; 0 = 4; 1..16 */
     uint32_t vnet_hdr_len;       /* vnet header in front of each emitted packet; 0 = 10; 10, 12, 20 or 24 */
     tuo_order vnet_order;        /* its byte order */
-    tuo_simd simd;               /* 0 = the best that is usable, found out at init; another: that one, for tests and measurements */
+    tuo_simd simd;               /* 0 = the best that is usable, found out at init (reconfigure: as it is); another: that one, for tests */
     /* Switches: 0 is the default of each. */
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
@@ -2587,11 +2587,12 @@ TUO__FORCE_INLINE tuo_verdict tuo__classify_l4(const uint8_t *bytes, const tuo_p
    and every length field exactly right. Fills what the rules read of *info. 0: another shape, or not right; nothing is decided. ip4 is
    known at compile time. */
 TUO__FORCE_INLINE int tuo__parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuo_pkt_info *info) {
-    const uint8_t *const ip = bytes + ip_off;
     const uint32_t fixed_len = ip4 ? TUO__IP4_LEN : TUO__IP6_LEN;
-    const uint8_t *const l4 = ip + fixed_len;
+    const uint8_t *ip, *l4;
     uint32_t l4_len;
-    if (len - ip_off > 0xFFFFu || len < ip_off + fixed_len + TUO__TCP_LEN) return 0;
+    if (len < ip_off + fixed_len + TUO__TCP_LEN || len - ip_off > 0xFFFFu) return 0;
+    ip = bytes + ip_off;
+    l4 = ip + fixed_len;
     l4_len = (uint32_t)len - ip_off - fixed_len;
     info->l4_proto = ip[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT];
     info->ip_id = 0;
@@ -2740,8 +2741,7 @@ static tuo_verdict tuo__decide_prepend(const tuo_gro_desc *desc, const tuo__item
 enum { TUO__RECENT_BITS = 5, TUO__BARRIERS = 64, TUO__PACKETS_MAX = 1 << 20, TUO__ITEMS_PER_FLOW_MAX = 16 };
 
 typedef struct tuo__record {
-    tuo_iov head; /* the drain's: vnet header of a packet that leaves alone, in front of it */
-    tuo_iov packet;
+    tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves alone */
     void *user;
     uint32_t next; /* record of the next segment in the item, or TUO__NONE */
     uint32_t item; /* item that leaves at this position; TUO__NONE: leaves alone; TUO__ABSORBED: leaves at another position */
@@ -2837,12 +2837,15 @@ static void tuo__gro_clear(tuo_gro *gro) {
     gro->drained = gro->borrowed = 0;
 }
 
-static void tuo__gro_close_flows(tuo_gro *gro) {
-    if (!gro->flows_open) return;
+static TUO__NOINLINE void tuo__gro_close_flows_now(tuo_gro *gro) {
     gro->flows_open = 0;
     tuo__index_reset(&gro->flows);
     if (gro->barriers_set) TUO_MEMSET(gro->barrier, 0, sizeof gro->barrier);
     gro->barriers_set = 0;
+}
+
+TUO__INLINE void tuo__gro_close_flows(tuo_gro *gro) {
+    if (gro->flows_open) tuo__gro_close_flows_now(gro);
 }
 
 TUO_API void tuo_gro_reset(tuo_gro *gro) {
@@ -3181,9 +3184,11 @@ TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const 
 
 TUO__FORCE_INLINE int tuo__gro_express(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
     const uint32_t guess = tuo__gro_guess(gro, pkt, ip, ip4);
-    tuo__item *const item = &gro->items[guess];
+    tuo__item *item;
     tuo_pkt_info info;
-    if (guess == TUO__NONE || !tuo__gro_recognise(gro, item, pkt, ip4, &info)) return 0;
+    if (guess == TUO__NONE) return 0;
+    item = &gro->items[guess];
+    if (!tuo__gro_recognise(gro, item, pkt, ip4, &info)) return 0;
     if (tuo__decide_append(&gro->desc, item, &info, pkt->cap_len) != TUO_V_APPENDED) return 0;
     if (tuo__gro_verify_join(gro, item, pkt, info.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
     tuo__item_append(gro->records, item, &info, pkt->record);
@@ -3194,9 +3199,10 @@ TUO__FORCE_INLINE int tuo__gro_express(tuo_gro *gro, tuo__packet *pkt, const uin
 /* What is not IPv4 is taken for IPv6 here; the whole way decides what it is. */
 TUO__FORCE_INLINE int tuo__gro_try_express(tuo_gro *gro, tuo__packet *pkt) {
     const uint32_t ip_off = tuo__plain_ip_off(gro);
-    const uint8_t *const ip = pkt->bytes + ip_off;
+    const uint8_t *ip;
     pkt->plain_hash = 0;
     if (gro->flows.live_count == 0 || pkt->len < ip_off + TUO__IP4_LEN + 4) return 0;
+    ip = pkt->bytes + ip_off;
     if (ip[0] >> 4 == 4) return tuo__gro_express(gro, pkt, ip, 1);
     if (pkt->len < ip_off + TUO__IP6_LEN + 4) return 0;
     return tuo__gro_express(gro, pkt, ip, 0);
@@ -3267,8 +3273,8 @@ TUO__FORCE_INLINE tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsi
     pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : TUO_V_COUNT;
     gro->flows_open = 1;
     record = &gro->records[pkt->record];
-    record->packet.base = pkt->bytes;
-    record->packet.len = pkt->len;
+    record->iov[1].base = pkt->bytes;
+    record->iov[1].len = pkt->len;
     record->user = user;
     record->next = record->item = TUO__NONE;
     verdict = TUO_V_APPENDED;
@@ -3330,7 +3336,7 @@ TUO__FORCE_INLINE tuo__item *tuo__gro_item_at(const tuo_gro *gro, uint32_t recor
 static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, tuo_vnet_hdr *vnet) {
     if (tuo__is_tcp(item->shape.kind)) {
         const uint32_t flags_off = item->shape.l4_off + TUO__TCP_FLAGS;
-        const uint8_t *const last = (const uint8_t *)gro->records[item->tail].packet.base;
+        const uint8_t *const last = (const uint8_t *)gro->records[item->tail].iov[1].base;
         hdr[flags_off] = (uint8_t)((hdr[flags_off] & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last[flags_off] & (TUO__FIN | TUO__PSH)));
     }
     tuo__account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
@@ -3357,8 +3363,8 @@ static void *const *tuo__gro_emit_chain(tuo_gro *gro, const tuo__item *item, tuo
     for (i = 0; i < item->seg_count; i++) {
         const tuo__record *const record = &gro->records[at];
         if (iov) {
-            iov[i].base = (const uint8_t *)record->packet.base + hdr_len;
-            iov[i].len = record->packet.len - hdr_len;
+            iov[i].base = (const uint8_t *)record->iov[1].base + hdr_len;
+            iov[i].len = record->iov[1].len - hdr_len;
         }
         users[i] = record->user;
         at = record->next;
@@ -3370,7 +3376,7 @@ static void *const *tuo__gro_emit_chain(tuo_gro *gro, const tuo__item *item, tuo
 }
 
 /* A superpacket in pieces: its new headers, then the payload of each packet. */
-static void tuo__gro_emit_item(tuo_gro *gro, const tuo__item *item, tuo_superpacket *sp) {
+static TUO__NOINLINE void tuo__gro_emit_item(tuo_gro *gro, const tuo__item *item, tuo_superpacket *sp) {
     const uint32_t hdr_len = item->shape.hdr_len, vnet_len = gro->vnet_len;
     uint8_t *const hdr = sp->tuo__head + vnet_len;
     tuo_iov *const iov = &gro->iovs[gro->iov_count];
@@ -3396,9 +3402,9 @@ TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
         const uint32_t vnet_len = gro->vnet_len;
         TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
         TUO_MEMSET(sp->tuo__head, 0, TUO_VNET_LEN_MAX);
-        record->head.base = sp->tuo__head;
-        record->head.len = vnet_len;
-        tuo__gro_emit(gro, sp, vnet_len ? &record->head : &record->packet, vnet_len ? 2 : 1, vnet_len + record->packet.len, vnet_len,
+        record->iov[0].base = sp->tuo__head;
+        record->iov[0].len = vnet_len;
+        tuo__gro_emit(gro, sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len, vnet_len,
                       &record->user, 1);
     }
     return TUO_OK;
@@ -3470,10 +3476,10 @@ static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
     uint32_t at;
     if (item->collect && tuo__ops_resize(ops, head->user, offset + hdr_len + item->payload_len) == 0) return;
     item->tail = item->head;
-    item->payload_len = (uint32_t)head->packet.len - hdr_len; /* items have packets of at most 65535 bytes */
+    item->payload_len = (uint32_t)head->iov[1].len - hdr_len; /* items have packets of at most 65535 bytes */
     item->seg_count = 1;
     for (at = head->next; at != TUO__NONE; at = gro->records[at].next) {
-        const tuo_iov *const packet = &gro->records[at].packet;
+        const tuo_iov *const packet = &gro->records[at].iov[1];
         if (ops->append(ops->user, head->user, (const uint8_t *)packet->base + hdr_len, packet->len - hdr_len) != 0) {
             gro->stats.append_failures++;
             gro->leftover = at;
@@ -3506,17 +3512,17 @@ static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
     len = tuo__ops_length(ops, record->user);
     TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
     if (item && item->seg_count > 1) tuo__gro_account(gro, data + offset, item, &sp->vnet);
-    record->head.base = data;
-    record->head.len = 0;
+    record->iov[0].base = data;
+    record->iov[0].len = 0;
     if (data && len >= offset) { /* otherwise shorter than its headroom: no packet, and no place for a header */
         tuo__vnet_write(data + offset - vnet_len, vnet_len, gro->desc.vnet_order, &sp->vnet);
-        record->head.base = data + offset - vnet_len;
-        record->head.len = len - offset + vnet_len;
+        record->iov[0].base = data + offset - vnet_len;
+        record->iov[0].len = len - offset + vnet_len;
     }
     if (item && item->seg_count > 1) {
-        tuo__gro_emit(gro, sp, &record->head, 1, record->head.len, vnet_len, tuo__gro_emit_chain(gro, item, NULL), item->seg_count);
+        tuo__gro_emit(gro, sp, record->iov, 1, record->iov[0].len, vnet_len, tuo__gro_emit_chain(gro, item, NULL), item->seg_count);
     } else {
-        tuo__gro_emit(gro, sp, &record->head, 1, record->head.len, record->head.len ? vnet_len : 0, &record->user, 1);
+        tuo__gro_emit(gro, sp, record->iov, 1, record->iov[0].len, record->iov[0].len ? vnet_len : 0, &record->user, 1);
     }
     return TUO_OK;
 }
@@ -3955,7 +3961,7 @@ struct tuo_tun {
     int knows_uso;         /* the kernel has the UDP_L4 type */
     uint32_t vnet_hdr_len, offloads;
     tuo_order order;
-    tuo_simd simd;         /* for both directions */
+    tuo_simd simd;         /* for receiving; GRO has its own */
     tuo_tun_desc desc;     /* strings not kept */
     char name[16];
     int if_index;

@@ -50,6 +50,14 @@ TABLE
 $cc $flags -o "$build/table" "$build/table.c" && "$build/table" > "$build/table.want"
 grep '^| `[A-Z]' "$repository/README.md" | cmp - "$build/table.want"; result "behaviour table of README.md is that of the header" $?
 
+# Its figures are those of the committed measurements.
+for name in micro e2e; do
+    awk -v name="$name" '/^<!-- end -->/ { inside = 0 } inside { print } index($0, "<!-- " name ":") == 1 { inside = 1 }' \
+        "$repository/README.md" > "$build/$name.have"
+    sh "$repository/tests/bench/table.sh" "$repository/tests/bench/results/$name.csv" | cmp - "$build/$name.have"
+    result "$name table of README.md is that of tests/bench/results/$name.csv" $?
+done
+
 sed -n 's/^       >>\([a-z0-9-]*\) .*/\1/p' "$repository/tunoffload.h" > "$build/contents"
 sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build/sections"
 cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?

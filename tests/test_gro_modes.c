@@ -144,7 +144,8 @@ static void run_copy(const tuo_gro_desc *desc, const tuo_buf_ops *ops, moving_bu
     copied.ethernet = gathered.ethernet;
     for (i = 0; i < gathered.count; i++) {
         h_add_bytes(&copied, gathered.pkt[i], gathered.len[i]);
-        copied.verdict[i] = tuo_gro_push_buf(h.gro, ops, &bufs[i], offset, 0);
+        copied.trusted[i] = gathered.trusted[i];
+        copied.verdict[i] = tuo_gro_push_buf(h.gro, ops, &bufs[i], offset, gathered.trusted[i] ? TUO_F_TRUST : 0u);
     }
     while (tuo_gro_next_copy(h.gro, ops, offset, &sp) == TUO_OK && copied.group_count < copied.count) {
         const moving_buf *head = (const moving_buf *)sp.users[0];
@@ -261,6 +262,106 @@ TEST(three_modes_same_bytes)
     CHECK(merged > 1000);
 }
 
+/* ------------------------------------------------------------------------------------------------------ plain buffers */
+
+/* Plain buffers are filled at push already, and those of callbacks at the drain: the outcome must not differ, and nothing may be
+   written beyond a capacity, whatever was late, trusted, wrong or too large. */
+enum { GUARD_LEN = 64, GUARD_FILL = 0x5e };
+
+/* The packets of `from` again, with the capacities of `like`. */
+static void fill_plain(tuo_buf *bufs, const h_batch *from, const moving_buf *like, size_t offset)
+{
+    size_t i;
+
+    for (i = 0; i < from->count; i++) {
+        bufs[i].len = offset + from->len[i];
+        bufs[i].cap = like[i].cap;
+        bufs[i].data = (uint8_t *)h_alloc(bufs[i].cap + GUARD_LEN);
+        memset(bufs[i].data, HEADROOM_FILL, offset);
+        memcpy(bufs[i].data + offset, from->pkt[i], from->len[i]);
+        memset(bufs[i].data + bufs[i].cap, GUARD_FILL, GUARD_LEN);
+    }
+}
+
+static int guards_are_whole(const tuo_buf *bufs, size_t count)
+{
+    size_t i, k;
+
+    for (i = 0; i < count; i++)
+        for (k = 0; k < GUARD_LEN; k++)
+            if (!CHECK_EQ_INT(bufs[i].data[bufs[i].cap + k], GUARD_FILL))
+                return 0;
+    return 1;
+}
+
+/* Is this the group that came by callbacks? */
+static int is_group(const tuo_superpacket *sp, const tuo_buf *bufs, const h_group *g)
+{
+    size_t i;
+
+    if (!CHECK_EQ_INT(sp->packet_count, g->count) || !CHECK_EQ_INT(sp->iov_count, 1) ||
+        !CHECK_EQ_INT(sp->len, g->vnet_len + g->len) || !CHECK_BYTES(sp->iov[0].base, g->wire_vnet, g->vnet_len) ||
+        !CHECK_BYTES((const uint8_t *)sp->iov[0].base + g->vnet_len, g->bytes, g->len))
+        return 0;
+    for (i = 0; i < g->count; i++)
+        if (!CHECK_EQ_INT((const tuo_buf *)sp->users[i] - bufs, copied.order[g->first + i]))
+            return 0;
+    return 1;
+}
+
+static int same_in_plain_buffers(const tuo_gro_desc *desc, tuo_buf *bufs, size_t offset)
+{
+    h_gro h = h_open(desc);
+    tuo_superpacket sp;
+    size_t i, g = 0;
+    int ok = 1;
+
+    for (i = 0; ok && i < copied.count; i++) {
+        const unsigned hint = copied.trusted[i] ? TUO_F_TRUST : 0u;
+        ok = CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &bufs[i], offset, hint), copied.verdict[i]);
+    }
+    for (; ok && tuo_gro_next_copy(h.gro, NULL, offset, &sp) == TUO_OK; g++)
+        ok = CHECK(g < copied.group_count) && is_group(&sp, bufs, &copied.group[g]);
+    ok = ok && CHECK_EQ_INT(g, copied.group_count) && guards_are_whole(bufs, copied.count);
+    h_close(&h);
+    return ok;
+}
+
+TEST(plain_buffers_as_by_callbacks)
+{
+    static const size_t rooms[] = {0, 1, 99, 100, 200, 400, 3000, 65536};
+    rng r = rng_start("plain buffers", 78);
+    unsigned long merged = 0;
+    unsigned round;
+    int ok = 1;
+
+    for (round = 0; ok && round < 300; round++) {
+        tuo_gro_desc desc;
+        moving_buf bufs[BUFS];
+        tuo_buf plain[BUFS];
+        ops_state state = {0, 0, 0};
+        tuo_buf_ops ops = moving_ops(&state);
+        size_t offset = round % 3 * 24, i;
+
+        random_packets(&r, &desc);
+        fill_moving(bufs, &gathered, offset, 0);
+        for (i = 0; i < gathered.count; i++) {
+            gathered.trusted[i] = rng_chance(&r, round % 4, 4);
+            bufs[i].cap += round % 2 ? 65536 : rooms[rng_below(&r, CHECK_COUNT_OF(rooms))];
+        }
+        fill_plain(plain, &gathered, bufs, offset);
+        run_copy(&desc, &ops, bufs, offset);
+        ok = CHECK(same_in_plain_buffers(&desc, plain, offset));
+        merged += copied.count - copied.group_count;
+        free_moving(bufs, copied.count);
+        for (i = 0; i < copied.count; i++)
+            free(plain[i].data);
+        if (!ok)
+            printf("round %u\n", round);
+    }
+    CHECK(merged > 1000);
+}
+
 /* -------------------------------------------------------------------------------------------------------------- failures */
 
 /* Every append fails once, or from then on: what could not be copied leaves as single packets, nothing is lost or changed. */
@@ -299,6 +400,68 @@ TEST(append_fails_at_each_call)
         }
     check_row("number of appends");
     CHECK(calls >= 6);
+}
+
+/* Here the packet that arrived first, at whose place the item leaves, is not its head, and may be what is left over. */
+TEST(append_fails_behind_late_segments)
+{
+    static const uint32_t seq[] = {3, 2, 1, 0, 4};
+    const tuo_gro_desc desc = {0};
+    unsigned long fail_at;
+    size_t i;
+
+    for (fail_at = 1; fail_at < CHECK_COUNT_OF(seq); fail_at++) {
+        moving_buf bufs[BUFS];
+        ops_state state = {0, fail_at, 0};
+        tuo_buf_ops ops = moving_ops(&state);
+
+        check_row("append %lu fails", fail_at);
+        h_clear(&gathered);
+        for (i = 0; i < CHECK_COUNT_OF(seq); i++) {
+            pkt_spec s = {.seq = seq[i] * 100, .ip_id = (uint16_t)seq[i]};
+            h_add(&gathered, &s);
+        }
+        fill_moving(bufs, &gathered, 10, 65536);
+        run_copy(&desc, &ops, bufs, 10);
+        for (i = 1; i < CHECK_COUNT_OF(seq); i++)
+            CHECK_VERDICT(copied.verdict[i], i < 4 ? TUO_V_PREPENDED : TUO_V_APPENDED);
+        CHECK_EQ_INT(copied.group_count, CHECK_COUNT_OF(seq) + 1 - fail_at);
+        CHECK_EQ_INT(copied.group[0].count, fail_at);
+        h_check_batch(&copied, &desc);
+        free_moving(bufs, gathered.count);
+    }
+}
+
+/* The rest of an item that broke is held like any packet, even if nothing is behind it. */
+TEST(left_over_packets_are_held)
+{
+    const tuo_gro_desc desc = {0};
+    ops_state state = {0, 1, 0};
+    tuo_buf_ops ops = moving_ops(&state);
+    moving_buf bufs[BUFS];
+    tuo_superpacket sp;
+    void *pointer = &bufs[0];
+    size_t to_write[1], written = 77, i;
+    h_gro h = h_open(&desc);
+    pkt_spec s = {0};
+
+    h_clear(&gathered);
+    for (i = 0; i < 3; i++, s.seq += 100, s.ip_id++)
+        h_add(&gathered, &s);
+    fill_moving(bufs, &gathered, 10, 65536);
+    for (i = 0; i < 3; i++)
+        tuo_gro_push_buf(h.gro, &ops, &bufs[i], 10, 0);
+    for (i = 0; i < 3; i++) {
+        CHECK_RESULT(tuo_gro_reconfigure(h.gro, &desc), TUO_E_INVALID);
+        CHECK_RESULT(tuo_gro_batch(h.gro, &ops, &pointer, 1, 10, to_write, &written), TUO_E_INVALID);
+        CHECK_RESULT(tuo_gro_next_copy(h.gro, &ops, 10, &sp), TUO_OK);
+        CHECK(sp.users[0] == &bufs[i]);
+    }
+    CHECK_EQ_INT(written, 77);
+    CHECK_RESULT(tuo_gro_reconfigure(h.gro, &desc), TUO_OK);
+    CHECK_RESULT(tuo_gro_next_copy(h.gro, &ops, 10, &sp), TUO_DONE);
+    free_moving(bufs, 3);
+    h_close(&h);
 }
 
 TEST(append_failures_are_counted)
@@ -596,7 +759,10 @@ int main(int argc, char **argv)
 {
     static const check_test tests[] = {
         CHECK_ENTRY(three_modes_same_bytes),
+        CHECK_ENTRY(plain_buffers_as_by_callbacks),
         CHECK_ENTRY(append_fails_at_each_call),
+        CHECK_ENTRY(append_fails_behind_late_segments),
+        CHECK_ENTRY(left_over_packets_are_held),
         CHECK_ENTRY(append_failures_are_counted),
         CHECK_ENTRY(capacity_limits),
         CHECK_ENTRY(batch_lists_what_to_write),
