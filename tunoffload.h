@@ -654,14 +654,14 @@ typedef struct tuo_gso {
     size_t tuo__pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
     uint32_t tuo__hdr_len;      /* bytes in front of the payload */
     uint32_t tuo__payload_len;
-    uint32_t tuo__gso_size;
+    uint32_t tuo__gso_size;     /* at most payload_len */
     uint32_t tuo__seg_count;
     uint32_t tuo__next_idx;     /* segment that comes next */
     uint32_t tuo__ip_off, tuo__l4_off;
     uint32_t tuo__seq;          /* of the first segment */
-    uint32_t tuo__pseudo_raw;   /* raw sum of the pseudo-header without the length */
-    uint32_t tuo__l4_raw;       /* of what is equal in the TCP or UDP headers of all segments */
-    uint32_t tuo__ip_raw;       /* of what is equal in the IPv4 headers of all segments */
+    uint32_t tuo__pseudo_raw;   /* raw sum of the pseudo-header of a full segment */
+    uint32_t tuo__l4_raw;       /* the same, and of what is equal in the TCP or UDP headers of all full segments */
+    uint32_t tuo__ip_raw;       /* of what is equal in the IPv4 headers of all full segments */
     uint32_t tuo__csum_start, tuo__csum_offset;
     uint16_t tuo__ip_id;
     uint8_t tuo__tcp_flags;
@@ -3129,8 +3129,8 @@ TUO__FORCE_INLINE tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item
 
 /* --- the express lane --- */
 /* Most packets look like the one before them in their flow. One masked comparison with the head of the flow's newest item finds out what
-   parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; a packet about which the whole
-   way would decide otherwise, or in other words, takes that. */
+   parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; all other packets go the
+   whole way, which finds out the same again and more. */
 
 /* Fill *info, as far as the rules need it, for a packet whose headers equal the head's. 0: they do not. ip4 is known at compile time. */
 TUO__FORCE_INLINE int tuo__gro_recognise(const tuo_gro *gro, const tuo__item *item, const tuo__packet *pkt, int ip4, tuo_pkt_info *info) {
@@ -3176,7 +3176,8 @@ static TUO__NOINLINE uint32_t tuo__gro_look_up(tuo_gro *gro, tuo__packet *pkt, c
 TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
     const uint64_t addresses = ip4 ? tuo__load64(ip + TUO__IP4_SRC) /* both; of IPv6 the lower halves */
                                    : tuo__load64(ip + TUO__IP6_SRC + 8) + tuo__load64(ip + TUO__IP6_SRC + 24);
-    const uint64_t flow = (addresses ^ tuo__load32(ip + tuo__fixed_len(ip4))) * 0x9E3779B97F4A7C15u;
+    const uint64_t ports = tuo__load32(ip + tuo__fixed_len(ip4)) * 0xBF58476D1CE4E5B9u;
+    const uint64_t flow = (addresses ^ ports) * 0x9E3779B97F4A7C15u;
     const tuo__recent *const recent = &gro->recent[flow >> (64 - TUO__RECENT_BITS)];
     if (recent->flow == flow && recent->changes == gro->flows.changes) return recent->item;
     return tuo__gro_look_up(gro, pkt, ip, ip4, flow);
@@ -3559,22 +3560,23 @@ TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flag
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- >>gso */
-/* Plan once (init): the header template, and the sums of everything that all segments share. Write per segment: length, ID, sequence
-   number, flags and checksums. Contract: K 6, K 9 S1-S4. The template is stamped again for each segment; every field that differs
-   between segments is written every time, so it never matters what a segment before has left in it. */
+/* Plan once (init): the header template of a segment of full length, and the sums of everything that all of these share. Write per segment:
+   ID, sequence number, flags and checksums, and the lengths if it is a short one, which only the last can be. Contract: K 6, K 9 S1-S4.
+   Every field that differs between segments of full length is written every time, so it never matters what one of them has left in the
+   template. */
 
 /* A raw sum of up to some dozen words, as all sums of the plan. */
 static uint32_t tuo__raw_sum(const uint8_t *p, size_t len) { return tuo__fold(tuo__scalar(NULL, p, len, 0)); }
 
-/* The L4 header without what differs per segment: sequence number and flags of TCP, length of UDP, and the checksum. */
+/* The L4 header without what differs per segment: sequence number and flags of TCP, and the checksum. */
 static uint32_t tuo__gso_l4_shared_sum(const uint8_t *l4, uint32_t l4_hdr_len, int tcp) {
-    if (!tcp) return tuo__raw_sum(l4, TUO__UDP_TOTAL);
+    if (!tcp) return tuo__raw_sum(l4, TUO__UDP_CSUM);
     return tuo__raw_sum(l4, TUO__TCP_SEQ) + tuo__raw_sum(l4 + TUO__TCP_ACK, 4) + tuo__big16((uint32_t)l4[TUO__TCP_DOFF] << 8) +
            tuo__raw_sum(l4 + TUO__TCP_WINDOW, 2) + tuo__raw_sum(l4 + TUO__TCP_URGENT, l4_hdr_len - TUO__TCP_URGENT);
 }
 
 static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) {
-    return tuo__raw_sum(ip, TUO__IP4_TOTAL) + tuo__raw_sum(ip + TUO__IP4_FRAG, TUO__IP4_CSUM - TUO__IP4_FRAG) +
+    return tuo__raw_sum(ip, TUO__IP4_ID) + tuo__raw_sum(ip + TUO__IP4_FRAG, TUO__IP4_CSUM - TUO__IP4_FRAG) +
            tuo__raw_sum(ip + TUO__IP4_SRC, ip_hdr_len - TUO__IP4_SRC);
 }
 
@@ -3598,24 +3600,43 @@ static void tuo__gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vn
     gso->tuo__csum_offset = vnet->csum_offset;
 }
 
+/* Length fields for a segment of len payload bytes; the plan has bounded what they hold to 65535. */
+static void tuo__gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
+    const uint32_t end = gso->tuo__hdr_len + len;
+    uint8_t *const ip = hdr + gso->tuo__ip_off;
+    if (tuo__is_ip4(gso->tuo__kind)) {
+        tuo__wr16(ip + TUO__IP4_TOTAL, end - gso->tuo__ip_off);
+    } else {
+        tuo__wr16(ip + TUO__IP6_PAYLOAD, end - gso->tuo__ip_off - TUO__IP6_LEN);
+    }
+    if (!tuo__is_tcp(gso->tuo__kind)) tuo__wr16(hdr + gso->tuo__l4_off + TUO__UDP_TOTAL, end - gso->tuo__l4_off);
+}
+
+/* Of a full segment: the lengths are in the template already. The pseudo-header comes from the superpacket. */
+static void tuo__gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info) {
+    const uint8_t *const hdr = gso->tuo__hdr;
+    const uint32_t l4_len = info->l4_hdr_len + gso->tuo__gso_size;
+    gso->tuo__pseudo_raw = tuo__gso_pseudo_sum(pkt, info) + tuo__big16(l4_len);
+    gso->tuo__l4_raw = gso->tuo__pseudo_raw + tuo__gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuo__is_tcp(info->kind));
+    if (tuo__is_ip4(info->kind)) gso->tuo__ip_raw = tuo__gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
+}
+
 static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, uint16_t gso_size) {
     const uint32_t payload_len = info->payload_len;
-    const uint8_t *const l4 = pkt + info->l4_off;
     gso->tuo__kind = info->kind;
     gso->tuo__pkt_len = (size_t)info->payload_off + payload_len;
     gso->tuo__hdr_len = info->payload_off;
     gso->tuo__payload_len = payload_len;
-    gso->tuo__gso_size = gso_size;
+    gso->tuo__gso_size = tuo__min32(gso_size, payload_len);
     gso->tuo__seg_count = payload_len / gso_size + (payload_len % gso_size != 0);
     gso->tuo__ip_off = info->ip_off;
     gso->tuo__l4_off = info->l4_off;
     gso->tuo__seq = info->seq;
     gso->tuo__ip_id = info->ip_id;
     gso->tuo__tcp_flags = info->tcp_flags;
-    gso->tuo__pseudo_raw = tuo__gso_pseudo_sum(pkt, info);
-    gso->tuo__l4_raw = tuo__gso_l4_shared_sum(l4, info->l4_hdr_len, tuo__is_tcp(info->kind));
-    if (tuo__is_ip4(info->kind)) gso->tuo__ip_raw = tuo__gso_ip4_shared_sum(pkt + info->ip_off, info->ip_hdr_len);
     TUO_MEMCPY(gso->tuo__hdr, pkt, info->payload_off);
+    tuo__gso_write_lengths(gso, gso->tuo__hdr, gso->tuo__gso_size);
+    tuo__gso_plan_sums(gso, pkt, info);
 }
 
 /* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is none to check in the L4 header. */
@@ -3673,16 +3694,11 @@ TUO__FORCE_INLINE tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
     return piece;
 }
 
-TUO__FORCE_INLINE void tuo__gso_stamp_ip(const tuo_gso *gso, uint8_t *ip, uint32_t ip_len) {
+/* less: the raw sum of what the total length falls short of that in the plan, negated. */
+TUO__FORCE_INLINE void tuo__gso_stamp_ip4(const tuo_gso *gso, uint8_t *ip, uint32_t less) {
     const uint16_t id = tuo__big16(gso->tuo__ip_id + gso->tuo__next_idx); /* K 6.2 */
-    const uint16_t total_len = tuo__big16(ip_len);
-    if (!tuo__is_ip4(gso->tuo__kind)) {
-        tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
-        return;
-    }
-    tuo__store16(ip + TUO__IP4_TOTAL, total_len);
     tuo__store16(ip + TUO__IP4_ID, id);
-    tuo__store16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_raw + total_len + id, 0));
+    tuo__store16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_raw + less + id, 0));
 }
 
 /* Returns the sum of what it wrote. K 6.4: CWR on the first segment only, FIN and PSH on the last. */
@@ -3696,23 +3712,19 @@ TUO__FORCE_INLINE uint64_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, 
     return (uint64_t)seq + tuo__big16(flags);
 }
 
-/* Write what differs into a header that holds the template. payload_raw is not looked at for pseudo-header sums. */
+/* Write what differs into a header that holds the template. payload_raw is not looked at for pseudo-header sums. Taking away is adding the
+   complement (RFC 1071 1); for a full segment that is 0xffff, which changes no sum but that of nothing. */
 TUO__FORCE_INLINE void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint64_t payload_raw) {
     const int tcp = tuo__is_tcp(gso->tuo__kind);
     uint8_t *const l4 = hdr + gso->tuo__l4_off;
-    const uint32_t len = gso->tuo__hdr_len + (uint32_t)piece->len; /* the plan has bounded it to 65575 bytes and an Ethernet header */
-    const uint32_t l4_len = len - gso->tuo__l4_off;
-    const uint16_t low_len = tuo__big16(l4_len);
-    const uint32_t pseudo = gso->tuo__pseudo_raw + low_len + tuo__big16(l4_len >> 16);
-    uint64_t raw = payload_raw + pseudo + gso->tuo__l4_raw;
-    tuo__gso_stamp_ip(gso, hdr + gso->tuo__ip_off, len - gso->tuo__ip_off);
-    if (tcp) {
-        raw += tuo__gso_stamp_tcp(gso, l4, piece->off);
-    } else {
-        tuo__store16(l4 + TUO__UDP_TOTAL, low_len);
-        raw += low_len;
-    }
-    tuo__store16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off, gso->tuo__pseudo ? tuo__fold32(pseudo) : tuo__finish(tuo__fold(raw), !tcp));
+    const uint32_t missing_len = gso->tuo__gso_size - (uint32_t)piece->len;
+    const uint32_t less = tuo__big16(~missing_len);
+    uint64_t raw = payload_raw + gso->tuo__l4_raw + less;
+    if (missing_len) tuo__gso_write_lengths(gso, hdr, (uint32_t)piece->len);
+    if (tuo__is_ip4(gso->tuo__kind)) tuo__gso_stamp_ip4(gso, hdr + gso->tuo__ip_off, less);
+    raw += tcp ? tuo__gso_stamp_tcp(gso, l4, piece->off) : less; /* the length of UDP stands in its header, too */
+    tuo__store16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off,
+                 gso->tuo__pseudo ? tuo__fold32(gso->tuo__pseudo_raw + less) : tuo__finish(tuo__fold(raw), !tcp));
 }
 
 TUO__INLINE uint64_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
