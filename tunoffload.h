@@ -2625,6 +2625,8 @@ TUO__FORCE_INLINE int tuo__parse_plain(const uint8_t *bytes, size_t len, uint32_
     } else {
         if (info->l4_proto != TUO__PROTO_UDP || tuo__rd16(l4 + TUO__UDP_TOTAL) != l4_len) return 0;
         info->kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
+        info->src_port = tuo__rd16(l4); /* for the exclusion list */
+        info->dst_port = tuo__rd16(l4 + 2);
     }
     info->ip_version = ip4 ? 4 : 6;
     info->vlan_count = 0;
@@ -2634,18 +2636,17 @@ TUO__FORCE_INLINE int tuo__parse_plain(const uint8_t *bytes, size_t len, uint32_
     info->payload_off = info->l4_off + info->l4_hdr_len;
     info->payload_len = l4_len - info->l4_hdr_len;
     info->total_len = fixed_len + l4_len;
-    info->src_port = tuo__rd16(l4);
-    info->dst_port = tuo__rd16(l4 + 2);
     return 1;
 }
 
-/* TUO_V_HELD: may merge. Fills what the rules read of *info, as far as the packet could be read. */
-TUO__FORCE_INLINE tuo_verdict tuo__classify(const tuo_gro_desc *desc, const uint8_t *bytes, size_t len, tuo_pkt_info *info) {
-    const uint32_t ip_off = desc->ethernet ? TUO__ETH_LEN : 0;
+/* TUO_V_HELD: may merge. Fills what the rules read of *info, as far as the packet could be read. ip_off: where the IP header is without
+   tags; 0 means that there is no Ethernet header. */
+TUO__FORCE_INLINE tuo_verdict tuo__classify(const tuo_gro_desc *desc, uint32_t ip_off, const uint8_t *bytes, size_t len,
+                                            tuo_pkt_info *info) {
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
     if (!(ip4 ? tuo__parse_plain(bytes, len, ip_off, 1, info) : tuo__parse_plain(bytes, len, ip_off, 0, info))) {
-        const tuo_result result = tuo__parse(bytes, len, desc->ethernet ? (unsigned)TUO_F_ETHERNET : 0u, info);
+        const tuo_result result = tuo__parse(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, info);
         if (result != TUO_OK) return tuo__verdict_of_result(result);
         verdict = tuo__classify_ip(info);
     }
@@ -3263,7 +3264,7 @@ TUO__FORCE_INLINE tuo_verdict tuo__gro_join(tuo_gro *gro, tuo__packet *pkt, tuo_
 }
 
 static TUO__NOINLINE tuo_verdict tuo__gro_push_whole(tuo_gro *gro, tuo__packet *pkt, tuo__record *record) {
-    const tuo_verdict verdict = tuo__classify(&gro->desc, pkt->bytes, pkt->len, &pkt->info);
+    const tuo_verdict verdict = tuo__classify(&gro->desc, tuo__plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->info);
     if (verdict == TUO_V_HELD) return tuo__gro_join(gro, pkt, record);
     if (gro->flows.live_count) tuo__gro_close_behind(gro, verdict, pkt);
     return verdict;
@@ -3562,8 +3563,7 @@ TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flag
     tuo_pkt_info info;
     TUO_MEMSET(&desc, 0, sizeof desc);
     desc.max_bytes = 0xFFFF;
-    desc.ethernet = (flags & TUO_F_ETHERNET) != 0;
-    return tuo__classify(&desc, (const uint8_t *)pkt, len, &info);
+    return tuo__classify(&desc, flags & TUO_F_ETHERNET ? TUO__ETH_LEN : 0, (const uint8_t *)pkt, len, &info);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- >>gso */

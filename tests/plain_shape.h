@@ -29,6 +29,10 @@ static inline plain_outcome plain_compare(const uint8_t *pkt, size_t len, unsign
     quick.window = full.window;
     quick.ack = full.ack;
     quick.flow_label = full.flow_label;
+    if (quick.kind == TUO_KIND_TCP4 || quick.kind == TUO_KIND_TCP6) {
+        quick.src_port = full.src_port;
+        quick.dst_port = full.dst_port;
+    }
     return memcmp(&quick, &full, sizeof full) == 0 ? PLAIN_AGREES : PLAIN_DIFFERS;
 }
 
