@@ -3,7 +3,7 @@
    split. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS in guard_page.h */
 #define TUNOFFLOAD_IMPLEMENTATION
-#include "../tunoffload.h"
+#include "tunoffload.h"
 
 #include "check.h"
 #include "guard_page.h"
@@ -289,7 +289,8 @@ TEST(geometry_of_segments)
         size_t gso_size;
     } rows[] = {
         {"K6.11 one byte", 1, 1},           {"K6.11 mss", MSS, MSS},
-        {"K6.11 less than gso_size", MSS, MSS + 100}, {"K6.11 mss + 1", MSS + 1, MSS},
+        {"K6.11 less than gso_size", MSS, MSS + 100}, {"K6.11 gso_size beyond what IP can hold", MSS, 65534},
+        {"K6.11 mss + 1", MSS + 1, MSS},
         {"K6.11 2 mss", 2 * MSS, MSS},      {"K6.11 2 mss + 1", 2 * MSS + 1, MSS},
         {"K6.11 two bytes of one", 2, 1},   {"K6.11 five bytes of two", 5, 2},
         {"K6.11 128 segments", 128, 1},     {"K3.10 129 segments: no limit on reading", 129, 1},

@@ -1467,6 +1467,30 @@ TEST(recv_multiple_resumes)
     }
 }
 
+/* A superpacket for which there may be no room is left to the next call: cut in two, it would be coalesced into two. */
+TEST(recv_multiple_reads_whole_superpackets)
+{
+    train *out = &trains[1], *t;
+    size_t received = 0;
+    pair p;
+
+    if (!ready() || !pair_open_for_reading(&p, 0, 0))
+        return;
+    CHECK_EQ_INT(p.b->simd, tuo_simd_best());
+    t = new_train();
+    train_flow(t, PKT_TCP4, 1001, 20, 900);
+    train_flow(t, PKT_UDP6, 1002, 20, 500);
+    CHECK_RESULT(train_send(t, p.a), TUO_OK);
+    out->count = 0;
+    train_flow(out, PKT_UDP4, 1, 39, 1600);
+    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
+    CHECK_EQ_INT(received, 20);
+    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
+    CHECK_EQ_INT(received, 20);
+    CHECK_EQ_INT(stats_of(p.b).rx_superpackets, 2);
+    pair_close(&p);
+}
+
 typedef struct reader {
     tuo_tun *tun;
     int entered; /* atomic */
@@ -2664,6 +2688,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(recv_iov),
         CHECK_ENTRY(recv_errnos),
         CHECK_ENTRY(recv_multiple_resumes),
+        CHECK_ENTRY(recv_multiple_reads_whole_superpackets),
         CHECK_ENTRY(waiting_calls),
         CHECK_ENTRY(wait_times),
         CHECK_ENTRY(signal_storm),
