@@ -28,6 +28,7 @@
        >>gro-rules   may this packet join that item? (decides, writes nothing)
        >>gro         records, items, push and drain
        >>gso         plan and write segments
+       >>tx          capabilities of a device, the ladder on top of both, bursts
        >>names       texts of results and verdicts
        >>linux-tun   the optional backend: define TUNOFFLOAD_TUN
        >>license     MIT-0 / Unlicense
@@ -285,7 +286,8 @@ enum {
     TUO_F_PSEUDO = 2,      /* segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that finishes it */
     TUO_F_TRUST = 4,       /* whoever made these bytes is trusted (authenticated tunnel, own stack): do not verify checksums */
     TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a header that is written to a TUN device */
-    TUO_F_SUPERPACKET = 16 /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
+    TUO_F_SUPERPACKET = 16, /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
+    TUO_F_TRUST_L4 = 32    /* tuo_gro_push: a device has verified the TCP or UDP checksum; the IPv4 header is still summed */
 };
 
 /* Which instructions sum payloads. Results never depend on it. */
@@ -628,14 +630,28 @@ typedef struct tuo_superpacket {
     uint8_t tuo__head[TUO_VNET_LEN_MAX + TUO_HEADER_MAX]; /* private storage behind iov[0] */
 } tuo_superpacket;
 
-/* What a device can do. Filled by tuo_tun_caps, or by hand for another device. Zero-initialised: nothing. */
+/* What a device can do, as far as it concerns offloads. Filled by tuo_tun_caps, or by hand for another device (a NIC's port, a stack, a
+   virtual machine). Zero-initialised: a device for IP packets that does nothing itself. Lengths of superpackets are bytes of the IP packet,
+   without Ethernet header and tags. */
 typedef struct tuo_caps {
-    /* 1: the device finishes this checksum in what is sent to it (NEEDS_CSUM), or leaves it to the receiver in what it delivers */
+    /* Transmit, 1: the device computes it. tcp4 to udp6: the checksum of such a packet, from the pseudo-header sum in its field; ip4: the
+       header checksum of IPv4 superpackets that it segments (0: the field must be right, as virtio has it). */
     uint8_t tx_csum_ip4, tx_csum_tcp4, tx_csum_udp4, tx_csum_tcp6, tx_csum_udp6;
+    /* Receive, 1: the device checks it in what it delivers, and says so for each packet (DATA_VALID), or leaves it to who receives
+       (NEEDS_CSUM). ip4: a DATA_VALID vouches for the IPv4 header, too (tuo_rx_hint). The others tell a stack what it may leave out. */
     uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
-    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that can be sent, bytes of IP packet; 0 = none */
-    uint32_t max_udp_segs;                           /* datagrams in one; 0 = no limit */
-    uint32_t l2_hdr_len;                             /* bytes in front of the IP header */
+    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio, TUN) */
+    uint8_t tx_ip6_ext;       /* 1: the other offloads work behind IPv6 extension headers, too */
+    uint8_t tx_vlan_max;      /* they work behind so many VLAN tags; 0..TUO_VLAN_MAX */
+    uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN) */
+    uint8_t tso_sum_no_len;   /* 1: the pseudo-header sum of a superpacket leaves the length out (DPDK, NICs); 0: it has that of the
+                                 superpacket (virtio) */
+    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that it segments; 0 = none; from 65536: IP length 0 is taken */
+    uint32_t min_seg_size, max_seg_size; /* gso_size that it takes; 0 = any */
+    uint32_t max_segs;        /* TCP segments of one superpacket; 0 = any number */
+    uint32_t max_udp_segs;    /* datagrams of one; 0 = any number */
+    uint32_t max_frags;       /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous packets only */
+    uint32_t l2_hdr_len;      /* 0: IP packets; 14: Ethernet frames (their tags come on top). Nothing else */
 } tuo_caps;
 
 /* One segment, filled by tuo_gso_next. Its bytes are iov[0..iov_count) in order. */
@@ -670,6 +686,61 @@ typedef struct tuo_gso {
     uint8_t tuo__pseudo;        /* TUO_F_PSEUDO */
     uint8_t tuo__hdr[TUO_HEADER_MAX];
 } tuo_gso;
+
+/* One packet on its way to a device, filled by tuo_tx_next: its bytes, and what is left to the device. */
+typedef struct tuo_tx_packet {
+    tuo_iov iov[3];
+    size_t iov_count;      /* 1: one piece, of the input; 2: headers, borrowed payload; 3: as in tuo_segment */
+    size_t len;            /* bytes in total */
+    tuo_vnet_hdr vnet;     /* what is left to the device: NEEDS_CSUM, GSO type and segment size. Zero: nothing, and so are all fields below */
+    uint32_t seg_count;    /* segments that the device will make of it; 1 if it does not segment it */
+    uint16_t l2_len;       /* for descriptors: bytes of Ethernet header and tags; */
+    uint16_t l3_len;       /* of IP header with options or extension headers; */
+    uint16_t l4_len;       /* of TCP with options, or UDP. All three 0 if kind is NONE */
+    uint8_t kind;          /* tuo_kind; NONE also for a checksum in an inner packet (tx_csum_any), where only vnet says where it is */
+    uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum as well; the field holds 0 */
+} tuo_tx_packet;
+
+/* A packet on the ladder. Public so that it can live on the stack; its members are private and may change. Memory: about 470 bytes. */
+typedef struct tuo_tx {
+    tuo_gso tuo__gso;           /* of one that leaves as superpackets: its bytes and headers only */
+    tuo_pkt_info tuo__info;     /* kind NONE: no headers that the device could offload */
+    tuo_vnet_hdr tuo__vnet;     /* what is left to the device of a packet that is not cut */
+    uint32_t tuo__gso_size;
+    uint32_t tuo__seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuo__gso has it */
+    uint32_t tuo__next_seg;
+    uint32_t tuo__unit_segs;    /* segments of a superpacket that does not take all that is left */
+    uint32_t tuo__segs_max, tuo__payload_max; /* of a superpacket */
+    uint32_t tuo__frags_max;    /* 0: any number */
+    uint8_t tuo__first_alone;   /* the first segment has CWR, which the device would copy */
+    uint8_t tuo__csum_ip4, tuo__sum_no_len; /* as in tuo_caps */
+    uint8_t tuo__partial;       /* what leaves as a segment has a pseudo-header sum */
+} tuo_tx;
+
+/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but tuo__ says so. */
+typedef size_t (*tuo_send_burst)(void *user, void *const *packets, size_t count);
+typedef struct tuo_tx_queue {
+    tuo_send_burst tuo__send;
+    void *tuo__user;
+    void **tuo__slots;
+    size_t tuo__cap, tuo__head, tuo__count;
+} tuo_tx_queue;
+
+/* A received packet: borrowed bytes, and the handle with which they are given back. */
+typedef struct tuo_rx_packet {
+    const uint8_t *bytes;
+    size_t len;
+    tuo_vnet_hdr vnet;     /* what the device said of it: DATA_VALID, NEEDS_CSUM, GSO type */
+    void *user;            /* the mbuf, the descriptor, ...: the library hands it through */
+} tuo_rx_packet;
+
+typedef size_t (*tuo_recv_burst)(void *user, tuo_rx_packet *packets, size_t count);
+typedef struct tuo_rx_queue {
+    tuo_recv_burst tuo__recv;
+    void *tuo__user;
+    tuo_rx_packet *tuo__slots;
+    size_t tuo__cap, tuo__head, tuo__count;
+} tuo_rx_queue;
 
 /* ---------------------------------------------------------------------------------------------------------------- >>api */
 /* Common to all: no function allocates, blocks, logs or touches errno or global state. A pointer may be NULL only where its length is
@@ -832,7 +903,8 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
 
 /* tuo_gro_push: one packet in.
    Reads     pkt[0..len): the headers now, the payload when a checksum must be verified. Any bytes of any length are fine
-   Hint      TUO_F_TRUST: checksums of this packet are known to be right. Otherwise 0
+   Hint      TUO_F_TRUST: all checksums of this packet are known to be right. TUO_F_TRUST_L4: its TCP or UDP checksum is. Otherwise 0.
+             tuo_rx_hint makes it of what a device said
    Returns   the verdict. Every packet is held until it is emitted by tuo_gro_next, except with TUO_V_NO_ROOM: then it was not taken
    Ownership the bytes stay the caller's and must neither change nor move until the emitted packet that holds `user` was used
    Order     packets of one flow are emitted in the order they were pushed, except that a late TCP segment may move up to where it belongs
@@ -937,6 +1009,106 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt,
    Cost      one pass: copy and sum together */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                                 size_t *written);
+
+/* --- Any device: capabilities, the ladder, bursts --- */
+
+/* tuo_caps_intersect: what both devices can do, for ports that are used as one (bonding, failover).
+   Writes    *both; may be a or b
+   Returns   TUO_OK; TUO_E_INVALID if one of them is out of range, or one takes Ethernet frames and the other IP packets
+   Note      where their conventions for superpackets contradict each other (tso_sum_no_len; segment sizes that do not overlap) there are
+             none in common: max_* are 0 */
+TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_caps *both);
+
+/* tuo_rx_hint: the hint for tuo_gro_push of a packet that a device delivered with this metadata. caps may be NULL: a device that says
+   nothing about IPv4 headers.
+   Returns   TUO_F_TRUST, TUO_F_TRUST_L4 or 0. A partial checksum (NEEDS_CSUM) gives 0: it must be completed first (tuo_csum_complete,
+             tuo_gso_init), since a packet that does not merge leaves as it came */
+TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
+
+/* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its metadata. The packet is pkt[0..len) from
+   its first header to its end, whatever its length fields say.
+   Writes    IP length, UDP length, IPv4 header checksum, and the pseudo-header sum over the full length in the checksum field; *vnet. An IP
+             packet beyond 65535 bytes (IPv6: payload) gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the
+             splitter and the ladder do. A payload up to gso_size bytes makes an ordinary packet with a partial checksum
+   Units     gso_size: payload bytes per segment (for TCP the MSS less options)
+   Reads     caps: l2_hdr_len (Ethernet frame or not), and whether such a length is allowed; what else the device cannot do is for the
+             ladder to make good
+   Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet; TUO_E_IP_LENGTH: beyond 65535 bytes, and the
+             device segments none that large; TUO_E_VNET_NO_PAYLOAD; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with segments
+             left; TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps); what tuo_parse returns. Then nothing is written
+   Cost      headers only
+   Sources   linux net/ipv4/tcp_output.c, net/ipv6/ip6_output.c (payload length 0) */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet);
+
+/* tuo_tx_init: how does this packet go out on this device with the least work here? The ladder:
+     1. a superpacket that the device takes: whole
+     2. one too large for it, in bytes or segments: superpackets of the size that it takes, the rest smaller
+     3. one of a kind, segment size or header chain that it does not segment: segments, their checksums left to it if it can
+     4. else: segments with finished checksums
+   Packets that are none keep a partial checksum (NEEDS_CSUM) if the device finishes such, and get a finished one otherwise. All other
+   bytes, ARP among them, pass untouched without any offload.
+   Reads     pkt[0..len), const; must stay as it is while tuo_tx_next goes on. *vnet: the metadata that came with it (virtio's convention:
+             tuo_tun_recv, tuo_tso_prepare, tuo_superpacket.vnet)
+   Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
+   Returns   TUO_OK; TUO_E_INVALID (caps out of range); what tuo_gso_init returns
+   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
+                                              unsigned flags);
+
+/* tuo_tx_next: the next packet for the device, payload borrowed.
+   Writes    *packet; changed headers to header (room for TUO_HEADER_MAX bytes), or into *tx if header is NULL: then they are good until the
+             next call
+   Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces than max_frags (nothing is lost: go on with
+             tuo_tx_next_in_place). In both cases *packet is untouched
+   Cost      packets whose checksum the device finishes: headers only */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet);
+
+/* tuo_tx_next_in_place: the same as one contiguous piece of the input buffer: headers are stamped in front of the payload, over the packet
+   before, which must have been used by then.
+   Reads/writes pkt: the buffer given to tuo_tx_init, now writable
+   Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet);
+
+/* tuo_tx_remaining: packets for the device not yet handed out. */
+TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
+
+/* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts and may take fewer than it is offered. What was not taken
+   stays, in order, for the next flush; nothing is dropped or freed: a lost segment costs its connection a retransmission time-out.
+   Reads     slots[0..slot_count), memory for that many handles, used as long as the queue is. Nothing to free
+   Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how many of the first it took, which are then the
+             device's; 0 if none. Called by push and flush only, on their thread
+   Returns   TUO_OK; TUO_E_INVALID: no slots or no callback */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_burst send, void *user);
+
+/* tuo_tx_queue_push: one packet in, by its handle. A full queue is flushed first.
+   Returns   TUO_OK; TUO_AGAIN: not taken, the queue is full and the device takes nothing; TUO_E_BUFFER: not taken, as for flush */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_push(tuo_tx_queue *queue, void *packet);
+
+/* tuo_tx_queue_flush: offer what is queued, until the device takes nothing more.
+   Returns   TUO_OK: the queue is empty; TUO_AGAIN: it is not; TUO_E_BUFFER: the callback claims more than it was offered, a defect of the
+             callback: that offer counts as taken */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue);
+
+/* tuo_tx_queue_count: packets queued. tuo_tx_queue_take: the oldest of them, which leaves the queue (to free it at the end), or NULL. */
+TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue);
+TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
+
+/* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an ARP answer of one's own, a packet put back)
+   and go first.
+   Reads     slots[0..slot_count), for injected packets; slot_count may be 0
+   Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count
+   Returns   TUO_OK; TUO_E_INVALID: no callback */
+TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_burst recv,
+                                                    void *user);
+
+/* tuo_rx_queue_inject: this packet comes out before anything else from the device, behind those injected earlier.
+   Returns   TUO_OK; TUO_E_NOSPACE: all slots are in use, not taken */
+TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const tuo_rx_packet *packet);
+
+/* tuo_rx_queue_burst: up to count packets: injected ones, then one burst of the device for the rest.
+   Returns   how many of packets[0..count) were filled. Bytes are borrowed until the caller gives `user` back to whom it belongs
+   Note      a callback that claims more than it was asked for is taken to have filled what it was asked for */
+TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count);
 
 #ifdef TUNOFFLOAD_TUN
 
@@ -1242,6 +1414,10 @@ TUO__INLINE void tuo__wr16(uint8_t *p, uint32_t v) {
     TUO_MEMCPY(p, &word, 2);
 }
 TUO__INLINE uint32_t tuo__big32(uint32_t v) { return tuo__little_endian() ? (uint32_t)tuo__big16(v) << 16 | tuo__big16(v >> 16) : v; }
+TUO__INLINE void tuo__wr32(uint8_t *p, uint32_t v) {
+    const uint32_t word = tuo__big32(v);
+    TUO_MEMCPY(p, &word, 4);
+}
 TUO__INLINE void tuo__store16(uint8_t *p, uint16_t word) { TUO_MEMCPY(p, &word, 2); } /* native order */
 TUO__INLINE uint16_t tuo__load16(const uint8_t *p) { /* native order, as all of these */
     uint16_t v;
@@ -1733,13 +1909,20 @@ static tuo_result tuo__parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *
     return type == TUO__ETHERTYPE_IP4 || type == TUO__ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
 }
 
+/* Private flag: length fields are not filled yet, what is given is the whole packet. */
+enum { TUO__F_WHOLE = 128 };
+
+TUO__FORCE_INLINE int tuo__to_the_end(uint32_t length_field, unsigned flags) {
+    return (length_field == 0 && (flags & TUO_F_SUPERPACKET)) || (flags & TUO__F_WHOLE);
+}
+
 TUO__FORCE_INLINE tuo_result tuo__parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     uint16_t frag;
     if (len < TUO__IP4_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = (ip[0] & 15u) * 4;
     if (info->ip_hdr_len < TUO__IP4_LEN) return TUO_E_IP_HEADER;
     info->total_len = tuo__rd16(ip + TUO__IP4_TOTAL);
-    if (info->total_len == 0 && (flags & TUO_F_SUPERPACKET)) info->total_len = len;
+    if (tuo__to_the_end(info->total_len, flags)) info->total_len = len;
     if (info->total_len < info->ip_hdr_len) return TUO_E_IP_LENGTH;
     if (len < info->ip_hdr_len) return TUO_E_IP_HEADER;
     if (info->total_len > len) return TUO_E_IP_LENGTH;
@@ -1790,7 +1973,7 @@ TUO__FORCE_INLINE tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, uns
     info->ip_hdr_len = TUO__IP6_LEN;
     info->total_len = TUO__IP6_LEN + (uint32_t)tuo__rd16(ip + TUO__IP6_PAYLOAD);
     /* RFC 2675: with a jumbo payload option the field is 0; on a TUN device a 0 is an oversize superpacket. */
-    if (info->total_len == TUO__IP6_LEN && (flags & TUO_F_SUPERPACKET)) info->total_len = len;
+    if (tuo__to_the_end(info->total_len - TUO__IP6_LEN, flags)) info->total_len = len;
     if (info->total_len > len) return TUO_E_IP_LENGTH;
     info->tos = (uint8_t)(tuo__rd16(ip) >> 4);
     info->ttl = ip[TUO__IP6_HOP];
@@ -1816,7 +1999,7 @@ TUO__FORCE_INLINE tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, un
     uint32_t udp_len;
     if (len < TUO__UDP_LEN) return TUO_E_UDP_LENGTH;
     udp_len = tuo__rd16(udp + TUO__UDP_TOTAL);
-    if (udp_len == 0 && (flags & TUO_F_SUPERPACKET)) udp_len = len;
+    if (tuo__to_the_end(udp_len, flags)) udp_len = len;
     if (udp_len < TUO__UDP_LEN || udp_len > len) return TUO_E_UDP_LENGTH;
     info->l4_hdr_len = TUO__UDP_LEN;
     info->payload_len = udp_len - TUO__UDP_LEN;
@@ -1867,7 +2050,7 @@ static tuo_result tuo__parse(const uint8_t *pkt, size_t bytes_len, unsigned flag
 
 TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
     tuo_pkt_info found;
-    const tuo_result result = tuo__parse((const uint8_t *)pkt, len, flags, &found);
+    const tuo_result result = tuo__parse((const uint8_t *)pkt, len, flags & (TUO_F_ETHERNET | TUO_F_SUPERPACKET), &found);
     if (result == TUO_OK) *info = found;
     return result;
 }
@@ -2380,7 +2563,9 @@ TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info 
 /* Owns what turns the headers of a first packet and the payloads of many into one superpacket. The only writer of superpacket headers.
    linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment; virtio 1.3 5.1.6.2. */
 
-/* payload_len is bounded by the callers so that the IP packet has at most 65535 bytes (IPv6 as well, K 3.2). */
+/* What a length field holds: 0 for what it cannot (BIG TCP; K 1.16). Only packets for devices that allow it come that large. */
+TUO__INLINE uint32_t tuo__length_field(uint32_t len) { return len > 0xFFFFu ? 0 : len; }
+
 static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
     const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
     uint8_t *const ip = hdr + shape->ip_off;
@@ -2388,15 +2573,14 @@ static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload
     const uint32_t ip_len = shape->hdr_len - shape->ip_off + payload_len;
     const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
     if (kind->ip_version == 4) {
-        tuo__wr16(ip + TUO__IP4_TOTAL, ip_len);
+        tuo__wr16(ip + TUO__IP4_TOTAL, tuo__length_field(ip_len));
         tuo__wr16(ip + TUO__IP4_CSUM, 0);
         tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(tuo__sum(ip, shape->l4_off - shape->ip_off), 0));
     } else {
-        tuo__wr16(ip + TUO__IP6_PAYLOAD, ip_len - TUO__IP6_LEN);
+        tuo__wr16(ip + TUO__IP6_PAYLOAD, tuo__length_field(ip_len - TUO__IP6_LEN));
     }
-    if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, l4_len);
+    if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, tuo__length_field(l4_len));
     tuo__wr16(l4 + kind->l4_csum_off, tuo__fold(tuo__pseudo(hdr, shape, l4_len)));
-    TUO_ASSERT(ip_len <= 0xFFFFu);
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     vnet->flags = TUO_VNET_NEEDS_CSUM;
     vnet->gso_type = kind->gso_type;
@@ -2404,6 +2588,14 @@ static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload
     vnet->gso_size = gso_size;
     vnet->csum_start = (uint16_t)shape->l4_off;
     vnet->csum_offset = kind->l4_csum_off;
+}
+
+/* The same for what may have turned out to be one segment: with a partial checksum, but never with a GSO type (K 1.8). */
+static void tuo__account_any(uint8_t *hdr, const tuo__shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
+    tuo__account(hdr, shape, payload_len, gso_size, vnet);
+    if (payload_len > gso_size) return;
+    vnet->gso_type = TUO_GSO_NONE;
+    vnet->gso_size = 0;
 }
 
 TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags, tuo_vnet_hdr *vnet) {
@@ -2433,7 +2625,8 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
 #define TUO__ABSORBED 0xFFFFFFFEu /* tuo__record.item: leaves at the position of another record */
 #define TUO__GATHERED 0xFFFFFFFFu /* tuo__packet.cap_len: no buffer to fill */
 
-typedef enum tuo__csum_state { TUO__CSUM_UNKNOWN, TUO__CSUM_RIGHT, TUO__CSUM_WRONG } tuo__csum_state;
+typedef enum tuo__csum_state { TUO__CSUM_RIGHT, TUO__CSUM_WRONG, TUO__CSUM_UNKNOWN, TUO__CSUM_L4_RIGHT } tuo__csum_state;
+#define TUO__V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuo__packet.csum: a device verified TCP or UDP, the IPv4 header is not summed yet */
 
 typedef enum tuo__id_mode { TUO__ID_UNDECIDED, TUO__ID_COUNTS, TUO__ID_CONSTANT } tuo__id_mode;
 
@@ -2465,7 +2658,7 @@ typedef struct tuo__packet {
     uint32_t record;          /* the record it has */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
     uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
-    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; else what is wrong */
+    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; TUO__V_L4_RIGHT; else what is wrong */
     tuo_pkt_info info;
 } tuo__packet;
 
@@ -3033,8 +3226,15 @@ static TUO__NOINLINE tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *by
     return tuo__l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
 }
 
+/* The same where a device has verified TCP or UDP. */
+static tuo_verdict tuo__gro_verify_ip(const uint8_t *bytes, const tuo__shape *shape) {
+    return !tuo__is_ip4(shape->kind) || tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN) ? TUO_V_HELD : TUO_V_BAD_IP_CSUM;
+}
+
 static TUO__NOINLINE void tuo__gro_verify_head(tuo_gro *gro, tuo__item *item) {
-    const tuo_verdict bad = tuo__gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
+    const tuo_verdict bad = item->head_csum == TUO__CSUM_L4_RIGHT
+                                ? tuo__gro_verify_ip(item->bytes, &item->shape)
+                                : tuo__gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
     item->head_csum = bad == TUO_V_HELD ? TUO__CSUM_RIGHT : TUO__CSUM_WRONG;
 }
 
@@ -3060,7 +3260,7 @@ TUO__FORCE_INLINE void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uin
     item->ip_id = pkt->info.ip_id;
     item->id_mode = TUO__ID_UNDECIDED;
     item->closed = (uint8_t)tuo__closes_after(&pkt->info, item->gso_size, 1);
-    item->head_csum = pkt->csum == TUO_V_HELD ? TUO__CSUM_RIGHT : TUO__CSUM_UNKNOWN;
+    item->head_csum = pkt->csum == TUO_V_HELD ? TUO__CSUM_RIGHT : pkt->csum == TUO__V_L4_RIGHT ? TUO__CSUM_L4_RIGHT : TUO__CSUM_UNKNOWN;
     item->shape = tuo__shape_of(&pkt->info);
     item->plain = tuo__is_plain(gro, &pkt->info);
     gro->item_count++;
@@ -3126,13 +3326,14 @@ static tuo__stand tuo__gro_decide(tuo_gro *gro, uint32_t newest, const tuo__pack
 TUO__FORCE_INLINE tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item, tuo__packet *pkt, uint32_t payload_len,
                                                    tuo_verdict join) {
     uint8_t *const copy_to = item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
+    if (pkt->csum == TUO__V_L4_RIGHT) pkt->csum = tuo__gro_verify_ip(pkt->bytes, &item->shape);
     if (pkt->csum == TUO_V_COUNT) {
         pkt->csum = tuo__gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
     } else if (copy_to) {
         TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
     if (pkt->csum != TUO_V_HELD) return pkt->csum;
-    if (item->head_csum == TUO__CSUM_UNKNOWN) tuo__gro_verify_head(gro, item);
+    if (item->head_csum >= TUO__CSUM_UNKNOWN) tuo__gro_verify_head(gro, item);
     return item->head_csum == TUO__CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
 }
 
@@ -3280,7 +3481,7 @@ TUO__FORCE_INLINE tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsi
         return verdict;
     }
     pkt->record = gro->record_count++;
-    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : TUO_V_COUNT;
+    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : hint & TUO_F_TRUST_L4 ? TUO__V_L4_RIGHT : TUO_V_COUNT;
     gro->flows_open = 1;
     record = &gro->records[pkt->record];
     record->iov[1].base = pkt->bytes;
@@ -3657,16 +3858,25 @@ static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, 
     return partial || tuo__l4_csum_ok(tuo__sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
+/* *info is filled for GSO types only, and zero otherwise. */
+static tuo_result tuo__gso_check(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags, tuo_pkt_info *info) {
+    const tuo_result result = tuo__vnet_check(vnet, pkt, len, flags & TUO_F_ETHERNET, info);
+    return result == TUO_OK && info->kind != TUO_KIND_NONE ? tuo__gso_verify(pkt, info, vnet, flags) : result;
+}
+
+static void tuo__gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
+    TUO_MEMSET(gso, 0, sizeof *gso - sizeof gso->tuo__hdr);
+    gso->tuo__pkt = pkt;
+    gso->tuo__sums = tuo__sums_flagged(flags);
+    gso->tuo__pseudo = (flags & TUO_F_PSEUDO) != 0;
+}
+
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
-    tuo_result result = tuo__vnet_check(vnet, bytes, len, flags & TUO_F_ETHERNET, &info);
-    if (result == TUO_OK && info.kind != TUO_KIND_NONE) result = tuo__gso_verify(bytes, &info, vnet, flags);
+    const tuo_result result = tuo__gso_check(bytes, len, vnet, flags, &info);
     if (result != TUO_OK) return result;
-    TUO_MEMSET(gso, 0, sizeof *gso - sizeof gso->tuo__hdr);
-    gso->tuo__pkt = bytes;
-    gso->tuo__sums = tuo__sums_flagged(flags);
-    gso->tuo__pseudo = (flags & TUO_F_PSEUDO) != 0;
+    tuo__gso_begin(gso, bytes, flags);
     if (info.kind == TUO_KIND_NONE) {
         tuo__gso_plan_whole(gso, len, vnet);
     } else {
@@ -3709,12 +3919,18 @@ TUO__FORCE_INLINE void tuo__gso_stamp_ip4(const tuo_gso *gso, uint8_t *ip, uint3
     tuo__store16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_raw + less + id, 0));
 }
 
-/* Returns the sum of what it wrote. K 6.4: CWR on the first segment only, FIN and PSH on the last. */
+/* K 6.4: CWR on the first segment only, FIN and PSH on the last. */
+TUO__FORCE_INLINE unsigned tuo__cut_flags(unsigned flags, int first, int last) {
+    if (!first) flags &= ~(unsigned)TUO__CWR;
+    if (!last) flags &= ~(unsigned)(TUO__FIN | TUO__PSH);
+    return flags;
+}
+
+/* Returns the sum of what it wrote. */
 TUO__FORCE_INLINE uint64_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
     const uint32_t seq = tuo__big32(gso->tuo__seq + payload_off);
-    unsigned flags = gso->tuo__tcp_flags;
-    if (gso->tuo__next_idx != 0) flags &= ~(unsigned)TUO__CWR;
-    if (gso->tuo__next_idx + 1 != gso->tuo__seg_count) flags &= ~(unsigned)(TUO__FIN | TUO__PSH);
+    const unsigned flags =
+        tuo__cut_flags(gso->tuo__tcp_flags, gso->tuo__next_idx == 0, gso->tuo__next_idx + 1 == gso->tuo__seg_count);
     TUO_MEMCPY(tcp + TUO__TCP_SEQ, &seq, 4);
     tcp[TUO__TCP_FLAGS] = (uint8_t)flags;
     return (uint64_t)seq + tuo__big16(flags);
@@ -3838,6 +4054,389 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
     *written = i;
     if (result != TUO_OK) return result;
     return gso->tuo__next_idx < gso->tuo__seg_count ? TUO_MORE : TUO_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- >>tx */
+/* Capabilities, the ladder, bursts. What is left to a device is decided once per packet from capabilities and headers; superpackets are
+   then finished by >>account, segments by >>gso. */
+
+static int tuo__caps_ok(const tuo_caps *caps) {
+    return (caps->l2_hdr_len == 0 || caps->l2_hdr_len == TUO__ETH_LEN) && caps->tx_vlan_max <= TUO_VLAN_MAX;
+}
+
+static unsigned tuo__caps_frame_flags(const tuo_caps *caps) { return caps->l2_hdr_len ? (unsigned)TUO_F_ETHERNET : 0u; }
+
+static uint32_t tuo__caps_max_len(const tuo_caps *caps, unsigned kind) {
+    const uint32_t by_kind[5] = { 0, caps->max_tcp4, caps->max_udp4, caps->max_tcp6, caps->max_udp6 };
+    return by_kind[kind];
+}
+
+static int tuo__caps_csum(const tuo_caps *caps, unsigned kind) {
+    const uint8_t by_kind[5] = { 0, caps->tx_csum_tcp4, caps->tx_csum_udp4, caps->tx_csum_tcp6, caps->tx_csum_udp6 };
+    return kind != TUO_KIND_NONE && (by_kind[kind] || caps->tx_csum_any);
+}
+
+/* The smaller of two limits of which 0 is none. */
+static uint32_t tuo__tighter(uint32_t a, uint32_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
+
+TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_caps *both) {
+    tuo_caps c;
+    if (!tuo__caps_ok(a) || !tuo__caps_ok(b) || a->l2_hdr_len != b->l2_hdr_len) return TUO_E_INVALID;
+    c = *a;
+    c.tx_csum_ip4 = (uint8_t)(a->tx_csum_ip4 && b->tx_csum_ip4);
+    c.tx_csum_tcp4 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_TCP4) && tuo__caps_csum(b, TUO_KIND_TCP4));
+    c.tx_csum_udp4 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_UDP4) && tuo__caps_csum(b, TUO_KIND_UDP4));
+    c.tx_csum_tcp6 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_TCP6) && tuo__caps_csum(b, TUO_KIND_TCP6));
+    c.tx_csum_udp6 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_UDP6) && tuo__caps_csum(b, TUO_KIND_UDP6));
+    c.rx_csum_ip4 = (uint8_t)(a->rx_csum_ip4 && b->rx_csum_ip4);
+    c.rx_csum_tcp4 = (uint8_t)(a->rx_csum_tcp4 && b->rx_csum_tcp4);
+    c.rx_csum_udp4 = (uint8_t)(a->rx_csum_udp4 && b->rx_csum_udp4);
+    c.rx_csum_tcp6 = (uint8_t)(a->rx_csum_tcp6 && b->rx_csum_tcp6);
+    c.rx_csum_udp6 = (uint8_t)(a->rx_csum_udp6 && b->rx_csum_udp6);
+    c.tx_csum_any = (uint8_t)(a->tx_csum_any && b->tx_csum_any);
+    c.tx_ip6_ext = (uint8_t)(a->tx_ip6_ext && b->tx_ip6_ext);
+    c.tx_vlan_max = (uint8_t)tuo__min32(a->tx_vlan_max, b->tx_vlan_max);
+    c.tso_cwr = (uint8_t)(a->tso_cwr && b->tso_cwr);
+    c.max_tcp4 = tuo__min32(a->max_tcp4, b->max_tcp4);
+    c.max_tcp6 = tuo__min32(a->max_tcp6, b->max_tcp6);
+    c.max_udp4 = tuo__min32(a->max_udp4, b->max_udp4);
+    c.max_udp6 = tuo__min32(a->max_udp6, b->max_udp6);
+    c.min_seg_size = a->min_seg_size > b->min_seg_size ? a->min_seg_size : b->min_seg_size;
+    c.max_seg_size = tuo__tighter(a->max_seg_size, b->max_seg_size);
+    c.max_segs = tuo__tighter(a->max_segs, b->max_segs);
+    c.max_udp_segs = tuo__tighter(a->max_udp_segs, b->max_udp_segs);
+    c.max_frags = tuo__tighter(a->max_frags, b->max_frags);
+    if (!a->tso_sum_no_len != !b->tso_sum_no_len || (c.max_seg_size && c.max_seg_size < c.min_seg_size)) {
+        c.max_tcp4 = c.max_tcp6 = c.max_udp4 = c.max_udp6 = 0;
+    }
+    *both = c;
+    return TUO_OK;
+}
+
+TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet) {
+    if (!(vnet->flags & TUO_VNET_DATA_VALID) || (vnet->flags & TUO_VNET_NEEDS_CSUM)) return 0;
+    return caps && caps->rx_csum_ip4 ? TUO_F_TRUST : TUO_F_TRUST_L4;
+}
+
+TUO_API tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet) {
+    tuo_pkt_info info;
+    tuo__shape shape;
+    uint32_t seg_len, fixed_len;
+    tuo_result result;
+    if (!tuo__caps_ok(caps)) return TUO_E_INVALID;
+    result = tuo__parse((const uint8_t *)pkt, len, tuo__caps_frame_flags(caps) | TUO__F_WHOLE, &info);
+    if (result != TUO_OK) return result;
+    if (info.flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
+    if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_E_VNET_PROTOCOL;
+    if (info.payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
+    fixed_len = info.ip_version == 4 ? 0 : TUO__IP6_LEN; /* what the length field does not count */
+    seg_len = info.payload_off - info.ip_off + tuo__min32(gso_size, info.payload_len);
+    if (gso_size == 0 || gso_size == 0xFFFFu || seg_len - fixed_len > 0xFFFFu) return TUO_E_VNET_GSO_SIZE;
+    if (info.total_len - fixed_len > 0xFFFFu && info.total_len > tuo__caps_max_len(caps, info.kind)) return TUO_E_IP_LENGTH;
+    shape = tuo__shape_of(&info);
+    tuo__account_any((uint8_t *)pkt, &shape, info.payload_len, gso_size, vnet);
+    return TUO_OK;
+}
+
+/* --- the ladder: decide --- */
+
+/* Can the device finish checksums behind these headers? A seed behind a routing header is for another destination than the one in the IP
+   header, from which some devices make their own; the same of bytes that only some of them count. */
+static int tuo__ladder_offloads(const tuo_caps *caps, const tuo_pkt_info *info) {
+    return tuo__caps_csum(caps, info->kind) && !(info->flags & TUO_PKT_ROUTING) && info->vlan_count <= caps->tx_vlan_max &&
+           (caps->tx_ip6_ext || info->ip_version == 4 || info->ip_hdr_len == TUO__IP6_LEN);
+}
+
+/* Fill in how a superpacket leaves as superpackets. 0: it cannot. */
+static int tuo__ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pkt_info *info) {
+    const uint32_t size = tx->tuo__gso_size, max_len = tuo__caps_max_len(caps, info->kind);
+    const uint32_t hdr_len = info->payload_off - info->ip_off, seg_count = info->payload_len / size + (info->payload_len % size != 0);
+    const uint32_t segs_max = tuo__is_tcp(info->kind) ? caps->max_segs : caps->max_udp_segs;
+    if (seg_count < 2 || max_len <= hdr_len || size < caps->min_seg_size || (caps->max_seg_size && size > caps->max_seg_size)) return 0;
+    tx->tuo__segs_max = segs_max ? segs_max : TUO__NONE;
+    tx->tuo__payload_max = max_len - hdr_len;
+    tx->tuo__unit_segs = tuo__min32(tx->tuo__segs_max, tx->tuo__payload_max / size);
+    if (tx->tuo__unit_segs < 2 && (seg_count > tx->tuo__segs_max || info->payload_len > tx->tuo__payload_max)) return 0;
+    tx->tuo__first_alone = (info->tcp_flags & TUO__CWR) && !caps->tso_cwr;
+    tx->tuo__seg_count = seg_count;
+    return 1;
+}
+
+static void tuo__ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info, unsigned flags) {
+    tx->tuo__partial = (uint8_t)tuo__ladder_offloads(caps, info);
+    if (tx->tuo__partial) tx->tuo__info = *info;
+    tuo__gso_begin(&tx->tuo__gso, pkt, tx->tuo__partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
+    if (tx->tuo__partial && tuo__ladder_plan_units(tx, caps, info)) {
+        TUO_MEMCPY(tx->tuo__gso.tuo__hdr, pkt, info->payload_off);
+    } else {
+        tuo__gso_plan_cut(&tx->tuo__gso, pkt, info, (uint16_t)tx->tuo__gso_size);
+    }
+}
+
+/* Is the partial checksum that of the packet's own TCP or UDP header, over all that follows it? Then devices that know these protocols, but
+   not csum_start and csum_offset, can finish it. */
+static int tuo__ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, tuo_pkt_info *info) {
+    return tuo__parse(pkt, len, tuo__caps_frame_flags(caps), info) == TUO_OK && tuo__ladder_offloads(caps, info) &&
+           vnet->csum_start == info->l4_off && vnet->csum_offset == tuo__kinds[info->kind].l4_csum_off &&
+           (size_t)info->payload_off + info->payload_len == len && info->payload_off <= TUO_HEADER_MAX;
+}
+
+static void tuo__ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
+    const uint8_t *const pkt = tx->tuo__gso.tuo__pkt;
+    tuo_pkt_info info;
+    if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
+        if (tuo__ladder_own_csum(caps, pkt, len, vnet, &info)) tx->tuo__info = info;
+        tx->tuo__partial = tx->tuo__info.kind != TUO_KIND_NONE || caps->tx_csum_any;
+    }
+    if (tx->tuo__partial) {
+        tx->tuo__vnet.flags = TUO_VNET_NEEDS_CSUM;
+        tx->tuo__vnet.csum_start = vnet->csum_start;
+        tx->tuo__vnet.csum_offset = vnet->csum_offset;
+        tx->tuo__vnet.hdr_len = (uint16_t)(tx->tuo__info.kind ? tx->tuo__info.payload_off : vnet->csum_start + vnet->csum_offset + 2u);
+    }
+    tuo__gso_begin(&tx->tuo__gso, pkt, tx->tuo__partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
+    tuo__gso_plan_whole(&tx->tuo__gso, len, vnet);
+}
+
+TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
+    const uint8_t *const bytes = (const uint8_t *)pkt;
+    tuo_pkt_info info;
+    tuo_result result;
+    if (!tuo__caps_ok(caps)) return TUO_E_INVALID;
+    result = tuo__gso_check(bytes, len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuo__caps_frame_flags(caps), &info);
+    if (result != TUO_OK) return result;
+    TUO_MEMSET(tx, 0, sizeof *tx);
+    tx->tuo__gso.tuo__pkt = bytes;
+    tx->tuo__gso_size = vnet->gso_size;
+    tx->tuo__frags_max = caps->max_frags;
+    tx->tuo__csum_ip4 = caps->tx_csum_ip4;
+    tx->tuo__sum_no_len = caps->tso_sum_no_len;
+    if (info.kind == TUO_KIND_NONE) {
+        tuo__ladder_plan_packet(tx, caps, len, vnet, flags);
+    } else {
+        tuo__ladder_plan_superpacket(tx, caps, bytes, &info, flags);
+    }
+    return TUO_OK;
+}
+
+/* --- the ladder: hand out --- */
+
+/* What leaves next of a packet that leaves as superpackets. */
+typedef struct tuo__ladder_unit {
+    uint32_t segs, off, len; /* off, len: payload bytes */
+} tuo__ladder_unit;
+
+static tuo__ladder_unit tuo__ladder_unit_next(const tuo_tx *tx) {
+    const uint32_t segs_left = tx->tuo__seg_count - tx->tuo__next_seg;
+    tuo__ladder_unit unit;
+    uint32_t len_left;
+    unit.off = tx->tuo__next_seg * tx->tuo__gso_size; /* below payload_len */
+    len_left = tx->tuo__info.payload_len - unit.off;
+    if (tx->tuo__first_alone && tx->tuo__next_seg == 0) {
+        unit.segs = 1;
+    } else {
+        unit.segs = segs_left <= tx->tuo__segs_max && len_left <= tx->tuo__payload_max ? segs_left : tx->tuo__unit_segs;
+    }
+    unit.len = tuo__min32(len_left, unit.segs * tx->tuo__gso_size);
+    return unit;
+}
+
+static void tuo__ladder_describe(const tuo_tx *tx, tuo_tx_packet *packet) {
+    const tuo_pkt_info *const info = &tx->tuo__info;
+    packet->kind = info->kind;
+    packet->l2_len = (uint16_t)info->ip_off;
+    packet->l3_len = (uint16_t)(info->l4_off - info->ip_off);
+    packet->l4_len = (uint16_t)(info->payload_off - info->l4_off);
+}
+
+/* hdr holds the headers of the packet, or of the one that left before. */
+static void tuo__ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuo__ladder_unit *unit, tuo_tx_packet *packet) {
+    const tuo_pkt_info *const info = &tx->tuo__info;
+    const tuo__shape shape = tuo__shape_of(info);
+    uint8_t *const ip = hdr + info->ip_off, *const l4 = hdr + info->l4_off;
+    const uint32_t seg = tx->tuo__next_seg;
+    if (info->ip_version == 4) tuo__wr16(ip + TUO__IP4_ID, info->ip_id + seg); /* K 6.2 */
+    if (tuo__is_tcp(info->kind)) {
+        tuo__wr32(l4 + TUO__TCP_SEQ, info->seq + unit->off);
+        l4[TUO__TCP_FLAGS] = (uint8_t)tuo__cut_flags(info->tcp_flags, seg == 0, seg + unit->segs == tx->tuo__seg_count);
+    }
+    tuo__account_any(hdr, &shape, unit->len, (uint16_t)tx->tuo__gso_size, &packet->vnet);
+    packet->seg_count = unit->segs;
+    tuo__ladder_describe(tx, packet);
+    if (unit->segs == 1) return;
+    if (tx->tuo__sum_no_len) tuo__wr16(l4 + tuo__kinds[info->kind].l4_csum_off, tuo__fold(tuo__pseudo(hdr, &shape, 0)));
+    if (tx->tuo__csum_ip4 && info->ip_version == 4) {
+        tuo__wr16(ip + TUO__IP4_CSUM, 0);
+        packet->csum_ip4 = 1;
+    }
+}
+
+/* The metadata of what tuo__gso hands out. */
+static void tuo__ladder_describe_gso(const tuo_tx *tx, tuo_tx_packet *packet) {
+    const tuo_pkt_info *const info = &tx->tuo__info;
+    packet->seg_count = 1;
+    packet->vnet = tx->tuo__vnet;
+    if (!tx->tuo__partial) return;
+    tuo__ladder_describe(tx, packet);
+    if (tx->tuo__gso.tuo__kind == TUO_KIND_NONE) return;
+    packet->vnet.flags = TUO_VNET_NEEDS_CSUM;
+    packet->vnet.hdr_len = (uint16_t)info->payload_off;
+    packet->vnet.csum_start = (uint16_t)info->l4_off;
+    packet->vnet.csum_offset = tuo__kinds[info->kind].l4_csum_off;
+}
+
+static size_t tuo__ladder_pieces(const tuo_tx *tx) {
+    if (tx->tuo__seg_count || tx->tuo__gso.tuo__kind != TUO_KIND_NONE) return 2;
+    return tx->tuo__gso.tuo__fill_csum ? 3 : 1;
+}
+
+static void tuo__ladder_add(tuo_tx_packet *packet, const void *base, size_t len) {
+    packet->iov[packet->iov_count].base = base;
+    packet->iov[packet->iov_count].len = len;
+    packet->iov_count++;
+    packet->len += len;
+}
+
+TUO_API size_t tuo_tx_remaining(const tuo_tx *tx) {
+    uint32_t segs = tx->tuo__seg_count - tx->tuo__next_seg, count = 0, by_segs = 0, by_len = 0, len, unit_len;
+    if (tx->tuo__seg_count == 0) return tuo_gso_remaining(&tx->tuo__gso);
+    if (segs == 0) return 0;
+    len = tx->tuo__info.payload_len - tx->tuo__next_seg * tx->tuo__gso_size;
+    if (tx->tuo__first_alone && tx->tuo__next_seg == 0) {
+        segs--;
+        len -= tx->tuo__gso_size;
+        count++;
+    }
+    unit_len = tx->tuo__unit_segs * tx->tuo__gso_size; /* at most payload_max; not used if that takes all */
+    if (segs > tx->tuo__segs_max) by_segs = (segs - tx->tuo__segs_max - 1) / tx->tuo__unit_segs + 1;
+    if (len > tx->tuo__payload_max) by_len = (len - tx->tuo__payload_max - 1) / unit_len + 1;
+    return (size_t)count + (by_segs > by_len ? by_segs : by_len) + 1;
+}
+
+TUO_API tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet) {
+    tuo_gso *const gso = &tx->tuo__gso;
+    if (tuo_tx_remaining(tx) == 0) return TUO_DONE;
+    if (tx->tuo__frags_max && tuo__ladder_pieces(tx) > tx->tuo__frags_max) return TUO_E_UNSUPPORTED;
+    TUO_MEMSET(packet, 0, sizeof *packet);
+    if (tx->tuo__seg_count) {
+        const tuo__ladder_unit unit = tuo__ladder_unit_next(tx);
+        const uint32_t hdr_len = tx->tuo__info.payload_off;
+        uint8_t *const hdr = header ? header : gso->tuo__hdr;
+        if (header) tuo__copy_header(header, gso->tuo__hdr, hdr_len);
+        tuo__ladder_stamp(tx, hdr, &unit, packet);
+        tuo__ladder_add(packet, hdr, hdr_len);
+        tuo__ladder_add(packet, gso->tuo__pkt + hdr_len + unit.off, unit.len);
+        tx->tuo__next_seg += unit.segs;
+    } else {
+        tuo_segment segment;
+        size_t i;
+        (void)!tuo_gso_next(gso, header, &segment); /* something is left */
+        for (i = 0; i < segment.iov_count; i++) tuo__ladder_add(packet, segment.iov[i].base, segment.iov[i].len);
+        tuo__ladder_describe_gso(tx, packet);
+    }
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet) {
+    uint8_t *const bytes = (uint8_t *)pkt;
+    tuo_gso *const gso = &tx->tuo__gso;
+    if (bytes != gso->tuo__pkt) return TUO_E_INVALID;
+    if (tuo_tx_remaining(tx) == 0) return TUO_DONE;
+    TUO_MEMSET(packet, 0, sizeof *packet);
+    if (tx->tuo__seg_count) {
+        const tuo__ladder_unit unit = tuo__ladder_unit_next(tx);
+        const uint32_t hdr_len = tx->tuo__info.payload_off;
+        tuo__copy_header(bytes + unit.off, gso->tuo__hdr, hdr_len); /* ends where the payload starts */
+        tuo__ladder_stamp(tx, bytes + unit.off, &unit, packet);
+        tuo__ladder_add(packet, bytes + unit.off, (size_t)hdr_len + unit.len);
+        tx->tuo__next_seg += unit.segs;
+    } else {
+        tuo_buf segment;
+        (void)!tuo_gso_next_in_place(gso, pkt, &segment); /* something is left */
+        tuo__ladder_add(packet, segment.data, segment.len);
+        tuo__ladder_describe_gso(tx, packet);
+    }
+    return TUO_OK;
+}
+
+/* --- bursts --- */
+
+/* Both queues are rings over slots of the caller. */
+static size_t tuo__ring_at(size_t head, size_t off, size_t cap) { return off < cap - head ? head + off : off - (cap - head); }
+
+TUO_API tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_burst send, void *user) {
+    if (!slots || slot_count == 0 || !send) return TUO_E_INVALID;
+    TUO_MEMSET(queue, 0, sizeof *queue);
+    queue->tuo__send = send;
+    queue->tuo__user = user;
+    queue->tuo__slots = slots;
+    queue->tuo__cap = slot_count;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue) {
+    while (queue->tuo__count) {
+        const size_t to_end = queue->tuo__cap - queue->tuo__head; /* one offer is contiguous */
+        const size_t offered = queue->tuo__count < to_end ? queue->tuo__count : to_end;
+        const size_t claimed = queue->tuo__send(queue->tuo__user, queue->tuo__slots + queue->tuo__head, offered);
+        const size_t taken = claimed < offered ? claimed : offered;
+        queue->tuo__head = tuo__ring_at(queue->tuo__head, taken, queue->tuo__cap);
+        queue->tuo__count -= taken;
+        if (claimed > offered) return TUO_E_BUFFER;
+        if (taken < offered) return TUO_AGAIN;
+    }
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tx_queue_push(tuo_tx_queue *queue, void *packet) {
+    if (queue->tuo__count == queue->tuo__cap) {
+        const tuo_result result = tuo_tx_queue_flush(queue);
+        if (result < 0) return result;
+        if (queue->tuo__count == queue->tuo__cap) return TUO_AGAIN;
+    }
+    queue->tuo__slots[tuo__ring_at(queue->tuo__head, queue->tuo__count, queue->tuo__cap)] = packet;
+    queue->tuo__count++;
+    return TUO_OK;
+}
+
+TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue) { return queue->tuo__count; }
+
+TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue) {
+    void *packet;
+    if (queue->tuo__count == 0) return NULL;
+    packet = queue->tuo__slots[queue->tuo__head];
+    queue->tuo__head = tuo__ring_at(queue->tuo__head, 1, queue->tuo__cap);
+    queue->tuo__count--;
+    return packet;
+}
+
+TUO_API tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_burst recv, void *user) {
+    if (!recv || (!slots && slot_count)) return TUO_E_INVALID;
+    TUO_MEMSET(queue, 0, sizeof *queue);
+    queue->tuo__recv = recv;
+    queue->tuo__user = user;
+    queue->tuo__slots = slots;
+    queue->tuo__cap = slot_count;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const tuo_rx_packet *packet) {
+    if (queue->tuo__count == queue->tuo__cap) return TUO_E_NOSPACE;
+    queue->tuo__slots[tuo__ring_at(queue->tuo__head, queue->tuo__count, queue->tuo__cap)] = *packet;
+    queue->tuo__count++;
+    return TUO_OK;
+}
+
+TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count) {
+    size_t n = 0, claimed;
+    while (n < count && queue->tuo__count) {
+        packets[n++] = queue->tuo__slots[queue->tuo__head];
+        queue->tuo__head = tuo__ring_at(queue->tuo__head, 1, queue->tuo__cap);
+        queue->tuo__count--;
+    }
+    if (n == count) return n;
+    claimed = queue->tuo__recv(queue->tuo__user, packets + n, count - n);
+    return claimed < count - n ? n + claimed : count;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- >>names */
@@ -4528,10 +5127,13 @@ TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     TUO_MEMSET(caps, 0, sizeof *caps);
     caps->l2_hdr_len = tun->is_tap ? TUO__ETH_LEN : 0;
     if (!tun->vnet_hdr_len) return;
-    caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = 1;
+    caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = caps->tx_csum_any = 1;
     caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 = (tun->offloads & TUO_TUN_CSUM) != 0;
     caps->max_tcp4 = caps->max_tcp6 = 0xFFFF;
     if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = 0xFFFF;
+    caps->min_seg_size = TUO__TCP_GSO_SIZE_MIN; /* K 1.9 */
+    caps->max_frags = TUO__TX_IOV_MAX - 2;
+    caps->tx_vlan_max = tun->is_tap ? TUO_VLAN_MAX : 0;
     caps->max_udp_segs = tun->knows_uso ? 64 : 0;
 }
 
@@ -4927,25 +5529,18 @@ TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
 static tuo_result tuo__tx_gso_headers(const tuo_tun *tun, const tuo_tun_gso *parts, uint8_t *hdr, uint32_t payload_len,
                                       tuo_vnet_hdr *vnet) {
     const size_t hdr_len = parts->ip_header_len + parts->l4_header_len;
-    const size_t ip_off = tun->is_tap ? TUO__ETH_LEN : 0;
     tuo_pkt_info info;
     tuo__shape shape;
     tuo_result result;
     TUO_MEMCPY(hdr, parts->ip_header, parts->ip_header_len);
     TUO_MEMCPY(hdr + parts->ip_header_len, parts->l4_header, parts->l4_header_len);
-    /* The length fields are not filled yet: 0 lets the parser take the headers for the whole packet. */
-    if (parts->ip_header_len < ip_off + TUO__IP4_LEN) return TUO_E_TRUNCATED;
-    if (hdr[ip_off] >> 4 == 4) tuo__wr16(hdr + ip_off + TUO__IP4_TOTAL, 0);
-    if (hdr[ip_off] >> 4 == 6) tuo__wr16(hdr + ip_off + TUO__IP6_PAYLOAD, 0);
-    if (parts->l4_header_len == TUO__UDP_LEN) tuo__wr16(hdr + parts->ip_header_len + TUO__UDP_TOTAL, 0);
-    result = tuo__parse(hdr, hdr_len, tuo__tun_frame_flags(tun) | TUO_F_SUPERPACKET, &info);
+    if (parts->ip_header_len < (tun->is_tap ? TUO__ETH_LEN : 0) + TUO__IP4_LEN) return TUO_E_TRUNCATED;
+    result = tuo__parse(hdr, hdr_len, tuo__tun_frame_flags(tun) | TUO__F_WHOLE, &info);
     if (result != TUO_OK) return result;
     if (info.kind == TUO_KIND_NONE || info.payload_off != hdr_len || info.l4_off != parts->ip_header_len) return TUO_E_INVALID;
     if (hdr_len - info.ip_off + payload_len > 0xFFFFu) return TUO_E_IP_LENGTH;
     shape = tuo__shape_of(&info);
-    tuo__account(hdr, &shape, payload_len, parts->gso_size, vnet);
-    if (payload_len <= parts->gso_size) vnet->gso_type = TUO_GSO_NONE; /* one packet: K 1.8 */
-    if (vnet->gso_type == TUO_GSO_NONE) vnet->gso_size = 0;
+    tuo__account_any(hdr, &shape, payload_len, parts->gso_size, vnet);
     return TUO_OK;
 }
 
