@@ -16,17 +16,22 @@ ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
 TESTS   := $(filter-out test_tun% test_kernel% test_memory,$(TESTS))
 endif
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
+OPTIONAL = dpdk_port lwip_tun
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 HEADERS  = tunoffload.h $(wildcard tests/*.h tests/bench/*.h fuzz/*.h examples/*.h)
 ROUNDS  ?= 400
 ROWS    ?=
 
-.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring demo
+.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check-devices demo examples
 .PHONY: test test-cross test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
 .DELETE_ON_ERROR:
 
 ## all            build the programs in examples/
 all: $(PROGRAMS)
+
+## examples       the programs, and those that need packages: dpdk_port (libdpdk-dev), lwip_tun (liblwip-dev); says what is left out
+examples: all
+	@for p in $(OPTIONAL); do $(MAKE) -s $(BUILD)/$$p || exit 1; [ -x $(BUILD)/$$p ] || echo "left out: $$p"; done
 
 ## demo           coalesce, split and compare the captures in tests/captures, and print what came of it
 demo: $(BUILD)/pcap_offload
@@ -40,7 +45,7 @@ test: $(BUILD)/pcap_offload
 check: $(TESTS:%=$(BUILD)/plain/%)
 	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
 
-## fuzz           T=name SECONDS=n: fuzz one target (parse, vnet_header, gro, gso) with libFuzzer; needs clang and its compiler-rt
+## fuzz           T=name SECONDS=n: fuzz one target (parse, vnet_header, gro, gso, caps) with libFuzzer; needs clang and its compiler-rt
 SECONDS ?= 60
 fuzz: $(BUILD)/fuzz/fuzz_$(T) $(BUILD)/fuzz/seeds.done
 	@mkdir -p $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/found
@@ -55,6 +60,10 @@ fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
 test-e2e: $(PROGRAMS)
 	bash tests/e2e_test.sh $(BUILD)
 	bash tests/udp_tunnel_test.sh $(BUILD)
+
+## check-devices  real traffic through dpdk_port and lwip_tun; needs root, ip, iperf3, tshark, libdpdk-dev, liblwip-dev, pkg-config
+check-devices: examples
+	bash tests/devices_test.sh $(BUILD)
 
 ## test-kernels   the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
 test-kernels:
@@ -126,6 +135,16 @@ clean:
 $(PROGRAMS): $(BUILD)/%: examples/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -pthread -o $@ $<
+
+# Built where pkg-config finds the package. Foreign headers are not held to our warnings.
+PACKAGE_dpdk_port = libdpdk
+PACKAGE_lwip_tun  = lwip
+$(OPTIONAL:%=$(BUILD)/%): $(BUILD)/%: examples/%.c $(HEADERS)
+	@mkdir -p $(@D)
+	@if pkg-config --exists $(PACKAGE_$*) 2>/dev/null; then set -ex; \
+	    $(CC) $(CFLAGS) $(subst c99,gnu99,$(BASE)) -pthread $$(pkg-config --cflags $(PACKAGE_$*) | sed 's/-I/-isystem /g') \
+	        -o $@ $< $$(pkg-config --libs $(PACKAGE_$*)); \
+	else echo "$*: no $(PACKAGE_$*) (pkg-config)"; fi
 
 $(BUILD)/tsan/%: tests/%.c $(HEADERS)
 	@mkdir -p $(@D)

@@ -128,6 +128,7 @@
    - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by name.
    - It does not coalesce UDP datagrams without a checksum: splitting could not give them back.
    - The core opens no device. The Linux TUN backend does, if TUNOFFLOAD_TUN is defined.
+   - The ladder takes contiguous packets. Of a gathered tuo_superpacket, a device that does not take it whole gets the packets (sp.users).
 
    COALESCING
 
@@ -192,6 +193,34 @@
 
    Threads: one that receives and one that sends may use a queue at the same time; queues are independent of each other (tuo_tun_set).
 
+   ANY DEVICE
+
+   A tuo_caps says what a device can do: a NIC's port, a virtual machine's, a stack on the other side, a TUN device (tuo_tun_caps). The
+   ladder, tuo_tx_init and tuo_tx_next, hands out a packet for it with the least work here: whole; in smaller superpackets; in segments whose
+   checksums the device finishes; or finished. What reaches the wire is the same each time.
+
+       // --- example manual_tx.c
+       #include "tunoffload.h"
+
+       // a port that sums TCP and UDP over IPv4 and segments TCP over IPv4 up to 32 KiB, by DPDK's conventions
+       static const tuo_caps port = { .tx_csum_ip4 = 1, .tx_csum_tcp4 = 1, .tx_csum_udp4 = 1,
+                                      .tso_sum_no_len = 1, .max_tcp4 = 32768, .l2_hdr_len = 14 };
+
+       // frame and meta: what tuo_tun_recv gave (a TAP device), or a stack by way of tuo_tso_prepare
+       tuo_result transmit(const void *frame, size_t len, const tuo_vnet_hdr *meta, void (*post)(const tuo_tx_packet *)) {
+           tuo_tx tx;
+           tuo_tx_packet packet;
+           tuo_result result = tuo_tx_init(&tx, &port, frame, len, meta, 0);
+           if (result != TUO_OK) return result;
+           while (tuo_tx_next(&tx, 0, &packet) == TUO_OK) post(&packet); // pieces; what to ask of the port; l2_len, l3_len, l4_len
+           return TUO_OK;
+       }
+       // --- end
+
+   A stack that builds large packets itself gives them their metadata with tuo_tso_prepare. What a device says of a received packet becomes
+   the hint of tuo_gro_push by tuo_rx_hint. tuo_tx_queue keeps, in order, what a device did not take; tuo_rx_queue lets packets of one's own
+   go first.
+
    BUFFERS
 
    Functions that write into buffers of yours take a tuo_buf_ops, or NULL for tuo_buf. The callbacks may fail; what was not written is not
@@ -226,8 +255,8 @@
 
    - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers; beyond that a packet passes GRO alone and is
      refused by GSO. IPv4 with options never merges (as in the kernel), but splits.
-   - Superpackets have at most 65535 bytes of IP packet, as Linux demands of what is written to a TUN device. Split takes larger ones
-     (IP length 0).
+   - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands of what is written to a TUN device. Split and ladder
+     take larger ones (IP length 0), and tuo_tso_prepare makes them for devices that allow it.
    - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4 header checksum is 0xffff do not merge
      (splitting writes the other zero); the urgent pointer must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP
      too; CWR never merges (kernel generations disagree); a packet that cannot merge closes its flow even if the kernel lets it overtake.
@@ -640,9 +669,10 @@ typedef struct tuo_caps {
     /* Receive, 1: the device checks it in what it delivers, and says so for each packet (DATA_VALID), or leaves it to who receives
        (NEEDS_CSUM). ip4: a DATA_VALID vouches for the IPv4 header, too (tuo_rx_hint). The others tell a stack what it may leave out. */
     uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
-    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio, TUN) */
-    uint8_t tx_ip6_ext;       /* 1: the other offloads work behind IPv6 extension headers, too */
-    uint8_t tx_vlan_max;      /* they work behind so many VLAN tags; 0..TUO_VLAN_MAX */
+    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio, TUN). It implies the
+                                 four of TCP and UDP, and is not limited by: */
+    uint8_t tx_ip6_ext;       /* 1: the others work behind IPv6 extension headers, too */
+    uint8_t tx_vlan_max;      /* the others work behind so many VLAN tags; 0..TUO_VLAN_MAX */
     uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN) */
     uint8_t tso_sum_no_len;   /* 1: the pseudo-header sum of a superpacket leaves the length out (DPDK, NICs); 0: it has that of the
                                  superpacket (virtio) */
@@ -705,16 +735,15 @@ typedef struct tuo_tx_packet {
 typedef struct tuo_tx {
     tuo_gso tuo__gso;           /* of one that leaves as superpackets: its bytes and headers only */
     tuo_pkt_info tuo__info;     /* kind NONE: no headers that the device could offload */
-    tuo_vnet_hdr tuo__vnet;     /* what is left to the device of a packet that is not cut */
+    tuo_vnet_hdr tuo__vnet;     /* what is left to the device of what leaves as segments, or is not cut */
     uint32_t tuo__gso_size;
     uint32_t tuo__seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuo__gso has it */
-    uint32_t tuo__next_seg;
+    uint32_t tuo__next_seg;     /* first one that has not left yet */
     uint32_t tuo__unit_segs;    /* segments of a superpacket that does not take all that is left */
     uint32_t tuo__segs_max, tuo__payload_max; /* of a superpacket */
     uint32_t tuo__frags_max;    /* 0: any number */
     uint8_t tuo__first_alone;   /* the first segment has CWR, which the device would copy */
     uint8_t tuo__csum_ip4, tuo__sum_no_len; /* as in tuo_caps */
-    uint8_t tuo__partial;       /* what leaves as a segment has a pseudo-header sum */
 } tuo_tx;
 
 /* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but tuo__ says so. */
@@ -4162,11 +4191,26 @@ static int tuo__ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pk
     return 1;
 }
 
+/* What leaves as tuo__gso hands it out: with its seed at csum_start, or finished. */
+static void tuo__ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, const tuo_vnet_hdr *where, unsigned flags) {
+    tuo__gso_begin(&tx->tuo__gso, pkt, partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
+    if (!partial) return;
+    tx->tuo__vnet.flags = TUO_VNET_NEEDS_CSUM;
+    tx->tuo__vnet.csum_start = where->csum_start;
+    tx->tuo__vnet.csum_offset = where->csum_offset;
+    tx->tuo__vnet.hdr_len = where->hdr_len;
+}
+
 static void tuo__ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info, unsigned flags) {
-    tx->tuo__partial = (uint8_t)tuo__ladder_offloads(caps, info);
-    if (tx->tuo__partial) tx->tuo__info = *info;
-    tuo__gso_begin(&tx->tuo__gso, pkt, tx->tuo__partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
-    if (tx->tuo__partial && tuo__ladder_plan_units(tx, caps, info)) {
+    const int offloads = tuo__ladder_offloads(caps, info);
+    tuo_vnet_hdr where;
+    TUO_MEMSET(&where, 0, sizeof where);
+    where.csum_start = (uint16_t)info->l4_off; /* headers have at most TUO_HEADER_MAX bytes here */
+    where.csum_offset = tuo__kinds[info->kind].l4_csum_off;
+    where.hdr_len = (uint16_t)info->payload_off;
+    if (offloads) tx->tuo__info = *info;
+    tuo__ladder_plan_csum(tx, pkt, offloads || caps->tx_csum_any, &where, flags);
+    if (offloads && tuo__ladder_plan_units(tx, caps, info)) {
         TUO_MEMCPY(tx->tuo__gso.tuo__hdr, pkt, info->payload_off);
     } else {
         tuo__gso_plan_cut(&tx->tuo__gso, pkt, info, (uint16_t)tx->tuo__gso_size);
@@ -4181,20 +4225,18 @@ static int tuo__ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t
            (size_t)info->payload_off + info->payload_len == len && info->payload_off <= TUO_HEADER_MAX;
 }
 
-static void tuo__ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
-    const uint8_t *const pkt = tx->tuo__gso.tuo__pkt;
+static void tuo__ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet,
+                                    unsigned flags) {
+    tuo_vnet_hdr where = *vnet;
     tuo_pkt_info info;
+    int partial = 0;
     if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
-        if (tuo__ladder_own_csum(caps, pkt, len, vnet, &info)) tx->tuo__info = info;
-        tx->tuo__partial = tx->tuo__info.kind != TUO_KIND_NONE || caps->tx_csum_any;
+        const int own = tuo__ladder_own_csum(caps, pkt, len, vnet, &info);
+        where.hdr_len = (uint16_t)(own ? info.payload_off : 0u); /* a hint; Linux raises it to what it needs (K 1.7b) */
+        partial = own || caps->tx_csum_any;
+        if (own) tx->tuo__info = info;
     }
-    if (tx->tuo__partial) {
-        tx->tuo__vnet.flags = TUO_VNET_NEEDS_CSUM;
-        tx->tuo__vnet.csum_start = vnet->csum_start;
-        tx->tuo__vnet.csum_offset = vnet->csum_offset;
-        tx->tuo__vnet.hdr_len = (uint16_t)(tx->tuo__info.kind ? tx->tuo__info.payload_off : vnet->csum_start + vnet->csum_offset + 2u);
-    }
-    tuo__gso_begin(&tx->tuo__gso, pkt, tx->tuo__partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
+    tuo__ladder_plan_csum(tx, pkt, partial, &where, flags);
     tuo__gso_plan_whole(&tx->tuo__gso, len, vnet);
 }
 
@@ -4206,13 +4248,12 @@ TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt
     result = tuo__gso_check(bytes, len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuo__caps_frame_flags(caps), &info);
     if (result != TUO_OK) return result;
     TUO_MEMSET(tx, 0, sizeof *tx);
-    tx->tuo__gso.tuo__pkt = bytes;
     tx->tuo__gso_size = vnet->gso_size;
     tx->tuo__frags_max = caps->max_frags;
     tx->tuo__csum_ip4 = caps->tx_csum_ip4;
     tx->tuo__sum_no_len = caps->tso_sum_no_len;
     if (info.kind == TUO_KIND_NONE) {
-        tuo__ladder_plan_packet(tx, caps, len, vnet, flags);
+        tuo__ladder_plan_packet(tx, caps, bytes, len, vnet, flags);
     } else {
         tuo__ladder_plan_superpacket(tx, caps, bytes, &info, flags);
     }
@@ -4273,16 +4314,9 @@ static void tuo__ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuo__ladder_
 
 /* The metadata of what tuo__gso hands out. */
 static void tuo__ladder_describe_gso(const tuo_tx *tx, tuo_tx_packet *packet) {
-    const tuo_pkt_info *const info = &tx->tuo__info;
     packet->seg_count = 1;
     packet->vnet = tx->tuo__vnet;
-    if (!tx->tuo__partial) return;
     tuo__ladder_describe(tx, packet);
-    if (tx->tuo__gso.tuo__kind == TUO_KIND_NONE) return;
-    packet->vnet.flags = TUO_VNET_NEEDS_CSUM;
-    packet->vnet.hdr_len = (uint16_t)info->payload_off;
-    packet->vnet.csum_start = (uint16_t)info->l4_off;
-    packet->vnet.csum_offset = tuo__kinds[info->kind].l4_csum_off;
 }
 
 static size_t tuo__ladder_pieces(const tuo_tx *tx) {
@@ -4295,6 +4329,10 @@ static void tuo__ladder_add(tuo_tx_packet *packet, const void *base, size_t len)
     packet->iov[packet->iov_count].len = len;
     packet->iov_count++;
     packet->len += len;
+}
+
+static int tuo__ladder_done(const tuo_tx *tx) {
+    return tx->tuo__seg_count ? tx->tuo__next_seg == tx->tuo__seg_count : tuo_gso_remaining(&tx->tuo__gso) == 0;
 }
 
 TUO_API size_t tuo_tx_remaining(const tuo_tx *tx) {
@@ -4315,7 +4353,7 @@ TUO_API size_t tuo_tx_remaining(const tuo_tx *tx) {
 
 TUO_API tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet) {
     tuo_gso *const gso = &tx->tuo__gso;
-    if (tuo_tx_remaining(tx) == 0) return TUO_DONE;
+    if (tuo__ladder_done(tx)) return TUO_DONE;
     if (tx->tuo__frags_max && tuo__ladder_pieces(tx) > tx->tuo__frags_max) return TUO_E_UNSUPPORTED;
     TUO_MEMSET(packet, 0, sizeof *packet);
     if (tx->tuo__seg_count) {
@@ -4341,7 +4379,7 @@ TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *pa
     uint8_t *const bytes = (uint8_t *)pkt;
     tuo_gso *const gso = &tx->tuo__gso;
     if (bytes != gso->tuo__pkt) return TUO_E_INVALID;
-    if (tuo_tx_remaining(tx) == 0) return TUO_DONE;
+    if (tuo__ladder_done(tx)) return TUO_DONE;
     TUO_MEMSET(packet, 0, sizeof *packet);
     if (tx->tuo__seg_count) {
         const tuo__ladder_unit unit = tuo__ladder_unit_next(tx);

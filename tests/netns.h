@@ -3,7 +3,10 @@
 #ifndef NETNS_H
 #define NETNS_H
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/ipv6_route.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +56,34 @@ static inline void netns_enter(void)
         return;
     put_file("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n");
     put_file("/proc/sys/net/ipv4/conf/default/rp_filter", "0\n");
+}
+
+/* IPv6 addresses work some time after they were added: the kernel installs their route from a work queue.
+   text: ADDRESS/PREFIX. */
+static inline void wait_for_address6(const char *text)
+{
+    char address[64], wanted[40], line[256], dst[40];
+    uint8_t bytes[16];
+    unsigned prefix, flags;
+    size_t i;
+    int tries, found = 0;
+
+    snprintf(address, sizeof address, "%.*s", (int)strcspn(text, "/"), text);
+    CHECK_EQ_INT(inet_pton(AF_INET6, address, bytes), 1);
+    for (i = 0; i < sizeof bytes; i++)
+        snprintf(wanted + 2 * i, 3, "%02x", (unsigned)bytes[i]);
+    for (tries = 0; tries < 1000 && !found; tries++) {
+        FILE *routes = fopen("/proc/self/net/ipv6_route", "r");
+        while (routes && fgets(line, sizeof line, routes))
+            if (sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %x", dst, &prefix, &flags) == 3 && prefix == 128 &&
+                strcmp(dst, wanted) == 0 && (flags & RTF_LOCAL))
+                found = 1;
+        if (routes)
+            fclose(routes);
+        if (!found)
+            poll(NULL, 0, 1);
+    }
+    CHECK(found);
 }
 
 #endif /* NETNS_H */

@@ -7,7 +7,6 @@
 #include "tunoffload.h"
 #include <linux/ethtool.h>
 #include <linux/if_packet.h>
-#include <linux/ipv6_route.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -22,6 +21,7 @@
 #include "reference.h"
 #include "gro_harness.h"
 #include "gro_traffic.h"
+#include "netns.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -106,34 +106,6 @@ static void raise_queue_len(const char *name)
 
     request.ifr_qlen = QUEUE_LEN;
     CHECK_EQ_INT(interface_ioctl(SIOCSIFTXQLEN, &request), 0);
-}
-
-/* IPv6 addresses work some time after they were added: the kernel installs their route from a work queue.
-   text: ADDRESS/PREFIX. */
-static void wait_for_address6(const char *text)
-{
-    char address[64], wanted[40], line[256], dst[40];
-    uint8_t bytes[16];
-    unsigned prefix, flags;
-    size_t i;
-    int tries, found = 0;
-
-    snprintf(address, sizeof address, "%.*s", (int)strcspn(text, "/"), text);
-    CHECK_EQ_INT(inet_pton(AF_INET6, address, bytes), 1);
-    for (i = 0; i < sizeof bytes; i++)
-        snprintf(wanted + 2 * i, 3, "%02x", (unsigned)bytes[i]);
-    for (tries = 0; tries < PATIENCE_MS && !found; tries++) {
-        FILE *routes = fopen("/proc/self/net/ipv6_route", "r");
-        while (routes && fgets(line, sizeof line, routes))
-            if (sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %x", dst, &prefix, &flags) == 3 && prefix == 128 &&
-                strcmp(dst, wanted) == 0 && (flags & RTF_LOCAL))
-                found = 1;
-        if (routes)
-            fclose(routes);
-        if (!found)
-            poll(NULL, 0, 1);
-    }
-    CHECK(found);
 }
 
 typedef struct device {
