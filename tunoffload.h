@@ -1942,7 +1942,7 @@ static tuo_result tuo__parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *
 enum { TUO__F_WHOLE = 128 };
 
 TUO__FORCE_INLINE int tuo__to_the_end(uint32_t length_field, unsigned flags) {
-    return (length_field == 0 && (flags & TUO_F_SUPERPACKET)) || (flags & TUO__F_WHOLE);
+    return (flags & (TUO_F_SUPERPACKET | TUO__F_WHOLE)) && (length_field == 0 || (flags & TUO__F_WHOLE));
 }
 
 TUO__FORCE_INLINE tuo_result tuo__parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
