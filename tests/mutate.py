@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Mutation test of the core of tunoffload.h: change one token of one line, and see a test fail.
+
+Usage: mutate.py BUILD_DIR [--sample N] [--lines A-B] [--jobs N] [--list], from the repository's root. Needs tcc, which compiles a test in
+a twentieth of a second (Debian: tcc). Without --sample, all mutants (about an hour on two cores); with it, N of them, chosen by a
+hash, so that the choice is the same everywhere and changes with the code.
+
+A mutant that does not compile is none. One that no test notices is a survivor: it must stand in tests/mutants.txt with the reason why no
+test can see it (mostly: it changes speed only, or compares with a value that cannot occur), or it counts against the score. The bar is
+95 %. Vector code is not mutated here, as tcc does not compile it: test_simd.c compares each level with the scalar one. The Linux
+backend is not either. The last line is the summary of the test scripts."""
+import argparse
+import collections
+import concurrent.futures
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+
+BAR = 95.0
+TESTS = ["vnet", "regressions", "parse", "checksum", "flow_table", "gso", "gro_rules", "device", "gro_modes", "captures", "sweep",
+         "gro_property", "gro_hostile"]
+
+# (pattern, replacements): each occurrence in a line makes one mutant per replacement.
+OPERATORS = [
+    (r"<=(?!=)", ["<", ">="]), (r"(?<![->])>=", [">", "<="]),
+    (r"(?<=[\w)\]] )<(?= [\w(])", ["<=", ">="]), (r"(?<=[\w)\]] )>(?= [\w(*])", [">=", "<="]),
+    (r"==", ["!="]), (r"!=", ["=="]), (r"&&", ["||"]), (r"\|\|", ["&&"]),
+    (r"(?<=[\w)\]] )\+(?= )", ["-"]), (r"(?<=[\w)\]] )-(?= )", ["+"]), (r"\+=", ["-="]), (r"-=", ["+="]),
+    (r"(?<=[\w)\]] )\*(?= [\w(])", ["+"]), (r"(?<=[\w)\]] )/(?= )", ["*"]), (r"(?<=[\w)\]] )%(?= )", ["/"]),
+    (r"<<", [">>"]), (r">>", ["<<"]), (r"(?<=[\w)\]] )&(?= )", ["|"]), (r"(?<=[\w)\]] )\|(?= )", ["&"]),
+    (r"\|=", ["&="]), (r"&=", ["|="]), (r"~", [""]), (r"!(?![=])", [""]), (r"\+\+", ["--"]),
+    (r"(?<![\w.'\"])(\d+)(?=u?\b)(?!\w*x)", ["PLUS", "MINUS"]),
+    (r"\bif \((?=.)", ["if (1 || ", "if (0 && "]),
+    (r"\bbreak;", [";"]), (r"\bcontinue;", [";"]),
+    (r"\breturn (?!TUO_OK|TUO_V_HELD|0;|1;)TUO_\w+;", ["return (0);"]),
+]
+STATEMENT = re.compile(r"^(\s+)(?:[\w>\-.\[\]()*]+ (?:[-+|&]?=) .*|[\w>\-.]+\(.*\)|[\w>\-.\[\]]+(?:\+\+|--));$")
+
+
+def mutable_lines(source):
+    """(index, section) of the lines of code: no comments, directives, tables, vector code, Linux backend."""
+    section, comment, vector = "", False, 0
+    for index, line in enumerate(source):
+        found = re.search(r"-- >>([\w-]+) \*/", line)
+        if found:
+            section = found.group(1)
+        if section in ("", "platform", "wire", "names", "linux-tun", "license") or "TUO_ASSERT" in line or "STATIC_ASSERT" in line:
+            continue
+        if re.match(r"#if.*(TUO__HAVE_|TUO__BASE_SSE2)", line):
+            vector += 1
+        elif vector and line.startswith("#if"):
+            vector += 1
+        elif vector and line.startswith("#endif"):
+            vector -= 1
+        if vector:
+            continue
+        text = line
+        if comment:
+            comment = "*/" not in text
+            continue
+        if text.lstrip().startswith(("/*", "*", "#", "//")):
+            comment = "/*" in text and "*/" not in text
+            continue
+        if text.startswith(("typedef", "static const", "enum", "struct", "}")) or not text.strip():
+            continue
+        yield index, section
+
+
+def mutants_of(source):
+    seen = set()
+    for index, section in mutable_lines(source):
+        line = source[index]
+        code = line.split("/*")[0].rstrip() if "/*" in line else line
+        rest = line[len(code):]
+        for pattern, replacements in OPERATORS:
+            for match in re.finditer(pattern, code):
+                for replacement in replacements:
+                    if replacement in ("PLUS", "MINUS"):
+                        number = int(match.group(1), 8 if re.match(r"0\d", match.group(1)) else 10)
+                        if replacement == "MINUS" and number == 0:
+                            continue
+                        replacement = str(number + (1 if replacement == "PLUS" else -1))
+                    if replacement.startswith("if ("):
+                        depth, end = 0, match.end() - 1 # close the parenthesis that is added
+                        for at in range(match.end() - 1, len(code)):
+                            depth += {"(": 1, ")": -1}.get(code[at], 0)
+                            if depth == 0:
+                                end = at
+                                break
+                        else:
+                            continue
+                        new = code[:match.start()] + replacement + "(" + code[match.end():end] + "))" + code[end + 1:]
+                    else:
+                        new = code[:match.start()] + replacement + code[match.end():]
+                    if new != code and (index, new) not in seen:
+                        seen.add((index, new))
+                        yield index, section, new + rest
+        statement = STATEMENT.match(code)
+        if statement and not re.match(r"\s*(const|static|return|uint|int|size_t|tuo_\w+ \w+ =|tuo__\w+ \*?\w+ =)\b", code):
+            yield index, section, statement.group(1) + ";"
+
+
+class Runner:
+    def __init__(self, source, build):
+        self.source, self.build, self.lock = source, build, threading.Lock()
+        self.kills = collections.defaultdict(collections.Counter)
+        self.tests = [name for name in TESTS if os.path.exists("tests/test_%s.c" % name)]
+
+    def order(self, section):
+        with self.lock:
+            kills = dict(self.kills[section])
+        return sorted(self.tests, key=lambda name: -kills.get(name, 0))
+
+    def call(self, command, timeout):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL) # the whole group: a test may have children
+            process.wait()
+            return 124
+
+    def drop_foreign(self):
+        """Leave out the tests that tcc does not compile even without a mutant; returns them."""
+        program = self.build + "/probe"
+        builds = [name for name in self.tests if self.call(self.compile(".", name, program), 30) == 0]
+        dropped = [name for name in self.tests if name not in builds]
+        self.tests = builds
+        return dropped
+
+    @staticmethod
+    def compile(directory, name, program):
+        return ["tcc", "-w", "-I" + directory, "-Itests", "tests/test_%s.c" % name, "-o", program]
+
+    def judge(self, mutant):
+        """'killed', 'survived', or 'none' for what does not compile."""
+        index, section, new = mutant
+        lines = self.source[:]
+        lines[index] = new
+        directory = tempfile.mkdtemp(dir=self.build)
+        try:
+            with open(directory + "/tunoffload.h", "w", encoding="ascii") as header:
+                header.write("\n".join(lines))
+            for name in self.order(section):
+                program = directory + "/" + name
+                if self.call(self.compile(directory, name, program), 30) != 0:
+                    return mutant, "none"
+                if self.call([program], 60) != 0:
+                    with self.lock:
+                        self.kills[section][name] += 1
+                    return mutant, "killed"
+            return mutant, "survived"
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def read_allowed(path):
+    """{(line, mutated line): reason} of tests/mutants.txt: three lines each, `- line`, `+ mutated`, `= reason`."""
+    allowed, old, new = {}, None, None
+    for text in open(path, encoding="ascii"):
+        kind, body = text[:1], text[2:].strip()
+        if kind == "-":
+            old = body
+        elif kind == "+":
+            new = body
+        elif kind == "=":
+            assert old and new and body, text
+            allowed[old, new] = body
+    return allowed
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--lines", default="1-999999")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    if not shutil.which("tcc"):
+        ci = os.environ.get("CI") == "true"
+        print("%s mutate: no tcc" % ("FAIL" if ci else "SKIP"))
+        print("0 passed, %d failed, %d skipped" % (ci, not ci))
+        sys.exit(ci)
+    source = open("tunoffload.h", encoding="ascii").read().split("\n")
+    low, high = (int(part) for part in options.lines.split("-"))
+    mutants = [mutant for mutant in mutants_of(source) if low <= mutant[0] + 1 <= high]
+    total = len(mutants)
+    if options.sample:
+        mutants.sort(key=lambda m: hashlib.sha256(repr((source[m[0]], m[2])).encode()).hexdigest())
+        mutants = mutants[:options.sample]
+    if options.list:
+        for index, section, new in mutants:
+            print("%s:%d\n- %s\n+ %s" % (section, index + 1, source[index].strip(), new.strip()))
+        return
+    build = os.path.join(os.path.abspath(options.build), "mutate")
+    shutil.rmtree(build, ignore_errors=True)
+    os.makedirs(build)
+    runner, allowed = Runner(source, build), read_allowed("tests/mutants.txt")
+    left_out = runner.drop_foreign()
+    print("tests: %s%s" % (" ".join(runner.tests), "; not for tcc: " + " ".join(left_out) if left_out else ""), flush=True)
+    if runner.judge((0, "", source[0]))[1] != "survived":
+        print("FAIL mutate: the tests fail without any mutant")
+        print("0 passed, 1 failed, 0 skipped")
+        sys.exit(1)
+    counts, excused, left = collections.Counter(), 0, 0
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for (index, _, new), outcome in pool.map(runner.judge, mutants):
+            counts[outcome] += 1
+            if outcome != "survived":
+                continue
+            if (source[index].strip(), new.strip()) in allowed:
+                excused += 1
+                continue
+            left += 1
+            print("survived tunoffload.h:%d\n- %s\n+ %s" % (index + 1, source[index].strip(), new.strip()), flush=True)
+    judged = counts["killed"] + left
+    score = 100.0 * counts["killed"] / max(judged, 1)
+    ok = score >= BAR and judged > 0
+    print("%s mutate: %d of %d mutants, %d do not compile, %d killed, %d survivors with a reason, %d without: score %.1f %% (bar %.0f %%)" %
+          ("ok" if ok else "FAIL", len(mutants), total, counts["none"], counts["killed"], excused, left, score, BAR))
+    print("%d passed, %d failed, 0 skipped" % (ok, not ok))
+    sys.exit(not ok)
+
+
+main()
