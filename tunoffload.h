@@ -739,7 +739,7 @@ typedef struct tuo_tx {
     uint32_t tuo__gso_size;
     uint32_t tuo__seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuo__gso has it */
     uint32_t tuo__next_seg;     /* first one that has not left yet */
-    uint32_t tuo__unit_segs;    /* segments of a superpacket that does not take all that is left */
+    uint32_t tuo__unit_segs;    /* segments of a packet that does not take all that is left */
     uint32_t tuo__segs_max, tuo__payload_max; /* of a superpacket */
     uint32_t tuo__frags_max;    /* 0: any number */
     uint8_t tuo__first_alone;   /* the first segment has CWR, which the device would copy */
@@ -1058,13 +1058,13 @@ TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
    its first header to its end, whatever its length fields say.
    Writes    IP length, UDP length, IPv4 header checksum, and the pseudo-header sum over the full length in the checksum field; *vnet. An IP
              packet beyond 65535 bytes (IPv6: payload) gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the
-             splitter and the ladder do. A payload up to gso_size bytes makes an ordinary packet with a partial checksum
+             splitter and the ladder do. A payload of up to gso_size bytes, none included, makes an ordinary packet with a partial checksum
    Units     gso_size: payload bytes per segment (for TCP the MSS less options)
    Reads     caps: l2_hdr_len (Ethernet frame or not), and whether such a length is allowed; what else the device cannot do is for the
              ladder to make good
    Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet; TUO_E_IP_LENGTH: beyond 65535 bytes, and the
-             device segments none that large; TUO_E_VNET_NO_PAYLOAD; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with segments
-             left; TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps); what tuo_parse returns. Then nothing is written
+             device segments none that large; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with segments left;
+             TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps); what tuo_parse returns. Then nothing is written
    Cost      headers only
    Sources   linux net/ipv4/tcp_output.c, net/ipv6/ip6_output.c (payload length 0) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet);
@@ -4185,7 +4185,7 @@ static int tuo__ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pk
     tx->tuo__segs_max = segs_max ? segs_max : TUO__NONE;
     tx->tuo__payload_max = max_len - hdr_len;
     tx->tuo__unit_segs = tuo__min32(tx->tuo__segs_max, tx->tuo__payload_max / size);
-    if (tx->tuo__unit_segs < 2 && (seg_count > tx->tuo__segs_max || info->payload_len > tx->tuo__payload_max)) return 0;
+    if (tx->tuo__unit_segs == 0) return 0; /* 1: a short last segment may still fit behind a full one */
     tx->tuo__first_alone = (info->tcp_flags & TUO__CWR) && !caps->tso_cwr;
     tx->tuo__seg_count = seg_count;
     return 1;
@@ -4421,7 +4421,7 @@ TUO_API tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue) {
         queue->tuo__head = tuo__ring_at(queue->tuo__head, taken, queue->tuo__cap);
         queue->tuo__count -= taken;
         if (claimed > offered) return TUO_E_BUFFER;
-        if (taken < offered) return TUO_AGAIN;
+        if (taken == 0) return TUO_AGAIN; /* fewer than offered is no end: some drivers take a few at a time */
     }
     return TUO_OK;
 }
