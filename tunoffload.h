@@ -196,8 +196,8 @@
    ANY DEVICE
 
    A tuo_caps says what a device can do: a NIC's port, a virtual machine's, a stack on the other side, a TUN device (tuo_tun_caps). The
-   ladder, tuo_tx_init and tuo_tx_next, hands out a packet for it with the least work here: whole; in smaller superpackets; in segments whose
-   checksums the device finishes; or finished. What reaches the wire is the same each time.
+   ladder, tuo_tx_init and tuo_tx_next, hands out a packet for it with the least work here: whole; in smaller superpackets; in segments
+   whose checksums the device finishes; or finished. What reaches the wire is the same each time.
 
        // --- example manual_tx.c
        #include "tunoffload.h"
@@ -722,11 +722,11 @@ typedef struct tuo_tx_packet {
     tuo_iov iov[3];
     size_t iov_count;      /* 1: one piece, of the input; 2: headers, borrowed payload; 3: as in tuo_segment */
     size_t len;            /* bytes in total */
-    tuo_vnet_hdr vnet;     /* what is left to the device: NEEDS_CSUM, GSO type and segment size. Zero: nothing, and so are all fields below */
+    tuo_vnet_hdr vnet;     /* what is left to the device: NEEDS_CSUM, GSO type and segment size. Zero: nothing */
     uint32_t seg_count;    /* segments that the device will make of it; 1 if it does not segment it */
     uint16_t l2_len;       /* for descriptors: bytes of Ethernet header and tags; */
     uint16_t l3_len;       /* of IP header with options or extension headers; */
-    uint16_t l4_len;       /* of TCP with options, or UDP. All three 0 if kind is NONE */
+    uint16_t l4_len;       /* of TCP with options, or UDP. All three are 0 if kind is NONE */
     uint8_t kind;          /* tuo_kind; NONE also for a checksum in an inner packet (tx_csum_any), where only vnet says where it is */
     uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum as well; the field holds 0 */
 } tuo_tx_packet;
@@ -1054,8 +1054,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tu
              tuo_gso_init), since a packet that does not merge leaves as it came */
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
 
-/* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its metadata. The packet is pkt[0..len) from
-   its first header to its end, whatever its length fields say.
+/* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its metadata. The packet is pkt[0..len)
+   from its first header to its end, whatever its length fields say.
    Writes    IP length, UDP length, IPv4 header checksum, and the pseudo-header sum over the full length in the checksum field; *vnet. An IP
              packet beyond 65535 bytes (IPv6: payload) gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the
              splitter and the ladder do. A payload of up to gso_size bytes, none included, makes an ordinary packet with a partial checksum
@@ -1087,8 +1087,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, 
 /* tuo_tx_next: the next packet for the device, payload borrowed.
    Writes    *packet; changed headers to header (room for TUO_HEADER_MAX bytes), or into *tx if header is NULL: then they are good until the
              next call
-   Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces than max_frags (nothing is lost: go on with
-             tuo_tx_next_in_place). In both cases *packet is untouched
+   Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces than max_frags (nothing is lost: go on
+             with tuo_tx_next_in_place). In both cases *packet is untouched
    Cost      packets whose checksum the device finishes: headers only */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet);
 
@@ -1104,8 +1104,8 @@ TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
 /* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts and may take fewer than it is offered. What was not taken
    stays, in order, for the next flush; nothing is dropped or freed: a lost segment costs its connection a retransmission time-out.
    Reads     slots[0..slot_count), memory for that many handles, used as long as the queue is. Nothing to free
-   Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how many of the first it took, which are then the
-             device's; 0 if none. Called by push and flush only, on their thread
+   Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how many of the first it took, which are then
+             the device's; 0 if none. Called by push and flush only, on their thread
    Returns   TUO_OK; TUO_E_INVALID: no slots or no callback */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_burst send, void *user);
 
@@ -1122,8 +1122,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue);
 TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue);
 TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
 
-/* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an ARP answer of one's own, a packet put back)
-   and go first.
+/* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an ARP answer of one's own, a packet put
+   back) and go first.
    Reads     slots[0..slot_count), for injected packets; slot_count may be 0
    Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count
    Returns   TUO_OK; TUO_E_INVALID: no callback */
@@ -2655,7 +2655,7 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
 #define TUO__GATHERED 0xFFFFFFFFu /* tuo__packet.cap_len: no buffer to fill */
 
 typedef enum tuo__csum_state { TUO__CSUM_RIGHT, TUO__CSUM_WRONG, TUO__CSUM_UNKNOWN, TUO__CSUM_L4_RIGHT } tuo__csum_state;
-#define TUO__V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuo__packet.csum: a device verified TCP or UDP, the IPv4 header is not summed yet */
+#define TUO__V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuo__packet.csum: a device verified TCP or UDP; the IPv4 header is open */
 
 typedef enum tuo__id_mode { TUO__ID_UNDECIDED, TUO__ID_COUNTS, TUO__ID_CONSTANT } tuo__id_mode;
 

@@ -125,6 +125,132 @@ static inline ref_list ref_split(const uint8_t *p, size_t len, int ethernet, siz
     return list;
 }
 
+/* ------------------------------------------------------------------------------------------ the whole work, in software */
+
+/* Appends a packet of len zero bytes; the caller fills it. */
+static inline uint8_t *ref_list_add(ref_list *list, size_t len)
+{
+    if ((list->count & (list->count - 1)) == 0) { /* room for a power of two: double it */
+        size_t cap = list->count ? 2 * list->count : 1;
+        list->bytes = (uint8_t **)realloc(list->bytes, cap * sizeof *list->bytes);
+        list->len = (size_t *)realloc(list->len, cap * sizeof *list->len);
+        if (!list->bytes || !list->len) {
+            perror("ref_list_add");
+            exit(2);
+        }
+    }
+    list->bytes[list->count] = (uint8_t *)ref_alloc(len, 1);
+    list->len[list->count] = len;
+    return list->bytes[list->count++];
+}
+
+/* A partial checksum made final: everything from csum_start to the end of the bytes, the seed included; 0 becomes 0xffff. */
+static inline void ref_complete(uint8_t *p, size_t len, size_t csum_start, size_t csum_offset)
+{
+    unsigned csum = ~pkt_sum(p + csum_start, len - csum_start, 0) & 0xffff;
+
+    pkt_put16(p + csum_start + csum_offset, csum ? csum : 0xffff);
+}
+
+/* The seed of a segment of l4_len bytes, from that of a superpacket of whole_len (0: it leaves the length out). */
+static inline unsigned ref_seed_of_segment(unsigned seed, size_t whole_len, size_t l4_len)
+{
+    unsigned folded = (unsigned)(whole_len / 65536 + whole_len % 65536);
+
+    folded = folded / 65536 + folded % 65536;
+    return (unsigned)((seed + (0xffff - folded) + l4_len) % 65535);
+}
+
+/* Chooses the first two payload bytes so that the checksum of the first segment is 0, before UDP's rule makes it 0xffff: chance
+   would not. */
+static inline void ref_make_sum_zero(uint8_t *p, size_t len, int ethernet, size_t gso_size)
+{
+    pkt_view v = pkt_look(p, len, ethernet, 1);
+    uint8_t *first;
+
+    if (!pkt_has_l4(&v) || v.routing_left || gso_size < 2 || v.payload_len < 2)
+        return;
+    first = (uint8_t *)ref_alloc(v.payload + gso_size, 1);
+    pkt_put16(p + v.payload, 0);
+    ref_split_one(p, &v, gso_size, 0, first);
+    memcpy(p + v.payload, first + pkt_l4_csum_at(&v), 2);
+    free(first);
+}
+
+/* ref_wire: the packets that go out for p[0..len) with this vnet header, if no device helps. The header must fit the packet. Of
+   packets with segments left in a routing header nothing but the seed knows the final address. */
+static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet)
+{
+    ref_list list = {NULL, NULL, 0};
+    pkt_view v;
+    size_t i;
+
+    if (vnet->gso_type == TUO_GSO_NONE) {
+        uint8_t *only = ref_list_add(&list, len);
+        if (len)
+            memcpy(only, p, len);
+        if (vnet->flags & TUO_VNET_NEEDS_CSUM)
+            ref_complete(only, len, vnet->csum_start, vnet->csum_offset);
+        return list;
+    }
+    list = ref_split(p, len, ethernet, vnet->gso_size);
+    v = pkt_look(p, len, ethernet, 1);
+    for (i = 0; i < list.count && v.routing_left; i++) {
+        size_t l4_len = list.len[i] - v.l4;
+        uint8_t *field = list.bytes[i] + pkt_l4_csum_at(&v);
+        unsigned csum;
+        pkt_put16(field, ref_seed_of_segment(pkt_get16(p + pkt_l4_csum_at(&v)), v.end - v.l4, l4_len));
+        csum = ~pkt_sum(list.bytes[i] + v.l4, l4_len, 0) & 0xffff;
+        pkt_put16(field, csum == 0 && v.proto == PKT_PROTO_UDP ? 0xffff : csum);
+    }
+    return list;
+}
+
+/* ref_prepare: what tuo_tso_prepare has to make of p[0..len), whatever stands in its length fields; 0 if it has to refuse (then
+   p is in any state). caps: the largest superpacket of each kind, and Ethernet or not. */
+static inline int ref_prepare(uint8_t *p, size_t len, size_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet)
+{
+    int ethernet = caps->l2_hdr_len != 0;
+    pkt_view v = pkt_look(p, len, ethernet, 1);
+    size_t ip_len, segment, most, largest;
+
+    memset(vnet, 0, sizeof *vnet);
+    if (v.status == PKT_NOT_IP || v.status == PKT_TRUNCATED || v.status == PKT_VLAN_DEPTH || gso_size == 0 || gso_size > 65534)
+        return 0;
+    pkt_put16(p + v.ip + (v.version == 4 ? 2 : 4), 0);
+    v = pkt_look(p, len, ethernet, 1);
+    if ((v.status == PKT_OK || v.status == PKT_UDP_LENGTH) && !v.fragment && !v.opaque && v.proto == PKT_PROTO_UDP &&
+        v.end - v.l4 >= 8)
+        pkt_put16(p + v.l4 + 4, 0);
+    v = pkt_look(p, len, ethernet, 1);
+    if (!pkt_has_l4(&v) || v.routing_left || v.payload > TUO_HEADER_MAX)
+        return 0;
+    ip_len = v.end - v.ip;
+    segment = v.payload - v.ip + (gso_size < v.payload_len ? gso_size : v.payload_len);
+    most = v.version == 4 ? 65535 : 40 + 65535;
+    largest = v.proto == PKT_PROTO_UDP ? (v.version == 4 ? caps->max_udp4 : caps->max_udp6)
+        : v.version == 4 ? caps->max_tcp4 : caps->max_tcp6;
+    if (segment > most || (ip_len > most && ip_len > largest))
+        return 0;
+    if (v.version == 4)
+        pkt_put16(p + v.ip + 2, ip_len > most ? 0 : (unsigned)ip_len);
+    else
+        pkt_put16(p + v.ip + 4, ip_len > most ? 0 : (unsigned)(ip_len - 40));
+    if (v.proto == PKT_PROTO_UDP)
+        pkt_put16(p + v.l4 + 4, v.end - v.l4 > 65535 ? 0 : (unsigned)(v.end - v.l4));
+    pkt_fix_ip_checksum(p, &v);
+    pkt_put16(p + pkt_l4_csum_at(&v), pkt_pseudo_sum(p + v.src, p + v.dst, v.addr_len, v.proto, v.end - v.l4));
+    vnet->flags = TUO_VNET_NEEDS_CSUM;
+    vnet->csum_start = (uint16_t)v.l4;
+    vnet->csum_offset = v.proto == PKT_PROTO_UDP ? 6 : 16;
+    vnet->hdr_len = (uint16_t)v.payload;
+    if (v.payload_len > gso_size) {
+        vnet->gso_type = v.proto == PKT_PROTO_UDP ? TUO_GSO_UDP_L4 : v.version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6;
+        vnet->gso_size = (uint16_t)gso_size;
+    }
+    return 1;
+}
+
 /* ------------------------------------------------------------------------------------------------------------ merger */
 
 typedef struct ref_pkt {
