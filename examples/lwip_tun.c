@@ -1,0 +1,655 @@
+/* lwip_tun - a TCP/IP stack in user space, lwIP as Debian packages it, on a TUN device with offloads.
+
+   cc -std=c99 -O2 -I. $(pkg-config --cflags lwip | sed 's/-I/-isystem /g') -o build/lwip_tun examples/lwip_tun.c \
+      $(pkg-config --libs lwip) -pthread && build/lwip_tun --help
+
+   lwIP knows nothing of offloads: it sends segments of one MSS, and sums every byte that comes and goes. Yet it can have them:
+
+       TUN  --TCP superpacket-->  as it is, one pbuf of up to 64 KiB  -->  lwIP
+       TUN  --UDP superpacket-->  split into its datagrams            -->  lwIP
+       TUN  <--superpacket, one writev--  coalesced  <--segments of a turn--  lwIP
+
+   A TCP superpacket is nothing but a long segment, and lwIP takes segments of any length that its window has room for. A UDP
+   superpacket stands for many datagrams, so it must be split. What lwIP sends is kept until the end of the turn, by reference, and
+   leaves through tuo_tun_send_multiple. Checksums that the kernel vouches for are not summed again: see "Checksums".
+
+   Where the library is used: read_one(), take() and split() hand packets to lwIP, collect() and transmit() take them from it. One
+   thread, without lwIP's own: it calls lwIP's raw API and runs its timers. The state is global, as lwIP's is.
+
+   Services, each over IPv4 and IPv6: discard (reads), echo (also UDP), chargen (writes an endless pattern until the peer closes). */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* getopt_long in strict C99 */
+#endif
+#define TUNOFFLOAD_TUN
+#define TUNOFFLOAD_IMPLEMENTATION
+#include "tunoffload.h"
+
+#include <lwip/inet_chksum.h>
+#include <lwip/init.h>
+#include <lwip/ip4_frag.h>
+#include <lwip/ip6_frag.h>
+#include <lwip/netif.h>
+#include <lwip/priv/tcp_priv.h> /* tcp_active_pcbs, to end what is open at exit */
+#include <lwip/tcp.h>
+#include <lwip/timeouts.h>
+#include <lwip/udp.h>
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MTU = 1500,
+    PACKET_MAX = 65535,
+    TURN = 64,               /* packets read before what lwIP answered is written */
+    QUEUE = 512,             /* packets of lwIP written at once; a turn that has more writes more often */
+    COPY_BELOW = 16384,      /* a shorter packet moves to memory of its own size: else lwIP could hold 64 KiB for each */
+    HEADROOM = LWIP_MEM_ALIGN_SIZE(PBUF_LINK), /* in front of what is received, as lwIP would leave it */
+    PATTERN = 65521,         /* period of chargen's bytes: a prime, so that no exchange of segments goes unseen */
+    WRITE_MAX = 65535        /* bytes in one tcp_write */
+};
+
+struct options {
+    const char *dev, *address4, *address6, *lwip4, *lwip6;
+    u16_t discard, echo, chargen;
+    int no_offload, stats;
+};
+
+/* What was counted since the start, in the order in which it is printed. Payload bytes are those that services took and gave. */
+#define COUNTERS(X)                                                                                                   \
+    X(connections) X(tcp_in_bytes) X(tcp_out_bytes) X(udp_in) X(udp_out)                                              \
+    X(packets_in)       /* handed to lwIP: a superpacket that stays whole is one */                                   \
+    X(split)            /* of them datagrams of superpackets */                                                       \
+    X(packets_out)      /* segments, datagrams and the like that lwIP sent */                                         \
+    X(vouched)          /* TCP and UDP checksums that lwIP asked about and that were not summed: the kernel vouches */ \
+    X(summed)           /* those that were */                                                                         \
+    X(bad_checksums)    /* of them wrong: lwIP drops the packet */                                                    \
+    X(summed_bytes)     /* headers and payload; without what is summed while it is copied for sending */              \
+    X(refused)          /* read, and thrown away: vnet header and packet contradict each other */                     \
+    X(lost)             /* of lwIP, not written: interface down, or the end of the program */                         \
+    X(reads) X(polls)   /* system calls; writes are counted by the library */
+
+struct counters {
+#define X(name) unsigned long long name;
+    COUNTERS(X)
+#undef X
+};
+
+/* A packet from the device, as the pbuf that lwIP gets. */
+enum vouching { ASK, VOUCHED, SENT_BACK }; /* its checksum: to be verified; known to be right; to be made anew */
+struct received {
+    struct pbuf_custom custom; /* first: lwIP knows its address only */
+    enum vouching vouching;
+    uint8_t bytes[];           /* HEADROOM, then the packet */
+};
+
+/* A packet from lwIP. The library sees the tuo_buf that it starts with. */
+struct sent {
+    tuo_buf buf;
+    struct pbuf *p;
+};
+
+enum service { DISCARD, ECHO, CHARGEN };
+static enum service services[] = { DISCARD, ECHO, CHARGEN }; /* what a listener's callback argument points to */
+
+struct connection {
+    enum service service;
+    struct tcp_pcb *pcb;
+    struct pbuf *pending; /* echo: received, and no room yet to send it */
+    size_t pattern_off;   /* chargen: where in its period the next byte is */
+    int peer_closed;
+};
+
+static struct {
+    struct options options;
+    tuo_tun *tun;
+    struct netif netif;
+    struct received *room;  /* for the next packet, PACKET_MAX bytes; NULL: lwIP has it */
+    struct sent queue[QUEUE];
+    void *pointers[QUEUE];  /* &queue[i] */
+    size_t queued;
+    long long pbufs_held;   /* received ones that lwIP has, and references to its own */
+    struct counters count;
+    uint8_t pattern[PATTERN + WRITE_MAX];
+} app;
+
+static volatile sig_atomic_t stop;
+static void on_signal(int number) {
+    stop = number;
+    tuo_tun_wake(app.tun);
+}
+
+static void fail(const char *what, const char *why) {
+    fprintf(stderr, "lwip_tun: %s%s%s\n", what, why ? ": " : "", why ? why : "");
+    exit(1);
+}
+
+/* --- Checksums --- */
+/* Debian's lwIP always verifies TCP and UDP checksums and has no switch per interface (LWIP_CHECKSUM_CTRL_PER_NETIF). But it calls its
+   own checksum functions as any program would, through the dynamic linker, which finds a definition in the program first. So these
+   three replace those of the library; interposed() makes sure of it.
+
+   On input, ip_chksum_pseudo() is the question whether a packet's checksum is right: 0 says yes. The answer for a packet that came with
+   NEEDS_CSUM (it never was on a wire, and its field has no more than the pseudo-header sum) or DATA_VALID (somebody has summed it) is
+   known. Everything else is summed, by tuo_csum.
+
+   On output, lwIP sums payload while it copies it (tcp_write), by tuo_csum_copy, and every packet is complete: what does not merge leaves
+   with a zero vnet header, in which a partial checksum would be a wrong one. GRO need not verify what was just made (trust_checksums);
+   of what merges the payload's sum is made in vain, but in the same pass as the copy. */
+
+static void free_received(struct pbuf *p) {
+    app.pbufs_held--;
+    free(p);
+}
+
+static struct received *as_received(struct pbuf *p) {
+    const int ours = (p->flags & PBUF_FLAG_IS_CUSTOM) && ((struct pbuf_custom *)p)->custom_free_function == free_received;
+    return ours ? (struct received *)p : NULL;
+}
+
+u16_t lwip_standard_chksum(const void *bytes, int len); /* lwIP declares it in its own source only */
+u16_t lwip_standard_chksum(const void *bytes, int len) {
+    app.count.summed_bytes += (unsigned)len;
+    return lwip_htons(tuo_csum(bytes, (size_t)len, 0));
+}
+
+u16_t lwip_chksum_copy(void *to, const void *from, u16_t len) { return lwip_htons(tuo_csum_copy(to, from, len, 0)); }
+
+/* Of TCP and UDP. The sum over a chain of pbufs, some perhaps of odd length, is left to lwIP, which uses the one above. */
+u16_t ip_chksum_pseudo(struct pbuf *p, u8_t proto, u16_t proto_len, const ip_addr_t *src, const ip_addr_t *dest) {
+    const struct received *const r = as_received(p);
+    const int input = r && r->vouching != SENT_BACK;
+    u16_t checksum;
+    if (input && r->vouching == VOUCHED) {
+        app.count.vouched++;
+        return 0;
+    }
+    checksum = dest->type == IPADDR_TYPE_V6 ? ip6_chksum_pseudo(p, proto, proto_len, ip_2_ip6(src), ip_2_ip6(dest))
+                                            : inet_chksum_pseudo(p, proto, proto_len, ip_2_ip4(src), ip_2_ip4(dest));
+    app.count.summed += (unsigned)input;
+    app.count.bad_checksums += input && checksum != 0;
+    return checksum;
+}
+
+static int interposed(void) {
+    static const uint8_t word[2] = { 1, 2 };
+    const unsigned long long before = app.count.summed_bytes;
+    (void)inet_chksum(word, sizeof word);
+    return app.count.summed_bytes == before + sizeof word;
+}
+
+/* --- From the device to lwIP --- */
+
+static struct received *new_received(size_t cap) {
+    struct received *const r = (struct received *)malloc(sizeof *r + HEADROOM + cap);
+    if (!r) fail("receive", strerror(ENOMEM));
+    return r;
+}
+
+/* From here on r is lwIP's. */
+static void hand_over(struct received *r, size_t len, enum vouching vouching) {
+    struct pbuf *p;
+    r->custom.custom_free_function = free_received;
+    r->vouching = vouching;
+    p = pbuf_alloced_custom(PBUF_RAW, (u16_t)len, PBUF_RAM, &r->custom, r->bytes + HEADROOM, (u16_t)len); /* never NULL */
+    app.pbufs_held++;
+    app.count.packets_in++;
+    if (app.netif.input(p, &app.netif) != ERR_OK) pbuf_free(p);
+}
+
+/* A superpacket as lwIP can take it. The segments keep pseudo-header sums: nobody will look. */
+static void split(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr) {
+    tuo_gso gso;
+    tuo_segment segment;
+    if (tuo_gso_init(&gso, pkt, len, hdr, TUO_F_PSEUDO) != TUO_OK) {
+        app.count.refused++;
+        return;
+    }
+    while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
+        struct received *const r = new_received(segment.len);
+        uint8_t *to = r->bytes + HEADROOM;
+        size_t i;
+        for (i = 0; i < segment.iov_count; i++) {
+            memcpy(to, segment.iov[i].base, segment.iov[i].len);
+            to += segment.iov[i].len;
+        }
+        app.count.split++;
+        hand_over(r, segment.len, VOUCHED);
+    }
+}
+
+/* May lwIP be told that the checksum is right? Only if it is the one that lwIP asks about. Fragments (kind NONE) are no packets yet.
+   Any other partial checksum, of a packet inside a tunnel for instance, is finished. */
+static tuo_result judge(uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr, const tuo_pkt_info *info, enum vouching *vouching) {
+    const int tcp = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_TCP6;
+    *vouching = ASK;
+    if (hdr->flags & TUO_VNET_NEEDS_CSUM) {
+        if (info->kind == TUO_KIND_NONE || hdr->csum_start != info->l4_off || hdr->csum_offset != (tcp ? 16 : 6))
+            return tuo_csum_complete(pkt, len, hdr->csum_start, hdr->csum_offset);
+        *vouching = VOUCHED;
+    } else if ((hdr->flags & TUO_VNET_DATA_VALID) && info->kind != TUO_KIND_NONE) {
+        *vouching = VOUCHED;
+    }
+    return TUO_OK;
+}
+
+/* One packet or superpacket, in app.room. */
+static void take(size_t len, const tuo_vnet_hdr *hdr) {
+    struct received *r = app.room;
+    uint8_t *const pkt = r->bytes + HEADROOM;
+    enum vouching vouching;
+    tuo_pkt_info info;
+    memset(&info, 0, sizeof info);
+    if (tuo_parse(pkt, len, 0, &info) != TUO_OK) info.kind = TUO_KIND_NONE; /* for lwIP to judge, which asks for every checksum */
+    if (hdr->gso_type != TUO_GSO_NONE && info.kind != TUO_KIND_TCP4 && info.kind != TUO_KIND_TCP6) {
+        split(pkt, len, hdr);
+        return;
+    }
+    if (tuo_vnet_check(hdr, pkt, len, 0) != TUO_OK || judge(pkt, len, hdr, &info, &vouching) != TUO_OK) {
+        app.count.refused++;
+        return;
+    }
+    if (len < COPY_BELOW) {
+        r = new_received(len);
+        memcpy(r->bytes + HEADROOM, pkt, len);
+    } else {
+        app.room = NULL;
+    }
+    hand_over(r, len, vouching);
+}
+
+static tuo_result read_one(void) {
+    tuo_vnet_hdr hdr;
+    size_t len;
+    tuo_result result;
+    if (!app.room) app.room = new_received(PACKET_MAX);
+    app.count.reads++;
+    result = tuo_tun_recv(app.tun, app.room->bytes + HEADROOM, PACKET_MAX, &hdr, &len);
+    if (result == TUO_OK) take(len, &hdr);
+    return result;
+}
+
+/* --- From lwIP to the device --- */
+
+/* The device may want to be waited for; then the library holds what is unwritten. */
+static tuo_result flush(void) {
+    tuo_result result = TUO_AGAIN;
+    while (result == TUO_AGAIN) {
+        app.count.polls++;
+        result = tuo_tun_wait(app.tun, 1, -1);
+        if (result == TUO_OK || result == TUO_AGAIN) result = tuo_tun_flush(app.tun);
+    }
+    return result;
+}
+
+/* What lwIP sent since the last time: superpackets where segments allow it, one writev each. */
+static tuo_result transmit(void) {
+    size_t i, done = 0;
+    tuo_result result = TUO_OK;
+    while (done < app.queued && result == TUO_OK) {
+        size_t taken;
+        result = tuo_tun_send_multiple(app.tun, NULL, app.pointers + done, app.queued - done, 0, &taken);
+        if (result == TUO_AGAIN) result = flush();
+        if (result == TUO_OK) done += taken;
+    }
+    if (result != TUO_OK) tuo_tun_discard(app.tun); /* it points to bytes that are about to be freed */
+    app.count.lost += app.queued - done;
+    for (i = 0; i < app.queued; i++) {
+        pbuf_free(app.queue[i].p);
+        app.pbufs_held--;
+    }
+    app.queued = 0;
+    return result == TUO_E_DOWN ? TUO_OK : result; /* a cut cable: TCP will send it again */
+}
+
+/* lwIP sends. A reference keeps the bytes until they are written: lwIP neither changes nor sends again a segment that has more than its
+   own. With LWIP_NETIF_TX_SINGLE_PBUF, which Debian has set, TCP packets come in one piece, at the price that tcp_write copies always;
+   UDP can still come in several, and with bytes that are only lent: those are copied here. */
+static err_t collect(struct pbuf *p) {
+    struct sent *s;
+    if (app.queued == QUEUE) (void)transmit(); /* an error shows in the loop, too */
+    if (p->next || PBUF_NEEDS_COPY(p)) p = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
+    else pbuf_ref(p);
+    if (!p) return ERR_MEM;
+    s = &app.queue[app.queued++];
+    s->p = p;
+    s->buf.data = (uint8_t *)p->payload;
+    s->buf.len = s->buf.cap = p->len;
+    app.pbufs_held++;
+    app.count.packets_out++;
+    return ERR_OK;
+}
+
+static err_t output4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to) {
+    (void)netif;
+    (void)to; /* there is one neighbour: the kernel */
+    return collect(p);
+}
+
+static err_t output6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to) {
+    (void)netif;
+    (void)to;
+    return collect(p);
+}
+
+/* --- Services --- */
+
+/* As many segments as there is room for, and only whole ones: they make the longest superpackets. */
+static void generate(struct connection *c) {
+    const size_t room = LWIP_MIN(tcp_sndbuf(c->pcb), WRITE_MAX), n = room - room % tcp_mss(c->pcb);
+    if (!n || tcp_write(c->pcb, app.pattern + c->pattern_off, (u16_t)n, TCP_WRITE_FLAG_COPY | TCP_WRITE_FLAG_MORE) != ERR_OK) return;
+    c->pattern_off = (c->pattern_off + n) % PATTERN;
+    app.count.tcp_out_bytes += n;
+}
+
+/* What does not fit waits, and keeps the window closed by so much. */
+static void send_back(struct connection *c) {
+    while (c->pending) {
+        struct pbuf *const p = c->pending;
+        const u16_t n = (u16_t)LWIP_MIN(tcp_sndbuf(c->pcb), p->len);
+        if (!p->len) { /* a piece whose bytes were all headers */
+            c->pending = pbuf_dechain(p);
+            pbuf_free(p);
+            continue;
+        }
+        if (!n || tcp_write(c->pcb, p->payload, n, TCP_WRITE_FLAG_COPY | (n < p->tot_len ? TCP_WRITE_FLAG_MORE : 0)) != ERR_OK) return;
+        c->pending = pbuf_free_header(p, n);
+        app.count.tcp_out_bytes += n;
+        tcp_recved(c->pcb, n);
+    }
+}
+
+static void forget(struct connection *c) {
+    if (c->pending) pbuf_free(c->pending);
+    free(c);
+}
+
+/* After everything that may have made room, or work. ERR_ABRT tells lwIP that the connection is no more. */
+static err_t go_on(struct connection *c) {
+    struct tcp_pcb *const pcb = c->pcb;
+    if (c->service == CHARGEN && !c->peer_closed) generate(c);
+    if (c->service == ECHO) send_back(c);
+    if (!c->peer_closed || c->pending) return ERR_OK;
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_sent(pcb, NULL);
+    tcp_poll(pcb, NULL, 0);
+    tcp_err(pcb, NULL);
+    forget(c);
+    if (tcp_close(pcb) == ERR_OK) return ERR_OK;
+    tcp_abort(pcb);
+    return ERR_ABRT;
+}
+
+static err_t on_receive(void *argument, struct tcp_pcb *pcb, struct pbuf *p, err_t error) {
+    struct connection *const c = (struct connection *)argument;
+    (void)error;
+    if (!p) {
+        c->peer_closed = 1;
+        return go_on(c);
+    }
+    app.count.tcp_in_bytes += p->tot_len;
+    if (c->service != ECHO) {
+        tcp_recved(pcb, p->tot_len);
+        pbuf_free(p);
+        return ERR_OK;
+    }
+    if (c->pending) pbuf_cat(c->pending, p); /* 16-bit lengths suffice: pending never exceeds the receive window */
+    else c->pending = p;
+    return go_on(c);
+}
+
+static err_t on_sent(void *argument, struct tcp_pcb *pcb, u16_t len) {
+    (void)pcb;
+    (void)len;
+    return go_on((struct connection *)argument);
+}
+
+static err_t on_poll(void *argument, struct tcp_pcb *pcb) { /* memory that was short may be there now */
+    (void)pcb;
+    return go_on((struct connection *)argument);
+}
+
+static void on_error(void *argument, err_t error) {
+    (void)error;
+    forget((struct connection *)argument);
+}
+
+static err_t on_accept(void *argument, struct tcp_pcb *pcb, err_t error) {
+    struct connection *c;
+    if (error != ERR_OK || !pcb) return ERR_VAL;
+    c = (struct connection *)calloc(1, sizeof *c);
+    if (!c) return ERR_MEM;
+    c->service = *(const enum service *)argument;
+    c->pcb = pcb;
+    tcp_arg(pcb, c);
+    tcp_recv(pcb, on_receive);
+    tcp_sent(pcb, on_sent);
+    tcp_poll(pcb, on_poll, 2);
+    tcp_err(pcb, on_error);
+    tcp_nagle_disable(pcb); /* echo: a short last segment would wait for the acknowledgment of those before */
+    app.count.connections++;
+    return go_on(c);
+}
+
+static void on_datagram(void *argument, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from, u16_t port) {
+    struct received *const r = as_received(p);
+    (void)argument;
+    app.count.udp_in++;
+    if (r) r->vouching = SENT_BACK; /* in the pbuf that it came in: from here on lwIP asks for a new checksum */
+    app.count.udp_out += udp_sendto(pcb, p, from, port) == ERR_OK;
+    pbuf_free(p);
+}
+
+static struct tcp_pcb *serve(enum service service, u16_t port) {
+    struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
+    if (!pcb || tcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK || !(pcb = tcp_listen(pcb))) fail("listen", "lwIP refuses");
+    tcp_arg(pcb, &services[service]);
+    tcp_accept(pcb, on_accept);
+    return pcb;
+}
+
+static struct udp_pcb *serve_udp(u16_t port) {
+    struct udp_pcb *const pcb = udp_new_ip_type(IPADDR_TYPE_ANY);
+    if (!pcb || udp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) fail("UDP echo", "lwIP refuses");
+    udp_recv(pcb, on_datagram, NULL);
+    return pcb;
+}
+
+/* --- Start, loop, end --- */
+
+static void open_tun(void) {
+    const struct options *const o = &app.options;
+    tuo_tun_desc desc = { 0 };
+    tuo_result result;
+    int error = 0;
+    desc.name = o->dev;
+    desc.address4 = o->address4;
+    desc.address6 = o->address6;
+    desc.mtu = MTU;
+    desc.up = 1;
+    desc.no_vnet_hdr = (uint8_t)o->no_offload;
+    desc.gro.max_packets = QUEUE;
+    desc.gro.trust_checksums = 1; /* all of them are lwIP's, made a moment ago */
+    result = tuo_tun_open(&app.tun, &desc, &error);
+    if (result != TUO_OK) fail(o->dev ? o->dev : "tun", error ? strerror(error) : tuo_result_text(result));
+}
+
+static err_t init_netif(struct netif *netif) {
+    netif->name[0] = 't';
+    netif->name[1] = 'n';
+    netif->mtu = MTU;
+    netif->mtu6 = MTU;
+    netif->output = output4;
+    netif->output_ip6 = output6;
+    return ERR_OK;
+}
+
+static void start_lwip(void) {
+    const struct options *const o = &app.options;
+    ip4_addr_t address4, mask, none;
+    ip6_addr_t address6;
+    if (!ip4addr_aton(o->lwip4, &address4)) fail("--lwip-address", "no IPv4 address");
+    if (!ip6addr_aton(o->lwip6, &address6)) fail("--lwip-address6", "no IPv6 address");
+    ip4_addr_set_u32(&mask, 0xFFFFFFFFu); /* no neighbours: everything goes to the default interface */
+    ip4_addr_set_any(&none);
+    lwip_init();
+    if (!interposed()) fail("liblwip uses its own checksum functions", "is it linked statically?");
+    if (!netif_add(&app.netif, &address4, &mask, &none, NULL, init_netif, ip_input)) fail("interface", "lwIP refuses");
+    netif_ip6_addr_set(&app.netif, 1, &address6); /* place 0 is for a link-local one, which is not needed here */
+    netif_ip6_addr_set_state(&app.netif, 1, IP6_ADDR_PREFERRED);
+    netif_set_default(&app.netif);
+    netif_set_link_up(&app.netif);
+    netif_set_up(&app.netif);
+}
+
+/* Until the device has packets or one of lwIP's timers runs out. */
+static tuo_result await(void) {
+    const u32_t ms = sys_timeouts_sleeptime();
+    app.count.polls++;
+    return tuo_tun_wait(app.tun, 0, ms > 0x7FFFFFFFu ? -1 : (int)ms);
+}
+
+/* Each turn: what has arrived goes to lwIP, and what it then has to send goes out. */
+static tuo_result run(void) {
+    int emptied = 0;
+    while (!stop) {
+        tuo_result result = emptied ? await() : TUO_OK, sent;
+        int i;
+        for (i = 0; i < TURN && result == TUO_OK; i++) result = read_one();
+        emptied = result == TUO_AGAIN;
+        sys_check_timeouts();
+        sent = transmit();
+        if (result != TUO_OK && result != TUO_AGAIN && result != TUO_E_NOSPACE) return result;
+        if (sent != TUO_OK) return sent;
+    }
+    return TUO_OK;
+}
+
+/* Everything that may hold a pbuf: connections, and fragments that wait for the rest. */
+static void end_lwip(struct tcp_pcb *const *listeners, struct udp_pcb *udp) {
+    int i;
+    tuo_tun_wake_clear(app.tun);
+    while (tcp_active_pcbs) tcp_abort(tcp_active_pcbs);
+    for (i = 0; i < 3; i++) (void)tcp_close(listeners[i]);
+    udp_remove(udp);
+    for (i = 0; i <= IP_REASS_MAXAGE || i <= IPV6_REASS_MAXAGE; i++) {
+        ip_reass_tmr();
+        ip6_reass_tmr();
+    }
+    (void)transmit();
+    netif_remove(&app.netif);
+    free(app.room);
+}
+
+static void print_stats(void) {
+    tuo_tun_stats tun;
+    tuo_tun_query_stats(app.tun, &tun);
+#define X(name) printf(#name "=%llu ", app.count.name);
+    COUNTERS(X)
+#undef X
+    printf("writes=%llu ", (unsigned long long)(tun.tx_writes + tun.tx_again + tun.tx_refused_superpackets + tun.tx_refused_packets));
+    printf("superpackets_in=%llu ", (unsigned long long)tun.rx_superpackets);
+    printf("superpackets_out=%llu ", (unsigned long long)tun.tx_superpackets);
+    printf("again=%llu pbufs_leaked=%lld\n", (unsigned long long)tun.tx_again, app.pbufs_held);
+    (void)fflush(stdout);
+}
+
+static void print_start(void) {
+    const uint32_t offloads = tuo_tun_offloads(app.tun);
+    fprintf(stderr, "lwip_tun: %s is up: lwIP has %s and %s; the kernel may hand over:%s%s%s%s%s\n", tuo_tun_name(app.tun),
+            app.options.lwip4, app.options.lwip6, offloads & TUO_TUN_CSUM ? " csum" : "", offloads & TUO_TUN_TSO4 ? " tso4" : "",
+            offloads & TUO_TUN_TSO6 ? " tso6" : "", offloads & TUO_TUN_USO ? " uso" : "", offloads ? "" : " plain packets");
+}
+
+static void make_pattern(void) { /* tests/lwip_client.c makes the same */
+    uint32_t x = 1;
+    size_t i;
+    for (i = 0; i < sizeof app.pattern; i++) {
+        x = x * 1664525u + 1013904223u;
+        app.pattern[i] = i < PATTERN ? (uint8_t)(x >> 24) : app.pattern[i - PATTERN];
+    }
+}
+
+static void usage(FILE *to) {
+    fputs("usage: lwip_tun [options]\n"
+          "Opens a TUN device and serves TCP on it by lwIP, until SIGINT or SIGTERM. Needs CAP_NET_ADMIN.\n"
+          "  --dev NAME             the device (the kernel's choice)\n"
+          "  --address A/LEN        the kernel's address on it (10.99.0.1/24)\n"
+          "  --address6 A/LEN       (fd00:99::1/64)\n"
+          "  --lwip-address A       lwIP's (10.99.0.2)\n"
+          "  --lwip-address6 A      (fd00:99::2)\n"
+          "  --discard, --echo, --chargen PORT   where to serve (9, 7, 19)\n"
+          "  --no-offload           no vnet header: one packet per read and write, every checksum summed\n"
+          "  --stats                counters at the end\n"
+          "  --help                 this text\n", to);
+}
+
+static u16_t port(const char *text) {
+    char *end;
+    const unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || *text == '-' || value < 1 || value > 65535) fail("no port", text);
+    return (u16_t)value;
+}
+
+static struct options read_options(int argc, char **argv) {
+    static const struct option known[] = {
+        { "dev", 1, NULL, 'd' }, { "address", 1, NULL, '4' }, { "address6", 1, NULL, '6' }, { "lwip-address", 1, NULL, 'l' },
+        { "lwip-address6", 1, NULL, 'L' }, { "discard", 1, NULL, 'i' }, { "echo", 1, NULL, 'e' }, { "chargen", 1, NULL, 'c' },
+        { "no-offload", 0, NULL, 'n' }, { "stats", 0, NULL, 's' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 }
+    };
+    struct options o = { NULL, "10.99.0.1/24", "fd00:99::1/64", "10.99.0.2", "fd00:99::2", 9, 7, 19, 0, 0 };
+    int c;
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        switch (c) {
+            case 'd': o.dev = optarg; break;
+            case '4': o.address4 = optarg; break;
+            case '6': o.address6 = optarg; break;
+            case 'l': o.lwip4 = optarg; break;
+            case 'L': o.lwip6 = optarg; break;
+            case 'i': o.discard = port(optarg); break;
+            case 'e': o.echo = port(optarg); break;
+            case 'c': o.chargen = port(optarg); break;
+            case 'n': o.no_offload = 1; break;
+            case 's': o.stats = 1; break;
+            case 'h': usage(stdout); exit(0);
+            default: usage(stderr); exit(2);
+        }
+    }
+    if (optind != argc) {
+        usage(stderr);
+        exit(2);
+    }
+    return o;
+}
+
+int main(int argc, char **argv) {
+    struct tcp_pcb *listeners[3];
+    struct udp_pcb *udp;
+    struct sigaction action;
+    tuo_result result;
+    size_t i;
+    app.options = read_options(argc, argv);
+    for (i = 0; i < QUEUE; i++) app.pointers[i] = &app.queue[i];
+    make_pattern();
+    open_tun();
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    start_lwip();
+    listeners[0] = serve(DISCARD, app.options.discard);
+    listeners[1] = serve(ECHO, app.options.echo);
+    listeners[2] = serve(CHARGEN, app.options.chargen);
+    udp = serve_udp(app.options.echo);
+    print_start();
+    result = run();
+    end_lwip(listeners, udp);
+    if (app.options.stats) print_stats();
+    tuo_tun_close(app.tun);
+    if (stop && (result == TUO_OK || result == TUO_E_WOKEN)) return 0;
+    fprintf(stderr, "lwip_tun: %s\n", tuo_result_text(result));
+    return 1;
+}
