@@ -626,7 +626,8 @@ typedef struct tuo_gro_desc {
     uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
     uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it). Not both */
-    uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source */
+    uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source. What merges gets a checksum
+                                    of the kernel's, so a mistake in making the packets then shows only in those that stay alone */
     uint8_t udp_excluded_port_count;                        /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];    /* source or destination; e.g. 4789 8472 6081 4500 (see manual, Limits) */
 } tuo_gro_desc;
@@ -669,14 +670,17 @@ typedef struct tuo_caps {
     /* Receive, 1: the device checks it in what it delivers, and says so for each packet (DATA_VALID), or leaves it to who receives
        (NEEDS_CSUM). ip4: a DATA_VALID vouches for the IPv4 header, too (tuo_rx_hint). The others tell a stack what it may leave out. */
     uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
-    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio, TUN). It implies the
-                                 four of TCP and UDP, and is not limited by: */
-    uint8_t tx_ip6_ext;       /* 1: the others work behind IPv6 extension headers, too */
-    uint8_t tx_vlan_max;      /* the others work behind so many VLAN tags; 0..TUO_VLAN_MAX */
-    uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN) */
+    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio, TUN). Implies
+                                 tx_csum_tcp4 to tx_csum_udp6, and as far as checksums go the next two do not limit it */
+    uint8_t tx_ip6_ext;       /* 1: offloads work behind IPv6 extension headers, too (never behind a routing header with segments left,
+                                 whose checksum is for another destination than the one in the IP header: that is left to tx_csum_any) */
+    uint8_t tx_vlan_max;      /* offloads work behind so many VLAN tags; 0..TUO_VLAN_MAX */
+    uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN, virtio HOST_ECN); such a
+                                 superpacket then has the ECN bit. 0: the segment with CWR leaves alone, before the rest */
     uint8_t tso_sum_no_len;   /* 1: the pseudo-header sum of a superpacket leaves the length out (DPDK, NICs); 0: it has that of the
                                  superpacket (virtio) */
-    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that it segments; 0 = none; from 65536: IP length 0 is taken */
+    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that it segments; 0 = none; from 65536: IP length 0 is taken.
+                                                        Only with the checksum of that kind: segments need theirs */
     uint32_t min_seg_size, max_seg_size; /* gso_size that it takes; 0 = any */
     uint32_t max_segs;        /* TCP segments of one superpacket; 0 = any number */
     uint32_t max_udp_segs;    /* datagrams of one; 0 = any number */
@@ -1045,7 +1049,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops 
    Writes    *both; may be a or b
    Returns   TUO_OK; TUO_E_INVALID if one of them is out of range, or one takes Ethernet frames and the other IP packets
    Note      where their conventions for superpackets contradict each other (tso_sum_no_len; segment sizes that do not overlap) there are
-             none in common: max_* are 0 */
+             none in common: max_* are 0 (and tso_sum_no_len, which then means nothing, is that of a) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_caps *both);
 
 /* tuo_rx_hint: the hint for tuo_gro_push of a packet that a device delivered with this metadata. caps may be NULL: a device that says
@@ -1062,9 +1066,10 @@ TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
    Units     gso_size: payload bytes per segment (for TCP the MSS less options)
    Reads     caps: l2_hdr_len (Ethernet frame or not), and whether such a length is allowed; what else the device cannot do is for the
              ladder to make good
-   Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet; TUO_E_IP_LENGTH: beyond 65535 bytes, and the
-             device segments none that large; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with segments left;
-             TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps); what tuo_parse returns. Then nothing is written
+   Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet; TUO_E_IP_LENGTH: such a length, and larger than
+             what the device segments of this kind (max_tcp4, ...), or an IPv4 header longer than the packet; TUO_E_VNET_PROTOCOL: not
+             TCP or UDP, or behind a routing header with segments left; TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps);
+             what tuo_parse returns. Then nothing is written
    Cost      headers only
    Sources   linux net/ipv4/tcp_output.c, net/ipv6/ip6_output.c (payload length 0) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet);
@@ -1074,8 +1079,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_
      2. one too large for it, in bytes or segments: superpackets of the size that it takes, the rest smaller
      3. one of a kind, segment size or header chain that it does not segment: segments, their checksums left to it if it can
      4. else: segments with finished checksums
-   Packets that are none keep a partial checksum (NEEDS_CSUM) if the device finishes such, and get a finished one otherwise. All other
-   bytes, ARP among them, pass untouched without any offload.
+   Packets that are none keep a partial checksum (NEEDS_CSUM) if the device finishes such, and get a finished one otherwise; with bytes
+   behind the IP packet only tx_csum_any counts as such. All other bytes, ARP among them, pass untouched without any offload.
    Reads     pkt[0..len), const; must stay as it is while tuo_tx_next goes on. *vnet: the metadata that came with it (virtio's convention:
              tuo_tun_recv, tuo_tso_prepare, tuo_superpacket.vnet)
    Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
@@ -1089,12 +1094,13 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, 
              next call
    Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces than max_frags (nothing is lost: go on
              with tuo_tx_next_in_place). In both cases *packet is untouched
-   Cost      packets whose checksum the device finishes: headers only */
+   Cost      packets whose checksum the device finishes: headers only
+   Note      superpackets and segments have two pieces, other packets one, or three if a checksum is completed here */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet);
 
 /* tuo_tx_next_in_place: the same as one contiguous piece of the input buffer: headers are stamped in front of the payload, over the packet
    before, which must have been used by then.
-   Reads/writes pkt: the buffer given to tuo_tx_init, now writable
+   Reads/writes pkt: the buffer given to tuo_tx_init, now writable. It may follow calls of tuo_tx_next, but none may follow it
    Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet);
 
@@ -1125,7 +1131,8 @@ TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
 /* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an ARP answer of one's own, a packet put
    back) and go first.
    Reads     slots[0..slot_count), for injected packets; slot_count may be 0
-   Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count
+   Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is at least 1: it is not asked while
+             injected packets fill a burst
    Returns   TUO_OK; TUO_E_INVALID: no callback */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_burst recv,
                                                     void *user);
@@ -4305,6 +4312,7 @@ static void tuo__ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuo__ladder_
     packet->seg_count = unit->segs;
     tuo__ladder_describe(tx, packet);
     if (unit->segs == 1) return;
+    if (tuo__is_tcp(info->kind) && (l4[TUO__TCP_FLAGS] & TUO__CWR)) packet->vnet.gso_type |= TUO_GSO_ECN; /* virtio 1.3 5.1.6.2 */
     if (tx->tuo__sum_no_len) tuo__wr16(l4 + tuo__kinds[info->kind].l4_csum_off, tuo__fold(tuo__pseudo(hdr, &shape, 0)));
     if (tx->tuo__csum_ip4 && info->ip_version == 4) {
         tuo__wr16(ip + TUO__IP4_CSUM, 0);

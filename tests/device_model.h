@@ -526,8 +526,8 @@ static inline const char *ladder_least_work(const ladder_case *c, const ladder_l
     }
     if (!cut && !partial && list->out[0].packet.vnet.flags)
         return "an offload is asked for a packet that needs none";
-    if (list->count == 1 && list->out[0].packet.len <= c->len && !cut &&
-        memcmp(list->out[0].bytes, c->pkt, list->out[0].packet.len) == 0 && list->out[0].packet.iov_count != 1)
+    if (!cut && (!partial || list->out[0].packet.vnet.flags) &&
+        (list->out[0].packet.iov_count != 1 || list->out[0].packet.len != c->len))
         return "a packet that is not changed comes in several pieces";
     return NULL;
 }

@@ -47,7 +47,7 @@ for compiler in gcc clang; do
 done
 $cc -std=c99 -O2 -o "$dir/client" tests/lwip_client.c 2> "$dir/cc" || { bad "client" "$(tail -n 1 "$dir/cc")"; finish; }
 
-# A device that makes the program wait, and one that loses: by the environment, every N-th call.
+# A device that makes the program wait, one that fails, and one that loses: by the environment, every N-th call.
 cat > "$dir/shim.c" << 'END'
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -60,8 +60,9 @@ static int now(const char *name, unsigned *calls) {
 }
 ssize_t writev(int fd, const struct iovec *iov, int count) {
     ssize_t (*real)(int, const struct iovec *, int) = dlsym(RTLD_NEXT, "writev"), len = 0;
-    static unsigned again, lose;
+    static unsigned again, fail, lose;
     if (now("AGAIN_EVERY", &again)) { errno = EAGAIN; return -1; }
+    if (now("FAIL_EVERY", &fail)) { errno = EIO; return -1; }
     if (!now("LOSE_OUT_EVERY", &lose)) return real(fd, iov, count);
     while (count-- > 0) len += (ssize_t)iov[count].iov_len;
     return len;
@@ -98,6 +99,10 @@ stop() {
     pid=
     return $status
 }
+
+# io NAME: what the kernel has counted for the program so far; io_above NAME VALUE: wait until it has counted more
+io() { awk -v name="$1:" '$1 == name { print $2 }' "/proc/$pid/io"; }
+io_above() { for _ in $(seq 200); do [ "$(io "$1")" -gt "$2" ] && break; sleep 0.05; done; }
 
 # sum NAME...: of counters
 sum() { tr ' ' '\n' < "$dir/out" | awk -F= -v names="$*" 'BEGIN { n = split(names, name, " ") } { v[$1] = $2 }
@@ -211,15 +216,22 @@ if $cc -shared -fPIC -w -o "$dir/shim.so" "$dir/shim.c" -ldl 2> "$dir/cc"; then
         expect "lost packets both ways: source, every byte" client source $lwip6 19 1 4
         stopped "lost packets both ways" INT
     }
+    start env LD_PRELOAD="$dir/shim.so" FAIL_EVERY=7 "$program" && { # EIO: the interface is down. What could not be written is let go of
+        expect "writes that fail: sink" client sink $lwip4 9 5 1
+        expect "writes that fail: ends on SIGINT" stop INT
+        expect "writes that fail: what was lost is counted" at_least "$(sum lost)" 10
+        expect "writes that fail: no pbuf leaks" equal "$(sum pbufs_leaked)" 0
+    }
 else skip "a device that waits or loses" "no shared library: $(tail -n 1 "$dir/cc")"; fi
 
-# Data of lwIP that is under way when the device goes down is sent again, at the latest, by lwIP's timer.
+# Data of lwIP that is under way when the device goes down is sent again by its timer, if nothing was written before that.
 start "$program" && {
     background source $lwip4 19 100000 1
     background sink $lwip4 9 100000 1
-    for _ in $(seq 100); do [ "$(awk '/^wchar/ { print $2 }' "/proc/$pid/io")" -gt 10000000 ] && break; sleep 0.05; done
+    io_above wchar 10000000
     ip -n $ns link set tun0 down
-    sleep 1.7
+    sleep 0.3
+    io_above syscw "$(io syscw)"
     ip -n $ns link set tun0 up
     expect "interface down for a while: echo after that, every byte" client echo $lwip4 7 1 4
     expect "interface down for a while: ends on SIGINT" stop INT
