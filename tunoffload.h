@@ -479,7 +479,9 @@ typedef struct tuo_buf {
    call back into the same instance. The bytes stay the caller's.
      data      first byte of the buffer's contiguous memory; asked again after every resize and append, which may move it
      length    bytes in use
-     capacity  bytes that length could grow to; a promise about the sum of later appends, which may nevertheless fail
+     capacity  bytes that length could grow to; a promise about the sum of later appends, which may nevertheless fail. A buffer that
+               grows by chaining pieces can keep it; where bytes are written by position (tuo_gso_split, tuo_tun_recv_multiple), resize
+               must refuse what data cannot reach
      resize    set length to len, keeping the first min(old, new) bytes; new bytes are indeterminate; 0 = done, otherwise nothing changed
      append    add len bytes behind the last one; 0 = done, otherwise nothing changed. bytes never overlap the buffer */
 typedef struct tuo_buf_ops {
@@ -1085,13 +1087,14 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_
              tuo_tun_recv, tuo_tso_prepare, tuo_superpacket.vnet)
    Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
    Returns   TUO_OK; TUO_E_INVALID (caps out of range); what tuo_gso_init returns
-   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out */
+   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out; but for a TCP checksum of 0, which software
+             completes to 0xffff in a packet that is no superpacket (as Linux does), and some devices do not */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                               unsigned flags);
 
 /* tuo_tx_next: the next packet for the device, payload borrowed.
-   Writes    *packet; changed headers to header (room for TUO_HEADER_MAX bytes), or into *tx if header is NULL: then they are good until the
-             next call
+   Writes    *packet; changed headers, or the two bytes of a completed checksum, to header (room for TUO_HEADER_MAX bytes), or into *tx
+             if header is NULL: then they are good until the next call
    Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces than max_frags (nothing is lost: go on
              with tuo_tx_next_in_place). In both cases *packet is untouched
    Cost      packets whose checksum the device finishes: headers only
