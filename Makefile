@@ -23,7 +23,7 @@ ROUNDS  ?= 400
 ROWS    ?=
 
 .PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check-devices demo examples
-.PHONY: test test-cross test-e2e test-kernels test-threads check fuzz fuzz-replay help clean
+.PHONY: test test-cross test-e2e test-kernels test-threads check fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help clean
 .DELETE_ON_ERROR:
 
 ## all            build the programs in examples/
@@ -45,16 +45,29 @@ test: $(BUILD)/pcap_offload
 check: $(TESTS:%=$(BUILD)/plain/%)
 	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
 
-## fuzz           T=name SECONDS=n: fuzz one target (parse, vnet_header, gro, gso, caps) with libFuzzer; needs clang and its compiler-rt
+## fuzz           T=name SECONDS=n: fuzz one target (fuzz/README.md) with libFuzzer; needs clang and its compiler-rt
 SECONDS ?= 60
 fuzz: $(BUILD)/fuzz/fuzz_$(T) $(BUILD)/fuzz/seeds.done
 	@mkdir -p $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/found
-	$(BUILD)/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -dict=fuzz/tun.dict \
-	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/seeds/$(T)
+	$(BUILD)/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -use_value_profile=1 -dict=fuzz/tun.dict \
+	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(wildcard fuzz/seeds/$(T)) $(wildcard $(BUILD)/fuzz/seeds/$(T))
+
+## fuzz-short     T="names" SECONDS=n: all targets, or these, for 60 s each, or n; ends with "N passed, N failed, N skipped"
+fuzz-short: $(BUILD)/fuzz/seeds.done
+	@sh fuzz/short.sh $(BUILD) $(SECONDS) $(T)
+
+## fuzz-afl       T="names" SECONDS=n: the same under AFL++; needs afl++ and afl++-clang
+fuzz-afl: $(BUILD)/fuzz/seeds.done
+	@sh fuzz/afl.sh $(BUILD) $(SECONDS) $(T)
+
+## fuzz-coverage  what seeds and corpus reach of the header, lines and branches; needs clang, llvm-cov, llvm-profdata
+fuzz-coverage: $(BUILD)/fuzz/seeds.done
+	@sh fuzz/coverage.sh $(BUILD) $(T)
 
 ## fuzz-replay    run each fuzz target over its seeds without libFuzzer; needs only $(CC)
 fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
-	@for t in $(FUZZERS); do $(BUILD)/plain/replay_$$t --mutate 2000 $(BUILD)/fuzz/seeds/$$t || exit 1; done
+	@for t in $(FUZZERS); do for seeds in fuzz/seeds/$$t $(BUILD)/fuzz/seeds/$$t; do \
+	    [ ! -d $$seeds ] || $(BUILD)/plain/replay_$$t --mutate 2000 $$seeds || exit 1; done; done
 
 ## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)
@@ -165,9 +178,8 @@ $(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS)))
 $(eval $(call CONFIGURATION,san-gcc,gcc,$(SANITIZE)))
 $(eval $(call CONFIGURATION,san-clang,clang,$(SANITIZE)))
 
-$(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c $(HEADERS)
-	@mkdir -p $(@D)
-	clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(BASE) -Itests -o $@ $<
+$(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c fuzz/build.sh $(HEADERS)
+	@sh fuzz/build.sh $(BUILD)/fuzz $*
 
 $(BUILD)/make_seeds: fuzz/make_seeds.c $(HEADERS)
 	@mkdir -p $(@D)

@@ -1,5 +1,6 @@
 /* fuzz.h - what the fuzz targets share: taking an input apart, and stopping with a message when a property does not hold.
-   A target exports LLVMFuzzerTestOneInput; libFuzzer or replay.c calls it. */
+   A target exports LLVMFuzzerTestOneInput; libFuzzer, AFL++ or replay.c calls it. A target may define TUNOFFLOAD_TUN and stand in for
+   system calls before it includes this file. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -20,6 +21,10 @@ static inline void fuzz_violated(const char *file, int line, const char *propert
     fprintf(stderr, "%s:%d: violated: %s\n", file, line, property);
     abort();
 }
+
+/* Counted up whenever an input came to what its target is about: a split in several segments, a merged packet, ... For replay.c. */
+extern unsigned long fuzz_deep;
+unsigned long fuzz_deep;
 
 /* The rest of an input. Reading past its end gives zeros, so that every input is a complete one. */
 typedef struct fuzz_input {

@@ -1,23 +1,24 @@
 /* fuzz_gro.c - the coalescer, driven by a script.
    Input     5 bytes of configuration, then records: raw packets, packets made from a template of one of 16 flows that are
-             "the next of the flow, but ...", and drains. See read_config and read_record.
+             "the next of the flow, but ...", drains, resets, and other configurations. See read_config and read_record.
    Asserts   every packet is emitted exactly once, single ones unchanged and with a zero vnet header; a superpacket passes
              tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
              and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); nothing is emitted ahead
              of a packet that closed its flow; the copying modes give the same bytes as the gathering one, and lose nothing
-             when their callbacks fail; work per push stays within the documented bounds; the counters add up; another level of
-             tuo_simd gives the same verdicts and bytes (an input in four). */
+             when their callbacks fail; work per push stays within the documented bounds; the counters add up; a reset forgets what
+             is held and nothing else; tuo_gro_reconfigure refuses while packets are held, and what comes after it is judged by the new
+             configuration; another level of tuo_simd gives the same verdicts and bytes (an input in four). */
 #include "fuzz.h"
 #include "../tests/packets.h"
 #include "../tests/simd_levels.h"
 
-enum { PACKETS_MAX = 256, STEPS_MAX = 512, HEADROOM = 24, BUFFER_LEN = HEADROOM + 65535, FLOWS = 16 };
+enum { PACKETS_MAX = 256, STEPS_MAX = 512, CONFIGS_MAX = 8, HEADROOM = 24, BUFFER_LEN = HEADROOM + 65535, FLOWS = 16 };
 
-typedef enum step_kind { STEP_PUSH, STEP_DRAIN } step_kind;
+typedef enum step_kind { STEP_PUSH, STEP_DRAIN, STEP_RESET, STEP_CONFIGURE } step_kind;
 
 typedef struct step {
     step_kind kind;
-    unsigned arg; /* push: index of the packet; drain: how many to take, 0 = all */
+    unsigned arg; /* push: index of the packet; drain: how many to take, 0 = all; configure: index of the configuration */
 } step;
 
 typedef struct packet {
@@ -26,6 +27,8 @@ typedef struct packet {
     unsigned hint;
     tuo_verdict verdict; /* of the gathering run */
     unsigned emitted;    /* times */
+    int forgotten;       /* by a reset of the gathering run */
+    unsigned config;     /* index of the configuration that it was pushed under */
     size_t rank;         /* position among everything emitted */
     pkt_view view;
 } packet;
@@ -40,13 +43,25 @@ static packet packets[PACKETS_MAX];
 static size_t packet_count;
 static step steps[STEPS_MAX];
 static size_t step_count;
-static tuo_gro_desc desc;
-static unsigned desc_ethernet;      /* TUO_F_ETHERNET or 0 */
+static tuo_gro_desc configs[CONFIGS_MAX];
+static size_t config_count;
+static tuo_gro_desc desc;           /* the configuration of now: the last one while the script is read */
+static unsigned config_now, desc_ethernet; /* its index; TUO_F_ETHERNET or 0 */
+static tuo_simd forced_level;       /* instead of what the configurations say; DETECT: none */
 static int failing_buffers;         /* copy: tight buffers whose appends fail now and then */
-static int saw_no_room, saw_partial_drain;
+static int saw_no_room, saw_partial_drain, saw_reset, saw_frag_limit;
 
 /* -------------------------------------------------------------------------------------------------------------- script */
 
+static void use_config(unsigned index)
+{
+    config_now = index;
+    desc = configs[index];
+    desc.simd = forced_level != TUO_SIMD_DETECT ? forced_level : desc.simd;
+    desc_ethernet = desc.ethernet ? TUO_F_ETHERNET : 0;
+}
+
+/* Capacities are those of the first one, whatever the input says; in every second of the others they are left out, which means the same. */
 static void read_config(fuzz_input *in)
 {
     static const uint32_t max_packets[] = {0, 0, 1, 2, 3, 8, 64, 300}, max_flows[] = {0, 1, 2, 5};
@@ -78,7 +93,13 @@ static void read_config(fuzz_input *in)
     desc.udp_excluded_ports[0] = 443;
     failing_buffers = rest >> 6 & 1;
     desc.simd = simd_level_at((capacity >> 7) | (rest >> 6 & 2)); /* two bits that nothing else uses */
-    desc_ethernet = desc.ethernet ? TUO_F_ETHERNET : 0;
+    if (config_count > 0) {
+        desc.max_packets = config_count % 2 != 0 ? configs[0].max_packets : 0;
+        desc.max_flows = config_count % 2 != 0 ? configs[0].max_flows : 0;
+    }
+    saw_frag_limit |= desc.max_frags != 0;
+    configs[config_count] = desc;
+    use_config((unsigned)config_count++);
 }
 
 static void add_packet(const uint8_t *bytes, size_t len, unsigned hint)
@@ -91,15 +112,34 @@ static void add_packet(const uint8_t *bytes, size_t len, unsigned hint)
     p->bytes = fuzz_copy(bytes, len);
     p->len = len;
     p->hint = hint;
+    p->config = config_now;
     p->view = pkt_look(bytes, len, desc.ethernet, 0);
     steps[step_count].kind = STEP_PUSH;
     steps[step_count++].arg = (unsigned)packet_count++;
 }
 
+/* Of a device that vouches for what it delivers: all of it, or the TCP or UDP checksum alone. */
+static unsigned hint_of(int ip4_too)
+{
+    tuo_caps caps;
+    tuo_vnet_hdr vnet;
+    memset(&caps, 0, sizeof caps);
+    memset(&vnet, 0, sizeof vnet);
+    FUZZ_CHECK(tuo_rx_hint(&caps, &vnet) == 0);
+    caps.rx_csum_ip4 = (uint8_t)ip4_too;
+    vnet.flags = TUO_VNET_DATA_VALID;
+    unsigned hint = tuo_rx_hint(&caps, &vnet);
+    FUZZ_CHECK(hint == (ip4_too ? TUO_F_TRUST : TUO_F_TRUST_L4) && (ip4_too || tuo_rx_hint(NULL, &vnet) == hint));
+    vnet.flags = TUO_VNET_DATA_VALID | TUO_VNET_NEEDS_CSUM;
+    FUZZ_CHECK(tuo_rx_hint(&caps, &vnet) == 0);
+    return hint;
+}
+
 /* What a template packet does to be different from the plain next one of its flow. */
 enum {
     NEXT, GAP, LATE, AGAIN, PSH, FIN, SHORT, LONG, WINDOW, ACKNOWLEDGE, POKE, POKE_VALID, SAME_ID, EMPTY, CUT, TRAILER, TRUSTED,
-    TOS, TTL, DF, LABEL, EXTENSION, OPTIONS, ZERO_CSUM, FLAGS, BACKWARD, VLAN, FRAGMENT, RESERVED, HUGE_LEN, WHAT_COUNT
+    TOS, TTL, DF, LABEL, EXTENSION, OPTIONS, ZERO_CSUM, FLAGS, BACKWARD, VLAN, FRAGMENT, RESERVED, HUGE_LEN,
+    TRUSTED_L4, POKE_TRUSTED, POKE_TRUSTED_L4, WHAT_COUNT
 };
 
 typedef struct flow {
@@ -160,25 +200,39 @@ static void add_template(flow *f, unsigned number, unsigned what, unsigned arg)
         f->seq = s.seq + (uint32_t)pkt_payload_len(&s);
     }
     f->id = (uint16_t)(s.ip_id + (what == BACKWARD ? 2 : 1));
-    if (what == POKE || what == POKE_VALID) {
+    if (what == POKE || what == POKE_VALID || what == POKE_TRUSTED || what == POKE_TRUSTED_L4) {
         bytes[arg % (len < 80 ? len : 80)] ^= (uint8_t)(arg * 7 | 1);
         if (what == POKE_VALID) {
             pkt_fix_checksums(bytes, len, desc.ethernet);
         }
     }
-    add_packet(bytes, what == CUT ? arg % len : len, what == TRUSTED ? TUO_F_TRUST : 0);
+    unsigned hint = what == TRUSTED || what == POKE_TRUSTED ? hint_of(1) : 0;
+    hint = what == TRUSTED_L4 || what == POKE_TRUSTED_L4 ? hint_of(0) : hint;
+    add_packet(bytes, what == CUT ? arg % len : len, hint);
 }
 
-/* op < 16: a raw packet; op < 32: a drain; from 32: a template packet, flow in the low bits, repeated op / 32 times. */
+/* op < 16: a raw packet; op < 24: a drain; op < 30: a partial drain; 30: a reset; 31: another configuration, for what comes after all
+   that is held has been drained; from 32: a template packet, flow in the low bits, repeated op / 32 times. */
 static void read_record(fuzz_input *in, flow *flows)
 {
     unsigned op = fuzz_u8(in), arg;
     if (op < 16) {
         size_t len = fuzz_u16(in) % 2048;
         len = len < in->len ? len : in->len;
-        add_packet(in->bytes, len, op == 15 ? TUO_F_TRUST : 0);
+        add_packet(in->bytes, len, op >= 14 ? hint_of(op == 15) : 0);
         in->bytes += len;
         in->len -= len;
+    } else if (op == 30) {
+        steps[step_count++].kind = STEP_RESET;
+        saw_reset = 1;
+    } else if (op == 31) {
+        if (config_count < CONFIGS_MAX) {
+            steps[step_count].kind = STEP_CONFIGURE;
+            steps[step_count++].arg = (unsigned)config_count;
+            int failing = failing_buffers;
+            read_config(in);
+            failing_buffers = failing;
+        }
     } else if (op < 32) {
         steps[step_count].kind = STEP_DRAIN;
         steps[step_count++].arg = op < 24 ? 0 : op - 23;
@@ -201,7 +255,7 @@ static void read_script(fuzz_input *in)
         flows[i].id = (uint16_t)(0xfff8 + i);
     }
     packet_count = step_count = 0;
-    saw_no_room = saw_partial_drain = 0;
+    saw_no_room = saw_partial_drain = saw_reset = 0;
     while (in->len > 0 && step_count < STEPS_MAX && packet_count < PACKETS_MAX) {
         read_record(in, flows);
     }
@@ -290,8 +344,9 @@ static void check_segment(const tuo_segment *segment, const packet *p, const pac
     }
     FUZZ_CHECK(used == p->len);
     tuo_result valid = tuo_csum_valid(pushed, p->len, desc_ethernet);
-    if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller has vouched for the packet */
-        FUZZ_CHECK(desc.trust_checksums || (p->hint & TUO_F_TRUST) != 0);
+    if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller has vouched for it */
+        unsigned vouches = valid == TUO_E_L4_CSUM ? TUO_F_TRUST | TUO_F_TRUST_L4 : TUO_F_TRUST;
+        FUZZ_CHECK(desc.trust_checksums || (p->hint & vouches) != 0);
         pkt_fix_checksums(pushed, p->len, desc.ethernet);
     }
     FUZZ_CHECK(tuo_csum_valid(bytes, p->len, desc_ethernet) == TUO_OK);
@@ -368,9 +423,11 @@ typedef struct progress {
     size_t last_first; /* superpackets leave in the order of the first pushed packet in each: that of the last one */
 } progress;
 
+/* With the first configuration, whichever the last run ended with. */
 static tuo_gro *new_gro(void **mem)
 {
     tuo_gro *gro;
+    use_config(0);
     size_t len = tuo_gro_memory_size(&desc);
     FUZZ_CHECK(len > 0);
     *mem = malloc(len);
@@ -384,7 +441,7 @@ static void mark_emitted(const tuo_superpacket *sp, progress *done)
     size_t first = PACKETS_MAX;
     for (size_t i = 0; i < sp->packet_count; i++) {
         size_t index = index_of_packet(sp->users[i]);
-        FUZZ_CHECK(index < packet_count);
+        FUZZ_CHECK(index < packet_count && !packets[index].forgotten);
         packets[index].emitted++;
         packets[index].rank = done->rank++;
         first = index < first ? index : first;
@@ -441,7 +498,7 @@ static void push_gather(tuo_gro *gro, packet *p, emission *out, progress *done)
     FUZZ_CHECK(!desc.disable_prepend || p->verdict != TUO_V_PREPENDED);
 }
 
-static void check_counters(tuo_gro *gro, const emission *out)
+static void check_counters(tuo_gro *gro, const emission *out, size_t forgotten)
 {
     tuo_gro_stats stats;
     uint64_t verdicts = 0;
@@ -451,7 +508,64 @@ static void check_counters(tuo_gro *gro, const emission *out)
     }
     FUZZ_CHECK(stats.packets_in == packet_count && verdicts == packet_count);
     FUZZ_CHECK(stats.packets_out == out->emitted_count && stats.append_failures == 0);
-    FUZZ_CHECK(stats.packets_in - stats.packets_out == stats.merged_packets - stats.superpackets);
+    FUZZ_CHECK(stats.packets_in - forgotten - stats.packets_out == stats.merged_packets - stats.superpackets);
+    fuzz_deep += stats.superpackets > 0;
+}
+
+/* Forgets what is held: then nothing comes out. Asking for it closes all flows, which must not be why nothing is joined to what was
+   forgotten: so it is not asked for each time. */
+static void reset(tuo_gro *gro, int ask)
+{
+    tuo_superpacket sp;
+    tuo_gro_stats before, after;
+    tuo_gro_query_stats(gro, &before);
+    tuo_gro_reset(gro);
+    tuo_gro_query_stats(gro, &after);
+    FUZZ_CHECK(after.packets_in == before.packets_in && after.packets_out == before.packets_out);
+    FUZZ_CHECK(!ask || tuo_gro_next(gro, &sp) == TUO_DONE);
+}
+
+static void reset_gather(tuo_gro *gro, size_t pushed, int ask)
+{
+    reset(gro, ask);
+    for (size_t i = 0; i < pushed; i++) {
+        packets[i].forgotten |= packets[i].emitted == 0;
+    }
+}
+
+/* Capacities that differ, and more than the range of a limit, are refused; then nothing changes. */
+static void check_bad_configs(tuo_gro *gro)
+{
+    tuo_gro_desc before, after, bad = desc;
+    tuo_gro_query_desc(gro, &before);
+    bad.max_packets = before.max_packets + 1;
+    FUZZ_CHECK(tuo_gro_reconfigure(gro, &bad) == TUO_E_INVALID);
+    bad = desc;
+    bad.max_udp_segs = 129;
+    FUZZ_CHECK(tuo_gro_reconfigure(gro, &bad) == TUO_E_INVALID);
+    tuo_gro_query_desc(gro, &after);
+    FUZZ_CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
+/* Not as long as packets are held. */
+static void check_held_config(tuo_gro *gro, unsigned index)
+{
+    tuo_gro_desc before, after;
+    tuo_gro_query_desc(gro, &before);
+    FUZZ_CHECK(tuo_gro_reconfigure(gro, &configs[index]) == TUO_E_INVALID);
+    tuo_gro_query_desc(gro, &after);
+    FUZZ_CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
+static void reconfigure(tuo_gro *gro, unsigned index)
+{
+    tuo_gro_desc effective;
+    use_config(index);
+    check_bad_configs(gro);
+    FUZZ_CHECK(tuo_gro_reconfigure(gro, &desc) == TUO_OK);
+    tuo_gro_query_desc(gro, &effective);
+    FUZZ_CHECK(effective.strict_kernel == desc.strict_kernel && effective.ethernet == desc.ethernet && effective.simd == desc.simd);
+    FUZZ_CHECK(effective.max_bytes == (desc.max_bytes != 0 ? desc.max_bytes : 65535));
 }
 
 static emission run_gather(void)
@@ -459,19 +573,31 @@ static emission run_gather(void)
     emission out = {NULL, 0, 0, 0, 0};
     void *mem;
     progress done = {0, 0};
+    size_t pushed = 0, forgotten = 0;
     tuo_gro *gro = new_gro(&mem);
     for (size_t i = 0; i < step_count; i++) {
-        if (steps[i].kind == STEP_PUSH) {
+        switch (steps[i].kind) {
+        case STEP_PUSH:
             push_gather(gro, &packets[steps[i].arg], &out, &done);
-        } else {
-            drain_gather(gro, steps[i].arg, &out, &done);
+            pushed++;
+            break;
+        case STEP_DRAIN: drain_gather(gro, steps[i].arg, &out, &done); break;
+        case STEP_RESET: reset_gather(gro, pushed, i % 4 == 0); break;
+        case STEP_CONFIGURE:
+            if (pushed > 0 && packets[pushed - 1].emitted == 0 && !packets[pushed - 1].forgotten) {
+                check_held_config(gro, steps[i].arg);
+            }
+            drain_gather(gro, 0, &out, &done);
+            reconfigure(gro, steps[i].arg);
+            break;
         }
     }
     drain_gather(gro, 0, &out, &done);
     for (size_t i = 0; i < packet_count; i++) {
-        FUZZ_CHECK(packets[i].emitted == 1);
+        FUZZ_CHECK(packets[i].emitted == (packets[i].forgotten ? 0u : 1u));
+        forgotten += (size_t)packets[i].forgotten;
     }
-    check_counters(gro, &out);
+    check_counters(gro, &out, forgotten);
     free(mem);
     return out;
 }
@@ -480,14 +606,14 @@ static emission run_gather(void)
 static void check_another_level(const emission *gathered)
 {
     static tuo_verdict verdicts[PACKETS_MAX];
-    tuo_simd level = desc.simd;
     for (size_t i = 0; i < packet_count; i++) {
         verdicts[i] = packets[i].verdict;
         packets[i].emitted = 0;
+        packets[i].forgotten = 0;
     }
-    desc.simd = level == TUO_SIMD_SCALAR ? simd_level_at(0) : TUO_SIMD_SCALAR;
+    forced_level = desc.simd == TUO_SIMD_SCALAR ? simd_level_at(0) : TUO_SIMD_SCALAR;
     emission again = run_gather();
-    desc.simd = level;
+    forced_level = TUO_SIMD_DETECT;
     for (size_t i = 0; i < packet_count; i++) {
         FUZZ_CHECK(packets[i].verdict == verdicts[i]);
     }
@@ -545,15 +671,15 @@ static int ordered(const packet *a, const packet *b)
     if (hides_ports) {
         return same_addresses(a, b);
     }
-    return same_flow(a, b) &&
-           (passes(a->verdict) || passes(b->verdict) || desc.strict_kernel || a->view.proto == PKT_PROTO_UDP);
+    return same_flow(a, b) && (passes(a->verdict) || passes(b->verdict) || a->config != b->config ||
+                               configs[a->config].strict_kernel || a->view.proto == PKT_PROTO_UDP);
 }
 
 static void check_order(void)
 {
     for (size_t i = 0; i < packet_count; i++) {
-        for (size_t j = i + 1; j < packet_count; j++) {
-            FUZZ_CHECK(packets[i].rank < packets[j].rank || !ordered(&packets[i], &packets[j]));
+        for (size_t j = i + 1; j < packet_count && !packets[i].forgotten; j++) {
+            FUZZ_CHECK(packets[j].forgotten || packets[i].rank < packets[j].rank || !ordered(&packets[i], &packets[j]));
         }
     }
 }
@@ -624,27 +750,46 @@ static void drain_copy(tuo_gro *gro, unsigned most, const tuo_buf_ops *ops, emis
     }
 }
 
+static void push_copy(tuo_gro *gro, size_t index, const tuo_buf_ops *ops, emission *out)
+{
+    tuo_gro_stats before, after;
+    tuo_gro_query_stats(gro, &before);
+    tuo_verdict verdict = tuo_gro_push_buf(gro, ops, &bufs[index], HEADROOM, packets[index].hint);
+    tuo_gro_query_stats(gro, &after);
+    check_push_work(&before, &after);
+    if (verdict == TUO_V_NO_ROOM) {
+        drain_copy(gro, 0, ops, out);
+        FUZZ_CHECK(tuo_gro_push_buf(gro, ops, &bufs[index], HEADROOM, packets[index].hint) != TUO_V_NO_ROOM);
+    }
+}
+
 static emission run_copy(void)
 {
     emission out = {NULL, 0, 0, 0, 0};
     const tuo_buf_ops *ops = failing_buffers ? &failing_ops : NULL;
     void *mem;
+    size_t pushed = 0, forgotten = 0;
     tuo_gro *gro = new_gro(&mem);
     fill_bufs();
     for (size_t i = 0; i < step_count; i++) {
-        if (steps[i].kind == STEP_DRAIN) {
-            drain_copy(gro, steps[i].arg, ops, &out);
-            continue;
-        }
-        tuo_buf *buf = &bufs[steps[i].arg];
-        unsigned hint = packets[steps[i].arg].hint;
-        if (tuo_gro_push_buf(gro, ops, buf, HEADROOM, hint) == TUO_V_NO_ROOM) {
+        switch (steps[i].kind) {
+        case STEP_PUSH:
+            push_copy(gro, steps[i].arg, ops, &out);
+            pushed++;
+            break;
+        case STEP_DRAIN: drain_copy(gro, steps[i].arg, ops, &out); break;
+        case STEP_RESET:
+            reset(gro, i % 4 == 0);
+            forgotten = pushed - out.packet_count;
+            break;
+        case STEP_CONFIGURE:
             drain_copy(gro, 0, ops, &out);
-            FUZZ_CHECK(tuo_gro_push_buf(gro, ops, buf, HEADROOM, hint) != TUO_V_NO_ROOM);
+            reconfigure(gro, steps[i].arg);
+            break;
         }
     }
     drain_copy(gro, 0, ops, &out);
-    FUZZ_CHECK(out.packet_count == packet_count);
+    FUZZ_CHECK(out.packet_count == packet_count - forgotten);
     free(mem);
     return out;
 }
@@ -698,6 +843,8 @@ static int any_hint(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_input in = {data, size};
+    config_count = 0;
+    saw_frag_limit = 0;
     read_config(&in);
     read_script(&in);
     emission gathered = run_gather();
@@ -706,10 +853,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_another_level(&gathered);
     }
     emission copied = run_copy();
-    if (!failing_buffers && desc.max_frags == 0) {
+    if (!failing_buffers && !saw_frag_limit) {
         FUZZ_CHECK(gathered.used == copied.used && gathered.emitted_count == copied.emitted_count);
         FUZZ_CHECK(gathered.used == 0 || memcmp(gathered.bytes, copied.bytes, gathered.used) == 0);
-        if (!saw_no_room && !saw_partial_drain && !any_hint()) {
+        if (!saw_no_room && !saw_partial_drain && !saw_reset && config_count == 1 && !any_hint()) {
             check_batch(&copied);
         }
     }
@@ -720,3 +867,52 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(copied.bytes);
     return 0;
 }
+
+#ifdef FUZZ_MUTATOR
+#include "mutator.h"
+
+/* The raw packet at data[at..at + len) becomes the one that follows another raw one: its headers, the next bytes of its stream. */
+static void repair_to_follow(uint8_t *pkt, size_t len, const uint8_t *before, size_t before_len, int ethernet)
+{
+    pkt_view v = pkt_look(before, before_len, ethernet, 0);
+    if (!pkt_has_l4(&v) || v.payload >= len) {
+        return;
+    }
+    memcpy(pkt, before, v.payload);
+    if (v.version == 4) {
+        pkt_put16(pkt + v.ip + 4, (pkt_get16(pkt + v.ip + 4) + 1) & 0xffff);
+    }
+    if (v.proto == PKT_PROTO_TCP) {
+        pkt_put32(pkt + v.l4 + 4, pkt_get32(pkt + v.l4 + 4) + (uint32_t)v.payload_len);
+    }
+}
+
+/* Goes through the script as read_script does. */
+static void repair_input(uint8_t *data, size_t size, rng *dice)
+{
+    enum { FRONT = 5 };
+    const uint8_t *before = NULL;
+    size_t before_len = 0;
+    int ethernet = size > 0 && (data[0] >> 6 & 1) != 0;
+    for (size_t at = FRONT; at + 3 <= size;) {
+        unsigned op = data[at++];
+        if (op >= 32) {
+            at += data[at] % WHAT_COUNT == NEXT ? 1 : 2;
+        } else if (op == 31) {
+            ethernet = data[at] >> 6 & 1;
+            at += FRONT;
+        } else if (op < 16) {
+            size_t len = pkt_get16(data + at) % 2048, left = size - at - 2;
+            uint8_t *pkt = data + at + 2;
+            len = len < left ? len : left;
+            if (before != NULL && roll(dice, 3)) {
+                repair_to_follow(pkt, len, before, before_len, ethernet);
+            }
+            repair_packet(pkt, len, ethernet, dice);
+            before = pkt;
+            before_len = len;
+            at += 2 + len;
+        }
+    }
+}
+#endif

@@ -1,10 +1,12 @@
 /* fuzz_parse.c - everything that reads one packet: tuo_parse, the checksum functions, the flow key, the candidate test.
    Input     1 byte of flags, 4 bytes of csum_start and csum_offset, then the packet.
    Asserts   no byte beyond the packet is read; *info keeps its documented invariants and is untouched on failure; the
-             trailer does not matter; the checksum functions agree with a byte-wise sum and with each other, and
-             tuo_csum_complete writes its two bytes and nothing else; every level of tuo_simd gives these sums; what tuo_parse
-             refuses, tuo_csum_valid and tuo_gro_candidate refuse too; GRO's shortcut finds what tuo_parse finds. */
+             trailer does not matter; the parser of the tests (packets.h) finds the same, error by error; the checksum functions
+             agree with a byte-wise sum and with each other, and tuo_csum_complete writes its two bytes and nothing else; every level of
+             tuo_simd gives these sums; what tuo_parse refuses, tuo_csum_valid and tuo_gro_candidate refuse too; GRO's shortcut finds
+             what tuo_parse finds. */
 #include "fuzz.h"
+#include "../tests/packets.h"
 #include "../tests/plain_shape.h"
 #include "../tests/simd_levels.h"
 
@@ -34,6 +36,27 @@ static void check_info(const uint8_t *pkt, size_t len, unsigned flags, const tuo
     FUZZ_CHECK(info->src_port == (pkt[info->l4_off] << 8 | pkt[info->l4_off + 1]));
 }
 
+/* The tests' parser shares nothing with the library's. */
+static void check_against_tests(const uint8_t *pkt, size_t len, unsigned flags, tuo_result parsed, const tuo_pkt_info *info)
+{
+    static const tuo_result results[] = {TUO_OK,          TUO_E_NOT_IP,  TUO_E_TRUNCATED,  TUO_E_VLAN_DEPTH, TUO_E_IP_HEADER,
+                                         TUO_E_IP_LENGTH, TUO_E_IP6_EXT, TUO_E_TCP_HEADER, TUO_E_UDP_LENGTH};
+    pkt_view v = pkt_look(pkt, len, (flags & TUO_F_ETHERNET) != 0, (flags & TUO_F_SUPERPACKET) != 0);
+    FUZZ_CHECK(parsed == results[v.status]);
+    if (parsed != TUO_OK) {
+        return;
+    }
+    FUZZ_CHECK(info->ip_off == v.ip && info->l4_off == v.l4 && info->l4_proto == v.proto && info->ip_version == v.version);
+    FUZZ_CHECK(info->ip_off + info->total_len == v.end && info->vlan_count == v.vlans);
+    FUZZ_CHECK(((info->flags & TUO_PKT_FRAGMENT) != 0) == v.fragment && ((info->flags & TUO_PKT_OPAQUE) != 0) == v.opaque);
+    FUZZ_CHECK(((info->flags & TUO_PKT_ROUTING) != 0) == v.routing_left && (info->kind != TUO_KIND_NONE) == pkt_has_l4(&v));
+    if (pkt_has_l4(&v)) {
+        FUZZ_CHECK(info->payload_off == v.payload && info->payload_len == v.payload_len);
+        FUZZ_CHECK(info->dst_port == pkt_get16(pkt + v.l4 + 2));
+        fuzz_deep += v.payload_len > 0;
+    }
+}
+
 static void check_parse(const uint8_t *pkt, size_t len, unsigned flags)
 {
     tuo_pkt_info info, untouched, again;
@@ -41,6 +64,7 @@ static void check_parse(const uint8_t *pkt, size_t len, unsigned flags)
     memset(&untouched, 0xa5, sizeof untouched);
     tuo_result parsed = tuo_parse(pkt, len, flags, &info);
     FUZZ_CHECK(parsed == TUO_OK || memcmp(&info, &untouched, sizeof info) == 0);
+    check_against_tests(pkt, len, flags, parsed, &info);
     if ((flags & TUO_F_SUPERPACKET) == 0) {
         tuo_result valid = tuo_csum_valid(pkt, len, flags);
         FUZZ_CHECK(parsed == TUO_OK ? valid == TUO_OK || valid == TUO_E_IP_CSUM || valid == TUO_E_L4_CSUM : valid == parsed);
@@ -126,3 +150,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_levels(in.bytes, in.len);
     return 0;
 }
+
+#ifdef FUZZ_MUTATOR
+#include "mutator.h"
+
+static void repair_input(uint8_t *data, size_t size, rng *dice)
+{
+    enum { FRONT = 5 };
+    if (size > FRONT) {
+        repair_packet(data + FRONT, size - FRONT, (data[0] & TUO_F_ETHERNET) != 0, dice);
+    }
+}
+#endif

@@ -51,6 +51,7 @@ static void check_claims(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len
     tuo_pkt_info info;
     FUZZ_CHECK(tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK);
     FUZZ_CHECK(info.payload_len > 0 && hdr->gso_size > 0 && hdr->gso_size < 65535);
+    fuzz_deep++;
     switch (type) {
     case TUO_GSO_TCPV4: FUZZ_CHECK(info.kind == TUO_KIND_TCP4); break;
     case TUO_GSO_TCPV6: FUZZ_CHECK(info.kind == TUO_KIND_TCP6); break;
@@ -114,3 +115,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     return 0;
 }
+
+#ifdef FUZZ_MUTATOR
+#include "mutator.h"
+
+/* Whichever machine this is: byte 0 of a number in native order. */
+static int native_is_big(void)
+{
+    const uint16_t one = 1;
+    return *(const uint8_t *)&one == 0;
+}
+
+static void repair_input(uint8_t *data, size_t size, rng *dice)
+{
+    enum { FRONT = 2 };
+    if (size < FRONT) {
+        return;
+    }
+    size_t vnet_len = layouts[data[1] & 7];
+    int ethernet = (data[0] & TUO_F_ETHERNET) != 0, order = data[1] >> 3 & 3;
+    if (vnet_len < 10 || size <= FRONT + vnet_len) {
+        return;
+    }
+    uint8_t *pkt = data + FRONT + vnet_len;
+    repair_packet(pkt, size - FRONT - vnet_len, ethernet, dice);
+    repair_vnet(data + FRONT, pkt, size - FRONT - vnet_len, ethernet, order == (native_is_big() ? TUO_ORDER_LITTLE : TUO_ORDER_BIG), dice);
+}
+#endif

@@ -1,6 +1,6 @@
-/* make_seeds.c - writes the first inputs of the fuzz targets: `make_seeds CAPTURES OUT` makes OUT/parse, OUT/vnet_header, OUT/gro
-   and OUT/gso. The packets are built here, one per header layout, and taken from each .pcap file in CAPTURES, a few of each; long
-   ones are cut, because a fuzzer gets further with short inputs. */
+/* make_seeds.c - writes the first inputs of the fuzz targets: `make_seeds CAPTURES OUT` makes a directory of each target (see main) in
+   OUT. The packets are built here, one per header layout, and taken from each .pcap file in CAPTURES, a few of each; long ones are
+   cut, because a fuzzer gets further with short inputs. */
 #define _POSIX_C_SOURCE 200809L /* scandir */
 #include <dirent.h>
 #include <errno.h>
@@ -46,11 +46,13 @@ static void make_dir(const char *sub)
     }
 }
 
+static const char *seed_prefix = "seed"; /* "edge": stays, although libFuzzer sees nothing new in it (renew_seeds.sh) */
+
 /* One seed of a target: what the target reads first, then bytes. */
 static void write_seed(const char *target, const uint8_t *front, size_t front_len, const uint8_t *bytes, size_t len)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/%s/seed-%03u", out_dir, target, seed_count++);
+    snprintf(path, sizeof path, "%s/%s/%s-%03u", out_dir, target, seed_prefix, seed_count++);
     FILE *file = fopen(path, "wb");
     if (file == NULL || fwrite(front, 1, front_len, file) != front_len || fwrite(bytes, 1, len, file) != len ||
         fclose(file) != 0) {
@@ -86,6 +88,86 @@ static void make_vnet(uint8_t *vnet, const uint8_t *pkt, size_t len, int etherne
     put_native16(vnet + 4, gso_size);
     put_native16(vnet + 6, v.l4);
     put_native16(vnet + 8, v.proto == PKT_PROTO_UDP ? 6 : 16);
+}
+
+/* Seeds of the ladder: headers only, to which the target adds payload; devices and sizes go round, so that each layout of headers meets
+   each of them once in a while. See fuzz_caps.c. */
+static void caps_seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, size_t headers)
+{
+    enum { FRONT = 29, DEVICES = 7, EXTRAS = 3 };
+    static const struct {
+        uint8_t switches[2];
+        uint16_t largest; /* with 128 in the second byte of switches: 0x8000 is the length of the packet */
+        uint16_t min_seg_size, max_seg_size;
+        uint8_t max_segs;
+    } devices[DEVICES] = {
+        {{0x00, 0}, 0, 0, 0, 0},                 /* does nothing */
+        {{0x3e, 0}, 16383, 0, 0, 0},             /* virtio */
+        {{0xff, 8}, 16384, 0, 0, 0},             /* virtio with everything, and length 0 */
+        {{0x5f, 1 | 4}, 0xffff, 64, 9000, 40},   /* NIC, any length */
+        {{0x1f, 128 | 1 | 8 | 32}, 0x7fff, 0, 0, 0}, /* NIC, one byte too small, contiguous */
+        {{0xde, 128 | 2 | 64}, 0x8000, 0, 0, 3}, /* just as large as the packet, three segments, two pieces */
+        {{0x5e, 4}, 1000, 0, 0, 0},              /* 4000 bytes at a time */
+    };
+    static const unsigned extras[EXTRAS] = {700, 10000, 36000}; /* in units of two bytes */
+    static unsigned round;
+    uint8_t front[FRONT] = {0};
+    unsigned device = round % DEVICES, extra = round / DEVICES % EXTRAS;
+    round++;
+    front[0] = (uint8_t)(ethernet | (round % 4 == 3 ? 16 : round % 5 == 4 ? 8 : round % 6 == 5 ? 4 : 2));
+    memcpy(front + 1, devices[device].switches, 2);
+    for (int i = 0; i < 4; i++) {
+        pkt_put16(front + 3 + 2 * i, devices[device].largest);
+    }
+    pkt_put16(front + 11, devices[device].min_seg_size);
+    pkt_put16(front + 13, devices[device].max_seg_size);
+    front[15] = front[16] = devices[device].max_segs;
+    front[17] = 1;
+    front[19] = (uint8_t)(round % 9 == 0 ? 0x80 : 0);
+    pkt_put16(front + 20, 536 + round % 1400);
+    front[26] = (uint8_t)(round % 3 == 0 ? 6 : 0);
+    pkt_put16(front + 27, extras[extra]);
+    write_seed("caps", front, FRONT, pkt, headers);
+    if (round % 4 == 0) { /* as it is, with a partial checksum that only the vnet header knows of */
+        memset(front + 18, 0, FRONT - 18);
+        front[0] = (uint8_t)ethernet;
+        front[18] = 1;
+        pkt_put16(front + 22, (unsigned)(headers > 20 ? headers - 20 : 0));
+        pkt_put16(front + 24, 16);
+        write_seed("caps", front, FRONT, pkt, len);
+    }
+}
+
+/* A device that hands out this packet three times: headers only, to which the target adds payload; an error; as it is, with the vnet
+   header; and without offloads. See fuzz_tun_read.c. */
+static void tun_read_seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, size_t headers, const uint8_t *vnet)
+{
+    enum { FRONT = 3, EXTRA = 8, CONSISTENT = 16, ERRNO = 6 };
+    static uint8_t bytes[2 * PACKET_LEN_MAX + 4 * VNET_LEN];
+    static unsigned round;
+    uint8_t front[FRONT] = {0}, *p = bytes;
+    round++;
+    front[0] = (uint8_t)((ethernet ? 32 : 0) | round % 2 * 64);
+    front[1] = (uint8_t)round;
+    if (headers > 0) {
+        *p++ = EXTRA | CONSISTENT;
+        pkt_put16(p, (unsigned)(VNET_LEN + headers));
+        pkt_put16(p + 2, 1000 + round % 5 * 2000);
+        memset(p + 4, 0, VNET_LEN);
+        memcpy(p + 4 + VNET_LEN, pkt, headers);
+        p += 4 + VNET_LEN + headers;
+    }
+    *p++ = (uint8_t)(ERRNO + round % 2 + round % 8 * 8);
+    *p++ = 0;
+    pkt_put16(p, (unsigned)(VNET_LEN + len));
+    pkt_put16(p + 2, 0);
+    memset(p + 4, 0, VNET_LEN);
+    if (vnet != NULL) {
+        memcpy(p + 4, vnet, VNET_LEN);
+    }
+    memcpy(p + 4 + VNET_LEN, pkt, len);
+    p += 4 + VNET_LEN + len;
+    write_seed("tun_read", front, FRONT, bytes, (size_t)(p - bytes));
 }
 
 /* The seeds that one packet gives; vnet (10 bytes in host order) may be NULL. */
@@ -127,6 +209,8 @@ static void seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, const 
         pkt_put16(front + 8, v.proto == PKT_PROTO_UDP ? 6 : 16);
         write_seed("gso", front, 12, pkt, short_len);
     }
+    caps_seeds_of_packet(pkt, short_len, ethernet, headers > 0 ? headers : short_len);
+    tun_read_seeds_of_packet(pkt, short_len, ethernet, headers, vnet);
     memset(front, 0, sizeof front);
     front[0] = (uint8_t)(ethernet << 6);
     pkt_put16(front + 6, (unsigned)short_len);
@@ -170,7 +254,7 @@ static void seeds_of_specs(void)
 /* GRO scripts: eight in order of each flow, each variation between them; see fuzz_gro.c. */
 static void seeds_of_scripts(void)
 {
-    enum { WHATS = 30, DRAIN = 16, PARTIAL = 24 };
+    enum { WHATS = 33, DRAIN = 16, PARTIAL = 24, RESET = 30, CONFIGURE = 31 };
     for (unsigned what = 0; what < WHATS; what++) {
         uint8_t script[96] = {0}, *p = script + 5;
         script[0] = (uint8_t)(what % 5 == 4 ? 1u << what % 8 : 0);
@@ -187,9 +271,213 @@ static void seeds_of_scripts(void)
             *p++ = 0;
         }
         *p++ = what % 2 != 0 ? PARTIAL : DRAIN;
+        if (what % 4 == 1) {
+            *p++ = RESET;
+        } else if (what % 4 == 2) {
+            *p++ = CONFIGURE;
+            *p++ = (uint8_t)(1u << what % 8);
+            p += 2;
+            *p++ = (uint8_t)(what * 3);
+            *p++ = (uint8_t)what;
+        }
         *p++ = (uint8_t)(224 + what % 8);
         *p++ = 0;
         write_seed("gro", script, (size_t)(p - script), script, 0);
+    }
+}
+
+/* Inputs at the edge of what is allowed, on either side of it: one number away from a check that coverage cannot see the need of. */
+static void edges_of_lengths(void)
+{
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (unsigned off_by = 0; off_by < 3; off_by++) { /* one too few, just right, one too many */
+            static uint8_t pkt[PACKET_LEN_MAX];
+            uint8_t front[2 + VNET_LEN] = {0};
+            pkt_spec s;
+            memset(&s, 0, sizeof s);
+            s.kind = (pkt_kind)kind;
+            s.payload_len = 24;
+            s.udp_len = (int32_t)(31 + off_by);
+            size_t len = pkt_build(pkt, sizeof pkt, &s);
+            pkt_put16(front + 1, (unsigned)len);
+            pkt_put16(front + 3, (off_by + 65533) & 0xffff);
+            write_seed("parse", front, 5, pkt, len);
+            memset(front, 0, sizeof front);
+            front[2] = 1; /* NEEDS_CSUM, no GSO type: any place within the packet */
+            put_native16(front + 8, len - 20);
+            put_native16(front + 10, 17 + off_by);
+            write_seed("vnet_header", front, sizeof front, pkt, len);
+            if (pkt_is_v6(&s)) {
+                pkt_put16(pkt + 4, (unsigned)(len - 41 + off_by));
+            } else {
+                pkt_put16(pkt + 2, (unsigned)(len - 1 + off_by));
+                pkt_fix_ip_checksum(pkt, &(pkt_view){.version = 4, .ip = 0, .l4 = 20});
+            }
+            write_seed("parse", front + 3, 5, pkt, len);
+        }
+    }
+}
+
+/* Sums so long that the lanes of vectors would overflow if they were not added up in between. */
+static void edges_of_sums(void)
+{
+    uint8_t front[11] = {0};
+    front[8] = 224 + 12 + 1; /* ones, in units of 9 bytes */
+    pkt_put16(front + 9, 65535);
+    write_seed("checksum", front, sizeof front, front, 1);
+}
+
+/* GRO: a switch that the next configuration takes back, and packets that would show if it were still on; a reset while flows are open. */
+static void edges_of_scripts(void)
+{
+    enum { POKE = 10, POKE_TRUSTED_L4 = 32, CONFIGURE = 31, RESET = 30, DRAIN = 16 };
+    for (unsigned flow = 0; flow < 8; flow++) {
+        uint8_t script[64] = {0}, *p = script + 5;
+        script[0] = 0x30; /* trust_checksums */
+        *p++ = (uint8_t)(96 + flow);
+        *p++ = 0;
+        *p++ = DRAIN;
+        *p++ = CONFIGURE;
+        p += 5;
+        for (unsigned i = 0; i < 3; i++) {
+            *p++ = (uint8_t)(64 + flow);
+            *p++ = 0;
+            *p++ = (uint8_t)(32 + flow);
+            *p++ = (uint8_t)(i == 0 ? POKE : POKE_TRUSTED_L4); /* one byte changes: in the payload, or in an IPv4 address */
+            *p++ = (uint8_t)(i == 0 ? 79 : 15);
+            *p++ = (uint8_t)(32 + flow);
+            *p++ = 0;
+            *p++ = i == 2 ? DRAIN : RESET;
+        }
+        *p++ = (uint8_t)(96 + flow);
+        *p++ = 0;
+        write_seed("gro", script, (size_t)(p - script), script, 0);
+    }
+}
+
+/* See fuzz_checksum.c: each pattern, short and long, odd and even, at alignments that differ. */
+static void seeds_of_sums(void)
+{
+    static const uint8_t bytes[] = {0x01, 0xff, 0x00, 0x80, 0x7f, 0xfe, 0xff, 0xff, 0x00, 0x00, 0x12};
+    static const unsigned lengths[] = {1, 63, 64, 65, 300, 1448, 2047, 65535};
+    for (unsigned i = 0; i < 2 * sizeof lengths / sizeof lengths[0]; i++) {
+        uint8_t front[11] = {0};
+        unsigned length = lengths[i / 2];
+        front[0] = (uint8_t)(i * 5);
+        front[1] = (uint8_t)(i * 3);
+        pkt_put16(front + 2, i * 9999);
+        pkt_put16(front + 4, i * 2);
+        pkt_put16(front + 6, 13 + i);
+        front[8] = (uint8_t)(i % 2 + (length == 65535 ? 224 + i % 4 * 4 : 0));
+        pkt_put16(front + 9, length);
+        write_seed("checksum", front, sizeof front, bytes, sizeof bytes);
+    }
+}
+
+/* See fuzz_flow_table.c: a capacity each; more keys than a bucket holds, some of them looked up and taken out again. */
+static void seeds_of_flow_tables(void)
+{
+    for (unsigned capacity = 0; capacity < 8; capacity++) {
+        uint8_t script[320] = {0}, *p = script + 2;
+        script[0] = (uint8_t)capacity;
+        script[1] = (uint8_t)(capacity * 77);
+        for (unsigned n = 0; n < 60; n++) {
+            unsigned kind = n % 7 == 6 ? 2 : n % 3 == 2 ? 1 : 0;
+            *p++ = (uint8_t)(kind * 64 + (n % 5 == 4 ? 5 : n % 4 == 3 ? 3 : 0));
+            *p++ = (uint8_t)(n * (1 + capacity % 3));
+            if (kind != 0) {
+                *p++ = (uint8_t)(n + capacity);
+            }
+            if (n == 40) {
+                *p++ = 7; /* reset */
+                *p++ = 0;
+            }
+        }
+        write_seed("flow_table", script, (size_t)(p - script), script, 0);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------- pcap and pcapng */
+
+typedef struct pcapng {
+    uint8_t bytes[512];
+    size_t len;
+    int big_endian;
+} pcapng;
+
+static void add32(pcapng *file, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        file->bytes[file->len++] = (uint8_t)(value >> (file->big_endian ? 24 - 8 * i : 8 * i));
+    }
+}
+
+static void add16(pcapng *file, unsigned first, unsigned second)
+{
+    add32(file, file->big_endian ? first << 16 | second : second << 16 | first);
+}
+
+/* Body: `words` numbers of 32 bits, then payload. */
+static void add_block(pcapng *file, uint32_t type, const uint32_t *words, size_t words_count, size_t payload_len)
+{
+    uint32_t len = (uint32_t)(12 + 4 * words_count + (payload_len + 3) / 4 * 4);
+    add32(file, type);
+    add32(file, len);
+    for (size_t i = 0; i < words_count; i++) {
+        add32(file, words[i]);
+    }
+    for (size_t i = 0; i < (payload_len + 3) / 4 * 4; i++) {
+        file->bytes[file->len++] = (uint8_t)(i < payload_len ? 0x40 + i : 0);
+    }
+    add32(file, len);
+}
+
+static void seeds_of_pcapng(void)
+{
+    static const uint32_t section[] = {0x1a2b3c4d, 1, 0xffffffff, 0xffffffff}, enhanced[] = {0, 1, 2, 21, 21}, simple[] = {9};
+    for (int i = 0; i < 4; i++) {
+        pcapng file = {{0}, 0, i % 2};
+        add_block(&file, 0x0a0d0d0a, section, 4, 0);
+        add32(&file, 1); /* interface: Ethernet, snap length 8, a time resolution of 10^-9 or 2^-20 */
+        add32(&file, 32);
+        add16(&file, LINK_ETHERNET, 0);
+        add32(&file, i < 2 ? 8 : 0);
+        add16(&file, 9, 1);
+        file.bytes[file.len] = (uint8_t)(i < 2 ? 9 : 0x94);
+        file.len += 4;
+        add32(&file, 0);
+        add32(&file, 32);
+        add_block(&file, 6, enhanced, 5, 21);
+        add_block(&file, 3, simple, 1, 9);
+        add_block(&file, 2, enhanced, 5, 21);
+        add_block(&file, 5, simple, 1, 3);
+        write_seed("pcap", file.bytes, file.len, file.bytes, 0);
+    }
+}
+
+static void put_little32(uint8_t *p, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        p[i] = (uint8_t)(value >> 8 * i);
+    }
+}
+
+static void seeds_of_pcap(void)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        uint8_t file[24 + 3 * 16 + 12] = {0}, *p = file + 24;
+        put_little32(file, i == 0 ? 0xa1b2c3d4 : 0xa1b23c4d);
+        put_little32(file + 4, 2 | 4 << 16);
+        put_little32(file + 16, 65535);
+        put_little32(file + 20, LINK_RAW);
+        for (uint32_t record = 0; record < 3; record++) {
+            put_little32(p, 1000000 + record);
+            put_little32(p + 4, 999999);
+            put_little32(p + 8, 4 * record);
+            put_little32(p + 12, 60);
+            p += 16 + 4 * record;
+        }
+        write_seed("pcap", file, sizeof file, file, 0);
     }
 }
 
@@ -259,7 +547,7 @@ static void seeds_of_captures(const char *dir)
 
 int main(int argc, char **argv)
 {
-    static const char *const targets[] = {"parse", "vnet_header", "gro", "gso"};
+    static const char *const targets[] = {"parse", "vnet_header", "gro", "gso", "caps", "checksum", "flow_table", "tun_read", "pcap"};
     if (argc != 3) {
         die("usage: make_seeds CAPTURES OUT", "arguments");
     }
@@ -269,6 +557,15 @@ int main(int argc, char **argv)
     }
     seeds_of_specs();
     seeds_of_scripts();
+    seeds_of_sums();
+    seeds_of_flow_tables();
+    seeds_of_pcapng();
+    seeds_of_pcap();
+    seed_prefix = "edge";
+    edges_of_lengths();
+    edges_of_sums();
+    edges_of_scripts();
+    seed_prefix = "seed";
     seeds_of_captures(argv[1]);
     printf("made %u seeds\n", seed_count);
     return 0;

@@ -1,11 +1,13 @@
 /* replay.c - runs a fuzz target without libFuzzer: link it with one fuzz_*.c.
 
-       replay [--mutate N] [--seed S] [--keep FILE] PATH...
+       replay [--mutate N] [--seed S] [--keep FILE] [--deep PERCENT] PATH...
 
    Each file given, and each file in a directory given, is one input, handed over in memory of exactly its size. --mutate N then
    makes N more inputs from them (flip, set, truncate, insert, splice). --keep writes each input to FILE before it runs, so that
-   the one that crashed is there afterwards. Prints `replayed N inputs`; no input at all is a failure. */
-#define _POSIX_C_SOURCE 200809L /* scandir */
+   the one that crashed is there afterwards. Prints how many inputs it replayed; no input at all is a failure. It also prints how many
+   of the files came to what the target is about (fuzz_deep in fuzz.h): with --deep, fewer than PERCENT of them is a failure, for
+   seeds that stop at the first check are worth nothing. */
+#define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
@@ -15,6 +17,10 @@
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A target that includes fuzz.h defines it, another one (your own harness) need not. */
+extern unsigned long fuzz_deep;
+__attribute__((weak)) unsigned long fuzz_deep;
 
 typedef struct input {
     uint8_t *bytes;
@@ -65,27 +71,42 @@ static void read_file(corpus *all, const char *name)
     memcpy(in->bytes, bytes, len);
 }
 
-static int is_visible(const struct dirent *entry)
+static void read_path(corpus *all, const char *path);
+
+static int by_name(const void *a, const void *b)
 {
-    return entry->d_name[0] != '.';
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void read_path(corpus *all, const char *path);
+static char *joined(const char *directory, const char *name)
+{
+    size_t len = strlen(directory) + strlen(name) + 2;
+    char *path = checked_alloc(NULL, len);
+    snprintf(path, len, "%s/%s", directory, name);
+    return path;
+}
 
 /* In the order of their names: the mutator's choices must not depend on how a file system lists them. */
 static void read_directory(corpus *all, const char *path)
 {
-    struct dirent **names;
-    int count = scandir(path, &names, is_visible, alphasort);
-    if (count < 0) {
+    DIR *directory = opendir(path);
+    char **names = NULL;
+    size_t count = 0;
+    if (directory == NULL) {
         die(strerror(errno), path);
     }
-    for (int i = 0; i < count; i++) {
-        size_t len = strlen(path) + strlen(names[i]->d_name) + 2;
-        char *name = checked_alloc(NULL, len);
-        snprintf(name, len, "%s/%s", path, names[i]->d_name);
-        read_path(all, name);
-        free(name);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (entry->d_name[0] != '.') {
+            names = checked_alloc(names, (count + 1) * sizeof *names);
+            names[count++] = joined(path, entry->d_name);
+        }
+    }
+    closedir(directory);
+    if (count > 0) {
+        qsort(names, count, sizeof *names, by_name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        read_path(all, names[i]);
         free(names[i]);
     }
     free(names);
@@ -114,8 +135,10 @@ static void keep(const uint8_t *bytes, size_t len)
     }
 }
 
-static void run(const uint8_t *bytes, size_t len)
+/* Returns whether it went deep. */
+static int run(const uint8_t *bytes, size_t len)
 {
+    unsigned long before = fuzz_deep;
     if (keep_name != NULL) {
         keep(bytes, len);
     }
@@ -123,6 +146,7 @@ static void run(const uint8_t *bytes, size_t len)
     memcpy(exact, bytes, len);
     (void)LLVMFuzzerTestOneInput(exact, len);
     free(exact);
+    return fuzz_deep != before;
 }
 
 static uint64_t rng_state;
@@ -172,7 +196,7 @@ static void run_mutated(const corpus *all, size_t runs)
         for (size_t n = 1 + below(6); n > 0; n--) {
             mutate_once(all, bytes, &len);
         }
-        run(bytes, len);
+        (void)run(bytes, len);
     }
 }
 
@@ -189,12 +213,14 @@ static size_t number(const char *option, const char *text)
 int main(int argc, char **argv)
 {
     corpus all = {NULL, 0, 0};
-    size_t runs = 0;
+    size_t runs = 0, deep = 0, deep_percent = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--mutate") == 0) {
             runs = number("--mutate", argv[++i]);
         } else if (strcmp(argv[i], "--seed") == 0) {
             rng_state = number("--seed", argv[++i]);
+        } else if (strcmp(argv[i], "--deep") == 0) {
+            deep_percent = number("--deep", argv[++i]);
         } else if (strcmp(argv[i], "--keep") == 0 && i + 1 < argc) {
             keep_name = argv[++i];
         } else {
@@ -205,14 +231,19 @@ int main(int argc, char **argv)
         die("no input to replay", argc > 0 ? argv[0] : "replay");
     }
     for (size_t i = 0; i < all.count; i++) {
-        run(all.inputs[i].bytes, all.inputs[i].len);
+        deep += (size_t)run(all.inputs[i].bytes, all.inputs[i].len);
     }
     run_mutated(&all, runs);
+    int passed = deep * 100 >= all.count * deep_percent;
+    if (!passed) {
+        printf("FAIL not deep enough: %lu percent of the files must be\n", (unsigned long)deep_percent);
+    }
+    printf("replayed %lu inputs; of %lu files %lu went deep\n", (unsigned long)(all.count + runs), (unsigned long)all.count,
+           (unsigned long)deep);
+    printf("%d passed, %d failed, 0 skipped\n", passed, !passed); /* for the sums of tests/run.sh */
     for (size_t i = 0; i < all.count; i++) {
         free(all.inputs[i].bytes);
     }
-    printf("replayed %lu inputs\n", (unsigned long)(all.count + runs));
-    printf("%d passed, %d failed, 0 skipped\n", all.count != 0, all.count == 0); /* for the sums of tests/run.sh */
     free(all.inputs);
-    return all.count == 0;
+    return !passed;
 }

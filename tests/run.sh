@@ -63,6 +63,9 @@ for configuration in $configurations; do
         name=$(basename "$source" .c); name=${name#fuzz_}
         if [ -x "$build/$configuration/replay_$name" ]; then
             run "$configuration replay_$name" "$build/$configuration/replay_$name" --mutate 300 "$build/fuzz/seeds/$name"
+            if [ -d "fuzz/seeds/$name" ]; then # committed: interesting inputs, which must go deep
+                run "$configuration seeds_$name" "$build/$configuration/replay_$name" --deep 60 "fuzz/seeds/$name"
+            fi
         fi
     done
 done

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Fuzzes each target for some seconds, from the seeds that are committed and those that are made. Usage: fuzz/short.sh BUILD SECONDS
+# [NAME...] from the repository's root, after `make seeds`. Inputs found on the way stay in BUILD/fuzz/corpus and are used the next
+# time; what crashed is in BUILD/fuzz/found. Ends with "N passed, N failed, N skipped", and says how often each target ran.
+set -u
+build=$1 seconds=$2; shift 2
+[ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
+passed=0 failed=0 skipped=0
+mkdir -p "$build/fuzz/found" "$build/log"
+
+sh fuzz/build.sh "$build/fuzz" "$@"; built=$?
+if [ $built -eq 77 ]; then
+    if [ "${CI:-}" = true ]; then echo "FAIL fuzz: could not run"; echo "0 passed, $# failed, 0 skipped"; exit 1; fi
+    echo "SKIP fuzz: no clang with libFuzzer"; echo "0 passed, 0 failed, $# skipped"; exit 0
+fi
+
+for name in "$@"; do
+    log=$build/log/fuzz-$name.log
+    mkdir -p "$build/fuzz/corpus/$name"
+    set -- "$build/fuzz/corpus/$name"
+    for seeds in "fuzz/seeds/$name" "$build/fuzz/seeds/$name"; do
+        if [ -d "$seeds" ]; then set -- "$@" "$seeds"; fi
+    done
+    rm -f "$log"
+    if [ -x "$build/fuzz/fuzz_$name" ]; then
+        nice "$build/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -use_value_profile=1 -print_final_stats=1 \
+            -dict=fuzz/tun.dict -artifact_prefix="$build/fuzz/found/$name-" "$@" > "$log" 2>&1
+        status=$?
+    else
+        status=1; echo "does not build" > "$log"
+    fi
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    if [ $status -eq 0 ] && [ "${runs:-0}" -gt 0 ]; then
+        echo "ok fuzz $name: $runs executions in $seconds s"
+        passed=$((passed + 1))
+    else
+        grep -aE 'violated|ERROR|runtime error|Test unit written|does not build' "$log" | head -n 5
+        echo "FAIL fuzz $name: see $log"
+        failed=$((failed + 1))
+    fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
