@@ -381,7 +381,7 @@ typedef enum tuo_simd {
     X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
 
 typedef enum tuo_result {
-#define TUO__X(name, value, text) TUO_##name = value,
+#define TUO__X(name, value, text) TUO_##name = (value),
     TUO_RESULTS(TUO__X)
 #undef TUO__X
     TUO__RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not undefined in C++ */
@@ -598,7 +598,7 @@ typedef struct tuo_flow_table tuo_flow_table;
 /* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, whoever chose the keys. */
 #define TUO_FLOW_WAYS 8
 typedef struct tuo_flow_stats {
-    uint64_t lookups;   /* finds and inserts */
+    uint64_t lookups;   /* finds, inserts and removes */
     uint64_t probes;    /* slots that were looked at, in the buckets that were not empty */
     uint64_t evictions; /* live entries displaced by an insert into a full bucket */
 } tuo_flow_stats;
@@ -1430,6 +1430,14 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #define TUO__NOINLINE
 #endif
 
+/* For functions whose unsigned numbers are meant to wrap: sequence numbers, IDs, clocks, hashes. clang's -fsanitize=integer reports every
+   other one that does. */
+#if defined(__clang__) && __clang_major__ >= 13
+#define TUO__WRAPS __attribute__((no_sanitize("unsigned-integer-overflow", "unsigned-shift-base")))
+#else
+#define TUO__WRAPS
+#endif
+
 #define TUO__STATIC_ASSERT(name, condition) typedef char tuo__static_assert_##name[(condition) ? 1 : -1] TUO__UNUSED
 
 /* A compile-time constant where the compiler sees through it, correct anywhere. */
@@ -1484,6 +1492,9 @@ TUO__INLINE uint32_t tuo__lowest_bit(uint32_t bits) { /* number of the lowest bi
 #endif
 }
 TUO__INLINE uint32_t tuo__min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* TCP sequence numbers count modulo 2^32 (RFC 9293 3.4). */
+TUO__WRAPS TUO__FORCE_INLINE uint32_t tuo__seq_add(uint32_t seq, uint32_t len) { return seq + len; }
 
 #if TUO__BASE_SSE2
 TUO__FORCE_INLINE __m128i tuo__differing_sse2(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
@@ -2383,7 +2394,7 @@ static uint32_t tuo__bucket_count(uint32_t max_flows) {
 }
 
 /* splitmix64: spreads a seed of any quality over the secret words. */
-static uint64_t tuo__mix64(uint64_t *state) {
+TUO__WRAPS static uint64_t tuo__mix64(uint64_t *state) {
     uint64_t z = (*state += 0x9E3779B97F4A7C15u);
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
@@ -2404,7 +2415,7 @@ static void tuo__index_init(tuo__index *index, void *mem, uint32_t max_flows, ui
     index->finish_key = tuo__mix64(&seed) | 1;
 }
 
-static void tuo__index_reset(tuo__index *index) {
+TUO__WRAPS static void tuo__index_reset(tuo__index *index) {
     index->live_count = 0;
     index->changes++;
     index->generation++;
@@ -2415,7 +2426,7 @@ static void tuo__index_reset(tuo__index *index) {
 }
 
 /* NH of an even number of words, with the secret words from first_key on; sums of it may be added up. */
-TUO__FORCE_INLINE uint64_t tuo__nh(const tuo__index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
+TUO__WRAPS TUO__FORCE_INLINE uint64_t tuo__nh(const tuo__index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
     uint64_t sum = 0;
     uint32_t i;
     for (i = 0; i < word_count; i += 2) {
@@ -2427,7 +2438,9 @@ TUO__FORCE_INLINE uint64_t tuo__nh(const tuo__index *index, const uint8_t *words
 }
 
 /* Multiply-shift: the high bits, which choose the bucket, depend on all words. */
-TUO__FORCE_INLINE uint64_t tuo__hash_finish(const tuo__index *index, uint64_t sum) { return (sum ^ (sum >> 32)) * index->finish_key; }
+TUO__WRAPS TUO__FORCE_INLINE uint64_t tuo__hash_finish(const tuo__index *index, uint64_t sum) {
+    return (sum ^ (sum >> 32)) * index->finish_key;
+}
 
 /* Where a hash is, or would be: the entries of its bucket whose tag is equal, to be compared by the caller one after the other. */
 typedef struct tuo__place {
@@ -2476,7 +2489,7 @@ TUO__FORCE_INLINE void tuo__index_count_lookup(tuo__index *index, const tuo__pla
 
 /* The entry for a hash that was not found: a free one, or the one inserted longest ago, which is still there to be looked at if its tag is
    not 0. Ages are differences, so the clock may wrap. */
-TUO__FORCE_INLINE uint32_t tuo__index_choose_way(const tuo__index *index, tuo__bucket *bucket) {
+TUO__WRAPS TUO__FORCE_INLINE uint32_t tuo__index_choose_way(const tuo__index *index, tuo__bucket *bucket) {
     uint32_t way, oldest = 0, free_ways;
     if (bucket->generation != index->generation) {
         bucket->generation = index->generation;
@@ -2491,7 +2504,7 @@ TUO__FORCE_INLINE uint32_t tuo__index_choose_way(const tuo__index *index, tuo__b
     return oldest;
 }
 
-TUO__FORCE_INLINE void tuo__index_put(tuo__index *index, tuo__bucket *bucket, uint32_t way, uint16_t tag, uint32_t value) {
+TUO__WRAPS TUO__FORCE_INLINE void tuo__index_put(tuo__index *index, tuo__bucket *bucket, uint32_t way, uint16_t tag, uint32_t value) {
     if (bucket->tag[way] == 0) {
         index->live_count++;
     } else {
@@ -2737,7 +2750,7 @@ typedef struct tuo__layer {
     uint32_t row_count, len;
 } tuo__layer;
 
-#define TUO__ROWS(rows) rows, sizeof rows / sizeof rows[0]
+#define TUO__ROWS(rows) (rows), sizeof(rows) / sizeof(rows)[0]
 static const tuo__layer tuo__layers[TUO__LAYER_COUNT] = {
     { TUO__ROWS(tuo__equal_ip4), TUO__IP4_LEN },
     { TUO__ROWS(tuo__equal_ip6), TUO__IP6_LEN },
@@ -2785,13 +2798,13 @@ static void tuo__masks_build(tuo__masks *masks) {
 
 /* TUO_V_HELD if the layer's headers at a and b are equal where they must be. */
 static tuo_verdict tuo__layer_differs(const tuo__masks *masks, unsigned layer, const uint8_t *a, const uint8_t *b) {
+    const tuo__equal_row *const rows = tuo__layers[layer].rows;
     uint32_t i;
     if (tuo__equal_masked(a, b, masks->layer[layer], tuo__layers[layer].len)) return TUO_V_HELD;
-    for (i = 0; i < tuo__layers[layer].row_count; i++) {
-        const tuo__equal_row *const row = &tuo__layers[layer].rows[i];
-        if ((a[row->off] ^ b[row->off]) & row->mask) return (tuo_verdict)row->verdict;
+    for (i = 0; i + 1 < tuo__layers[layer].row_count; i++) { /* the mask is these rows: if not before, the last one differs */
+        if ((a[rows[i].off] ^ b[rows[i].off]) & rows[i].mask) break;
     }
-    return TUO_V_HELD;
+    return (tuo_verdict)rows[i].verdict;
 }
 
 /* The same for all headers. What belongs to the identity of the flow is equal already: Ethernet header, tags, addresses, flow label,
@@ -2895,7 +2908,7 @@ TUO__FORCE_INLINE tuo_verdict tuo__classify(const tuo_gro_desc *desc, uint32_t i
 static int tuo__in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
 
 /* Is there a gap between the end of an older item and the segment? If not, that item is the one to ask: it may be adjacent or overlap. */
-static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__packet *pkt) {
+TUO__WRAPS static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__packet *pkt) {
     uint32_t gap;
     if (older == TUO__NONE) return 1;
     gap = pkt->info.seq - (items[older].seq + items[older].payload_len);
@@ -2910,7 +2923,7 @@ typedef struct tuo__stand {
 } tuo__stand;
 
 /* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo 2^32 (RFC 9293 3.4). */
-static tuo__stand tuo__stand_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt) {
+TUO__WRAPS static tuo__stand tuo__stand_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt) {
     tuo__stand stand = { TUO_V_SEQ_LATE, newest, 1 };
     for (;; stand.item = items[stand.item].older, stand.check_count++) {
         const tuo__item *const item = &items[stand.item];
@@ -2932,7 +2945,7 @@ static tuo__stand tuo__stand_tcp(const tuo_gro_desc *desc, const tuo__item *item
 }
 
 /* K 4.4, 5.7: IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
-TUO__FORCE_INLINE int tuo__ip_id_fits(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info, int front) {
+TUO__WRAPS TUO__FORCE_INLINE int tuo__ip_id_fits(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info, int front) {
     const int df = (info->flags & TUO_PKT_DF) != 0;
     const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
     if (info->ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
@@ -3042,11 +3055,11 @@ static tuo_gro_desc tuo__gro_desc_effective(const tuo_gro_desc *desc) {
 static int tuo__in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
 
 static int tuo__gro_desc_ok(const tuo_gro_desc *d) { /* effective */
+    const int ids_ok = !d->exact_ip_id || !d->ignore_df_ip_id, simd_ok = d->simd == TUO_SIMD_DETECT || tuo__sums_of(d->simd) != NULL;
     return tuo__in(d->max_packets, 1, TUO__PACKETS_MAX) && tuo__in(d->max_flows, 1, TUO__FLOWS_MAX) &&
            tuo__in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuo__in(d->max_udp_segs, 2, TUO__UDP_SEGS_MAX) &&
            tuo__in(d->max_frags, 2, 0xFFFF) && tuo__in(d->max_items_per_flow, 1, TUO__ITEMS_PER_FLOW_MAX) &&
-           tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX &&
-           !(d->exact_ip_id && d->ignore_df_ip_id) && (d->simd == TUO_SIMD_DETECT || tuo__sums_of(d->simd));
+           tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
 }
 
 /* One block: instance, index, records, items, iovs, users. */
@@ -3164,14 +3177,15 @@ TUO__FORCE_INLINE uint64_t tuo__nh_addresses(const tuo__index *index, const uint
 }
 
 /* Ports, protocol and flow label. */
-TUO__FORCE_INLINE uint64_t tuo__flow_hash(const tuo__index *index, const uint8_t *ip, const uint8_t *l4, int ip4, unsigned proto) {
+TUO__WRAPS TUO__FORCE_INLINE uint64_t tuo__flow_hash(const tuo__index *index, const uint8_t *ip, const uint8_t *l4, int ip4,
+                                                     unsigned proto) {
     const uint32_t ports = tuo__load32(l4) + index->word_keys[8];
     const uint32_t rest = (ip4 ? 0 : tuo__rd32(ip) << 12) + proto + index->word_keys[9];
     return tuo__hash_finish(index, tuo__nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
 }
 
 /* For bytes that few flows have: tags and extension headers. */
-static uint64_t tuo__hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
+TUO__WRAPS static uint64_t tuo__hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
     uint32_t i;
     for (i = 0; i < len; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
     return hash;
@@ -3401,7 +3415,7 @@ TUO__FORCE_INLINE int tuo__gro_recognise(const tuo_gro *gro, const tuo__item *it
     info->tcp_flags = 0;
     if (tuo__is_tcp(info->kind)) {
         info->tcp_flags = l4[TUO__TCP_FLAGS];
-        if (tuo__rd32(l4 + TUO__TCP_SEQ) != item->seq + item->payload_len) return 0;
+        if (tuo__rd32(l4 + TUO__TCP_SEQ) != tuo__seq_add(item->seq, item->payload_len)) return 0;
     } else if (tuo__rd16(l4 + TUO__UDP_TOTAL) != pkt->len - info->l4_off) {
         return 0;
     }
@@ -3422,7 +3436,7 @@ static TUO__NOINLINE uint32_t tuo__gro_look_up(tuo_gro *gro, tuo__packet *pkt, c
     return recent->item;
 }
 
-TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
+TUO__WRAPS TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
     const uint64_t addresses = ip4 ? tuo__load64(ip + TUO__IP4_SRC) /* both; of IPv6 the lower halves */
                                    : tuo__load64(ip + TUO__IP6_SRC + 8) + tuo__load64(ip + TUO__IP6_SRC + 24);
     const uint64_t ports = tuo__load32(ip + tuo__fixed_len(ip4)) * 0xBF58476D1CE4E5B9u;
@@ -3967,7 +3981,7 @@ TUO__FORCE_INLINE unsigned tuo__cut_flags(unsigned flags, int first, int last) {
 
 /* Returns the sum of what it wrote. */
 TUO__FORCE_INLINE uint64_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
-    const uint32_t seq = tuo__big32(gso->tuo__seq + payload_off);
+    const uint32_t seq = tuo__big32(tuo__seq_add(gso->tuo__seq, payload_off));
     const unsigned flags =
         tuo__cut_flags(gso->tuo__tcp_flags, gso->tuo__next_idx == 0, gso->tuo__next_idx + 1 == gso->tuo__seg_count);
     TUO_MEMCPY(tcp + TUO__TCP_SEQ, &seq, 4);
@@ -4308,7 +4322,7 @@ static void tuo__ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuo__ladder_
     const uint32_t seg = tx->tuo__next_seg;
     if (info->ip_version == 4) tuo__wr16(ip + TUO__IP4_ID, info->ip_id + seg); /* K 6.2 */
     if (tuo__is_tcp(info->kind)) {
-        tuo__wr32(l4 + TUO__TCP_SEQ, info->seq + unit->off);
+        tuo__wr32(l4 + TUO__TCP_SEQ, tuo__seq_add(info->seq, unit->off));
         l4[TUO__TCP_FLAGS] = (uint8_t)tuo__cut_flags(info->tcp_flags, seg == 0, seg + unit->segs == tx->tuo__seg_count);
     }
     tuo__account_any(hdr, &shape, unit->len, (uint16_t)tx->tuo__gso_size, &packet->vnet);

@@ -1732,6 +1732,7 @@ TEST(rx_queue_by_rule)
 
     check_row("no callback");
     CHECK_RESULT(tuo_rx_queue_init(&queue, slots, 2, NULL, &s), TUO_E_INVALID);
+    CHECK_RESULT(tuo_rx_queue_init(&queue, NULL, 2, source_recv, &s), TUO_E_INVALID);
 
     check_row("a callback that claims too many filled what it was asked for");
     CHECK_RESULT(tuo_rx_queue_init(&queue, slots, 2, source_recv, &s), TUO_OK);

@@ -94,6 +94,7 @@ TEST(init_errors)
     CHECK(size < sizeof mem);
     memset(mem, 0x5c, sizeof mem);
     memcpy(before, mem, sizeof mem);
+    CHECK_RESULT(tuo_flow_table_init(NULL, sizeof mem, 16, 1, &table), TUO_E_INVALID);
     CHECK_RESULT(tuo_flow_table_init(mem, sizeof mem, 0, 1, &table), TUO_E_INVALID);
     CHECK_RESULT(tuo_flow_table_init(mem, sizeof mem, 65537, 1, &table), TUO_E_INVALID);
     CHECK_RESULT(tuo_flow_table_init((uint8_t *)mem + 1, sizeof mem - 1, 16, 1, &table), TUO_E_INVALID);

@@ -252,7 +252,7 @@ TEST(three_modes_same_bytes)
         run_copy(&desc, &ops, bufs, offset);
         ok = h_check_batch(&gathered, &desc) && h_check_batch(&copied, &checked) && same_output() &&
              same_in_batch(&desc, &ops, bufs, offset);
-        merged += gathered.count - gathered.group_count;
+        merged += (unsigned long)(gathered.count - gathered.group_count);
         free_moving(bufs, gathered.count);
         if (!CHECK(ok)) {
             printf("round %u\n", round);
@@ -352,7 +352,7 @@ TEST(plain_buffers_as_by_callbacks)
         fill_plain(plain, &gathered, bufs, offset);
         run_copy(&desc, &ops, bufs, offset);
         ok = CHECK(same_in_plain_buffers(&desc, plain, offset));
-        merged += copied.count - copied.group_count;
+        merged += (unsigned long)(copied.count - copied.group_count);
         free_moving(bufs, copied.count);
         for (i = 0; i < copied.count; i++)
             free(plain[i].data);

@@ -235,7 +235,7 @@ static void count_round(const tuo_gro *gro)
     tuo_gro_query_stats(gro, &stats);
     CHECK_EQ_INT(stats.packets_in, batch.count);
     CHECK_EQ_INT(stats.packets_out, batch.group_count);
-    total.packets += batch.count;
+    total.packets += (unsigned long)batch.count;
     total.merged += (unsigned long)stats.merged_packets;
     total.superpackets += (unsigned long)stats.superpackets;
     for (v = 0; v < TUO_V_COUNT; v++)
