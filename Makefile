@@ -23,7 +23,7 @@ ROUNDS  ?= 400
 ROWS    ?=
 
 .PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check-devices demo examples
-.PHONY: test test-cross test-e2e test-kernels test-threads check fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help clean
+.PHONY: check-arch check-sweep check-the-checks coverage mutate test test-e2e test-kernels test-threads check fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help clean
 .DELETE_ON_ERROR:
 
 ## all            build the programs in examples/
@@ -82,9 +82,26 @@ check-devices: examples
 test-kernels:
 	bash tests/kernels_test.sh $(BUILD)
 
-## test-cross     the core on other processors, emulated; needs cross compilers and qemu-user
-test-cross:
-	bash tests/cross_test.sh $(BUILD)
+## check-arch     the core on other processors and C libraries, emulated, and on Windows; needs cross compilers, qemu-user, wine
+check-arch:
+	bash tests/arch_test.sh $(BUILD)
+
+## check-sweep    every truncation and every first byte of every kind of packet, and planted defects that it must see
+check-sweep:
+	sh tests/sweep_test.sh $(BUILD)
+
+## coverage       lines, branches and MC/DC of the core by its tests: 100 %, but for tests/coverage.txt; needs clang 19, llvm-19, python3
+coverage:
+	@sh tests/coverage.sh $(BUILD)
+
+## mutate         SAMPLE=n: change one token at a time and see a test fail, n mutants or all; needs tcc, python3
+SAMPLE ?= 0
+mutate:
+	@python3 tests/mutate.py $(BUILD) --sample $(SAMPLE)
+
+## check-the-checks  apply each bug of tests/planted and see the check that is named in it fail; P=pattern: only these
+check-the-checks:
+	@sh tests/check_the_checks.sh $(BUILD) $(P)
 
 ## test-threads   one reader and one writer per queue under ThreadSanitizer
 test-threads: $(BUILD)/tsan/test_tun_threads
