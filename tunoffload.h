@@ -2538,9 +2538,10 @@ TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows) {
 TUO_API tuo_result tuo_flow_table_init(void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed, tuo_flow_table **table) {
     const size_t needed = tuo_flow_table_memory_size(max_flows);
     tuo_flow_table *const t = (tuo_flow_table *)mem;
-    uint8_t *const buckets = (uint8_t *)mem + tuo__align_up(sizeof *t);
+    uint8_t *buckets;
     if (needed == 0 || !tuo__aligned(mem)) return TUO_E_INVALID;
     if (mem_len < needed) return TUO_E_NOSPACE;
+    buckets = (uint8_t *)mem + tuo__align_up(sizeof *t);
     tuo__index_init(&t->index, buckets, max_flows, seed);
     t->keys = (tuo_flow_key *)(void *)(buckets + tuo__index_memory_size(max_flows));
     *table = t;
