@@ -1959,8 +1959,8 @@ static tuo_result tuo__parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *
     return type == TUO__ETHERTYPE_IP4 || type == TUO__ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
 }
 
-/* Private flag: length fields are not filled yet, what is given is the whole packet. */
-enum { TUO__F_WHOLE = 128 };
+/* Private flag, beside TUO_F_*: length fields are not filled yet, what is given is the whole packet. */
+#define TUO__F_WHOLE 128u
 
 TUO__FORCE_INLINE int tuo__to_the_end(uint32_t length_field, unsigned flags) {
     return (flags & (TUO_F_SUPERPACKET | TUO__F_WHOLE)) && (length_field == 0 || (flags & TUO__F_WHOLE));

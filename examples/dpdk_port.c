@@ -711,7 +711,7 @@ static int switch_one(struct port *from, const tuo_rx_packet *packet) {
     struct rte_mbuf *const m = (struct rte_mbuf *)packet->user;
     const unsigned place = 1 + (unsigned)(from - b->ports);
     const uint32_t places = places_of(b, packet->bytes, place);
-    const int to_tap = places >> PLACE_TAP & 1u, alone = !to_tap && places && (places & (places - 1)) == 0;
+    const int to_tap = (places >> PLACE_TAP & 1u) != 0, alone = !to_tap && places && (places & (places - 1)) == 0;
     unsigned i;
     for (i = 0; i < b->port_count; i++) {
         if ((places >> (1 + i) & 1u) && !has_room(&b->ports[i])) return 0;
@@ -783,7 +783,7 @@ static int carry_from_ports(struct bridge *b) {
     int moved = 0;
     unsigned i;
     for (i = 0; i < b->port_count; i++) moved |= carry_from_port(&b->ports[(b->first + i) % b->port_count]);
-    b->first = (b->first + 1) % b->port_count;
+    b->first = b->first + 1 < b->port_count ? b->first + 1 : 0;
     drain(b);
     return moved;
 }

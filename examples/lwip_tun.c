@@ -209,11 +209,10 @@ static void split(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr) {
     }
     while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
         struct received *const r = new_received(segment.len);
-        uint8_t *to = r->bytes + HEADROOM;
-        size_t i;
+        size_t i, at = HEADROOM;
         for (i = 0; i < segment.iov_count; i++) {
-            memcpy(to, segment.iov[i].base, segment.iov[i].len);
-            to += segment.iov[i].len;
+            memcpy(&r->bytes[at], segment.iov[i].base, segment.iov[i].len);
+            at += segment.iov[i].len;
         }
         app.count.split++;
         hand_over(r, segment.len, VOUCHED);
@@ -261,8 +260,8 @@ static void take(size_t len, const tuo_vnet_hdr *hdr) {
 }
 
 static tuo_result read_one(void) {
-    tuo_vnet_hdr hdr;
-    size_t len;
+    tuo_vnet_hdr hdr = { 0 };
+    size_t len = 0;
     tuo_result result;
     if (!app.room) app.room = new_received(PACKET_MAX);
     app.count.reads++;

@@ -113,7 +113,7 @@ static int capture_load(struct capture *c, const char *path)
         c->file = grown;
         got = fread(c->file + c->size, 1, room - c->size, file);
         c->size += got;
-    } while (got > 0);
+    } while (got > 0 && !feof(file) && !ferror(file));
     if (ferror(file)) {
         capture_fail(c, "%s", strerror(errno));
         fclose(file);
@@ -352,7 +352,7 @@ static void capture_free(struct capture *c)
 
 static int capture_put(struct capture_writer *w, const uint32_t *words, size_t count)
 {
-    uint8_t bytes[4 * 6];
+    uint8_t bytes[4 * 6] = {0};
     size_t i;
 
     for (i = 0; i < count * 4; i++)

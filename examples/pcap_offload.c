@@ -995,7 +995,7 @@ static int parse_option(struct job *job, char **argv)
 
 static void parse_arguments(struct job *job, int argc, char **argv)
 {
-    const char *files[2] = {NULL, NULL};
+    const char *files[2] = {"", NULL}; /* every command has at least one */
     int i, count = 0;
     size_t k;
 

@@ -90,7 +90,9 @@ static int happens(struct worker *w, uint64_t chance) { return next_random(w) >>
 static size_t release_late(struct worker *w, int all, void **out) {
     size_t i, count = 0;
     for (i = 0; i < LATE_MAX && w->late_count; i++) {
-        if (!w->late_in[i] || (--w->late_in[i] && !all)) continue;
+        if (!w->late_in[i]) continue;
+        w->late_in[i]--;
+        if (w->late_in[i] && !all) continue;
         w->late_in[i] = 0;
         w->late_count--;
         out[count++] = w->pool[BATCH + i];
@@ -343,7 +345,7 @@ static double seconds_of(const struct timeval *t) { return (double)t->tv_sec + (
 /* Every worker has ended. Each packet that could not be sent is in dropped or in tx_refused_packets, not in both. */
 static void print_totals(const struct traffic *t, tuo_tun_set *const *sides, size_t queues) {
     uint64_t in = 0, out = 0, refused = 0, lost = t->dropped;
-    struct rusage usage;
+    struct rusage used;
     size_t i;
     for (i = 0; i < 2 * queues; i++) {
         tuo_tun_stats stats;
@@ -353,11 +355,11 @@ static void print_totals(const struct traffic *t, tuo_tun_set *const *sides, siz
         refused += stats.tx_refused_superpackets;
         lost += stats.rx_truncated + stats.rx_refused + stats.tx_refused_packets;
     }
-    (void)getrusage(RUSAGE_SELF, &usage);
+    (void)getrusage(RUSAGE_SELF, &used);
     printf("a_to_b_packets=%" PRIu64 " a_to_b_bytes=%" PRIu64, t->packets[0], t->bytes[0]);
     printf(" b_to_a_packets=%" PRIu64 " b_to_a_bytes=%" PRIu64, t->packets[1], t->bytes[1]);
     printf(" superpackets_in=%" PRIu64 " superpackets_out=%" PRIu64 " refused=%" PRIu64 " lost=%" PRIu64, in, out, refused, lost);
-    printf(" user_s=%.3f sys_s=%.3f\n", seconds_of(&usage.ru_utime), seconds_of(&usage.ru_stime));
+    printf(" user_s=%.3f sys_s=%.3f\n", seconds_of(&used.ru_utime), seconds_of(&used.ru_stime));
     (void)fflush(stdout);
 }
 
@@ -457,9 +459,11 @@ static void until_signal(const sigset_t *signals, int stats, struct worker *cons
     const struct timespec second = { 1, 0 };
     struct traffic before = sum_traffic(workers, count), now;
     double then = seconds_now();
-    for (; sigtimedwait(signals, NULL, &second) < 0; before = now, then = seconds_now()) {
+    while (sigtimedwait(signals, NULL, &second) < 0) {
         now = sum_traffic(workers, count);
         if (stats) print_rates(&now, &before, seconds_now() - then);
+        before = now;
+        then = seconds_now();
     }
 }
 

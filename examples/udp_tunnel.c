@@ -297,18 +297,18 @@ static int refuses_gso(int error) { return error == EIO || error == EINVAL || er
 /* The longest run at the start of packets. They lie behind each other in the arena. */
 static struct run next_run(const struct tunnel *t, const tuo_buf *packets, size_t count) {
     const int gso = !t->options.no_gso && t->count.udp_out_datagrams >= t->gso_from; /* not in the pause after a refusal */
-    struct run run;
-    run.data = packets[0].data;
-    run.len = run.size = packets[0].len + t->tail;
-    run.count = 1;
-    while (gso && run.count < count && run.count < SEGMENTS_MAX) {
-        const size_t len = packets[run.count].len + t->tail;
-        if (len > run.size || run.len + len > DATAGRAMS_LEN_MAX) break;
-        run.len += len;
-        run.count++;
-        if (len < run.size) break;
+    struct run longest;
+    longest.data = packets[0].data;
+    longest.len = longest.size = packets[0].len + t->tail;
+    longest.count = 1;
+    while (gso && longest.count < count && longest.count < SEGMENTS_MAX) {
+        const size_t len = packets[longest.count].len + t->tail;
+        if (len > longest.size || longest.len + len > DATAGRAMS_LEN_MAX) break;
+        longest.len += len;
+        longest.count++;
+        if (len < longest.size) break;
     }
-    return run;
+    return longest;
 }
 
 /* A message of one run: with more than one datagram it tells the kernel where to cut. */

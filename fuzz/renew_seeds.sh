@@ -18,6 +18,7 @@ for name in "$@"; do
         if [ -f "$file" ]; then cp "$file" "fuzz/seeds/$name/"; fi
     done
     bytes=0 deep=0 shallow=0
+    # shellcheck disable=SC2045 # in the order of their sizes; the names are hashes
     for file in $(ls -rS "$merged"); do
         size=$(wc -c < "$merged/$file")
         case $("$replay" "$merged/$file") in

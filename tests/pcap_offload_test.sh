@@ -100,7 +100,7 @@ block() { printf '%s' "$(${1}32 "$2")$(${1}32 $((${#3} / 2 + 12)))$3$(${1}32 $((
 
 # pcapng LITTLE_OR_BIG LINK_TYPE PACKET...: the same records, in turn on two interfaces, the second with nanoseconds
 pcapng() {
-    n16=${1}16 n32=${1}32 order=$1 link_type=$2 k=0
+    n16=${1}16 n32=${1}32 order=$1 k=0
     text=$(block "$1" 168627466 "$($n32 439041101)$($n16 1)$($n16 0)ffffffffffffffff")
     text=$text$(block "$1" 1 "$($n16 "$2")$($n16 0)$($n32 0)")
     options="$($n16 2)$($n16 3)746e3000$($n16 9)$($n16 1)09000000$($n16 0)$($n16 0)" # name tn0, 10^-9 s

@@ -236,8 +236,8 @@ common_b="--dev tun0 --address 10.9.0.2/24 --listen :5555 --peer 192.0.2.1:5555"
 pair() { start a "$tunnel" $common_a "$@" && start b "$tunnel" $common_b "$@"; }
 mtu_of_path() { ip -n $b route replace 192.0.2.0/24 dev veth src 192.0.2.2 mtu "$1"; }
 seconds_until() { # seconds_until TEXT FILE: within 4 s
-    local i
-    for i in $(seq 40); do grep -q -- "$1" "$2" && return 0; sleep 0.1; done
+    local _
+    for _ in $(seq 40); do grep -q -- "$1" "$2" && return 0; sleep 0.1; done
     tail -n 1 "$2"; return 1
 }
 

@@ -214,7 +214,7 @@ start() {       # start FILE NAMESPACE DEVICE [tcpdump options]
     capture=$1
     ip netns exec $2 tcpdump -Z root -i $3 -s 262144 -B 32768 -w "$work/$1" "${@:4}" 2>"$work/dump.err" &
     dump=$!
-    pids+=($dump)
+    pids+=("$dump")
     wait_for grep -q 'listening on' "$work/dump.err"
 }
 finish() {
