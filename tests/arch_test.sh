@@ -50,8 +50,9 @@ flags_of() { cat "$build/$1/flags"; }
 compile() {
     local target=$1 out=$2
     shift 2
+    # 64-bit offsets: a 32-bit readdir fails on large file systems.
     # shellcheck disable=SC2046 # words are wanted
-    $(field 2 "$target") -O2 -std=c99 $(flags_of "$target") -I. -Itests -o "$out" "$@" || return
+    $(field 2 "$target") -O2 -std=c99 -D_FILE_OFFSET_BITS=64 $(flags_of "$target") -I. -Itests -o "$out" "$@" || return
     [ -e "$out" ] || mv "$out.exe" "$out" # the name that was asked for
 }
 
@@ -64,6 +65,7 @@ run() {
 # one TARGET PROGRAM: build and run; the outcome is left in a file.
 one() {
     local target=$1 program=$2 dir=$build/$1 sources arguments="" summary
+    if [ "$target,$program" = windows,replay_pcap ]; then return; fi # it reads files of memory (fmemopen), which Windows does not have
     case $program in
         test_*) sources=tests/$program.c ;;
         replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 100 $build/seeds/${program#replay_}" ;;

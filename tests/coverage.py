@@ -35,9 +35,8 @@ class Exclusion:
         if not self.text.startswith("function "):
             return self.text in header[line - 1]
         name = self.text.split()[1] + "("
-        first = next((n for n, text in enumerate(header, 1) if name in text and text.startswith("static") and text.endswith("{")), None)
-        if first is None: # the parameters take more lines
-            first = next(n for n, text in enumerate(header, 1) if name in text and text.startswith(("static", "TUO__")))
+        first = next(n for n, text in enumerate(header, 1)
+                     if name in text and text[0] not in " /*#" and not text.endswith(";"))
         end = next(n for n, text in enumerate(header, 1) if n > first and text == "}")
         return first <= line <= end
 
