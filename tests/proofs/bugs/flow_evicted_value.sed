@@ -1,0 +1,4 @@
+# proof: flow_insert
+# breaks: .
+# an entry is displaced without notice
+s/if (evicted \&\& bucket->tag\[way\] != 0) {/if (evicted \&\& bucket->tag[way] > 9) {/

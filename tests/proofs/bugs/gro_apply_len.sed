@@ -1,0 +1,4 @@
+# proof: gro_apply
+# breaks: .
+# the sum of payloads misses a packet
+/void tuo__item_append/,/^}/s/item->payload_len += info->payload_len;//

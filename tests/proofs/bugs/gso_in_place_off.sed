@@ -1,0 +1,4 @@
+# proof: gso_in_place
+# breaks: .
+# the header is stamped where the payload begins
+/^TUO_API tuo_result tuo_gso_next_in_place/,/^}/s/data += piece.off;/data += piece.off + gso->tuo__hdr_len;/

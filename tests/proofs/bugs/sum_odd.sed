@@ -1,0 +1,4 @@
+# proof: sum_bytes
+# breaks: .
+# an odd last byte is added as a number
+s/low += tuo__pad16(src\[at\]);/low += src[at] * 256u;/

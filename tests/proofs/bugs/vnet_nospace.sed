@@ -1,0 +1,4 @@
+# proof: vnet_codec
+# breaks: .
+# encode does not look at the room
+s/if (cap < vnet_hdr_len) return TUO_E_NOSPACE;//

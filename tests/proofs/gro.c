@@ -1,0 +1,256 @@
+/* Coalescing: decide and apply on two packets, whatever they are. The first is held as an item, the second comes in. Proved:
+   gro_classify   a candidate is what the rest may assume (candidate_promises); packets of every length
+   gro_decide     if decide says that they join, their headers are equal in every byte but those that splitting makes up again (lengths, ID,
+                  sequence number, checksums, FIN and PSH), the bytes are adjacent, and nothing exceeds the configuration; for every
+                  configuration. That is "lossless", one header byte of any choice at a time
+   gro_apply      after append or prepend: the chain holds both packets, in order, and the item's sums are those of both
+   gro_express    the express lane recognises only what the whole way would take for the same (same flow, candidate, equal headers)
+   gro_emit       a superpacket of two: pieces within the packets, lengths add up, metadata fits
+   The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Bounds: one item; headers up to TUO_HEADER_MAX as in the
+   library. Flows, barriers and drains of many packets are left to tests and fuzzing. */
+#define TUO_MEMCMP compare_contract
+int compare_contract(const void *a, const void *b, unsigned long len);
+#include "proof.h"
+
+static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
+static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
+
+/* memcmp: 0 means that every byte is equal. Of these, the one `chosen` in both packets is looked at here; leaving the others open allows
+   more behaviours, not fewer. A result other than 0 may come at any time. */
+static const uint8_t *chosen_a, *chosen_b;
+int compare_contract(const void *a, const void *b, unsigned long len) {
+    const int differ = nondet_int();
+    const uint8_t *const x = a, *const y = b;
+    PROVE(readable(a, len) && readable(b, len), "compared bytes are readable");
+    if (!differ && __CPROVER_same_object(x, chosen_a) && __CPROVER_same_object(y, chosen_b) && chosen_a >= x && chosen_a - x < (long)len &&
+        chosen_b - y == chosen_a - x) {
+        ASSUME(*chosen_a == *chosen_b);
+    }
+    return differ;
+}
+
+static void any_desc(tuo_gro_desc *desc) {
+    tuo_gro_desc d;
+    ASSUME(tuo__gro_desc_ok(&d));
+    *desc = d;
+}
+
+/* A packet that tuo__classify takes for a candidate. */
+static void candidate_promises(int mode, const tuo_gro_desc *desc, size_t len, const tuo_pkt_info *info) {
+    const int tcp = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_TCP6, ip4 = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_UDP4;
+    STATE(mode, info->kind >= TUO_KIND_TCP4 && info->kind <= TUO_KIND_UDP6 && info->ip_version == (ip4 ? 4 : 6), "candidate: kind");
+    STATE(mode, info->l4_proto == (tcp ? 6 : 17), "candidate: protocol");
+    STATE(mode, info->ip_off <= 30 && info->payload_off <= TUO_HEADER_MAX, "candidate: headers are not too long");
+    STATE(mode, ip4 ? info->l4_off == info->ip_off + 20 : info->l4_off >= info->ip_off + 40, "candidate: no IPv4 options");
+    STATE(mode, info->payload_off == info->l4_off + info->l4_hdr_len, "candidate: payload_off");
+    STATE(mode, tcp ? info->l4_hdr_len >= 20 && info->l4_hdr_len <= 60 : info->l4_hdr_len == 8, "candidate: L4 header");
+    STATE(mode, info->payload_len >= 1 && (uint64_t)info->payload_off + info->payload_len == len, "candidate: payload to the end");
+    STATE(mode, info->total_len == len - info->ip_off && info->total_len <= desc->max_bytes, "candidate: length");
+    STATE(mode, !(info->flags & ~TUO_PKT_DF), "candidate: nothing special");
+    STATE(mode, !tcp || !(info->tcp_flags & (2 | 4 | 32 | 128)), "candidate: no SYN, RST, URG, CWR");
+}
+
+/* PROOF gro_classify unwind=17 models=64,32 calls=tuo__parse:parse_contract cover=tuo__classify,tuo__classify_ip,tuo__classify_l4,tuo__parse_plain */
+void gro_classify(void) {
+    const size_t len = any_up_to(65535 + 14 + 16 + 50);
+    const uint8_t *const pkt = any_bytes(len);
+    const uint32_t ip_off = nondet_int() ? 14 : 0;
+    tuo_gro_desc desc;
+    tuo_pkt_info info;
+    tuo_verdict verdict;
+    any_desc(&desc);
+    verdict = tuo__classify(&desc, ip_off, pkt, len, &info);
+    PROVE(verdict == TUO_V_HELD || (verdict >= TUO_V_NOT_IP && verdict <= TUO_V_CSUM_ALIAS), "a verdict about one packet");
+    if (verdict == TUO_V_HELD) candidate_promises(PROVED, &desc, len, &info);
+}
+
+static tuo_gro gro;
+
+/* Two candidates, the first of them held. shape: both have the same headers in front of the payload. */
+static void two_candidates(tuo__packet *a, tuo__packet *b, tuo__item *items) {
+    any_desc(&gro.desc);
+    a->bytes = any_bytes(a->len);
+    b->bytes = any_bytes(b->len);
+    ASSUME(a->len <= 65565 && b->len <= 65565);
+    candidate_promises(ASSUMED, &gro.desc, a->len, &a->info);
+    candidate_promises(ASSUMED, &gro.desc, b->len, &b->info);
+    a->record = 0;
+    b->record = 1;
+    a->collect = b->collect = NULL;
+    ASSUME(b->csum == TUO_V_HELD && a->csum == TUO_V_HELD); /* verified, or trusted */
+    gro.items = items;
+    gro.item_count = 0;
+    gro.barriers_set = 0;
+    tuo__item_start(&gro, a, TUO__NONE);
+}
+
+/* What lookups guarantee (tuo__same_flow). */
+static void same_flow(const tuo__packet *a, const tuo__packet *b) {
+    ASSUME(a->info.kind == b->info.kind && a->info.ip_off == b->info.ip_off && a->info.l4_off == b->info.l4_off);
+}
+
+/* A header byte that a split superpacket gets from the first packet as it is. */
+static int is_kept(const tuo_pkt_info *info, size_t at) {
+    const int ip4 = info->ip_version == 4, tcp = info->l4_proto == 6;
+    const size_t ip = at - info->ip_off, l4 = at - info->l4_off;
+    if (at < info->ip_off) return 0; /* same_flow compares these, and the extension headers */
+    if (at < info->l4_off) return ip4 ? ip == 1 || ip == 8 : ip == 1 || ip == 7;
+    if (tcp) return (l4 >= 8 && l4 < 13) || l4 == 14 || l4 == 15 || l4 >= 18;
+    return 0;
+}
+
+/* PROOF gro_decide unwind=17 models=64 cover=tuo__gro_decide,tuo__headers_differ,tuo__layer_differs,tuo__decide_append,tuo__decide_prepend,tuo__stand_tcp,tuo__ip_id_fits,tuo__caps */
+void gro_decide(void) {
+    tuo__packet a, b;
+    tuo__item item;
+    const size_t at = any_up_to(TUO_HEADER_MAX - 1);
+    tuo__stand stand;
+    uint32_t payload_len;
+    tuo__masks_build(&gro.masks);
+    two_candidates(&a, &b, &item);
+    same_flow(&a, &b);
+    chosen_a = a.bytes + at;
+    chosen_b = b.bytes + at;
+    stand = tuo__gro_decide(&gro, 0, &b);
+    PROVE(stand.item == 0, "the only item");
+    if (stand.verdict != TUO_V_APPENDED && stand.verdict != TUO_V_PREPENDED) {
+        PROVE(stand.verdict > TUO_V_CSUM_ALIAS && stand.verdict < TUO_V_PAIR_CLOSED, "a verdict about two packets");
+        return;
+    }
+    payload_len = a.info.payload_len + b.info.payload_len;
+    PROVE(a.info.payload_off - a.info.ip_off + payload_len <= gro.desc.max_bytes, "not more bytes than allowed");
+    PROVE(a.info.payload_off == b.info.payload_off, "headers are as long");
+    if (at < a.info.payload_off && is_kept(&a.info, at)) PROVE(a.bytes[at] == b.bytes[at], "kept bytes are equal");
+    if (a.info.l4_proto == 6) {
+        const tuo__packet *const first = stand.verdict == TUO_V_APPENDED ? &a : &b, *const second = first == &a ? &b : &a;
+        PROVE(second->info.seq == (uint32_t)(first->info.seq + first->info.payload_len), "adjacent");
+        PROVE(second->info.payload_len <= first->info.payload_len && first->info.payload_len >= 8, "only the last may be short");
+        PROVE(!(first->info.tcp_flags & 9), "FIN and PSH on the last only");
+        PROVE(stand.verdict == TUO_V_APPENDED || !(gro.desc.disable_prepend || gro.desc.strict_kernel), "prepending is allowed");
+    } else {
+        PROVE(stand.verdict == TUO_V_APPENDED && b.info.payload_len <= a.info.payload_len, "UDP: in order, only the last may be short");
+    }
+    if (a.info.ip_version == 4 && !(gro.desc.ignore_df_ip_id && (b.info.flags & TUO_PKT_DF))) {
+        const uint16_t step = (uint16_t)(stand.verdict == TUO_V_APPENDED ? b.info.ip_id - a.info.ip_id : a.info.ip_id - b.info.ip_id);
+        PROVE(step == 1 || (step == 0 && (b.info.flags & TUO_PKT_DF) && !gro.desc.exact_ip_id), "IPv4 ID: the next, or constant under DF");
+    }
+}
+
+/* PROOF gro_apply unwind=2 models=64,32 cover=tuo__item_start,tuo__item_append,tuo__item_prepend,tuo__closes_after */
+void gro_apply(void) {
+    tuo__packet a, b;
+    tuo__item item;
+    tuo__record records[2];
+    const int front = nondet_int() != 0;
+    two_candidates(&a, &b, &item);
+    same_flow(&a, &b);
+    ASSUME(a.info.payload_off == b.info.payload_off && a.info.payload_len + b.info.payload_len <= 65535);
+    PROVE(item.head == 0 && item.tail == 0 && item.first == 0 && item.seg_count == 1 && item.gso_size == a.info.payload_len, "an item of one");
+    records[0].next = records[1].next = TUO__NONE;
+    records[0].item = 0;
+    if (front) {
+        ASSUME(b.info.payload_len >= a.info.payload_len);
+        tuo__item_prepend(records, &item, &b);
+        PROVE(item.head == 1 && item.tail == 0 && records[1].next == 0 && records[0].next == TUO__NONE, "chain: b, a");
+        PROVE(item.bytes == b.bytes && item.seq == b.info.seq && item.ip_id == b.info.ip_id && item.cap_len == b.cap_len, "b is the head");
+        PROVE(item.gso_size == b.info.payload_len && item.collect == NULL, "segments are as long as b");
+        PROVE(item.closed != TUO_V_HELD || a.info.payload_len == b.info.payload_len, "closed behind a short tail");
+        PROVE(item.closed != TUO_V_HELD || a.info.l4_proto != 6 || !(a.info.tcp_flags & 9), "closed behind FIN and PSH");
+    } else {
+        ASSUME(b.info.payload_len <= a.info.payload_len);
+        tuo__item_append(records, &item, &b.info, 1);
+        PROVE(item.head == 0 && item.tail == 1 && records[0].next == 1 && records[1].next == TUO__NONE, "chain: a, b");
+        PROVE(item.bytes == a.bytes && item.seq == a.info.seq && item.gso_size == a.info.payload_len, "a is the head");
+        PROVE(item.closed != TUO_V_HELD || a.info.payload_len == b.info.payload_len, "closed behind a short tail");
+        PROVE(item.closed != TUO_V_HELD || b.info.l4_proto != 6 || !(b.info.tcp_flags & 9), "closed behind FIN and PSH");
+    }
+    PROVE(item.seg_count == 2 && item.payload_len == a.info.payload_len + b.info.payload_len, "sums of both");
+    PROVE(records[0].item == 0 && records[1].item == TUO__ABSORBED && item.first == 0, "leaves where a arrived");
+    PROVE(item.id_mode == (a.info.ip_id == b.info.ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS), "the second decides about IDs");
+}
+
+/* Recognised by the express lane: the whole way says the same. IPv4, then IPv6.
+   PROOF gro_express unwind=17 models=64 calls=tuo__parse:parse_contract cover=tuo__gro_recognise,tuo__equal_masked */
+static void prove_express(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
+    const uint32_t l4_off = ip_off + (ip4 ? 20 : 40), hdr_len = l4_off + l4_hdr_len;
+    tuo__packet a, b;
+    tuo__item item;
+    tuo_pkt_info info, whole;
+    ASSUME(a.len <= 1600 && b.len <= 1600 && a.len > hdr_len);
+    a.bytes = any_bytes(a.len);
+    b.bytes = any_bytes(b.len);
+    any_desc(&gro.desc);
+    gro.plain_ip_off = (uint8_t)ip_off;
+    if (!tuo__parse_plain(a.bytes, a.len, ip_off, ip4, &a.info)) return;
+    ASSUME(a.info.kind == (ip4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6)));
+    ASSUME(a.info.l4_hdr_len == l4_hdr_len && tuo__classify_l4(a.bytes, &a.info) == TUO_V_HELD);
+    item.bytes = a.bytes;
+    item.plain = 1;
+    item.seq = a.info.seq;
+    item.payload_len = a.info.payload_len;
+    item.shape.ip_off = ip_off;
+    item.shape.l4_off = l4_off;
+    item.shape.hdr_len = hdr_len;
+    item.shape.kind = a.info.kind;
+    ASSUME(b.len >= ip_off + (ip4 ? 20u : 40u) + 4); /* tuo__gro_try_express */
+    chosen_a = a.bytes;
+    chosen_b = b.bytes;
+    if (!tuo__gro_recognise(&gro, &item, &b, ip4, &info)) return;
+    PROVE(tuo__parse_plain(b.bytes, b.len, ip_off, ip4, &whole), "the whole way parses it");
+    PROVE(tuo__classify_l4(b.bytes, &whole) == TUO_V_HELD, "a candidate");
+    PROVE(whole.kind == a.info.kind && whole.payload_off == hdr_len && whole.payload_len == info.payload_len, "same shape");
+    PROVE(info.kind == whole.kind && info.ip_id == whole.ip_id && info.flags == whole.flags && info.tcp_flags == whole.tcp_flags, "same facts");
+    PROVE(info.ip_off == whole.ip_off && info.l4_off == whole.l4_off && info.payload_off == whole.payload_off, "same offsets");
+    PROVE(info.total_len == whole.total_len && info.ip_version == whole.ip_version, "same lengths");
+    PROVE(tuo__load32(a.bytes + l4_off) == tuo__load32(b.bytes + l4_off), "same ports");
+    if (tcp) PROVE(whole.seq == (uint32_t)(item.seq + item.payload_len), "adjacent");
+    PROVE(tuo__layer_differs(&gro.masks, ip4 ? TUO__LAYER_IP4 : TUO__LAYER_IP6, a.bytes + ip_off, b.bytes + ip_off) == TUO_V_HELD, "IP header");
+    if (tcp) PROVE(tuo__layer_differs(&gro.masks, TUO__LAYER_TCP, a.bytes + l4_off, b.bytes + l4_off) == TUO_V_HELD, "TCP header");
+}
+
+void gro_express(void) {
+    tuo__masks_build(&gro.masks);
+    switch (nondet_int()) {
+        case 0: prove_express(1, 1, 0, 32); break;
+        case 1: prove_express(0, 1, 14, 20); break;
+        case 2: prove_express(1, 0, 14, 8); break;
+        default: prove_express(0, 0, 0, 8); break;
+    }
+}
+
+/* PROOF gro_emit unwind=3 models=64 calls=tuo__scalar:scalar_contract cover=tuo__gro_emit_item,tuo__gro_emit_chain,tuo__gro_account,tuo__account,tuo__vnet_write */
+void gro_emit(void) {
+    tuo__packet a, b;
+    tuo__item item;
+    tuo__record records[2];
+    tuo_iov iovs[3];
+    void *users[2];
+    tuo_superpacket sp;
+    uint32_t ip_len;
+    two_candidates(&a, &b, &item);
+    same_flow(&a, &b);
+    ASSUME(a.info.payload_off == b.info.payload_off && a.info.payload_len >= b.info.payload_len);
+    ip_len = a.info.payload_off - a.info.ip_off + a.info.payload_len + b.info.payload_len;
+    ASSUME(ip_len <= gro.desc.max_bytes);
+    records[0].iov[1].base = a.bytes;
+    records[0].iov[1].len = a.len;
+    records[1].iov[1].base = b.bytes;
+    records[1].iov[1].len = b.len;
+    records[0].user = &a;
+    records[1].user = &b;
+    records[0].next = records[1].next = TUO__NONE;
+    tuo__item_append(records, &item, &b.info, 1);
+    gro.records = records;
+    gro.iovs = iovs;
+    gro.users = users;
+    gro.iov_count = gro.user_count = 0;
+    gro.vnet_len = (uint8_t)(gro.desc.no_vnet_hdr ? 0 : gro.desc.vnet_hdr_len);
+    tuo__gro_emit_item(&gro, &item, &sp);
+    PROVE(sp.iov_count == 3 && sp.iov == iovs && sp.packet_count == 2 && sp.users[0] == &a && sp.users[1] == &b, "header and two payloads");
+    PROVE(iovs[0].base == sp.tuo__head && iovs[0].len == gro.vnet_len + a.info.payload_off, "all headers");
+    PROVE(iovs[1].base == a.bytes + a.info.payload_off && iovs[1].len == a.info.payload_len, "payload of a");
+    PROVE(iovs[2].base == b.bytes + b.info.payload_off && iovs[2].len == b.info.payload_len, "payload of b");
+    PROVE(sp.len == iovs[0].len + iovs[1].len + iovs[2].len && sp.vnet_len == gro.vnet_len, "lengths");
+    PROVE(sp.vnet.gso_size == a.info.payload_len && sp.vnet.csum_start == a.info.l4_off && sp.vnet.hdr_len == a.info.payload_off, "metadata");
+    PROVE(be16(sp.tuo__head + gro.vnet_len + a.info.ip_off + (a.info.ip_version == 4 ? 2 : 4)) == ip_len - (a.info.ip_version == 4 ? 0 : 40), "IP length");
+}
