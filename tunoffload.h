@@ -623,7 +623,7 @@ typedef struct tuo_gro_desc {
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
     uint8_t disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
-    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 7.2 forwards no such superpacket (K 1.23) */
+    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 6.12.117 and 7.2 forward no such superpacket (K 1.23) */
     uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
     uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
