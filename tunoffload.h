@@ -3886,6 +3886,7 @@ static void tuo__gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_i
 
 static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, uint16_t gso_size) {
     const uint32_t payload_len = info->payload_len;
+    TUO_ASSERT(gso_size != 0);
     gso->tuo__kind = info->kind;
     gso->tuo__pkt_len = (size_t)info->payload_off + payload_len;
     gso->tuo__hdr_len = info->payload_off;
@@ -5264,6 +5265,7 @@ static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
             tun->rx.stats.rx_refused++;
             tries++;
         } else if (!tuo__tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
+            TUO_ASSERT(result != TUO_OK);
             return result == TUO_E_DOWN ? TUO_E_GONE : result; /* EIO on read: the device is being taken away */
         }
     }

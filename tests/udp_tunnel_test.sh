@@ -72,12 +72,12 @@ ip netns exec $b iperf3 -s > "$dir/iperf3.log" 2>&1 & pid[iperf3]=$!
 
 # start SIDE COMMAND...: a tunnel end; waits until its device is up
 start() {
-    local side=$1 i ns=$a
+    local side=$1 ns=$a
     shift
     [ "$side" = b ] && ns=$b
     : > "$dir/$side.err"
     ip netns exec $ns "$@" > "$dir/$side.out" 2> "$dir/$side.err" & pid[$side]=$!
-    for i in $(seq 100); do
+    for _ in $(seq 100); do
         grep -q 'is up' "$dir/$side.err" && return 0
         sleep 0.05
     done
