@@ -7,7 +7,7 @@ CFLAGS   ?= -O2 -g
 TUO_CFLAGS ?=
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef
 BASE     = -std=c99 -I. $(WARNINGS) $(TUO_CFLAGS)
-SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE = -O0 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
@@ -22,8 +22,9 @@ HEADERS  = tunoffload.h $(wildcard tests/*.h tests/bench/*.h fuzz/*.h examples/*
 ROUNDS  ?= 400
 ROWS    ?=
 
-.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check-devices demo examples
-.PHONY: check-arch check-sweep check-the-checks coverage mutate test test-e2e test-kernels test-threads check fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help clean
+.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check check-arch check-devices check-kernels check-san check-sweep
+.PHONY: check-the-checks clean coverage demo examples fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help lint mutate nightly prove
+.PHONY: soak test test-e2e test-threads
 .DELETE_ON_ERROR:
 
 ## all            build the programs in examples/
@@ -69,26 +70,50 @@ fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
 	@for t in $(FUZZERS); do for seeds in fuzz/seeds/$$t $(BUILD)/fuzz/seeds/$$t; do \
 	    [ ! -d $$seeds ] || $(BUILD)/plain/replay_$$t --mutate 2000 $$seeds || exit 1; done; done
 
+## soak           SECONDS=n SEED=n: hostile packets through TUN devices and the kernel's router: none lost, changed or out of order;
+##                work per packet counted, memory flat; needs root
+soak: $(BUILD)/plain/soak
+	@$< $(SECONDS) $(SEED)
+
+# Assurance. Each target ends with one line "N passed, N failed, N skipped".
+#
+# In CI (.ci/run, under 20 minutes on two cores) is what an edit of the header can break within a day's work: all of demo, test, test-e2e,
+# test-threads, check-devices, check-kernels, check-san, check-sweep, coverage, bench-instr, prove; and of what takes longer a part that
+# is the same every time: check-arch on one processor of each kind, 100 mutants, ten seconds per fuzz target, 20 seconds of soak, lint
+# without the two analyzers that take minutes, the planted bugs that are seen within seconds.
+# In `make nightly` is the whole of these parts, AFL++, the coverage of the fuzzers' corpus, and the deep proofs.
+
 ## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)
-	bash tests/e2e_test.sh $(BUILD)
-	bash tests/udp_tunnel_test.sh $(BUILD)
+	@bash tests/both.sh $(BUILD) e2e udp_tunnel
 
 ## check-devices  real traffic through dpdk_port and lwip_tun; needs root, ip, iperf3, tshark, libdpdk-dev, liblwip-dev, pkg-config
 check-devices: examples
-	bash tests/devices_test.sh $(BUILD)
+	@bash tests/both.sh $(BUILD) dpdk_port lwip_tun
 
-## test-kernels   the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
-test-kernels:
-	bash tests/kernels_test.sh $(BUILD)
+## check-kernels  the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
+check-kernels:
+	@bash tests/kernels_test.sh $(BUILD)
 
-## check-arch     the core on other processors and C libraries, emulated, and on Windows; needs cross compilers, qemu-user, wine
+## check-arch     ARCHES=names or all: the core on other processors and C libraries, emulated, and on Windows; cross compilers, qemu-user, wine
 check-arch:
-	bash tests/arch_test.sh $(BUILD)
+	@ARCHES="$(ARCHES)" bash tests/arch_test.sh $(BUILD)
+
+## check-san      unsigned wraps and implicit conversions, uninitialised memory, data races (clang's sanitizers, beyond those of `test`)
+check-san:
+	@bash tests/san_test.sh $(BUILD)
 
 ## check-sweep    every truncation and every first byte of every kind of packet, and planted defects that it must see
 check-sweep:
-	sh tests/sweep_test.sh $(BUILD)
+	@sh tests/sweep_test.sh $(BUILD)
+
+## prove          DEEP=--deep: CBMC and Frama-C over all inputs within stated bounds (tests/proofs), planted bugs; needs Debian and the network
+prove:
+	@sh tests/prove.sh $(BUILD) $(DEEP)
+
+## lint           QUICK=--quick: cppcheck, clang-tidy, shellcheck; and, unless quick, clang's and gcc's analyzers
+lint:
+	@bash tests/lint.sh $(BUILD) $(QUICK)
 
 ## coverage       lines, branches and MC/DC of the core by its tests: 100 %, but for tests/coverage.txt; needs clang 19, llvm-19, python3
 coverage:
@@ -99,13 +124,17 @@ SAMPLE ?= 0
 mutate:
 	@python3 tests/mutate.py $(BUILD) --sample $(SAMPLE)
 
-## check-the-checks  apply each bug of tests/planted and see the check that is named in it fail; P=pattern: only these
+## check-the-checks  apply each bug of tests/planted and see the check that is named in it fail; P="patterns": only these
 check-the-checks:
 	@sh tests/check_the_checks.sh $(BUILD) $(P)
 
 ## test-threads   one reader and one writer per queue under ThreadSanitizer
 test-threads: $(BUILD)/tsan/test_tun_threads
-	$<
+	@$<
+
+## nightly        the long ones: soak, lint, all processors, deep proofs, fuzzers, all planted bugs, all mutants; some hours, root
+nightly:
+	@bash .ci/nightly
 
 ## bench          ROUNDS=n ROWS=pattern: times against memcpy and peers (tests/bench/README.md), into build/bench/*.csv, *.svg
 bench: $(BUILD)/bench/bench $(BUILD)/bench/plot

@@ -10,7 +10,7 @@
 set -u
 mkdir -p "$1" || exit 2
 build=$(cd "$1" && pwd)/san
-common="-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c99 -pthread -I. -Itests"
+common="-O0 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c99 -pthread -I. -Itests"
 passed=0 failed=0 skipped=0
 export UBSAN_OPTIONS=print_stacktrace=1
 cd "$(dirname "$0")/.." || exit 2
@@ -28,7 +28,7 @@ one() {
     local configuration=$1 program=$2 out=$build/$1/$2 sources arguments=""
     case $program in
         test_*) sources=tests/$program.c ;;
-        replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 300 $build/seeds/${program#replay_}" ;;
+        replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 300 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}" ;;
     esac
     # shellcheck disable=SC2046,SC2086 # words are wanted
     if ! "$SAN_CC" $common $(flags_of "$configuration") -o "$out" $sources > "$out.log" 2>&1; then

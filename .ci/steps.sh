@@ -1,0 +1,52 @@
+# Steps with counts, for .ci/run and .ci/nightly; sourced from the repository's root, by bash. A step is a command whose last line is
+# "N passed, N failed, N skipped"; what it prints is shown when it has ended, and kept in build/log/NAME.log.
+mkdir -p build/log build/steps || exit 2
+
+# step NAME COMMAND...: counts its summary. A step without one, or one that fails without a count of it, is a failure.
+step() {
+    local name=$1 log=build/log/$1.log started=$SECONDS status p=0 f=0 s=0 note=
+    shift
+    "$@" > "$log" 2>&1 < /dev/null; status=$?
+    if [[ "$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)" =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+        p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[3]}
+        if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1 note="FAIL $name: ended with status $status"; fi
+    else
+        f=1 note="FAIL $name: ended with status $status and without a summary"
+    fi
+    result "$name" "$p" "$f" "$s" "$((SECONDS - started))" "$log" "$note"
+}
+
+# check NAME COMMAND...: the same of a command without counts: one check, passed if the status is 0.
+check() {
+    local name=$1 log=build/log/$1.log started=$SECONDS
+    shift
+    if "$@" > "$log" 2>&1 < /dev/null; then result "$name" 1 0 0 "$((SECONDS - started))" "$log" ""
+    else result "$name" 0 1 0 "$((SECONDS - started))" "$log" "FAIL $name"; fi
+}
+
+# result NAME PASSED FAILED SKIPPED SECONDS LOG NOTE: whole, also where several steps run at a time.
+result() {
+    echo "$2 $3 $4 $5" > "build/steps/$1"
+    {
+        flock 9
+        echo "==== $1: $2 passed, $3 failed, $4 skipped, $5 s"
+        if [ "$3" -gt 0 ] || [ "$4" -gt 0 ]; then tail -n 400 "$6"; else tail -n 40 "$6"; fi
+        if [ -n "$7" ]; then echo "$7"; fi
+    } 9> build/steps.lock
+}
+
+# summary: what failed or was skipped, at the end, where it is seen; then the sum. 1 if anything failed.
+summary() {
+    local passed=0 failed=0 skipped=0 name p f s t
+    echo "==== seconds of each step, and what failed or could not run"
+    for name in build/steps/*; do
+        read -r p f s t < "$name"
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        printf '%5d s  %s: %d passed, %d failed, %d skipped\n' "$t" "${name##*/}" "$p" "$f" "$s"
+        if [ "$f" -gt 0 ] || [ "$s" -gt 0 ]; then
+            grep -E '^(FAIL|SKIP)|[:.][0-9]+: .*(not true|is .*expected)|ERROR: |runtime error|\*\*\*' "build/log/${name##*/}.log" | head -n 20
+        fi
+    done
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ $failed -eq 0 ]
+}
