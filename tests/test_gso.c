@@ -1333,6 +1333,36 @@ TEST(account_refuses_by_name)
     }
 }
 
+/* A whole checksum over more than 65535 bytes: the pseudo-header's length has 32 bits, and the high half counts (RFC 8200, 8.1). */
+TEST(whole_checksum_beyond_65535)
+{
+    enum { PAYLOAD = 70000, HDR = 60 };
+    static uint8_t p[HDR + PAYLOAD];
+    const tuo_vnet_hdr vnet = {.gso_type = TUO_GSO_TCPV6, .gso_size = 1400, .hdr_len = HDR};
+    uint64_t sum = 6 + (20 + PAYLOAD);
+    tuo_gso gso;
+    size_t i;
+
+    for (i = 0; i < sizeof p; i++)
+        p[i] = (uint8_t)(i < HDR ? 0 : i * 7 + i / 256);
+    p[0] = 0x60; /* the length field stays 0 */
+    p[6] = 6;
+    p[7] = 64;
+    p[8] = 0xfd, p[23] = 1;
+    p[24] = 0xfd, p[39] = 2;
+    p[41] = 80, p[43] = 99;
+    p[52] = 0x50, p[53] = 0x10;
+    for (i = 8; i < sizeof p; i++)
+        sum += (uint32_t)p[i] << (i % 2 ? 0 : 8);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    pkt_put16(p + 56, (unsigned)(~sum & 0xffff));
+    CHECK_RESULT(tuo_gso_init(&gso, p, sizeof p, &vnet, 0), TUO_OK);
+    CHECK_EQ_INT(tuo_gso_count(&gso), PAYLOAD / 1400);
+    p[HDR + 69999] ^= 1;
+    CHECK_RESULT(tuo_gso_init(&gso, p, sizeof p, &vnet, 0), TUO_E_L4_CSUM);
+}
+
 int main(int argc, char **argv)
 {
     static const check_test tests[] = {
@@ -1367,6 +1397,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(copy_of_an_iterator),
         CHECK_ENTRY(account_finishes_a_merged_packet),
         CHECK_ENTRY(headers_as_long_as_they_may_be),
+        CHECK_ENTRY(whole_checksum_beyond_65535),
         CHECK_ENTRY(account_refuses_by_name),
     };
     return CHECK_RUN(argc, argv, tests);
