@@ -82,6 +82,14 @@ symbols() {
         END { if (found < least) print "only " found + 0 " symbols" }' "$build/nm")
     if [ -n "$strange" ]; then fail "$1:" $strange; else ok "$1"; fi
 }
+
+# no_globals NAME OBJECT: nothing in it can be written.
+no_globals() {
+    if ! command -v nm > /dev/null 2>&1; then skip "$1" "no nm"; return; fi
+    nm -P "$2" > "$build/nm" && grep -q ' [rR] ' "$build/nm" || { fail "$1: nm sees no tables"; return; }
+    strange=$(awk '$2 ~ /^[bBdDcCsSgG]$/ { print $1 }' "$build/nm")
+    if [ -n "$strange" ]; then fail "$1:" $strange; else ok "$1"; fi
+}
 memory='memcpy|memmove|memset|memcmp|bcmp'
 
 # Where Debian keeps the kernel's <asm/> headers: a 32-bit build finds them only by being told, and they serve both widths.
@@ -110,6 +118,9 @@ for cc in $(present "${CC:-cc}" gcc clang); do
         -isystem "$($cc -print-file-name=include)" -c -o "$build/no_libc.o" "$here/no_libc.c"
     symbols "$cc: TUO_NO_LIBC refers to no library" "$build/no_libc.o" 'tuo_[a-z0-9][a-z0-9_]*' "own_mem[a-z]*|$memory"
     symbols "$cc: every symbol starts with tuo_" "$build/level.o" 'tuo_[a-z0-9][a-z0-9_]*' "$memory"
+    good "$cc: for data without relocations" $cc -std=c99 -fno-pic -fno-pie -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/data.o" \
+        "$repo/tunoffload.h"
+    no_globals "$cc: no writable data in the core" "$build/data.o"
     good "$cc: TUO_STATIC object" $cc -std=c99 $warnings -I"$repo" -c -o "$build/static.o" "$here/static_unit.c"
     symbols "$cc: TUO_STATIC exports nothing" "$build/static.o" main "$memory" 1
 

@@ -359,6 +359,7 @@ TEST(ladder_of_inner_checksums)
     CHECK_EQ_INT(out.vnet.flags, TUO_VNET_NEEDS_CSUM);
     CHECK_EQ_INT(out.vnet.csum_start, p.vnet.csum_start);
     CHECK_EQ_INT(out.vnet.csum_offset, 16);
+    CHECK_EQ_INT(out.vnet.hdr_len, 0); /* its headers are not known */
     CHECK(out.iov_count == 1 && out.iov[0].base == p.bytes && out.len == p.len);
 
     check_row("inner checksum, a device that wants to know the kind");
@@ -1381,15 +1382,15 @@ static const merge_row merge_rows[] = {
     {"a bad third without a hint", PKT_TCP6, {TRUSTED, TRUSTED, NONE}, "--l", {TUO_V_HELD, TUO_V_APPENDED, TUO_V_BAD_L4_CSUM}, 1, "21"},
 };
 
-static size_t merge_packet(const merge_row *row, size_t i, uint8_t *out)
+static size_t merge_packet(const merge_row *row, size_t i, uint8_t ethernet, uint8_t *out)
 {
-    pkt_spec s = {.kind = row->kind, .seq = (uint32_t)(100 * i), .ip_id = (uint16_t)i, .payload_seed = 3};
+    pkt_spec s = {.kind = row->kind, .ethernet = ethernet, .seq = (uint32_t)(100 * i), .ip_id = (uint16_t)i, .payload_seed = 3};
     s.ip_csum_xor = row->spoil[i] == 'i' ? 0x0100 : 0;
     s.l4_csum_xor = row->spoil[i] == 'l' ? 0x0100 : 0;
     return pkt_build(out, MERGE_CAP, &s);
 }
 
-static void merge_and_check(const merge_row *row, int by_copy)
+static void merge_and_check(const merge_row *row, int by_copy, uint8_t ethernet)
 {
     static uint64_t memory[8192];
     static uint8_t bytes[MERGE_PACKETS][MERGE_CAP];
@@ -1401,12 +1402,13 @@ static void merge_and_check(const merge_row *row, int by_copy)
     char groups[MERGE_PACKETS + 1] = "";
     size_t count = 0;
     memset(&desc, 0, sizeof desc);
+    desc.ethernet = ethernet;
     if (!CHECK_RESULT(tuo_gro_init(memory, sizeof memory, &desc, &gro), TUO_OK)) {
         return;
     }
     for (size_t i = 0; i < MERGE_PACKETS; i++) {
         bufs[i].data = bytes[i];
-        bufs[i].len = merge_packet(row, i, bytes[i]);
+        bufs[i].len = merge_packet(row, i, ethernet, bytes[i]);
         bufs[i].cap = MERGE_CAP;
         CHECK_VERDICT(by_copy ? tuo_gro_push_buf(gro, NULL, &bufs[i], 0, row->hints[i])
                               : tuo_gro_push(gro, bytes[i], bufs[i].len, row->hints[i], &bufs[i]),
@@ -1419,7 +1421,7 @@ static void merge_and_check(const merge_row *row, int by_copy)
         if (sp.packet_count == 1) { /* leaves as it came */
             tuo_buf *buf = sp.users[0];
             uint8_t came[MERGE_CAP];
-            size_t len = merge_packet(row, (size_t)(buf - bufs), came);
+            size_t len = merge_packet(row, (size_t)(buf - bufs), ethernet, came);
             CHECK_EQ_INT(buf->len, len);
             CHECK_BYTES(buf->data, came, len);
             CHECK(device_all_zero(&sp.vnet));
@@ -1433,9 +1435,9 @@ static void merge_and_check(const merge_row *row, int by_copy)
 TEST(packets_that_a_device_has_verified)
 {
     for (size_t i = 0; i < CHECK_COUNT_OF(merge_rows); i++) {
-        for (int by_copy = 0; by_copy < 2; by_copy++) {
-            check_row("%s, %s", merge_rows[i].name, by_copy ? "by copy" : "gather");
-            merge_and_check(&merge_rows[i], by_copy);
+        for (int way = 0; way < 4; way++) {
+            check_row("%s, %s%s", merge_rows[i].name, way & 1 ? "by copy" : "gather", way & 2 ? ", Ethernet" : "");
+            merge_and_check(&merge_rows[i], way & 1, (uint8_t)(way >> 1));
         }
     }
 }

@@ -139,6 +139,23 @@ TEST(find_insert_remove)
     guard_page_free(&t.page);
 }
 
+/* Of so many keys some hash to any 16 bits that there are, also to those that could mean an empty place. */
+TEST(every_hash_is_a_place)
+{
+    table_in_page t = table_new(16, 1);
+    size_t i, missing = 0;
+
+    for (i = 0; i < 300000; i++) {
+        tuo_flow_key key = key_number((unsigned)i);
+        tuo_flow_table_insert(t.table, &key, NULL);
+        missing += tuo_flow_table_find(t.table, &key) == NULL || !tuo_flow_table_remove(t.table, &key);
+        missing += tuo_flow_table_find(t.table, &key) != NULL;
+    }
+    CHECK_EQ_INT(missing, 0);
+    CHECK_EQ_INT(tuo_flow_table_count(t.table), 0);
+    guard_page_free(&t.page);
+}
+
 TEST(every_byte_of_the_key_counts)
 {
     table_in_page t = table_new(4, 1); /* one bucket: nothing but the comparison tells the keys apart */
@@ -547,6 +564,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(memory_size),
         CHECK_ENTRY(init_errors),
         CHECK_ENTRY(find_insert_remove),
+        CHECK_ENTRY(every_hash_is_a_place),
         CHECK_ENTRY(every_byte_of_the_key_counts),
         CHECK_ENTRY(equal_tags_are_not_equal_keys),
         CHECK_ENTRY(the_oldest_of_a_full_bucket_is_displaced),

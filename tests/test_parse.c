@@ -372,6 +372,28 @@ TEST(kinds)
 }
 
 /* Each field of the packet reaches the struct, and no other field: two values per field, one bit apart at each end. */
+/* As short as IPv6 gets: its next header is read all the same. */
+TEST(ip6_header_alone)
+{
+    static const uint8_t nexts[] = {59, 58, 6, 17};
+    size_t i;
+
+    for (i = 0; i < CHECK_COUNT_OF(nexts); i++) {
+        uint8_t p[40] = {0x60};
+        tuo_pkt_info info;
+
+        memset(&info, 0xa5, sizeof info);
+        p[6] = nexts[i];
+        p[7] = 64;
+        check_row("next header %u", (unsigned)nexts[i]);
+        CHECK_RESULT(tuo_parse(p, sizeof p, 0, &info), nexts[i] == 6    ? TUO_E_TCP_HEADER
+                                                       : nexts[i] == 17 ? TUO_E_UDP_LENGTH
+                                                                        : TUO_OK);
+        if (nexts[i] > 17)
+            CHECK(info.kind == TUO_KIND_NONE && info.l4_proto == nexts[i] && info.l4_off == 40 && info.payload_len == 0);
+    }
+}
+
 TEST(field_values)
 {
     static const struct {
@@ -666,7 +688,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(every_prefix_of_a_superpacket),
         CHECK_ENTRY(offsets),
         CHECK_ENTRY(kinds),
-        CHECK_ENTRY(field_values),
+        CHECK_ENTRY(ip6_header_alone), CHECK_ENTRY(field_values),
         CHECK_ENTRY(vlan_tags),
         CHECK_ENTRY(ipv4_options),
         CHECK_ENTRY(tcp_options),
