@@ -2,16 +2,17 @@
 # The proofs in tests/proofs/. Usage: sh tests/prove.sh BUILD_DIR [--deep] [--only PATTERN] (from the repository's root).
 #
 # CBMC: each harness has a line
-#     PROOF name [deep] [unwind=n] [models=64,32,be] [calls=function:contract,...] [cover=function,...] [objects=n] [checks=no-pointer-overflow]
-# in the comment above it; name is its function. calls: replaced by contracts of proof.h (goto-instrument --replace-calls). models: pointers of
-# 64 or 32 bits, big-endian. deep: only with --deep. A proof passes if CBMC finds that no check of any kind can fail: bounds, pointers and
-# their arithmetic, division, shifts, signed overflow, enough unwindings, and what the harness PROVEs.
+#     PROOF name [deep] [unwind=n] [models=64,32,be] [calls=function:contract,...] [cover=function,...] [objects=n]
+# at the end of the comment above it, perhaps on several lines; name is its function. calls: replaced by contracts, of proof.h or the same
+# file (goto-instrument --replace-calls). models: pointers of 64 or 32 bits, big-endian. deep: only with --deep. A proof passes if CBMC finds
+# that no check of any kind can fail: bounds, pointers and their arithmetic, division, shifts, signed overflow, enough unwindings, and what the
+# harness PROVEs.
 # Coverage: of the blocks of the functions under proof (cover=), how many does some execution of the harness reach?
 #
-# Planted bugs: each of tests/proofs/bugs/*.sed is applied to a copy of the header, and then the proof that it names must fail:
-#     # proof: NAME     which one
+# Planted bugs: each of tests/proofs/bugs/*.sed is applied to a copy of the header, and then the proofs that it names must fail:
+#     # proof: NAME...  which ones
 #     # breaks: REGEX   what fails then (basic regular expression for the violated property)
-# A sed script that changes nothing is a failure.
+# A sed script that changes nothing is a failure, and so is a proof without a planted bug.
 #
 # Frama-C: tests/proofs/eva_*.c; see there.
 #
@@ -23,7 +24,7 @@ seconds=${PROVE_SECONDS:-1500} # for one run of a tool, which takes a few second
 [ $# -ge 1 ] || { echo "usage: $0 BUILD_DIR [--deep] [--only PATTERN]" >&2; exit 2; }
 mkdir -p "$1/prove/bin" || exit 2
 build=$(cd "$1" && pwd)/prove; shift
-deep=0 only= task=
+deep=0 only='' task=''
 while [ $# -gt 0 ]; do
     case $1 in
         --deep) deep=1 ;;
@@ -45,20 +46,25 @@ result() {
     printf '%-5s %-26s %-6s %s\n' "$@" | tee -a "$build/results"
 }
 
+# The PROOF lines, each on one line; a list may be broken behind a comma.
+proof_lines() {
+    awk '/PROOF [a-z]/ { on = 1; sub(/.*PROOF /, "") }
+         on { end = sub(/ *\*\/.*/, ""); sub(/^ */, ""); text = text (text ~ /,$/ || text == "" ? "" : " ") $0 }
+         on && end { print text; text = ""; on = 0 }' tests/proofs/*.c
+}
+
 # option KEY: of the PROOF line in $line.
 option() { echo "$line" | tr ' ' '\n' | sed -n "s/^$1=//p"; }
 
 # compile NAME MODEL INCLUDE_DIR OUT: a goto program of the harness and what it reaches.
 compile() {
-    file=$(grep -lE "PROOF $1( |$)" tests/proofs/*.c); line=$(grep -hE "PROOF $1( |$)" tests/proofs/*.c)
+    file=$(grep -lE "PROOF $1( |$)" tests/proofs/*.c); line=$(proof_lines | grep -E "^$1 ")
     case $2 in 32) model=-m32 ;; be) model=-mbig-endian ;; *) model= ;; esac
     gcc -E ${model%-mbig-endian} $flags -I "$3" "$file" -o "$4.i" && goto-cc $model "$4.i" --function "$1" -o "$4" || return 1
     for call in $(option calls | tr , ' '); do goto-instrument --replace-calls "$call" "$4" "$4" || return 1; done
     goto-instrument --drop-unused-functions --slice-global-inits "$4" "$4" || return 1
     run="$4 --unwind $(option unwind | grep . || echo 2)"
     if [ "$(option objects)" ]; then run="$run --object-bits $(option objects)"; fi
-    all_checks=$checks
-    case $(option checks) in no-pointer-overflow) all_checks=$(echo $checks | sed 's/--pointer-overflow-check//') ;; esac
 }
 
 # coverage NAME: "reached/all" blocks of the functions under proof.
@@ -73,7 +79,7 @@ do_proof() { # NAME MODEL
     log=$build/log/$1-$2
     start=$(date +%s)
     if ! compile "$1" "$2" . "$log.goto" > "$log" 2>&1; then tail -n 5 "$log"; result FAIL "$1" "$2" "does not compile"; return; fi
-    timeout $seconds cbmc $run $all_checks --external-sat-solver cadical > "$log" 2>&1; status=$?
+    timeout $seconds cbmc $run $checks --external-sat-solver cadical > "$log" 2>&1; status=$?
     took=$(($(date +%s) - start))
     count=$(grep -cE '^\[.*: SUCCESS$' "$log")
     if [ $status -eq 0 ] && grep -q '^VERIFICATION SUCCESSFUL' "$log" && [ "$count" -gt 0 ]; then
@@ -82,27 +88,28 @@ do_proof() { # NAME MODEL
         case $covered in ", 0/"*) result FAIL "$1" "$2" "proves nothing$covered"; return ;; esac
         result ok "$1" "$2" "$count checks$covered, $took s"
     else
-        grep -E ': (FAILURE|ERROR)$' "$log" | head -n 8 || tail -n 3 "$log"
+        grep -E ': (FAILURE|ERROR)$' "$log" | head -n 8
+        if [ $status -ne 10 ]; then tail -n 3 "$log"; fi
         result FAIL "$1" "$2" "status $status, $(grep -cE ': FAILURE$' "$log") of $(grep -cE '^\[' "$log") checks failed, $took s; see $log"
     fi
 }
 
-do_bug() { # BUG -
-    name=$(basename "$1" .sed)
-    proof=$(sed -n 's/^# proof: //p' "$1"); breaks=$(sed -n 's/^# breaks: //p' "$1")
-    log=$build/log/bug-$name dir=$build/bugs/$name
+do_bug() { # BUG PROOF
+    name=$(basename "$1" .sed) proof=$2 breaks=$(sed -n 's/^# breaks: //p' "$1")
+    log=$build/log/bug-$name-$proof dir=$build/bugs/$name-$proof
     start=$(date +%s)
     mkdir -p "$dir"
     sed -f "$1" tunoffload.h > "$dir/tunoffload.h"
     if cmp -s tunoffload.h "$dir/tunoffload.h"; then result FAIL "bug: $name" "" "changes nothing any more"; return; fi
     case $proof in
-        eva_*) do_eva "tests/proofs/$proof.c" "$dir" > "$log" 2>&1; took=$(($(date +%s) - start))
-               if grep -q '^alarm' "$log"; then result ok "bug: $name" "" "found by $proof, $took s"
-               else result FAIL "bug: $name" "" "not found by $proof"; fi
+        eva_*) found=$(do_eva "tests/proofs/$proof.c" "$dir" -eva-stop-at-nth-alarm 1); took=$(($(date +%s) - start))
+               violated=$(printf '%s\n' "$found" | grep "$breaks" | head -n 1)
+               if [ "$violated" ]; then result ok "bug: $name" "" "found by $proof, $took s: ${violated#alarm: }"
+               else printf '%s\n' "$found" | head -n 4; result FAIL "bug: $name" "" "not found by $proof"; fi
                return ;;
     esac
     if ! compile "$proof" 64 "$dir" "$log.goto" > "$log" 2>&1; then tail -n 5 "$log"; result FAIL "bug: $name" "" "does not compile"; return; fi
-    timeout $seconds cbmc $run $all_checks --external-sat-solver cadical --stop-on-fail > "$log" 2>&1; status=$?
+    timeout $seconds cbmc $run $checks --external-sat-solver cadical --stop-on-fail > "$log" 2>&1; status=$?
     took=$(($(date +%s) - start))
     violated=$(sed -n '/^Violated property:/,$p' "$log" | sed -n '3p' | sed 's/^ *//')
     if [ $status -ne 10 ] || [ -z "$violated" ]; then
@@ -114,14 +121,16 @@ do_bug() { # BUG -
     fi
 }
 
-# do_eva FILE INCLUDE_DIR: prints "alarm ..." for whatever is not certain.
+# do_eva FILE INCLUDE_DIR OPTION...: prints "alarm: ..." for whatever is not certain. Frama-C looks for headers in the current directory first.
 do_eva() {
-    log=$build/log/$(basename "$1")-$(basename "$2").eva
-    options=$(sed -n 's/^ *EVA //p' "$1")
-    timeout $seconds frama-c -cpp-extra-args="-I$2 -I$(frama-c -print-share-path)/libc" -eva $options "$1" > "$log" 2>&1 ||
-        echo "alarm: status $?"
-    grep -E 'alarm|unknown|Unknown|invalid' "$log" | grep -vE '^ *0 alarms|valid +0 unknown +0 invalid|No errors or warnings' | sed 's/^/alarm: /'
-    grep -qE '^ *0 alarms generated' "$log" || echo "alarm: no clean summary"
+    eva_file=$(pwd)/$1 eva_dir=$2 eva_log=$build/log/$(basename "$1" .c)-$(basename "$2").eva
+    shift 2
+    options=$(sed -n 's/ *\*\/$//; s/^ *EVA //p' "$eva_file")
+    (cd "$eva_dir" && timeout $seconds frama-c -cpp-extra-args="-I$(frama-c -print-share-path)/libc" -eva $options "$@" "$eva_file") \
+        > "$eva_log" 2>&1 || echo "alarm: status $?"
+    sed -n '/^\[eva:alarm\]/,/assert/p; /[Uu]nknown\|[Ii]nvalid/p' "$eva_log" |
+        grep -vE ' 0 unknown +0 invalid|specification for function Frama_C_make_unknown' | sed 's/^ */alarm: /'
+    grep -qE '^ *0 alarms generated' "$eva_log" || echo "alarm: no clean summary"
 }
 
 do_eva_proof() { # FILE -
@@ -129,10 +138,11 @@ do_eva_proof() { # FILE -
     start=$(date +%s)
     found=$(do_eva "$1" .); took=$(($(date +%s) - start))
     if [ -z "$found" ]; then
-        result ok "$name" 64 "0 alarms, 0 unknown; $(sed -n 's/^ *\([0-9]* statements reached\).*/\1/p; s/.*Coverage estimation:.*//p' \
-            "$build/log/$name.c-..eva" | head -n 1), $took s"
+        covered=$(sed -n 's/^ *In these functions, \([0-9]*\) statements reached (out of \([0-9]*\)).*/\1\/\2 statements/p' \
+            "$build/log/$name-..eva")
+        result ok "$name" 64 "0 alarms, 0 unknown; ${covered:-coverage not printed}, $took s"
     else
-        echo "$found" | head -n 8; result FAIL "$name" 64 "alarms, $took s"
+        printf '%s\n' "$found" | head -n 8; result FAIL "$name" 64 "alarms, $took s"
     fi
 }
 
@@ -141,7 +151,13 @@ if [ "$task" ]; then set -- $task; "do_$1" "$2" "$3"; exit 0; fi
 # ------------------------------------------------------------------------------------------------------------------- tools
 
 passed=0 failed=0 skipped=0
-skip() { if [ "${CI:-}" = true ]; then echo "FAIL $1: could not run: $2"; failed=$((failed + 1)); else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi; }
+skip() {
+    if [ "${CI:-}" = true ]; then
+        echo "FAIL $1: could not run: $2"; failed=$((failed + 1))
+    else
+        echo "SKIP $1: $2"; skipped=$((skipped + 1))
+    fi
+}
 
 has_cbmc() {
     for tool in cbmc goto-cc goto-instrument cadical; do command -v $tool > /dev/null || return 1; done
@@ -192,26 +208,36 @@ if [ $eva = 1 ]; then echo "Frama-C $(frama-c -version)"; fi
 
 # ------------------------------------------------------------------------------------------------------------------- tasks
 
-if [ $cbmc = 1 ]; then
-    grep -hE 'PROOF [a-z]' tests/proofs/*.c | sed 's/.*PROOF //; s, *\*/,,' > "$build/proofs"
-    while read -r name line; do
-        case " $line " in *" deep "*) [ $deep = 1 ] || continue ;; esac
-        wanted "$name" || continue
-        for model in $(option models | tr , ' '); do echo "proof $name $model"; done
-        if [ $deep = 1 ]; then for model in $(option deep_models | tr , ' '); do echo "proof $name $model"; done; fi
-    done < "$build/proofs" >> "$build/tasks"
-fi
-for file in tests/proofs/eva_*.c; do [ $eva = 1 ] && wanted "$(basename "$file")" && echo "eva_proof $file -"; done >> "$build/tasks"
+proof_lines > "$build/proofs"
+deep_proofs=" $(sed -n 's/^\([a-z0-9_]*\) deep .*/\1/p' "$build/proofs" | tr '\n' ' ')"
+planted=" $(sed -n 's/^# proof: //p' tests/proofs/bugs/*.sed | tr '\n' ' ')"
+
+# runs PROOF: is it one of this run?
+runs() {
+    case $1 in eva_*) [ $eva = 1 ] ;; *) [ $cbmc = 1 ] ;; esac || return 1
+    case $deep_proofs in *" $1 "*) [ $deep = 1 ] ;; esac
+}
+
+while read -r name line; do
+    case $planted in *" $name "*) ;; *) echo "FAIL $name: no bug is planted for it"; failed=$((failed + 1)) ;; esac
+    runs "$name" && wanted "$name" || continue
+    for model in $(option models | tr , ' '); do echo "proof $name $model" >> "$build/tasks"; done
+done < "$build/proofs"
+for file in tests/proofs/eva_*.c; do
+    name=$(basename "$file" .c)
+    case $planted in *" $name "*) ;; *) echo "FAIL $name: no bug is planted for it"; failed=$((failed + 1)) ;; esac
+    if runs "$name" && wanted "$name"; then echo "eva_proof $file -" >> "$build/tasks"; fi
+done
 for file in tests/proofs/bugs/*.sed; do
-    proof=$(sed -n 's/^# proof: //p' "$file")
-    case $proof in eva_*) [ $eva = 1 ] || continue ;; *) [ $cbmc = 1 ] || continue ;; esac
-    if [ $deep = 0 ] && grep -hE "PROOF $proof " tests/proofs/*.c | grep -q ' deep '; then continue; fi
-    wanted "$proof" || wanted "$file" || continue
-    echo "bug $file -"
+    for proof in $(sed -n 's/^# proof: //p' "$file"); do
+        runs "$proof" || continue
+        wanted "$proof" || wanted "$file" || continue
+        echo "bug $file $proof"
+    done
 done >> "$build/tasks"
 
 start=$(date +%s)
-xargs -L 1 -P 2 sh "$0" "$build/.." --task < "$build/tasks"
+xargs -r -L 1 -P 2 sh "$0" "$build/.." --task < "$build/tasks"
 passed=$(grep -c '^ok ' "$build/results")
 failed=$((failed + $(wc -l < "$build/tasks") - passed))
 echo "$(grep -cv 'bug:' "$build/results") proofs, $(grep -c 'bug:' "$build/results") planted bugs, $(($(date +%s) - start)) s"

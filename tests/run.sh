@@ -7,25 +7,40 @@ build=$1
 make=${MAKE:-make}
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 passed=0 failed=0 skipped=0
-mkdir -p "$build/log"
+started=
+mkdir -p "$build/log"; : > "$build/started"
 
 fail() { echo "FAIL $1"; failed=$((failed + 1)); }
 skip() {
     if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
 }
 
-# run NAME COMMAND...: add its counts; show its output if it failed or skipped something.
-run() {
-    name=$1; shift
-    log=$build/log/$(echo "$name" | tr ' /' '__').log
-    "$@" > "$log" 2>&1; status=$?
-    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
-    if [ -z "$last" ]; then tail -n 40 "$log"; fail "$name: ended with status $status and no summary"; return; fi
-    set -- $last
-    echo "$name: $last"
-    passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
-    if [ "$3" -ne 0 ] || [ "$5" -ne 0 ]; then grep -E '^(FAIL|SKIP|  )|:[0-9]+:|ERROR|runtime error' "$log" | head -n 60; fi
-    if [ "$3" -eq 0 ] && [ $status -ne 0 ]; then tail -n 40 "$log"; fail "$name: status $status"; fi
+log_of() { echo "$build/log/$(echo "$1" | tr ' /' '__').log"; }
+
+# start NAME COMMAND...: with its output and status kept. Two programs at a time, or as many as there are processors.
+start() {
+    echo "$1" >> "$build/started"
+    log=$(log_of "$1"); shift
+    ("$@" > "$log" 2>&1; echo $? > "$log.status") &
+    started="$started $!"
+    set -- $started
+    if [ $# -ge "$jobs" ]; then wait "$1"; shift; started="$*"; fi
+}
+
+# report: of what was started, in that order: add its counts; show its output if it failed or skipped something.
+report() {
+    wait; started=
+    while read -r name; do
+        log=$(log_of "$name") status=$(cat "$(log_of "$name").status")
+        last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+        if [ -z "$last" ]; then tail -n 40 "$log"; fail "$name: ended with status $status and no summary"; continue; fi
+        set -- $last
+        echo "$name: $last"
+        passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+        if [ "$3" -ne 0 ] || [ "$5" -ne 0 ]; then grep -E '^(FAIL|SKIP|  )|:[0-9]+:|ERROR|runtime error' "$log" | head -n 60; fi
+        if [ "$3" -eq 0 ] && [ "$status" -ne 0 ]; then tail -n 40 "$log"; fail "$name: status $status"; fi
+    done < "$build/started"
+    : > "$build/started"
 }
 
 # works COMPILER: can it make a program with the sanitizers, and does that run?
@@ -49,6 +64,7 @@ done
 if "$make" -s seeds > "$build/log/seeds.log" 2>&1; then :; else tail -n 20 "$build/log/seeds.log"; fail "fuzz seeds: do not build"; fi
 
 for configuration in $configurations; do
+    case $configuration in san-*) SWEEP_STEP=8; export SWEEP_STEP ;; esac # all of it under ASan is `make check-sweep`
     if "$make" -s -k -j"$jobs" "tests-$configuration" > "$build/log/build-$configuration.log" 2>&1; then :; else
         head -n 40 "$build/log/build-$configuration.log"; fail "$configuration: does not build"
     fi
@@ -57,22 +73,25 @@ for configuration in $configurations; do
         case $configuration,$name in # these wait for the kernel, not for the compiler: one sanitizer build is enough
             san-clang,test_kernel | san-clang,test_tun*) case $configurations in *san-gcc*) continue ;; esac ;;
         esac
-        if [ -x "$build/$configuration/$name" ]; then run "$configuration $name" "$build/$configuration/$name"; fi
+        if [ -x "$build/$configuration/$name" ]; then start "$configuration $name" "$build/$configuration/$name"; fi
     done
     for source in fuzz/fuzz_*.c; do
         name=$(basename "$source" .c); name=${name#fuzz_}
         if [ -x "$build/$configuration/replay_$name" ]; then
-            run "$configuration replay_$name" "$build/$configuration/replay_$name" --mutate 300 "$build/fuzz/seeds/$name"
+            start "$configuration replay_$name" "$build/$configuration/replay_$name" --mutate 300 "$build/fuzz/seeds/$name"
             if [ -d "fuzz/seeds/$name" ]; then # committed: interesting inputs, which must go deep
-                run "$configuration seeds_$name" "$build/$configuration/replay_$name" --deep 60 "fuzz/seeds/$name"
+                start "$configuration seeds_$name" "$build/$configuration/replay_$name" --deep 60 "fuzz/seeds/$name"
             fi
         fi
     done
+    report
 done
 
-run "compile matrix" sh tests/compile_test.sh "$build/compile" .
-run "documentation" sh tests/docs_test.sh "$build/docs" .
-run "pcap_offload" sh tests/pcap_offload_test.sh "$build/pcap_offload" .
+unset SWEEP_STEP
+start "compile matrix" sh tests/compile_test.sh "$build/compile" .
+start "documentation" sh tests/docs_test.sh "$build/docs" .
+start "pcap_offload" sh tests/pcap_offload_test.sh "$build/pcap_offload" .
+report
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

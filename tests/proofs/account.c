@@ -34,7 +34,8 @@ static void prove_vnet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, uint3
     if (gso) PROVE(tuo__vnet_check_gso(vnet) == TUO_OK && tuo__vnet_check_packet(vnet, info) == TUO_OK, "tuo_vnet_check takes it");
 }
 
-/* PROOF account_coalesce unwind=2 models=64 calls=tuo__parse:parse_contract_kept,tuo__scalar:scalar_contract cover=tuo_coalesce_account,tuo__account */
+/* PROOF account_coalesce unwind=2 models=64 calls=tuo__parse:parse_contract_kept,tuo__scalar:scalar_contract
+         cover=tuo_coalesce_account,tuo__account */
 void account_coalesce(void) {
     const size_t len = any_up_to(65535 + 14 + 16 + 1), at = nondet_size();
     const unsigned flags = nondet_unsigned();
@@ -71,7 +72,8 @@ void account_coalesce(void) {
     prove_vnet(&vnet, &last_parse, payload_len, gso_size);
 }
 
-/* PROOF account_tso unwind=2 models=64 calls=tuo__parse:parse_contract_kept,tuo__scalar:scalar_contract cover=tuo_tso_prepare,tuo__account_any */
+/* PROOF account_tso unwind=2 models=64 calls=tuo__parse:parse_contract_kept,tuo__scalar:scalar_contract cover=tuo_tso_prepare,
+         tuo__account_any */
 void account_tso(void) {
     const size_t len = any_up_to(200000), at = nondet_size();
     const uint16_t gso_size = nondet_u16();

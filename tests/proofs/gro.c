@@ -6,8 +6,10 @@
    gro_apply      after append or prepend: the chain holds both packets, in order, and the item's sums are those of both
    gro_express    the express lane recognises only what the whole way would take for the same (same flow, candidate, equal headers)
    gro_emit       a superpacket of two: pieces within the packets, lengths add up, metadata fits
-   The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Bounds: one item; headers up to TUO_HEADER_MAX as in the
-   library. Flows, barriers and drains of many packets are left to tests and fuzzing. */
+   The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Assumed of the two: they are of the same flow, their
+   checksums are right. Bounds: one item of one packet; headers of the shapes listed, the same length in both packets (options that differ in
+   length are told apart by the data offset, a compared byte). Caps on segments and pieces beyond two, more items, barriers and drains of many
+   packets are left to tests and fuzzing. */
 #define TUO_MEMCMP compare_contract
 int compare_contract(const void *a, const void *b, unsigned long len);
 #include "proof.h"
@@ -16,12 +18,13 @@ static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
 
 /* memcmp: 0 means that every byte is equal. Of these, the one `chosen` in both packets is looked at here; leaving the others open allows
-   more behaviours, not fewer. A result other than 0 may come at any time. */
+   more behaviours, not fewer. A result other than 0 may come at any time. Ethernet headers are compared in full (gro_express). */
 static const uint8_t *chosen_a, *chosen_b;
 int compare_contract(const void *a, const void *b, unsigned long len) {
     const int differ = nondet_int();
     const uint8_t *const x = a, *const y = b;
     PROVE(readable(a, len) && readable(b, len), "compared bytes are readable");
+    if (len == 14) return memcmp(a, b, 14);
     if (!differ && __CPROVER_same_object(x, chosen_a) && __CPROVER_same_object(y, chosen_b) && chosen_a >= x && chosen_a - x < (long)len &&
         chosen_b - y == chosen_a - x) {
         ASSUME(*chosen_a == *chosen_b);
@@ -50,7 +53,8 @@ static void candidate_promises(int mode, const tuo_gro_desc *desc, size_t len, c
     STATE(mode, !tcp || !(info->tcp_flags & (2 | 4 | 32 | 128)), "candidate: no SYN, RST, URG, CWR");
 }
 
-/* PROOF gro_classify unwind=17 models=64,32 calls=tuo__parse:parse_contract cover=tuo__classify,tuo__classify_ip,tuo__classify_l4,tuo__parse_plain */
+/* PROOF gro_classify unwind=17 models=64,32 calls=tuo__parse:parse_contract cover=tuo__classify,tuo__classify_ip,
+         tuo__classify_l4,tuo__parse_plain */
 void gro_classify(void) {
     const size_t len = any_up_to(65535 + 14 + 16 + 50);
     const uint8_t *const pkt = any_bytes(len);
@@ -66,49 +70,58 @@ void gro_classify(void) {
 
 static tuo_gro gro;
 
-/* Two candidates, the first of them held. shape: both have the same headers in front of the payload. */
-static void two_candidates(tuo__packet *a, tuo__packet *b, tuo__item *items) {
+/* Where headers are. Their sizes are given, so that every offset is known and the solver has to look at contents only. */
+typedef struct shape {
+    uint8_t kind;
+    uint32_t ip_off, l4_off, hdr_len;
+} shape;
+static const shape shapes[4] = {
+    { TUO_KIND_TCP4, 0, 20, 52 }, { TUO_KIND_TCP6, 14, 54, 74 }, { TUO_KIND_UDP4, 18, 38, 46 }, { TUO_KIND_UDP6, 0, 48, 56 },
+};
+
+/* A candidate of that shape, with an object of its own: of its headers only, or of all. */
+static void any_candidate(tuo__packet *pkt, const shape *of, int whole) {
+    pkt->info.kind = of->kind;
+    pkt->info.ip_off = of->ip_off;
+    pkt->info.l4_off = of->l4_off;
+    pkt->info.payload_off = of->hdr_len;
+    candidate_promises(ASSUMED, &gro.desc, pkt->len, &pkt->info);
+    pkt->bytes = any_bytes(whole ? pkt->len : of->hdr_len);
+    pkt->collect = NULL;
+    ASSUME(pkt->csum == TUO_V_HELD); /* verified, or trusted */
+}
+
+/* Two candidates with headers of that shape, the first of them held. */
+static void two_candidates(tuo__packet *a, tuo__packet *b, tuo__item *items, const shape *of, int whole) {
     any_desc(&gro.desc);
-    a->bytes = any_bytes(a->len);
-    b->bytes = any_bytes(b->len);
-    ASSUME(a->len <= 65565 && b->len <= 65565);
-    candidate_promises(ASSUMED, &gro.desc, a->len, &a->info);
-    candidate_promises(ASSUMED, &gro.desc, b->len, &b->info);
+    any_candidate(a, of, whole);
+    any_candidate(b, of, whole);
     a->record = 0;
     b->record = 1;
-    a->collect = b->collect = NULL;
-    ASSUME(b->csum == TUO_V_HELD && a->csum == TUO_V_HELD); /* verified, or trusted */
     gro.items = items;
     gro.item_count = 0;
     gro.barriers_set = 0;
     tuo__item_start(&gro, a, TUO__NONE);
 }
 
-/* What lookups guarantee (tuo__same_flow). */
-static void same_flow(const tuo__packet *a, const tuo__packet *b) {
-    ASSUME(a->info.kind == b->info.kind && a->info.ip_off == b->info.ip_off && a->info.l4_off == b->info.l4_off);
-}
-
-/* A header byte that a split superpacket gets from the first packet as it is. */
-static int is_kept(const tuo_pkt_info *info, size_t at) {
-    const int ip4 = info->ip_version == 4, tcp = info->l4_proto == 6;
+/* The bits of a header byte that all segments of a split superpacket get from the first packet, as far as decide compares them. The identity
+   of the flow (addresses, ports, flow label, tags, extension headers) is compared before, by tuo__same_flow. */
+static uint8_t kept_bits(const tuo_pkt_info *info, size_t at) {
     const size_t ip = at - info->ip_off, l4 = at - info->l4_off;
-    if (at < info->ip_off) return 0; /* same_flow compares these, and the extension headers */
-    if (at < info->l4_off) return ip4 ? ip == 1 || ip == 8 : ip == 1 || ip == 7;
-    if (tcp) return (l4 >= 8 && l4 < 13) || l4 == 14 || l4 == 15 || l4 >= 18;
-    return 0;
+    if (at < info->ip_off) return 0;
+    if (at < info->l4_off && info->ip_version == 4) return ip == 1 || ip == 8 ? 0xFF : ip == 6 ? 0x40 : 0;
+    if (at < info->l4_off) return ip == 7 ? 0xFF : ip == 0 ? 0x0F : ip == 1 ? 0xF0 : 0;
+    if (info->l4_proto != 6) return 0;
+    return (l4 >= 8 && l4 < 13) || l4 == 14 || l4 == 15 || l4 >= 18 ? 0xFF : l4 == 13 ? 0xF6 : 0;
 }
 
-/* PROOF gro_decide unwind=17 models=64 cover=tuo__gro_decide,tuo__headers_differ,tuo__layer_differs,tuo__decide_append,tuo__decide_prepend,tuo__stand_tcp,tuo__ip_id_fits,tuo__caps */
-void gro_decide(void) {
+static void prove_decide(const shape *of) {
     tuo__packet a, b;
     tuo__item item;
-    const size_t at = any_up_to(TUO_HEADER_MAX - 1);
+    const size_t at = any_up_to(of->hdr_len - 1);
     tuo__stand stand;
     uint32_t payload_len;
-    tuo__masks_build(&gro.masks);
-    two_candidates(&a, &b, &item);
-    same_flow(&a, &b);
+    two_candidates(&a, &b, &item, of, 0);
     chosen_a = a.bytes + at;
     chosen_b = b.bytes + at;
     stand = tuo__gro_decide(&gro, 0, &b);
@@ -120,7 +133,7 @@ void gro_decide(void) {
     payload_len = a.info.payload_len + b.info.payload_len;
     PROVE(a.info.payload_off - a.info.ip_off + payload_len <= gro.desc.max_bytes, "not more bytes than allowed");
     PROVE(a.info.payload_off == b.info.payload_off, "headers are as long");
-    if (at < a.info.payload_off && is_kept(&a.info, at)) PROVE(a.bytes[at] == b.bytes[at], "kept bytes are equal");
+    PROVE(((a.bytes[at] ^ b.bytes[at]) & kept_bits(&a.info, at)) == 0, "kept bytes are equal");
     if (a.info.l4_proto == 6) {
         const tuo__packet *const first = stand.verdict == TUO_V_APPENDED ? &a : &b, *const second = first == &a ? &b : &a;
         PROVE(second->info.seq == (uint32_t)(first->info.seq + first->info.payload_len), "adjacent");
@@ -136,15 +149,26 @@ void gro_decide(void) {
     }
 }
 
+/* PROOF gro_decide unwind=17 objects=10 models=64 cover=tuo__gro_decide,tuo__headers_differ,tuo__layer_differs,tuo__decide_append,
+         tuo__decide_prepend,tuo__stand_tcp,tuo__ip_id_fits,tuo__caps */
+void gro_decide(void) {
+    tuo__masks_build(&gro.masks);
+    switch (nondet_int()) {
+        case 0: prove_decide(&shapes[0]); break;
+        case 1: prove_decide(&shapes[1]); break;
+        case 2: prove_decide(&shapes[2]); break;
+        default: prove_decide(&shapes[3]); break;
+    }
+}
+
 /* PROOF gro_apply unwind=2 models=64,32 cover=tuo__item_start,tuo__item_append,tuo__item_prepend,tuo__closes_after */
 void gro_apply(void) {
     tuo__packet a, b;
     tuo__item item;
     tuo__record records[2];
     const int front = nondet_int() != 0;
-    two_candidates(&a, &b, &item);
-    same_flow(&a, &b);
-    ASSUME(a.info.payload_off == b.info.payload_off && a.info.payload_len + b.info.payload_len <= 65535);
+    two_candidates(&a, &b, &item, &shapes[any_up_to(3)], 0);
+    ASSUME(a.info.payload_len + b.info.payload_len <= 65535);
     PROVE(item.head == 0 && item.tail == 0 && item.first == 0 && item.seg_count == 1 && item.gso_size == a.info.payload_len, "an item of one");
     records[0].next = records[1].next = TUO__NONE;
     records[0].item = 0;
@@ -170,7 +194,7 @@ void gro_apply(void) {
 }
 
 /* Recognised by the express lane: the whole way says the same. IPv4, then IPv6.
-   PROOF gro_express unwind=17 models=64 calls=tuo__parse:parse_contract cover=tuo__gro_recognise,tuo__equal_masked */
+   PROOF gro_express deep unwind=17 objects=12 models=64 calls=tuo__parse:parse_contract cover=tuo__gro_recognise,tuo__equal_masked */
 static void prove_express(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     const uint32_t l4_off = ip_off + (ip4 ? 20 : 40), hdr_len = l4_off + l4_hdr_len;
     tuo__packet a, b;
@@ -192,7 +216,7 @@ static void prove_express(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len
     item.shape.l4_off = l4_off;
     item.shape.hdr_len = hdr_len;
     item.shape.kind = a.info.kind;
-    ASSUME(b.len >= ip_off + (ip4 ? 20u : 40u) + 4); /* tuo__gro_try_express */
+    ASSUME(b.len >= l4_off + 20); /* shorter UDP is no shape of tuo__parse_plain; the whole way parses it (parse_meaning) */
     chosen_a = a.bytes;
     chosen_b = b.bytes;
     if (!tuo__gro_recognise(&gro, &item, &b, ip4, &info)) return;
@@ -218,8 +242,7 @@ void gro_express(void) {
     }
 }
 
-/* PROOF gro_emit unwind=3 models=64 calls=tuo__scalar:scalar_contract cover=tuo__gro_emit_item,tuo__gro_emit_chain,tuo__gro_account,tuo__account,tuo__vnet_write */
-void gro_emit(void) {
+static void prove_emit(const shape *of, uint8_t vnet_len) {
     tuo__packet a, b;
     tuo__item item;
     tuo__record records[2];
@@ -227,9 +250,8 @@ void gro_emit(void) {
     void *users[2];
     tuo_superpacket sp;
     uint32_t ip_len;
-    two_candidates(&a, &b, &item);
-    same_flow(&a, &b);
-    ASSUME(a.info.payload_off == b.info.payload_off && a.info.payload_len >= b.info.payload_len);
+    two_candidates(&a, &b, &item, of, 1);
+    ASSUME(a.info.payload_len >= b.info.payload_len);
     ip_len = a.info.payload_off - a.info.ip_off + a.info.payload_len + b.info.payload_len;
     ASSUME(ip_len <= gro.desc.max_bytes);
     records[0].iov[1].base = a.bytes;
@@ -244,7 +266,7 @@ void gro_emit(void) {
     gro.iovs = iovs;
     gro.users = users;
     gro.iov_count = gro.user_count = 0;
-    gro.vnet_len = (uint8_t)(gro.desc.no_vnet_hdr ? 0 : gro.desc.vnet_hdr_len);
+    gro.vnet_len = vnet_len;
     tuo__gro_emit_item(&gro, &item, &sp);
     PROVE(sp.iov_count == 3 && sp.iov == iovs && sp.packet_count == 2 && sp.users[0] == &a && sp.users[1] == &b, "header and two payloads");
     PROVE(iovs[0].base == sp.tuo__head && iovs[0].len == gro.vnet_len + a.info.payload_off, "all headers");
@@ -252,5 +274,17 @@ void gro_emit(void) {
     PROVE(iovs[2].base == b.bytes + b.info.payload_off && iovs[2].len == b.info.payload_len, "payload of b");
     PROVE(sp.len == iovs[0].len + iovs[1].len + iovs[2].len && sp.vnet_len == gro.vnet_len, "lengths");
     PROVE(sp.vnet.gso_size == a.info.payload_len && sp.vnet.csum_start == a.info.l4_off && sp.vnet.hdr_len == a.info.payload_off, "metadata");
-    PROVE(be16(sp.tuo__head + gro.vnet_len + a.info.ip_off + (a.info.ip_version == 4 ? 2 : 4)) == ip_len - (a.info.ip_version == 4 ? 0 : 40), "IP length");
+    PROVE(be16(sp.tuo__head + gro.vnet_len + a.info.ip_off + (a.info.ip_version == 4 ? 2 : 4)) == ip_len - (a.info.ip_version == 4 ? 0 : 40),
+          "IP length");
+}
+
+/* PROOF gro_emit unwind=3 objects=10 models=64 calls=tuo__scalar:scalar_contract cover=tuo__gro_emit_item,tuo__gro_emit_chain,
+         tuo__gro_account,tuo__account,tuo__vnet_write */
+void gro_emit(void) {
+    switch (nondet_int()) {
+        case 0: prove_emit(&shapes[0], 0); break;
+        case 1: prove_emit(&shapes[1], 10); break;
+        case 2: prove_emit(&shapes[2], 12); break;
+        default: prove_emit(&shapes[3], 24); break;
+    }
 }

@@ -68,9 +68,12 @@ static void prove_init(uint16_t gso_size, int counted) {
     PROVE(gso.tuo__next_idx == 0 && tuo_gso_remaining(&gso) == tuo_gso_count(&gso) && gso.tuo__pkt == pkt, "nothing was handed out");
 }
 
-/* PROOF gso_plan unwind=2 models=64,32 calls=tuo__parse:parse_contract,tuo__scalar:scalar_contract,tuo__sums_of:sums_of_contract cover=tuo_gso_init,tuo__gso_plan_cut,tuo__gso_plan_whole,tuo__gso_verify,tuo__gso_write_lengths,tuo__gso_plan_sums,tuo__gso_pseudo_sum */
+/* PROOF gso_plan unwind=2 models=64 calls=tuo__parse:parse_contract,tuo__scalar:scalar_contract,tuo__sums_of:sums_of_contract
+         cover=tuo_gso_init,tuo__gso_plan_cut,tuo__gso_plan_whole,tuo__gso_verify,tuo__gso_write_lengths,tuo__gso_plan_sums,
+         tuo__gso_pseudo_sum */
 void gso_plan(void) { prove_init(0, 0); }
-/* PROOF gso_plan_counted unwind=2 models=64 calls=tuo__parse:parse_contract,tuo__scalar:scalar_contract,tuo__sums_of:sums_of_contract cover=tuo__gso_plan_cut */
+/* PROOF gso_plan_counted unwind=2 models=64 calls=tuo__parse:parse_contract,tuo__scalar:scalar_contract,
+         tuo__sums_of:sums_of_contract cover=tuo__gso_plan_cut */
 void gso_plan_counted(void) { prove_init(1448, 1); }
 
 /* Any plan, at any segment. size 0: any. */
@@ -136,7 +139,8 @@ static void prove_stamp(uint8_t kind, uint32_t ip_off, uint32_t l4_off, uint32_t
     prove_header(&gso, gso.tuo__next_idx, hdr, piece.len);
 }
 
-/* PROOF gso_stamp unwind=2 models=64,be calls=tuo__scalar:scalar_contract cover=tuo__gso_stamp,tuo__gso_stamp_tcp,tuo__gso_stamp_ip4,tuo__gso_write_lengths,tuo__cut_flags */
+/* PROOF gso_stamp unwind=2 models=64,be calls=tuo__scalar:scalar_contract cover=tuo__gso_stamp,tuo__gso_stamp_tcp,
+         tuo__gso_stamp_ip4,tuo__gso_write_lengths,tuo__cut_flags */
 void gso_stamp(void) {
     prove_stamp(TUO_KIND_TCP4, 0, 20, 40);
     prove_stamp(TUO_KIND_TCP6, 14, 54, 86);
@@ -218,12 +222,15 @@ static void prove_next(uint32_t size) {
     PROVE(segment.payload_len == stamped_len, "the header is that of the payload");
 }
 
-/* PROOF gso_next unwind=2 models=64 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,tuo__copy_header:copy_header_contract cover=tuo_gso_next,tuo__gso_next_whole,tuo__gso_piece_next */
+/* PROOF gso_next unwind=2 models=64 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,
+         tuo__copy_header:copy_header_contract cover=tuo_gso_next,tuo__gso_next_whole,tuo__gso_piece_next */
 void gso_next(void) { prove_next(1448); }
-/* PROOF gso_next_sizes deep unwind=2 models=64,32 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,tuo__copy_header:copy_header_contract cover=tuo_gso_next */
+/* PROOF gso_next_sizes deep unwind=2 models=64,32 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,
+         tuo__copy_header:copy_header_contract cover=tuo_gso_next */
 void gso_next_sizes(void) { prove_next(0); }
 
-/* PROOF gso_in_place unwind=2 models=64 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,tuo__copy_header:copy_header_contract cover=tuo_gso_next_in_place,tuo__gso_fill_csum */
+/* PROOF gso_in_place unwind=2 models=64 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,
+         tuo__copy_header:copy_header_contract cover=tuo_gso_next_in_place,tuo__gso_fill_csum */
 void gso_in_place(void) {
     tuo_gso gso;
     tuo_buf segment;
@@ -240,7 +247,8 @@ void gso_in_place(void) {
 }
 
 /* One buffer, whatever its capacity and headroom.
-   PROOF gso_split unwind=2 objects=10 models=64 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,tuo__copy_header:copy_header_contract cover=tuo_gso_split,tuo__gso_write */
+   PROOF gso_split deep unwind=2 objects=10 models=64 calls=tuo__scalar:scalar_contract,tuo__gso_stamp:stamp_contract,
+         tuo__copy_header:copy_header_contract cover=tuo_gso_split,tuo__gso_write */
 void gso_split(void) {
     tuo_gso gso;
     tuo_buf buf;

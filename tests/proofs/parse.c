@@ -3,9 +3,7 @@
    build on); *info untouched on an error; what the fields say is what the bytes say (parse_meaning).
    The walk over IPv6 extension headers is proved on its own (parse_ext: every chain) and replaced by ext_contract in the rest.
    The shortcut for plain packets fills what the parser would (parse_plain).
-   Bounds: none but the length. Loops end by themselves: 4 tags, 8 extension headers.
-
-   Lines with PROOF are read by tests/prove.sh, which says what they mean. */
+   Bounds: none but the length. Loops end by themselves: 4 tags, 8 extension headers. */
 #include "proof.h"
 
 /* PROOF parse_ext unwind=10 models=64,32,be cover=tuo__parse_ip6_ext,tuo__ip6_hides_ports */
@@ -60,7 +58,8 @@ void parse_huge(void) {
 }
 
 /* What the fields say is what the bytes say. Packets start with the IP header, so that offsets in them are known.
-   PROOF parse_meaning unwind=10 models=64 calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse_ip4,tuo__parse_ip6,tuo__parse_tcp,tuo__parse_udp,tuo__parse_l4 */
+   PROOF parse_meaning unwind=10 models=64 calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse_ip4,tuo__parse_ip6,
+         tuo__parse_tcp,tuo__parse_udp,tuo__parse_l4 */
 void parse_meaning(void) {
     const size_t len = any_up_to(65535);
     const unsigned flags = nondet_unsigned() & ~(unsigned)(TUO_F_ETHERNET | TUO__F_WHOLE);
@@ -99,7 +98,7 @@ void parse_meaning(void) {
 }
 
 /* The shortcut for plain packets accepts only what the parser accepts, and then all that it fills is the same.
-   PROOF parse_plain unwind=10 models=64,be calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse_plain */
+   PROOF parse_plain unwind=10 models=64 calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse_plain */
 void parse_plain(void) {
     const size_t len = any_up_to(65600);
     const uint8_t *const pkt = any_bytes(len);

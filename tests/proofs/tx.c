@@ -2,8 +2,9 @@
    below, what the plan (tuo__ladder_plan_units) and the next unit (tuo__ladder_unit_next) promise each other, tuo_tx_remaining exact (it
    counts down by one with each unit, so by induction it is the number of units), every unit within what the device takes, units next to
    each other from first to last byte; the burst queues' rings.
-   Bounds: payload up to 2^31-1 bytes, limits of any value. Segment size and segments of a unit, whose products and quotients are what solvers
-   find hard, take the values that are listed; --deep leaves them free, with payloads up to 4095 bytes. */
+   Bounds: payloads up to 131071 bytes (superpackets that a device takes: 262143; tx_remaining: payloads up to 16383), all other limits of
+   any value. Segment size and segments of a unit, whose products and quotients are what solvers find hard, take the values that are listed;
+   --deep leaves them free, with payloads up to 4095 bytes. */
 #include "proof.h"
 
 static int in(uint32_t value, uint32_t a, uint32_t b) { return value == a || value == b; }
@@ -78,6 +79,7 @@ static void prove_plan(uint32_t payload_max, uint32_t size, uint32_t size_max) {
     ASSUME(info.kind >= 1 && info.kind <= 4 && info.payload_len >= 1 && info.payload_len <= payload_max);
     ASSUME(info.payload_off <= 256 && info.ip_off <= info.payload_off && info.payload_off - info.ip_off >= 28);
     if (size) tx.tuo__gso_size = size;
+    ASSUME(caps.max_tcp4 <= 262143 && caps.max_tcp6 <= 262143 && caps.max_udp4 <= 262143 && caps.max_udp6 <= 262143);
     ASSUME(tx.tuo__gso_size >= 1 && tx.tuo__gso_size <= size_max);
     if (!tuo__ladder_plan_units(&tx, &caps, &info)) return;
     tx.tuo__info = info;
@@ -92,20 +94,19 @@ static void prove_plan(uint32_t payload_max, uint32_t size, uint32_t size_max) {
 
 /* PROOF tx_plan unwind=2 models=64 cover=tuo__ladder_plan_units */
 void tx_plan(void) {
-    prove_plan(0x7FFFFFFF, 1, 1);
-    prove_plan(0x7FFFFFFF, 8, 8);
-    prove_plan(0x7FFFFFFF, 1448, 1448);
-    prove_plan(0x7FFFFFFF, 65534, 65534);
+    prove_plan(131071, 1, 1);
+    prove_plan(131071, 8, 8);
+    prove_plan(131071, 1448, 1448);
 }
 /* PROOF tx_plan_large deep unwind=2 models=64 cover=tuo__ladder_plan_units */
-void tx_plan_large(void) { prove_plan(4095, 0, 255); }
+void tx_plan_large(void) { prove_plan(1023, 0, 63); }
 
 /* One unit, from any state between units. size, unit_segs 0: any. */
-static void prove_unit(uint32_t payload_max, uint32_t any_size, uint32_t unit_segs) {
+static void prove_unit(uint32_t payload_max, uint32_t any_size, uint32_t unit_segs, int counted) {
     tuo_tx tx;
     tuo__ladder_unit unit;
     uint32_t len, size;
-    size_t before;
+    size_t before = 0;
     if (any_size) tx.tuo__gso_size = any_size;
     if (unit_segs) tx.tuo__unit_segs = unit_segs;
     ASSUME(tx.tuo__info.payload_len >= 1 && tx.tuo__info.payload_len <= payload_max);
@@ -113,9 +114,14 @@ static void prove_unit(uint32_t payload_max, uint32_t any_size, uint32_t unit_se
     len = tx.tuo__info.payload_len;
     size = tx.tuo__gso_size;
     ASSUME(tx.tuo__next_seg < tx.tuo__seg_count);
-    before = tuo_tx_remaining(&tx);
+    if (counted) before = tuo_tx_remaining(&tx);
     unit = tuo__ladder_unit_next(&tx);
-    PROVE(before > 0, "segments are left: so are units");
+    if (counted) {
+        PROVE(before > 0, "segments are left: so are units");
+        tx.tuo__next_seg += unit.segs;
+        PROVE(tuo_tx_remaining(&tx) == before - 1, "one less remains");
+        return;
+    }
     PROVE(unit.segs >= 1 && unit.segs <= tx.tuo__seg_count - tx.tuo__next_seg, "no more segments than are left");
     PROVE(unit.off < len && unit.off == (uint64_t)tx.tuo__next_seg * size, "begins within the payload, where the one before ended");
     PROVE(unit.len >= 1 && unit.len <= len - unit.off, "ends within the payload");
@@ -125,20 +131,32 @@ static void prove_unit(uint32_t payload_max, uint32_t any_size, uint32_t unit_se
     PROVE(!tx.tuo__first_alone || tx.tuo__next_seg || unit.segs == 1, "CWR leaves alone");
     tx.tuo__next_seg += unit.segs;
     if (tx.tuo__next_seg == tx.tuo__seg_count) PROVE(unit.off + unit.len == len, "the last one ends where the payload does");
-    PROVE(tuo_tx_remaining(&tx) == before - 1, "one less remains");
 }
 
-/* PROOF tx_units unwind=2 models=64 cover=tuo__ladder_unit_next,tuo_tx_remaining */
+/* PROOF tx_units unwind=2 models=64 cover=tuo__ladder_unit_next */
 void tx_units(void) {
-    prove_unit(0x7FFFFFFF, 1, 1);
-    prove_unit(0x7FFFFFFF, 1, 3);
-    prove_unit(0x7FFFFFFF, 8, 2);
-    prove_unit(0x7FFFFFFF, 1448, 1);
-    prove_unit(0x7FFFFFFF, 1448, 45);
-    prove_unit(0x7FFFFFFF, 65534, 1);
+    switch (nondet_int()) {
+        case 0: prove_unit(131071, 1, 3, 0); break;
+        case 1: prove_unit(131071, 8, 2, 0); break;
+        case 2: prove_unit(131071, 1448, 1, 0); break;
+        default: prove_unit(131071, 1448, 45, 0); break;
+    }
 }
-/* PROOF tx_units_large deep unwind=2 models=64 cover=tuo__ladder_unit_next,tuo_tx_remaining */
-void tx_units_large(void) { prove_unit(4095, 0, 0); }
+
+/* tuo_tx_remaining counts down by one with each unit.
+   PROOF tx_remaining unwind=2 models=64 cover=tuo_tx_remaining */
+void tx_remaining(void) {
+    if (nondet_int()) {
+        prove_unit(1023, 8, 2, 1);
+    } else {
+        prove_unit(16383, 1448, 3, 1);
+    }
+}
+
+/* PROOF tx_remaining_large deep unwind=2 models=64 cover=tuo_tx_remaining */
+void tx_remaining_large(void) { prove_unit(131071, 1448, 45, 1); }
+/* PROOF tx_units_large deep unwind=2 models=64 cover=tuo__ladder_unit_next */
+void tx_units_large(void) { prove_unit(255, 0, 0, 0); }
 
 /* Rings. What is pushed comes out once, in order; nothing outside of the slots is touched, whatever the callback says. */
 static size_t offered_max;

@@ -31,7 +31,8 @@ void vnet_codec(void) {
 
 static int is_tcp_type(unsigned type) { return (type & 0x7F) == TUO_GSO_TCPV4 || (type & 0x7F) == TUO_GSO_TCPV6; }
 
-/* PROOF vnet_check unwind=2 models=64,32,be calls=tuo__parse:parse_contract cover=tuo__vnet_check,tuo__vnet_check_gso,tuo__vnet_check_packet,tuo__vnet_check_write */
+/* PROOF vnet_check unwind=2 models=64,32,be calls=tuo__parse:parse_contract cover=tuo__vnet_check,tuo__vnet_check_gso,
+         tuo__vnet_check_packet,tuo__vnet_check_write */
 void vnet_check(void) {
     const size_t len = any_up_to(65535 + 14 + 16);
     const uint8_t *const pkt = any_bytes(len);

@@ -1,4 +1,4 @@
 # proof: flow_insert
-# breaks: .
+# breaks: one displaced\|handed out
 # an entry is displaced without notice
 s/if (evicted \&\& bucket->tag\[way\] != 0) {/if (evicted \&\& bucket->tag[way] > 9) {/

@@ -1,4 +1,4 @@
 # proof: flow_reset
-# breaks: .
+# breaks: empty\|buckets are older\|nothing is found
 # the generation wraps to old buckets
 s/    if (index->generation == 0) {/    if (0) {/
