@@ -1,8 +1,8 @@
 #!/bin/sh
-# Compiles the header in every way that the manual allows. Usage: compile_test.sh BUILD_DIR REPOSITORY
+# Compiles the header in every way that the manual allows. Usage: compile_test.sh BUILD_DIR REPOSITORY [C|C++]
 # CC and CXX (default cc, c++) are tried, and gcc, g++, clang, clang++ besides, each in every language version it knows.
 set -u
-build=$1 repo=$2
+build=$1 repo=$2 language=${3:-both}
 here=$repo/tests/compile
 mkdir -p "$build"
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -Werror"
@@ -98,7 +98,10 @@ for directory in /usr/include/*-linux-gnu; do
     if [ -e "$directory/asm/errno.h" ]; then after="$after -idirafter $directory"; fi
 done
 
-for cc in $(present "${CC:-cc}" gcc clang); do
+c_compilers=$(present "${CC:-cc}" gcc clang) cxx_compilers=$(present "${CXX:-c++}" g++ clang++)
+case $language in C) cxx_compilers= ;; C++) c_compilers= ;; esac
+
+for cc in $c_compilers; do
     can c $cc || { fail "$cc: cannot make a program"; continue; }
     for std in c99 c11 c17 c2x gnu99; do
         if can c $cc -std=$std; then one_c $cc $std; else skip "$cc $std" "not known to this compiler"; fi
@@ -130,7 +133,7 @@ for cc in $(present "${CC:-cc}" gcc clang); do
     refused "$cc: an ignored result" "unused" $compile -Werror "$here/unchecked.c"
 done
 
-for cxx in $(present "${CXX:-c++}" g++ clang++); do
+for cxx in $cxx_compilers; do
     can cc $cxx || { skip "$cxx" "cannot make a program"; continue; }
     for std in c++11 c++14 c++17 c++20 c++2b; do
         if can cc $cxx -std=$std; then one_cxx $cxx $std; else skip "$cxx $std" "not known to this compiler"; fi

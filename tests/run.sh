@@ -15,7 +15,7 @@ skip() {
     if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
 }
 
-log_of() { echo "$build/log/$(echo "$1" | tr ' /' '__').log"; }
+log_of() { echo "$build/log/$(echo "$1" | tr ' /,' '___').log"; }
 
 # start NAME COMMAND...: with its output and status kept. Two programs at a time, or as many as there are processors.
 start() {
@@ -88,7 +88,7 @@ for configuration in $configurations; do
 done
 
 unset SWEEP_STEP
-start "compile matrix" sh tests/compile_test.sh "$build/compile" .
+for language in C C++; do start "compile matrix, $language" sh tests/compile_test.sh "$build/compile-$language" . "$language"; done
 start "documentation" sh tests/docs_test.sh "$build/docs" .
 start "pcap_offload" sh tests/pcap_offload_test.sh "$build/pcap_offload" .
 report
