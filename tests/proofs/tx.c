@@ -2,9 +2,9 @@
    below, what the plan (tuo__ladder_plan_units) and the next unit (tuo__ladder_unit_next) promise each other, tuo_tx_remaining exact (it
    counts down by one with each unit, so by induction it is the number of units), every unit within what the device takes, units next to
    each other from first to last byte; the burst queues' rings.
-   Bounds: payloads up to 131071 bytes (superpackets that a device takes: 262143; tx_remaining: payloads up to 16383), all other limits of
-   any value. Segment size and segments of a unit, whose products and quotients are what solvers find hard, take the values that are listed;
-   --deep leaves them free, with payloads up to 4095 bytes. */
+   Bounds: payloads up to 131071 bytes (superpackets that a device takes: 262143), all other limits of any value. Segment size and segments of
+   a unit, whose products and quotients are what solvers find hard, take the values that are listed at each proof, and some of these have
+   smaller payloads; --deep leaves sizes free, with payloads up to 255 bytes (tx_units_large) or 1023 and sizes up to 63 (tx_plan_large). */
 #include "proof.h"
 
 static int in(uint32_t value, uint32_t a, uint32_t b) { return value == a || value == b; }
@@ -153,7 +153,7 @@ void tx_remaining(void) {
     }
 }
 
-/* PROOF tx_remaining_large deep unwind=2 models=64 cover=tuo_tx_remaining */
+/* PROOF tx_remaining_large unwind=2 models=64 cover=tuo_tx_remaining */
 void tx_remaining_large(void) { prove_unit(131071, 1448, 45, 1); }
 /* PROOF tx_units_large deep unwind=2 models=64 cover=tuo__ladder_unit_next */
 void tx_units_large(void) { prove_unit(255, 0, 0, 0); }
