@@ -80,7 +80,7 @@ soak: $(BUILD)/plain/soak
 # In CI (.ci/run, under 20 minutes on two cores) is what an edit of the header can break within a day's work: all of demo, test, test-e2e,
 # test-threads, check-devices, check-kernels, check-sweep, coverage, bench-instr; and of what takes longer a part that is the same every
 # time: proofs without their planted bugs, check-arch on a big-endian processor with strict alignment and on one with 32 bits, 100 mutants,
-# four fuzz targets for 15 seconds each, 20 seconds of soak, lint without the two analyzers that take minutes, the planted bugs that are seen
+# four fuzz targets for 10 seconds each, 20 seconds of soak, lint without the two analyzers that take minutes, the planted bugs that are seen
 # within seconds. In `make nightly` is the whole of these parts, AFL++, the coverage of the fuzzers' corpus, and the deep proofs.
 
 ## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
@@ -217,8 +217,9 @@ $(BUILD)/$(1)/%: tests/%.c $(HEADERS)
 $(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(HEADERS)
 	@mkdir -p $$(@D)
 	$(2) $(3) $(BASE) -Itests -o $$@ $$< fuzz/replay.c
-.PHONY: tests-$(1)
-tests-$(1): $(TESTS:%=$(BUILD)/$(1)/%) $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
+.PHONY: tests-$(1) replays-$(1)
+tests-$(1): $(TESTS:%=$(BUILD)/$(1)/%)
+replays-$(1): $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
 endef
 $(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS)))
 $(eval $(call CONFIGURATION,san-gcc,gcc,$(SANITIZE)))
