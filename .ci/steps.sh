@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Steps with counts, for .ci/run and .ci/nightly; sourced from the repository's root, by bash. A step is a command whose last line is
 # "N passed, N failed, N skipped"; what it prints is shown when it has ended, and kept in build/log/NAME.log.
 mkdir -p build/log build/steps || exit 2
