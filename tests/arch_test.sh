@@ -15,7 +15,6 @@ warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -W
 sanitize="-fsanitize=undefined -fsanitize-undefined-trap-on-error"
 choice="test_sweep test_simd test_gso replay_gro"
 everything=" s390x mips "
-passed=0 failed=0 skipped=0
 export WINEPREFIX="${TMPDIR:-/tmp}/tunoffload-wine.$UID" WINEDEBUG=-all WINEDLLOVERRIDES="winemenubuilder.exe=d;mscoree=d;mshtml=d;winedbg.exe=d"
 
 # name | compiler | emulator | what it shows. An emulator of - is none; it may have arguments.
@@ -95,11 +94,7 @@ if [ "${2:-}" = --one ]; then # a job of the list below
     exit
 fi
 
-ok() { echo "ok $*"; passed=$((passed + 1)); }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() {
-    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
-}
+. tests/counts.sh
 
 # probe TARGET: which flags work there, and do they do what they are there for? 1: the target cannot be tested.
 probe() {
@@ -195,5 +190,4 @@ while read -r target program; do
     if grep -q '^ok ' "$build/$target/$program.outcome"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 done <<< "$jobs"
 case $names in *windows*) if [ -x /usr/lib/wine/wineserver64 ]; then /usr/lib/wine/wineserver64 -k; rm -rf "$WINEPREFIX"; fi ;; esac
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+finish

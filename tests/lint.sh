@@ -8,7 +8,6 @@
 set -u
 mkdir -p "$1" || exit 2
 build=$(cd "$1" && pwd)/lint
-passed=0 failed=0 skipped=0
 cd "$(dirname "$0")/.." || exit 2
 
 # What is not asked, and why. A check that is listed nowhere here is in force.
@@ -62,11 +61,7 @@ done <<'END'
 use-of-uninitialized-value  does not see that a split with segments left hands one out; clang's analyzer and the memory sanitizer ask it, too
 END
 
-ok() { echo "ok $*"; passed=$((passed + 1)); }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() {
-    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
-}
+. tests/counts.sh
 
 # first NAME...: the first that is installed.
 first() { local c; for c in "$@"; do command -v "$c" && return; done; }
@@ -188,5 +183,4 @@ if command -v shellcheck > /dev/null; then
 else
     skip shellcheck "not installed"
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+finish

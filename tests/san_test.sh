@@ -11,7 +11,6 @@ set -u
 mkdir -p "$1" || exit 2
 build=$(cd "$1" && pwd)/san
 common="-g -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c99 -pthread -I. -Itests"
-passed=0 failed=0 skipped=0
 export UBSAN_OPTIONS=print_stacktrace=1
 cd "$(dirname "$0")/.." || exit 2
 
@@ -45,16 +44,7 @@ if [ "${2:-}" = --one ]; then # a job of the list below
     exit
 fi
 
-ok() { echo "ok $*"; passed=$((passed + 1)); }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() {
-    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
-}
-finish() {
-    echo "$passed passed, $failed failed, $skipped skipped"
-    [ $failed = 0 ]
-    exit
-}
+. tests/counts.sh
 
 rm -rf "$build"
 mkdir -p "$build/integer" "$build/memory" "$build/thread" "$build/planted"

@@ -6,20 +6,10 @@ set -u
 build=$1/sweep
 cc=${CC:-cc}
 flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -std=c99 -Itests"
-passed=0 failed=0 skipped=0
 rm -rf "$build"
 mkdir -p "$build"
 
-ok() { echo "ok $*"; passed=$((passed + 1)); }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() {
-    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
-}
-finish() {
-    echo "$passed passed, $failed failed, $skipped skipped"
-    [ $failed -eq 0 ]
-    exit
-}
+. tests/counts.sh
 
 # planted NAME OLD NEW: with OLD replaced by NEW, once, the sweep must fail. Every seventh length is enough. Two at a time.
 count=0
