@@ -7,7 +7,7 @@ mkdir -p build/log build/steps || exit 2
 step() {
     local name=$1 log=build/log/$1.log started=$SECONDS status p=0 f=0 s=0 note=
     shift
-    "$@" > "$log" 2>&1 < /dev/null; status=$?
+    timed "$name" "$@"; status=$?
     if [[ "$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)" =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
         p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[3]}
         if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1 note="FAIL $name: ended with status $status"; fi
@@ -21,8 +21,15 @@ step() {
 check() {
     local name=$1 log=build/log/$1.log started=$SECONDS
     shift
-    if "$@" > "$log" 2>&1 < /dev/null; then result "$name" 1 0 0 "$((SECONDS - started))" "$log" ""
+    if timed "$name" "$@"; then result "$name" 1 0 0 "$((SECONDS - started))" "$log" ""
     else result "$name" 0 1 0 "$((SECONDS - started))" "$log" "FAIL $name"; fi
+}
+
+# timed NAME COMMAND...: with its output in the log, and its processor seconds in build/steps/.NAME.
+timed() {
+    local name=$1 TIMEFORMAT='%U %S'
+    shift
+    { time "$@" > "build/log/$name.log" 2>&1 < /dev/null; } 2> "build/steps/.$name"
 }
 
 # result NAME PASSED FAILED SKIPPED SECONDS LOG NOTE: whole, also where several steps run at a time.
@@ -38,12 +45,13 @@ result() {
 
 # summary: what failed or was skipped, at the end, where it is seen; then the sum. 1 if anything failed.
 summary() {
-    local passed=0 failed=0 skipped=0 name p f s t
-    echo "==== seconds of each step, and what failed or could not run"
+    local passed=0 failed=0 skipped=0 name p f s t cpu
+    echo "==== seconds of each step, those of processors, and what failed or could not run"
     for name in build/steps/*; do
         read -r p f s t < "$name"
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-        printf '%5d s  %s: %d passed, %d failed, %d skipped\n' "$t" "${name##*/}" "$p" "$f" "$s"
+        cpu=$(awk '{ printf "%d", $1 + $2 }' "build/steps/.${name##*/}" 2> /dev/null)
+        printf '%5d s %5d s  %s: %d passed, %d failed, %d skipped\n' "$t" "${cpu:-0}" "${name##*/}" "$p" "$f" "$s"
         if [ "$f" -gt 0 ] || [ "$s" -gt 0 ]; then
             grep -E '^(FAIL|SKIP)|[:.][0-9]+: .*(not true|is .*expected)|ERROR: |runtime error|\*\*\*' "build/log/${name##*/}.log" | head -n 20
         fi

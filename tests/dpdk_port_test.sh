@@ -269,7 +269,9 @@ datagrams() {
     : > "$dir/udp.out"
     ip netns exec "$3" "$python" "$dir/udp.py" receive "$4" "$5" > "$dir/udp.out" 2>&1 & pid[udp]=$!
     seconds_until ready "$dir/udp.out"
-    # on one processor: what a sender sends from another one goes through another queue of the kernel, and may overtake
+    # What waits for the neighbour's address is sent by whoever gets the answer, on that processor, where what is sent meanwhile may
+    # overtake it: the address first, then all from one processor.
+    ip netns exec "$2" ping -c 1 -W 2 -q "$4" > "$dir/ping"
     ip netns exec "$2" taskset -c 0 "$python" "$dir/udp.py" send "$4" "$5"
     wait "${pid[udp]}"; unset "pid[udp]"
     expect "$1" equal "$(tail -n 1 "$dir/udp.out")" "good $5 in order $5"

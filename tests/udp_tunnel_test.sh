@@ -347,6 +347,17 @@ END
     seconds_until ready "$dir/relay.out"
 }
 
+# TCP has closed on both sides: what it still had to say would count as packets of the next session.
+tcp_closed() {
+    local ns open _
+    for _ in $(seq 50); do
+        open=$(for ns in $a $b; do ip netns exec $ns ss -Htn state connected exclude time-wait; done)
+        [ -z "$open" ] && return 0
+        sleep 0.1
+    done
+    echo "$open"; return 1
+}
+
 # In the relay every datagram comes twice: as many are rejected as are accepted, and no packet comes out twice.
 no_replay() {
     equal "$(count b tun_out_packets)" "$(count a tun_in_packets)" && at_least "$(count b rejected)" "$(count b tun_out_packets)"
@@ -382,6 +393,7 @@ replays() {
     start a "$tunnel" $common_a --peer 192.0.2.2:6001 --key-file "$dir/key"
     sleep 1.2
     expect "encrypted: 20 MB through a relay that sends everything twice" fetch 20M 10.9.0.2
+    expect "encrypted: both sides have closed the connection" tcp_closed
     stop b
     cp "$dir/b.out" "$dir/b.before"
     start b "$tunnel" $common_b --peer 192.0.2.2:6002 --key-file "$dir/key"
