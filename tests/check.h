@@ -12,6 +12,8 @@
    The first argument of the program, if any, is a part of a test's name: only matching tests run.
    Each check is an expression, 1 if it held: if (!CHECK(p != NULL)) return;
 
+   With CHECK_STOP defined the program ends at the first failed check.
+
    CHECK_VERDICT and CHECK_RESULT are there if tunoffload.h was included before this header. */
 #ifndef CHECK_H
 #define CHECK_H
@@ -19,6 +21,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -53,6 +56,9 @@ enum { CHECK_PRINT_MAX = 20 };
 /* Prints where and which case; 0 once the test in force has printed enough, so that a broken loop stays readable. */
 static inline int check_failed(const char *file, int line)
 {
+#ifdef CHECK_STOP
+    exit(1);
+#endif
     check_state.failures++;
     if (check_state.printed == CHECK_PRINT_MAX)
         printf("%s: more failures not shown\n", check_state.test);
