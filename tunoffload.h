@@ -1243,7 +1243,8 @@ TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
 /* Plain facts: descriptor for your own poll loop; interface name; read-side offloads that were negotiated (TUO_TUN_*; 0 if adopted without
-   adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last TUO_E_SYSTEM, _DOWN or _GONE by side. */
+   adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last system call that failed, by side: also of a
+   refusal that was made good, never EAGAIN. */
 TUO_API int tuo_tun_fd(const tuo_tun *tun);
 TUO_API const char *tuo_tun_name(const tuo_tun *tun);
 TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun);
@@ -4673,7 +4674,7 @@ static int tuo__fd_flags(int fd, int nonblocking) {
 }
 
 static tuo_result tuo__tun_failed(int *last_errno, int negative_errno) {
-    *last_errno = -negative_errno;
+    if (negative_errno != -EAGAIN) *last_errno = -negative_errno;
     switch (-negative_errno) {
         case EAGAIN: return TUO_AGAIN;
         case EBADFD: case EBADF: case ENODEV: case EFAULT: return TUO_E_GONE; /* EFAULT: deleted while a read waited */

@@ -170,6 +170,42 @@ static void tun_read_seeds_of_packet(const uint8_t *pkt, size_t len, int etherne
     write_seed("tun_read", front, FRONT, bytes, (size_t)(p - bytes));
 }
 
+/* A program that sends this packet to a device: in a batch, twice; alone, with the vnet header; each time an error comes first. Of every
+   third packet: packets are not what that target is about. See fuzz_tun_write.c. */
+static void tun_write_seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, const uint8_t *vnet)
+{
+    enum { FRONT = 8, BATCH_OF_2 = 8, REACT = 2, ALONE = 4, WITH_HDR = 8, FLUSH = 7 };
+    static uint8_t bytes[3 * PACKET_LEN_MAX + 64];
+    static unsigned round;
+    uint8_t front[FRONT] = {0}, *p = bytes;
+    if (round++ % 3 != 0) {
+        return;
+    }
+    front[0] = (uint8_t)(round % 4 | (ethernet ? 32 : 0) | round / 4 % 4 * 64);
+    front[1] = (uint8_t)(round * 5 % 64);
+    front[2] = (uint8_t)round;
+    *p++ = REACT;
+    *p++ = (uint8_t)(4 + round / 3 % 12);
+    *p++ = BATCH_OF_2;
+    for (int i = 0; i < 2; i++) {
+        *p++ = 0;
+        pkt_put16(p, (unsigned)len);
+        memcpy(p + 2, pkt, len);
+        p += 2 + len;
+    }
+    *p++ = FLUSH;
+    if (vnet != NULL) {
+        *p++ = REACT;
+        *p++ = (uint8_t)(4 + round / 2 % 12);
+        *p++ = ALONE | WITH_HDR;
+        memcpy(p, vnet, VNET_LEN);
+        pkt_put16(p + VNET_LEN, (unsigned)len);
+        memcpy(p + VNET_LEN + 2, pkt, len);
+        p += VNET_LEN + 2 + len;
+    }
+    write_seed("tun_write", front, FRONT, bytes, (size_t)(p - bytes));
+}
+
 /* The seeds that one packet gives; vnet (10 bytes in host order) may be NULL. */
 static void seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, const uint8_t *vnet)
 {
@@ -211,6 +247,7 @@ static void seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, const 
     }
     caps_seeds_of_packet(pkt, short_len, ethernet, headers > 0 ? headers : short_len);
     tun_read_seeds_of_packet(pkt, short_len, ethernet, headers, vnet);
+    tun_write_seeds_of_packet(pkt, short_len, ethernet, vnet);
     memset(front, 0, sizeof front);
     front[0] = (uint8_t)(ethernet << 6);
     pkt_put16(front + 6, (unsigned)short_len);
@@ -286,6 +323,59 @@ static void seeds_of_scripts(void)
     }
 }
 
+/* Sending to a TUN device: for each error, batches of superpackets that meet it at the first, the second, the third write; a packet from
+   its parts; and what the held rest then is used for. See fuzz_tun_write.c. */
+static void seeds_of_sending(void)
+{
+    enum { FRONT = 8, ERRORS = 12, AGAIN = 4, REFUSED = 6 };
+    enum { BATCH = 8, BATCH_OF_3 = 16, REACT = 2, LARGE = 20, PARTS = 5, CONFIGURE = 6, PROBE = 30, FLUSH = 7, DISCARD = 31 };
+    for (unsigned n = 0; n < 5 * ERRORS; n++) {
+        uint8_t front[FRONT] = {0}, steps[96], *p = steps;
+        unsigned error = AGAIN + n % ERRORS, position = n / ERRORS;
+        front[0] = (uint8_t)(n % 7 | n / 5 % 4 * 64 | n / 3 % 3 * 8);
+        front[1] = (uint8_t)(n % 4 | n / 6 % 8 * 16);
+        front[2] = (uint8_t)(n * 11);
+        front[7] = (uint8_t)(n % 4);
+        *p++ = REACT | 3 * 8;
+        *p++ = (uint8_t)(position > 1 ? REFUSED : 0);
+        *p++ = (uint8_t)(position % 2 != 0 ? 0 : error);
+        *p++ = (uint8_t)error;
+        *p++ = (uint8_t)(n % 5 == 4 ? 0x30 | REFUSED : 0x10 | AGAIN);
+        *p++ = BATCH_OF_3;
+        for (unsigned flow = 0; flow < 3; flow++) {
+            *p++ = (uint8_t)(128 + (flow + n) % 8); /* four that follow each other */
+            *p++ = 0;
+        }
+        *p++ = n % 3 == 0 ? FLUSH : BATCH; /* which goes on with what was held */
+        if (n % 3 != 0) {
+            *p++ = (uint8_t)(64 + n % 8);
+            *p++ = 0;
+            *p++ = (uint8_t)(96 + n % 8);
+            *p++ = (uint8_t)(n % 16);
+            *p++ = (uint8_t)n;
+        }
+        *p++ = n % 8 == 7 ? DISCARD : FLUSH;
+        *p++ = REACT | 2 * 8;
+        *p++ = REFUSED;
+        *p++ = (uint8_t)(position * 16);
+        *p++ = (uint8_t)error;
+        *p++ = n % 2 != 0 ? LARGE : PARTS;
+        *p++ = (uint8_t)n;
+        pkt_put16(p, 900 * (n % 6));
+        pkt_put16(p + 2, 700);
+        p += 4;
+        *p++ = (uint8_t)(n % 4);
+        *p++ = (uint8_t)n;
+        *p++ = n % 4 == 0 ? PROBE : n % 4 == 1 ? CONFIGURE : FLUSH;
+        memset(p, 0, 5);
+        p += n % 4 == 1 ? 5 : 0;
+        *p++ = BATCH;
+        *p++ = (uint8_t)(224 + n % 8);
+        *p++ = 0;
+        write_seed("tun_write", front, FRONT, steps, (size_t)(p - steps));
+    }
+}
+
 /* Inputs at the edge of what is allowed, on either side of it: one number away from a check that coverage cannot see the need of. */
 static void edges_of_lengths(void)
 {
@@ -352,6 +442,29 @@ static void edges_of_scripts(void)
         *p++ = (uint8_t)(96 + flow);
         *p++ = 0;
         write_seed("gro", script, (size_t)(p - script), script, 0);
+    }
+}
+
+/* What it takes two or three events in a row to see, of sending; see fuzz_tun_write.c. A zero is a system call that succeeds. */
+static void edges_of_sending(void)
+{
+    enum { FRONT = 8, AGAIN = 4, EINTR_ = 5, REFUSED = 6, DISCARD = 31, FLUSH = 7 };
+    static const struct {
+        uint8_t front[FRONT], steps[48];
+    } edges[] = {
+        {{0}, {18, REFUSED, 0, AGAIN, 20, 0, 2000 >> 8, 2000 & 255, 1, 0, 0, 0, /* half of it is held, and discarded */
+               DISCARD, 2, REFUSED, 20, 0, 3000 >> 8, 3000 & 255, 2, 0, 0, 0}},
+        {{64}, {26, AGAIN, EINTR_, AGAIN, 0, 0, 128, 0, 0, FLUSH}}, /* a signal while a blocking queue waits */
+        {{64}, {7 | 6 * 8, 26, 0, AGAIN, AGAIN, AGAIN, 0, 128, 0, 7 | 2 * 8, FLUSH}}, /* woken, and that taken back */
+        {{0}, {20, 0, 0xff, 0xff, 1, 0, 1 << 3 | 3, 0xff}}, /* longer than any packet, and refused */
+        {{5}, {4, 0, 0, 7}}, /* no bytes at all: no vnet header, no packet */
+        {{128}, {26, AGAIN, AGAIN, EINTR_, AGAIN, 0, 128, 0, FLUSH, FLUSH, FLUSH}}, /* a descriptor that blocks */
+        {{0, 0, 2 | 4}, {18, REFUSED, 0x20, REFUSED, 0, 64, 0, 0, 64, 0, /* two refusals in a row switch TCP over IPv4 off */
+                         0, 64, 0, 2, 0, 0, 64, 0, 2, REFUSED, 0, 64, 0, 0, 64, 0, 0, 64, 0}}, /* then one does */
+        {{0, 1, 2 | 8}, {18, REFUSED, 0x20, REFUSED, 0, 96, 0, 2, REFUSED, 0, 96, 0, 0, 160, 0, 0, 224, 0, 2, REFUSED, 0, 96, 0, 0, 96, 0}},
+    };
+    for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
+        write_seed("tun_write", edges[i].front, FRONT, edges[i].steps, sizeof edges[i].steps);
     }
 }
 
@@ -547,7 +660,8 @@ static void seeds_of_captures(const char *dir)
 
 int main(int argc, char **argv)
 {
-    static const char *const targets[] = {"parse", "vnet_header", "gro", "gso", "caps", "checksum", "flow_table", "tun_read", "pcap"};
+    static const char *const targets[] = {"parse",    "vnet_header", "gro",      "gso",       "caps",
+                                          "checksum", "flow_table",  "tun_read", "tun_write", "pcap"};
     if (argc != 3) {
         die("usage: make_seeds CAPTURES OUT", "arguments");
     }
@@ -557,6 +671,7 @@ int main(int argc, char **argv)
     }
     seeds_of_specs();
     seeds_of_scripts();
+    seeds_of_sending();
     seeds_of_sums();
     seeds_of_flow_tables();
     seeds_of_pcapng();
@@ -565,6 +680,7 @@ int main(int argc, char **argv)
     edges_of_lengths();
     edges_of_sums();
     edges_of_scripts();
+    edges_of_sending();
     seed_prefix = "seed";
     seeds_of_captures(argv[1]);
     printf("made %u seeds\n", seed_count);

@@ -1374,6 +1374,7 @@ TEST(recv_errnos)
         CHECK_EQ_INT(stats_of(p.b).rx_refused, rows[i].refused);
         if (rows[i].result < 0)
             CHECK_EQ_INT(tuo_tun_recv_errno(p.b), rows[i].errnos[0]);
+        CHECK(tuo_tun_recv_errno(p.b) != EAGAIN); /* nothing failed */
         filter_off();
         if (rows[i].result != TUO_OK) { /* nothing was lost by that */
             CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), TUO_OK);

@@ -1,0 +1,1804 @@
+/* fuzz_tun_write.c - what a program sends to a TUN device, and a kernel that refuses, blocks and fails at any system call.
+   Input     8 bytes of configuration (see read_config), then steps: a batch, one packet or superpacket, one from its parts, what the next
+             system calls do, and flush, discard, configure, wait, wake, probe. See run_step.
+   Asserts   a model of the kernel, in the place of writev, looks at each write: every packet that was taken is on the wire once, byte for
+             byte (but for what merging may change: IPv4 IDs that carry nothing, checksums that the caller vouched for), or refused and
+             counted, or discarded; those not taken are not there until they are sent again. Superpackets are ones that the kernel takes,
+             of protocols and limits that are in force, and fall into their packets again in the naive splitter of the tests. What failed
+             is what is written next, what was refused follows singly, nothing overtakes what is held, and nothing is written after the
+             error that ends a call. Results, errno, counters and the memory of refusals are what a few lines of bookkeeping make of the
+             errors; buffers are as they were. What open and adopt have negotiated is what the kernel has; if they fail, nothing is left
+             open. */
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __linux__
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int fake_open(const char *path, int flags, ...);
+static int fake_ioctl(int fd, unsigned long request, ...);
+static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+static int fake_socket(int domain, int type, int protocol);
+static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags);
+static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags);
+static ssize_t fake_writev(int fd, const struct iovec *iov, int count);
+
+#define TUNOFFLOAD_TUN
+#define open fake_open
+#define ioctl fake_ioctl
+#define poll fake_poll
+#define socket fake_socket
+#define send(fd, bytes, len, flags) fake_send(fd, bytes, len, flags) /* there are parameters of that name */
+#define recv(fd, bytes, len, flags) fake_recv(fd, bytes, len, flags)
+#define writev fake_writev
+#include "fuzz.h"
+#undef open
+#undef ioctl
+#undef poll
+#undef socket
+#undef send
+#undef recv
+#undef writev
+#include "../tests/packets.h"
+#include "../tests/reference.h"
+
+enum {
+    PACKETS_MAX = 96, STEPS_MAX = 64, FLOWS = 16, RAW_MAX = 2048,
+    WIRE_MAX = 1 << 17,
+    REACTIONS_MAX = 64, /* what the next system calls do; without any they succeed */
+    PIECES_MAX = 5, SEGS_MAX = 160, BUDGET = 80000 /* bytes of superpackets in one input: inputs must not be slow */
+};
+
+typedef enum packet_state {
+    OURS,    /* not yet sent, or not taken */
+    OFFERED, /* in the call that is going on */
+    TAKEN,   /* held by the library */
+    WIRED, LOST, DISCARDED
+} packet_state;
+
+/* A packet for tuo_tun_send_multiple. Memory that the library may look at is of exactly that size, and gone once it may not. */
+typedef struct packet {
+    tuo_buf *buf;      /* headroom and packet; NULL if the library has no business with it */
+    uint8_t *original; /* the packet alone */
+    size_t len, headroom;
+    packet_state state;
+    size_t rank;       /* position among those that are out or lost */
+    unsigned batch;    /* number of the call that took it */
+    pkt_view view;
+    unsigned kinds;    /* bit per pkt_kind: what could be coalesced when it was taken */
+} packet;
+
+/* A packet for tuo_tun_send, _iov or _gso. */
+typedef struct single {
+    int is_used;
+    uint8_t *bytes; /* as they are to be written */
+    size_t len;
+    tuo_vnet_hdr hdr;
+    tuo_result plan; /* what tuo_gso_init says of it */
+    int splitting;
+    ref_list segments;
+    size_t at;      /* the segment whose turn it is */
+    int done;
+    unsigned writes;
+} single;
+
+static struct {
+    size_t vnet_len;
+    tuo_order order;
+    int tap, blocking, fd_blocks;   /* desc.blocking; a descriptor without O_NONBLOCK */
+    int opens, negotiates;          /* tuo_tun_open instead of adopting; adopt_negotiate */
+    int knows_uso, short_tail_bug;  /* of the kernel; K 7.1 */
+    size_t udp_segs_max;
+    unsigned features;              /* offloads that TUNSETOFFLOAD takes */
+    uint32_t disabled, refusal_limit, retry_after;
+    size_t headrooms[2];            /* every second batch has the other one, and perhaps other callbacks */
+    int drops_untaken, own_ops, closes_held;
+    unsigned fail_at;               /* this system call of opening fails with fail_errno; 0: none */
+    int fail_errno;
+} config;
+
+static tuo_tun *tun;
+static tuo_gro_desc gro;            /* in force */
+static packet packets[PACKETS_MAX];
+static size_t packet_count;
+static single held_single, new_single;
+static size_t budget;
+
+/* The superpacket or packet of a batch that is being written: until it is done, nothing else may be. */
+static struct {
+    size_t ids[PACKETS_MAX], count; /* 0: none has been begun */
+    int refused;                    /* its packets go singly */
+    size_t next;                    /* of these */
+} unit;
+
+static size_t ranks;                /* given out so far */
+static unsigned batches;
+static size_t last_first;           /* units go in the order of the first pushed packet in each: one more than that of the last one */
+static int batch_begun;             /* what earlier calls held is out */
+static unsigned kinds_now;          /* may be coalesced in this batch */
+static struct feature {
+    uint32_t refused;
+    int off;
+    uint64_t off_since;
+} features[3];                      /* TCP4, TCP6, UDP: memory of refusals */
+static int knows_uso;               /* what the library has to believe of the kernel */
+static tuo_tun_stats want;          /* the counters as they have to be */
+
+static uint8_t reactions[REACTIONS_MAX];
+static size_t reaction_count, reaction_at;
+static int calling, probing;
+static tuo_result stopped;          /* the result of the error that ends this call */
+static int stopped_errno;
+static unsigned writes, faults;     /* of this call */
+static int saw_super, saw_fault;
+
+/* -------------------------------------------------------------------------------------------------------------- kernel */
+
+static struct {
+    int flags, vnet_len, tun_fd, asked;
+    unsigned offloads;
+    int took_uso;
+} kernel;
+
+static int failed_with(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* The Nth system call of opening fails. */
+static int failure(void)
+{
+    return ++kernel.asked == (int)config.fail_at ? config.fail_errno : 0;
+}
+
+static int fake_open(const char *path, int flags, ...)
+{
+    int error = failure();
+    (void)flags;
+    if (strcmp(path, "/dev/net/tun") != 0) {
+        return failed_with(ENOENT); /* the network namespace */
+    }
+    kernel.tun_fd = error != 0 ? -1 : eventfd(0, 0);
+    return error != 0 ? failed_with(error) : kernel.tun_fd;
+}
+
+/* linux drivers/net/tun.c set_offload (K 2.5) */
+static int set_offloads(unsigned set)
+{
+    unsigned uso = set & TUO_TUN_USO;
+    if ((set & ~config.features) != 0 || (set != 0 && (set & TUO_TUN_CSUM) == 0) || (uso != 0 && uso != TUO_TUN_USO) ||
+        ((set & TUO_TUN_TSO_ECN) != 0 && (set & (TUO_TUN_TSO4 | TUO_TUN_TSO6)) == 0)) {
+        return failed_with(EINVAL);
+    }
+    kernel.offloads = set;
+    kernel.took_uso |= uso != 0;
+    return 0;
+}
+
+static int attach(tuo__ifreq *ifreq)
+{
+    if ((ifreq->u.flags & IFF_VNET_HDR) != 0 && config.vnet_len == 0) {
+        return failed_with(EINVAL);
+    }
+    FUZZ_CHECK((ifreq->u.flags & IFF_NO_PI) != 0 && ((ifreq->u.flags & IFF_TAP) != 0) == config.tap);
+    kernel.flags = ifreq->u.flags;
+    return 0;
+}
+
+static int fake_ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    unsigned long number = 0;
+    void *argument = NULL;
+    int error = failure();
+    va_start(args, request);
+    if (request == TUNSETOFFLOAD || request == TUNSETPERSIST || request == TUNSETOWNER || request == TUNSETGROUP) {
+        number = va_arg(args, unsigned long);
+    } else if (request != 0x894c) { /* SIOCGSKNS has none */
+        argument = va_arg(args, void *);
+    }
+    va_end(args);
+    if (error != 0) {
+        if (request == TUNGETVNETLE || request == TUNGETVNETBE) {
+            config.order = TUO_ORDER_NATIVE; /* a kernel that cannot tell has no other */
+        }
+        return failed_with(error);
+    }
+    FUZZ_CHECK(fd == kernel.tun_fd || request == 0x8933);
+    switch (request) {
+    case TUNSETIFF: return attach(argument);
+    case TUNGETIFF:
+        memset(((tuo__ifreq *)argument)->name, 'x', 16);
+        ((tuo__ifreq *)argument)->u.flags = (short)kernel.flags;
+        return 0;
+    case TUNSETVNETHDRSZ: return *(int *)argument < 10 ? failed_with(EINVAL) : (kernel.vnet_len = *(int *)argument, 0);
+    case TUNGETVNETHDRSZ: *(int *)argument = kernel.vnet_len; return 0;
+    case TUNGETVNETLE: *(int *)argument = config.order == TUO_ORDER_LITTLE; return 0;
+    case TUNGETVNETBE: *(int *)argument = config.order == TUO_ORDER_BIG; return 0;
+    case TUNSETOFFLOAD: return set_offloads((unsigned)number);
+    case TUNSETPERSIST: case TUNSETOWNER: case TUNSETGROUP: return number == 1 ? 0 : failed_with(EINVAL);
+    case 0x8933: ((tuo__ifreq *)argument)->u.index = 7; return 0; /* SIOCGIFINDEX */
+    default: return failed_with(ENOTTY);
+    }
+}
+
+static int fake_socket(int domain, int type, int protocol)
+{
+    int error = failure();
+    (void)domain, (void)type, (void)protocol;
+    return error != 0 ? failed_with(error) : eventfd(0, 0);
+}
+
+static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags)
+{
+    int error = failure();
+    (void)fd, (void)bytes, (void)flags;
+    return error != 0 ? failed_with(error) : (ssize_t)len;
+}
+
+/* An acknowledgment, whatever was asked. */
+static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags)
+{
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+    } reply;
+    int error = failure();
+    (void)fd, (void)flags;
+    memset(&reply, 0, sizeof reply);
+    reply.header.nlmsg_len = sizeof reply;
+    reply.header.nlmsg_type = NLMSG_ERROR;
+    reply.error.error = error % 2 != 0 ? -error : 0; /* half of the failures are said in the message */
+    FUZZ_CHECK(len >= sizeof reply);
+    memcpy(bytes, &reply, sizeof reply);
+    return error != 0 && error % 2 == 0 ? failed_with(error) : (ssize_t)sizeof reply;
+}
+
+/* What the next system call has to do. Low four bits: what; high four bits: how often more than once. */
+static unsigned reaction(void)
+{
+    unsigned what = 0;
+    if (reaction_at < reaction_count) {
+        what = reactions[reaction_at] & 15;
+        if (reactions[reaction_at] < 16) {
+            reaction_at++;
+        } else {
+            reactions[reaction_at] = (uint8_t)(reactions[reaction_at] - 16);
+        }
+    }
+    return what;
+}
+
+/* The call must end with this. */
+static void stop(tuo_result result, int error)
+{
+    FUZZ_CHECK(stopped == TUO_OK);
+    stopped = result;
+    stopped_errno = error;
+    want.tx_again += result == TUO_AGAIN && calling == 1;
+}
+
+enum { POLL_WOKEN = 7, POLL_EINTR = 5, POLL_ENOMEM = 11, POLL_LATE = 4 };
+
+static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    unsigned what = reaction();
+    FUZZ_CHECK(count == 2 && calling != 0 && stopped == TUO_OK && fds[0].fd == kernel.tun_fd && fds[0].events == POLLOUT);
+    FUZZ_CHECK(timeout_ms == 0 || (timeout_ms == -1 && config.blocking));
+    faults += what > 3;
+    fds[0].revents = POLLOUT;
+    if (poll(fds + 1, 1, 0) == 1) { /* tuo_tun_wake */
+        what = POLL_WOKEN;
+    }
+    switch (what) {
+    case POLL_WOKEN:
+        fds[1].revents = POLLIN;
+        stop(TUO_E_WOKEN, 0);
+        return 1;
+    case POLL_EINTR:
+        if (calling == 2) { /* tuo_tun_wait */
+            stop(TUO_AGAIN, 0);
+        }
+        return failed_with(EINTR);
+    case POLL_ENOMEM: stop(TUO_E_SYSTEM, ENOMEM); return failed_with(ENOMEM);
+    case POLL_LATE:
+        if (timeout_ms == 0) {
+            if (calling == 2 || !config.blocking) {
+                stop(TUO_AGAIN, EAGAIN);
+            }
+            fds[0].revents = 0;
+            return 0;
+        }
+        return 1;
+    default: return 1;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ what the kernel takes */
+
+static int is_tcp(const tuo_vnet_hdr *h)
+{
+    unsigned type = h->gso_type & ~(unsigned)TUO_GSO_ECN;
+    return type == TUO_GSO_TCPV4 || type == TUO_GSO_TCPV6;
+}
+
+static int kernel_takes_csum(const tuo_vnet_hdr *h, size_t len)
+{
+    size_t header = is_tcp(h) ? 20 : 8, field = (size_t)h->csum_offset + 2;
+    header = h->gso_type == TUO_GSO_NONE ? 0 : header;
+    return (header > field ? header : field) + h->csum_start <= len && h->csum_start >= (h->gso_type == TUO_GSO_TCPV6 ? 40 : 20) &&
+           (!is_tcp(h) || h->csum_offset == 16);
+}
+
+/* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb: K 1.7. */
+static int kernel_takes(const tuo_vnet_hdr *h, const uint8_t *pkt, size_t len)
+{
+    int needs_csum = (h->flags & TUO_VNET_NEEDS_CSUM) != 0;
+    size_t hdr_len = h->hdr_len, end = (size_t)h->csum_start + h->csum_offset + 2;
+    if (needs_csum && hdr_len < end) {
+        hdr_len = end;
+    }
+    if (len < (config.tap ? 14 : 1) || hdr_len > len || (!config.tap && pkt[0] >> 4 != 4 && pkt[0] >> 4 != 6) ||
+        (needs_csum && !kernel_takes_csum(h, len))) {
+        return 0;
+    }
+    if (h->gso_type == TUO_GSO_NONE) {
+        return 1;
+    }
+    if (h->gso_size == 0 || h->gso_size == 0xffff) {
+        return 0;
+    }
+    if (is_tcp(h)) {
+        pkt_view v = pkt_look(pkt, len, config.tap, 1);
+        return needs_csum || (pkt_has_l4(&v) && v.proto == PKT_PROTO_TCP);
+    }
+    if (h->gso_type == TUO_GSO_UDP_L4) {
+        return needs_csum && h->csum_offset == 6 && len - h->csum_start - 8 <= (size_t)h->gso_size * 128;
+    }
+    return h->gso_type == TUO_GSO_UDP;
+}
+
+/* What this kernel, of all, refuses on top of that. */
+static int kernel_is_limited(const tuo_vnet_hdr *h, size_t len)
+{
+    if (is_tcp(h)) {
+        return config.short_tail_bug && (len - h->hdr_len) % h->gso_size != 0;
+    }
+    return h->gso_type == TUO_GSO_UDP_L4 &&
+           (!config.knows_uso || len - h->csum_start - 8 > (size_t)h->gso_size * config.udp_segs_max);
+}
+
+/* The errno of this write; 0: taken. */
+static int write_errno(const tuo_vnet_hdr *h, const uint8_t *pkt, size_t len)
+{
+    static const int errors[16] = {0,      0,       0,      0,      EAGAIN, EINTR,  EINVAL, EIO, EMSGSIZE,
+                                   EBADFD, ENOBUFS, ENOMEM, EFAULT, EBADF,  ENODEV, EPERM};
+    int error = errors[reaction()];
+    faults += error != 0;
+    if (error == 0 && (!kernel_takes(h, pkt, len) || kernel_is_limited(h, len))) {
+        error = EINVAL;
+    }
+    saw_fault |= error != 0;
+    return error;
+}
+
+static int refused_with(int error)
+{
+    return error == EINVAL || error == EMSGSIZE;
+}
+
+/* An error other than a refusal. */
+static void stop_for(int error)
+{
+    switch (error) {
+    case EINTR: break; /* once more, at once */
+    case EAGAIN:
+        if (!config.blocking) {
+            stop(TUO_AGAIN, EAGAIN);
+        }
+        break;
+    case EIO: stop(TUO_E_DOWN, EIO); break;
+    case EBADFD: case EBADF: case ENODEV: case EFAULT: stop(TUO_E_GONE, error); break;
+    default: stop(TUO_E_SYSTEM, error); break;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------ what is written */
+
+/* One write, taken apart. */
+typedef struct written {
+    tuo_vnet_hdr hdr;
+    const uint8_t *pkt;
+    size_t len;
+    size_t piece_count;
+    size_t ids[PACKETS_MAX], id_count; /* packets of batches that the bytes lie in */
+} written;
+
+static int same_as_zero(const tuo_vnet_hdr *h)
+{
+    static const tuo_vnet_hdr zero;
+    return fuzz_same_vnet(h, &zero);
+}
+
+static unsigned field16(const uint8_t *p)
+{
+    uint16_t value;
+    memcpy(&value, p, 2);
+    return config.order == TUO_ORDER_NATIVE ? value : config.order == TUO_ORDER_BIG ? pkt_get16(p) : (unsigned)(p[1] << 8 | p[0]);
+}
+
+static void read_vnet(const uint8_t *p, tuo_vnet_hdr *h)
+{
+    memset(h, 0, sizeof *h);
+    if (config.vnet_len == 0) {
+        return;
+    }
+    h->flags = p[0];
+    h->gso_type = p[1];
+    h->hdr_len = (uint16_t)field16(p + 2);
+    h->gso_size = (uint16_t)field16(p + 4);
+    h->csum_start = (uint16_t)field16(p + 6);
+    h->csum_offset = (uint16_t)field16(p + 8);
+    for (size_t i = 10; i < config.vnet_len; i++) {
+        FUZZ_CHECK(p[i] == 0);
+    }
+}
+
+/* Payload is never copied, so the packets of a batch are known by where a piece lies. Pieces of none are headers, and come first. */
+static void find_packets(const struct iovec *iov, int count, written *w)
+{
+    w->id_count = 0;
+    for (int i = 0; i < count; i++) {
+        uintptr_t base = (uintptr_t)iov[i].iov_base;
+        size_t id = 0;
+        while (iov[i].iov_len > 0 && id < packet_count &&
+               !(packets[id].buf != NULL && base - (uintptr_t)packets[id].buf->data < packets[id].buf->len)) {
+            id++;
+        }
+        if (iov[i].iov_len == 0 || id == packet_count) {
+            FUZZ_CHECK(iov[i].iov_len == 0 || w->id_count == 0);
+        } else if (w->id_count == 0 || w->ids[w->id_count - 1] != id) {
+            FUZZ_CHECK(w->id_count < PACKETS_MAX);
+            w->ids[w->id_count++] = id;
+        }
+    }
+}
+
+/* --- the memory of refusals --- */
+
+static unsigned feature_of(const tuo_vnet_hdr *h)
+{
+    unsigned type = h->gso_type & ~(unsigned)TUO_GSO_ECN;
+    return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
+}
+
+static void judge(const tuo_vnet_hdr *h, int was_refused, uint64_t tx_packets)
+{
+    struct feature *f = &features[feature_of(h)];
+    if (!was_refused) {
+        want.tx_superpackets++;
+        f->refused = 0;
+        return;
+    }
+    want.tx_refused_superpackets++;
+    if (++f->refused >= config.refusal_limit && !f->off) {
+        f->off = 1;
+        f->off_since = tx_packets;
+        want.switched_off++;
+    }
+}
+
+static uint64_t packets_so_far(void)
+{
+    tuo_tun_stats stats;
+    tuo_tun_query_stats(tun, &stats);
+    return stats.tx_packets;
+}
+
+/* What earlier calls held is out: a protocol that was switched off gets another chance, and new packets may be coalesced as is now. */
+static void begin_batch(void)
+{
+    int no_udp;
+    batch_begun = 1;
+    for (int i = 0; i < 3; i++) {
+        if (features[i].off && want.tx_packets - features[i].off_since >= config.retry_after) {
+            features[i].off = 0;
+            features[i].refused = config.refusal_limit - 1;
+        }
+    }
+    no_udp = !knows_uso || features[2].off;
+    kinds_now = (gro.disable_tcp4 || features[0].off ? 0u : 1u << PKT_TCP4) | (gro.disable_tcp6 || features[1].off ? 0u : 1u << PKT_TCP6) |
+                (gro.disable_udp4 || no_udp ? 0u : 1u << PKT_UDP4) | (gro.disable_udp6 || no_udp ? 0u : 1u << PKT_UDP6);
+    kinds_now = config.vnet_len == 0 ? 0 : kinds_now;
+}
+
+/* --- a batch --- */
+
+static unsigned kind_of(const pkt_view *v)
+{
+    return v->version == 4 ? (v->proto == PKT_PROTO_UDP ? PKT_UDP4 : PKT_TCP4) : v->proto == PKT_PROTO_UDP ? PKT_UDP6 : PKT_TCP6;
+}
+
+/* What the segment of a packet must be: the packet; but its IPv4 ID may be another one if DF is set and the ID was the same all over the
+   superpacket, or did not count by choice; and a bad checksum may be replaced where the caller vouches for it. */
+static int is_segment_of(const packet *p, const packet *head, const uint8_t *segment, size_t len)
+{
+    const pkt_view *v = &p->view;
+    if (len != p->len) {
+        return 0;
+    }
+    uint8_t *expected = fuzz_copy(p->original, p->len), *ip = expected + v->ip;
+    if (gro.trust_checksums) {
+        pkt_fix_checksums(expected, p->len, config.tap);
+    }
+    if (v->version == 4 && !gro.exact_ip_id && (ip[6] & 0x40) != 0 && memcmp(ip + 4, segment + v->ip + 4, 2) != 0 &&
+        (gro.ignore_df_ip_id || memcmp(ip + 4, head->original + head->view.ip + 4, 2) == 0)) {
+        memcpy(ip + 4, segment + v->ip + 4, 2);
+        pkt_fix_ip_checksum(expected, v);
+    }
+    int same = memcmp(expected, segment, len) == 0;
+    free(expected);
+    return same;
+}
+
+static void check_super_limits(const written *w, const pkt_view *v)
+{
+    int udp = v->proto == PKT_PROTO_UDP;
+    size_t max_segs = udp ? ref_default(gro.max_udp_segs, 64) : ref_default(gro.max_segs, PACKETS_MAX);
+    FUZZ_CHECK(w->id_count <= max_segs && v->end - v->ip <= ref_default(gro.max_bytes, 65535));
+    FUZZ_CHECK(w->piece_count <= ref_default(gro.max_frags, 1022) + 2);
+    FUZZ_CHECK(udp || v->version == 4 || v->l4 - v->ip == 40); /* kernels lose others (K 1.23) */
+    for (size_t i = 0; i < w->id_count; i++) {
+        const packet *p = &packets[w->ids[i]];
+        FUZZ_CHECK(((p->state == OFFERED ? kinds_now : p->kinds) >> kind_of(v) & 1) != 0);
+        FUZZ_CHECK(!udp || i == 0 || w->ids[i - 1] < w->ids[i]);
+    }
+    for (size_t i = 0; udp && i < gro.udp_excluded_port_count; i++) {
+        FUZZ_CHECK(pkt_get16(w->pkt + v->l4) != gro.udp_excluded_ports[i] && pkt_get16(w->pkt + v->l4 + 2) != gro.udp_excluded_ports[i]);
+    }
+}
+
+/* Finished headers, a vnet header that says what they say. */
+static void check_super_headers(const written *w, const pkt_view *v)
+{
+    int udp = v->proto == PKT_PROTO_UDP;
+    const tuo_vnet_hdr *h = &w->hdr;
+    size_t l4_len = v->end - v->l4;
+    FUZZ_CHECK(pkt_has_l4(v) && v->end == w->len && ref_ip_valid(w->pkt, v));
+    FUZZ_CHECK(pkt_get16(w->pkt + pkt_l4_csum_at(v)) == pkt_pseudo_sum(w->pkt + v->src, w->pkt + v->dst, v->addr_len, v->proto, l4_len));
+    FUZZ_CHECK(!udp || pkt_get16(w->pkt + v->l4 + 4) == l4_len);
+    FUZZ_CHECK(h->flags == TUO_VNET_NEEDS_CSUM && h->hdr_len == v->payload && h->csum_start == v->l4);
+    FUZZ_CHECK(h->csum_offset == (udp ? 6 : 16) && h->gso_size >= (udp ? 1 : 8) && h->gso_size < v->payload_len);
+    FUZZ_CHECK(h->gso_type == (udp ? TUO_GSO_UDP_L4 : v->version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6));
+    FUZZ_CHECK(kernel_takes(h, w->pkt, w->len));
+}
+
+static void check_super_splits(const written *w)
+{
+    ref_list segments = ref_split(w->pkt, w->len, config.tap, w->hdr.gso_size);
+    FUZZ_CHECK(segments.count == w->id_count);
+    for (size_t i = 0; i < segments.count; i++) {
+        FUZZ_CHECK(is_segment_of(&packets[w->ids[i]], &packets[w->ids[0]], segments.bytes[i], segments.len[i]));
+    }
+    ref_list_free(&segments);
+}
+
+static void begin_unit(const written *w)
+{
+    size_t first = PACKETS_MAX;
+    for (size_t i = 0; i < w->id_count; i++) {
+        packet_state state = packets[w->ids[i]].state;
+        FUZZ_CHECK(state == TAKEN || state == OFFERED);
+        first = w->ids[i] < first ? w->ids[i] : first;
+    }
+    FUZZ_CHECK(first >= last_first);
+    last_first = first + 1;
+    for (size_t i = 0; i < packet_count && packets[first].state == OFFERED; i++) {
+        FUZZ_CHECK(packets[i].state != TAKEN); /* nothing overtakes what is held */
+    }
+    if (packets[first].state == OFFERED && !batch_begun) {
+        begin_batch();
+    }
+    memset(&unit, 0, sizeof unit);
+    memcpy(unit.ids, w->ids, sizeof unit.ids);
+    unit.count = w->id_count;
+}
+
+/* The packet, or the superpacket, is gone: out, or lost. */
+static void settle(const written *w, packet_state state)
+{
+    for (size_t i = 0; i < w->id_count; i++) {
+        packet *p = &packets[w->ids[i]];
+        FUZZ_CHECK(p->state == TAKEN || p->state == OFFERED);
+        p->state = state;
+        p->rank = ranks++;
+    }
+    want.tx_refused_packets += state == LOST;
+    if (!unit.refused) {
+        if (w->id_count > 1) {
+            judge(&w->hdr, 0, 0);
+        }
+        unit.count = 0;
+    }
+}
+
+static tuo_vnet_hdr unit_hdr; /* of the superpacket that was refused */
+
+static void next_of_refused(void)
+{
+    if (unit.next == 0) { /* the device works: it was the superpacket */
+        judge(&unit_hdr, 1, packets_so_far());
+    }
+    want.tx_resent_packets++;
+    if (++unit.next == unit.count) {
+        unit.count = 0;
+    }
+}
+
+static void write_batch(const written *w, int error)
+{
+    int super = w->id_count > 1;
+    FUZZ_CHECK(!held_single.is_used);
+    if (unit.count == 0) {
+        begin_unit(w);
+    }
+    if (unit.refused) {
+        FUZZ_CHECK(!super && w->ids[0] == unit.ids[unit.next]);
+    } else {
+        FUZZ_CHECK(w->id_count == unit.count && memcmp(w->ids, unit.ids, w->id_count * sizeof w->ids[0]) == 0);
+    }
+    if (super) {
+        pkt_view v = pkt_look(w->pkt, w->len, config.tap, 0);
+        check_super_headers(w, &v);
+        check_super_limits(w, &v);
+        saw_super = 1;
+    } else {
+        const packet *p = &packets[w->ids[0]];
+        FUZZ_CHECK(same_as_zero(&w->hdr) && w->len == p->len && memcmp(w->pkt, p->original, w->len) == 0);
+    }
+    if (super && (refused_with(error) || error == EIO)) { /* of EIO the packets themselves will tell what it is */
+        unit.refused = 1;
+        unit.next = 0;
+        unit_hdr = w->hdr;
+    } else if (error == 0 || refused_with(error)) {
+        if (super) {
+            check_super_splits(w);
+        }
+        settle(w, error == 0 ? WIRED : LOST);
+        if (unit.refused) {
+            next_of_refused();
+        }
+    } else {
+        stop_for(error);
+        if (error == EIO && unit.refused && unit.next == 0) {
+            unit.refused = 0; /* it was the device */
+        }
+    }
+}
+
+/* --- one packet --- */
+
+static int is_offloaded(const single *s)
+{
+    return s->hdr.gso_type != TUO_GSO_NONE || (s->hdr.flags & TUO_VNET_NEEDS_CSUM) != 0;
+}
+
+static void begin_split(single *s)
+{
+    FUZZ_CHECK(s->plan == TUO_OK);
+    s->segments = ref_wire(s->bytes, s->len, config.tap, &s->hdr);
+    s->splitting = 1;
+    s->done = s->segments.count == 0;
+}
+
+static void write_whole(single *s, const written *w, int error)
+{
+    int refused = refused_with(error);
+    FUZZ_CHECK(config.vnet_len == 0 || fuzz_same_vnet(&w->hdr, &s->hdr));
+    FUZZ_CHECK(w->len == s->len && (s->len == 0 || memcmp(w->pkt, s->bytes, s->len) == 0));
+    saw_super |= s->hdr.gso_type != TUO_GSO_NONE;
+    if (error == 0) {
+        s->done = 1;
+    } else if (is_offloaded(s) && (refused || error == EIO)) {
+        if (s->plan != TUO_OK) {
+            stop(s->plan, 0);
+        } else {
+            begin_split(s);
+        }
+    } else if (refused) {
+        want.tx_refused_packets++;
+        stop(TUO_E_REFUSED, error);
+    } else {
+        stop_for(error);
+    }
+}
+
+static void write_segment(single *s, const written *w, int error)
+{
+    FUZZ_CHECK(s->at < s->segments.count && w->len == s->segments.len[s->at] && same_as_zero(&w->hdr));
+    FUZZ_CHECK(w->len == 0 || memcmp(w->pkt, s->segments.bytes[s->at], w->len) == 0);
+    if (error != 0 && !refused_with(error)) {
+        stop_for(error);
+        return;
+    }
+    want.tx_refused_packets += error != 0;
+    want.tx_resent_packets++;
+    s->done = ++s->at == s->segments.count;
+}
+
+static void free_single(single *s)
+{
+    free(s->bytes);
+    ref_list_free(&s->segments);
+    memset(s, 0, sizeof *s);
+}
+
+static int any_packet(packet_state state)
+{
+    int any = 0;
+    for (size_t i = 0; i < packet_count; i++) {
+        any |= packets[i].state == state;
+    }
+    return any;
+}
+
+static void write_single(const written *w, int error)
+{
+    single *s = held_single.is_used ? &held_single : &new_single;
+    FUZZ_CHECK(s->is_used && !s->done && !any_packet(TAKEN));
+    s->writes++;
+    if (!s->splitting && config.vnet_len == 0 && is_offloaded(s)) {
+        begin_split(s); /* no way to say so to the kernel */
+    }
+    if (s->splitting) {
+        write_segment(s, w, error);
+    } else {
+        write_whole(s, w, error);
+    }
+    if (s == &held_single && s->done) {
+        free_single(s);
+    }
+}
+
+/* --- the probe: from loopback to loopback, each kind and length once --- */
+
+static uint8_t probe_took[PKT_KIND_COUNT][2048 + 1]; /* by payload length */
+
+static void write_probe(const written *w, int error)
+{
+    pkt_view v = pkt_look(w->pkt, w->len, 0, 0);
+    FUZZ_CHECK(!held_single.is_used && !any_packet(TAKEN));
+    check_super_headers(w, &v);
+    FUZZ_CHECK(v.version == 4 ? w->pkt[v.src] == 127 && w->pkt[v.dst] == 127 : w->pkt[v.src + 15] == 1 && w->pkt[v.dst + 15] == 1);
+    FUZZ_CHECK(v.payload_len <= 2048);
+    probe_took[kind_of(&v)][v.payload_len] = error == 0;
+    if (error != 0 && !refused_with(error)) {
+        stop_for(error);
+    }
+}
+
+/* --- any of these --- */
+
+static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
+{
+    static uint8_t bytes[WIRE_MAX];
+    static written w;
+    size_t len = 0;
+    int error;
+    FUZZ_CHECK(calling == 1 && stopped == TUO_OK && fd == kernel.tun_fd && count >= 1 && count <= 1024);
+    for (int i = 0; i < count; i++) {
+        FUZZ_CHECK(iov[i].iov_len <= sizeof bytes - len);
+        if (iov[i].iov_len > 0) {
+            memcpy(bytes + len, iov[i].iov_base, iov[i].iov_len);
+        }
+        len += iov[i].iov_len;
+    }
+    writes++;
+    FUZZ_CHECK(len >= config.vnet_len && iov[0].iov_len >= config.vnet_len);
+    read_vnet(bytes, &w.hdr);
+    w.pkt = bytes + config.vnet_len;
+    w.len = len - config.vnet_len;
+    w.piece_count = (size_t)count;
+    find_packets(iov, count, &w);
+    error = len == 0 ? EINVAL : write_errno(&w.hdr, w.pkt, w.len); /* no bytes at all: the device is not even asked */
+    want.tx_writes += error == 0;
+    want.tx_bytes += error == 0 ? w.len : 0;
+    if (w.id_count > 0) {
+        write_batch(&w, error);
+    } else if (probing && !held_single.is_used) {
+        write_probe(&w, error);
+    } else {
+        write_single(&w, error);
+    }
+    return len == 0 ? 0 : error != 0 ? failed_with(error) : (ssize_t)len;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- calls */
+
+/* What: 1 a call that writes, 2 tuo_tun_wait. */
+static void begin_call(int what)
+{
+    calling = what;
+    stopped = TUO_OK;
+    writes = faults = 0;
+    batch_begun = 0;
+}
+
+static void check_stats(void)
+{
+    tuo_tun_stats s;
+    tuo_tun_query_stats(tun, &s);
+    FUZZ_CHECK(s.tx_packets == want.tx_packets && s.tx_writes == want.tx_writes && s.tx_bytes == want.tx_bytes);
+    FUZZ_CHECK(s.tx_superpackets == want.tx_superpackets && s.tx_refused_superpackets == want.tx_refused_superpackets);
+    FUZZ_CHECK(s.tx_resent_packets == want.tx_resent_packets && s.tx_refused_packets == want.tx_refused_packets);
+    FUZZ_CHECK(s.tx_again == want.tx_again && s.switched_off == want.switched_off);
+    FUZZ_CHECK(s.tcp4_off == features[0].off && s.tcp6_off == features[1].off && s.udp_off == features[2].off);
+    FUZZ_CHECK(s.rx_reads + s.rx_bytes + s.rx_superpackets + s.rx_segments + s.rx_truncated + s.rx_refused == 0);
+}
+
+static void make_buf(packet *p, size_t headroom)
+{
+    p->headroom = headroom;
+    p->buf = malloc(sizeof *p->buf);
+    FUZZ_CHECK(p->buf != NULL);
+    p->buf->len = p->buf->cap = headroom + p->len;
+    p->buf->data = malloc(p->buf->cap > 0 ? p->buf->cap : 1);
+    FUZZ_CHECK(p->buf->data != NULL);
+    memset(p->buf->data, 0xee, headroom);
+    if (p->len > 0) {
+        memcpy(p->buf->data + headroom, p->original, p->len);
+    }
+}
+
+static void free_buf(packet *p)
+{
+    if (p->buf != NULL) {
+        FUZZ_CHECK(p->buf->len == p->headroom + p->len && p->buf->cap == p->buf->len);
+        FUZZ_CHECK(p->len == 0 || memcmp(p->buf->data + p->headroom, p->original, p->len) == 0);
+        for (size_t i = 0; i < p->headroom; i++) {
+            FUZZ_CHECK(p->buf->data[i] == 0xee);
+        }
+        free(p->buf->data);
+        free(p->buf);
+        p->buf = NULL;
+    }
+}
+
+/* Nothing is held any more: buffers belong to the caller again, who has no use for them. */
+static void free_settled(void)
+{
+    FUZZ_CHECK(!any_packet(TAKEN) && !any_packet(OFFERED) && !held_single.is_used && unit.count == 0);
+    for (size_t i = 0; i < packet_count; i++) {
+        if (packets[i].state != OURS) {
+            free_buf(&packets[i]);
+        }
+    }
+}
+
+static void end_call(tuo_result result, tuo_result expected)
+{
+    int names_errno = result == TUO_E_SYSTEM || result == TUO_E_DOWN || result == TUO_E_GONE;
+    FUZZ_CHECK(result == expected && strcmp(tuo_result_name(result), "?") != 0);
+    FUZZ_CHECK(!names_errno || calling == 2 || tuo_tun_send_errno(tun) == stopped_errno);
+    FUZZ_CHECK(tuo_tun_send_errno(tun) != EAGAIN);
+    saw_fault |= faults != 0;
+    calling = 0;
+    check_stats();
+}
+
+static int nothing_held(void)
+{
+    return !any_packet(TAKEN) && !held_single.is_used;
+}
+
+static void flush(void)
+{
+    begin_call(1);
+    tuo_result result = tuo_tun_flush(tun);
+    end_call(result, stopped);
+    if (result == TUO_OK) {
+        free_settled();
+    }
+}
+
+static void discard(int ask)
+{
+    tuo_tun_discard(tun);
+    for (size_t i = 0; i < packet_count; i++) {
+        packets[i].state = packets[i].state == TAKEN ? DISCARDED : packets[i].state;
+    }
+    unit.count = 0;
+    free_single(&held_single);
+    free_settled();
+    if (ask) {
+        flush();
+        FUZZ_CHECK(writes == 0);
+    }
+}
+
+/* --- tuo_tun_send_multiple --- */
+
+/* Callbacks of one's own: buffers are packets. */
+static uint8_t *packet_data(void *user, void *buf)
+{
+    FUZZ_CHECK(user == packets);
+    return ((packet *)buf)->buf->data;
+}
+
+static size_t packet_length(void *user, const void *buf)
+{
+    FUZZ_CHECK(user == packets);
+    return ((const packet *)buf)->buf->len;
+}
+
+static size_t no_capacity(void *user, const void *buf)
+{
+    (void)user, (void)buf;
+    fuzz_violated(__FILE__, __LINE__, "sending writes to no buffer");
+    return 0;
+}
+
+static int no_resize(void *user, void *buf, size_t len)
+{
+    (void)len;
+    return (int)no_capacity(user, buf);
+}
+
+static int no_append(void *user, void *buf, const uint8_t *bytes, size_t len)
+{
+    (void)bytes, (void)len;
+    return (int)no_capacity(user, buf);
+}
+
+static void take(size_t first, size_t count, size_t taken)
+{
+    for (size_t i = 0; i < count; i++) {
+        packet *p = &packets[first + i];
+        if (i >= taken) {
+            FUZZ_CHECK(p->state == OFFERED);
+            p->state = config.drops_untaken ? DISCARDED : OURS;
+            free_buf(p);
+        } else if (p->len == 0) { /* nothing to write */
+            FUZZ_CHECK(p->state == OFFERED);
+            p->state = WIRED;
+        } else {
+            want.tx_packets++;
+            p->kinds = kinds_now;
+            p->batch = batches;
+            p->state = p->state == OFFERED ? TAKEN : p->state;
+        }
+    }
+}
+
+static void send_batch(void)
+{
+    tuo_buf_ops own = {packets, packet_data, packet_length, no_capacity, no_resize, no_append};
+    void *handles[PACKETS_MAX];
+    size_t first = packet_count, count = 0, taken = PACKETS_MAX + 1, before = 0, headroom = config.headrooms[batches % 2];
+    int with_own = config.own_ops && batches % 2 == 0;
+    while (first > 0 && packets[first - 1].state == OURS) {
+        first--;
+    }
+    for (; first + count < packet_count; count++) {
+        packet *p = &packets[first + count];
+        make_buf(p, headroom);
+        handles[count] = with_own ? (void *)p : p->buf;
+        p->state = OFFERED;
+    }
+    for (size_t i = 0; i < first; i++) {
+        before += packets[i].state == TAKEN;
+    }
+    before += held_single.is_used ? held_single.segments.count : 0;
+    begin_call(1);
+    void **exact = (void **)(void *)fuzz_copy(handles, count * sizeof *handles);
+    tuo_result result = tuo_tun_send_multiple(tun, with_own ? &own : NULL, exact, count, headroom, &taken);
+    free(exact);
+    memset(&own, 0, sizeof own); /* the library has a copy */
+    FUZZ_CHECK(taken <= count && (result != TUO_OK || taken == count));
+    FUZZ_CHECK(writes <= 2 * (before + taken) + faults); /* at most alone, and before that in a superpacket */
+    int drained = nothing_held();
+    FUZZ_CHECK(drained ? taken > 0 || count == 0 : taken == 0);
+    if (drained && !batch_begun) {
+        begin_batch();
+    }
+    take(first, count, taken);
+    batches++;
+    end_call(result, stopped);
+    if (result == TUO_OK) {
+        free_settled();
+    }
+}
+
+/* --- tuo_tun_send, _iov, _gso --- */
+
+static int split_is_due(void)
+{
+    return config.vnet_len == 0 && is_offloaded(&new_single);
+}
+
+/* Taken as a whole or in segments, of which the last ones may be held. */
+static void account_single(void)
+{
+    int is_super = new_single.hdr.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
+    want.tx_packets++;
+    if (is_super) {
+        judge(&new_single.hdr, new_single.splitting, want.tx_packets);
+    }
+}
+
+static void end_single(tuo_result result)
+{
+    single *s = &new_single;
+    tuo_result expected = stopped;
+    int drained = nothing_held();
+    if (!drained) {
+        FUZZ_CHECK(stopped != TUO_OK && s->writes == 0);
+    } else if (split_is_due() && s->plan != TUO_OK) {
+        FUZZ_CHECK(stopped == TUO_OK && s->writes == 0);
+        expected = s->plan;
+    } else if (s->done) {
+        FUZZ_CHECK(stopped == TUO_OK);
+        account_single();
+    } else {
+        FUZZ_CHECK(stopped != TUO_OK);
+        if (split_is_due() && s->writes == 0) {
+            begin_split(s);
+        }
+        if (s->splitting && (stopped > 0 || s->at > 0)) { /* the rest is held */
+            expected = TUO_OK;
+            account_single();
+            held_single = *s;
+            memset(s, 0, sizeof *s);
+        }
+    }
+    end_call(result, expected);
+    free_single(s);
+    if (result == TUO_OK && !held_single.is_used) {
+        free_settled();
+    }
+}
+
+/* In pieces of their own memory, which is gone after the call. */
+static size_t cut(const uint8_t *bytes, size_t len, unsigned how, tuo_iov *iov)
+{
+    size_t count = 1 + how % PIECES_MAX, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t take_len = i + 1 == count ? len - at : (len - at) * (1 + how / 8 % 4) / 5;
+        iov[i].base = fuzz_copy(bytes + at, take_len);
+        iov[i].len = take_len;
+        at += take_len;
+    }
+    return count;
+}
+
+static void free_pieces(tuo_iov *iov, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)iov[i].base);
+    }
+}
+
+static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hdr)
+{
+    tuo_gso gso;
+    single *s = &new_single;
+    memset(s, 0, sizeof *s);
+    s->is_used = 1;
+    s->bytes = fuzz_copy(bytes, len);
+    s->len = len;
+    s->hdr = *hdr;
+    s->plan = len > 65535 + 64 ? TUO_E_REFUSED /* more than any packet */
+                               : tuo_gso_init(&gso, s->bytes, len, hdr, (config.tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_TRUST);
+}
+
+static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hdr, unsigned how)
+{
+    static const tuo_vnet_hdr zero;
+    tuo_iov iov[PIECES_MAX];
+    size_t count = cut(bytes, len, how, iov);
+    plan_single(bytes, len, hdr != NULL ? hdr : &zero);
+    begin_call(1);
+    if (hdr == NULL && count == 1) {
+        end_single(tuo_tun_send(tun, iov[0].base, iov[0].len));
+    } else {
+        end_single(tuo_tun_send_iov(tun, hdr, iov, count));
+    }
+    free_pieces(iov, count);
+}
+
+/* Refused before anything is written, held packets included. */
+static void check_refused_parts(const tuo_tun_gso *parts)
+{
+    begin_call(1);
+    tuo_result result = tuo_tun_send_gso(tun, parts);
+    FUZZ_CHECK(result < 0 && result != TUO_E_SYSTEM && writes == 0);
+    end_call(result, result);
+}
+
+/* bytes[0..headers): headers, of which the first l4 are those of IP; payload behind them. Fills bytes with what must be written. */
+static void send_parts(uint8_t *bytes, size_t l4, size_t headers, size_t len, uint16_t gso_size, unsigned how)
+{
+    tuo_iov pieces[PIECES_MAX];
+    tuo_caps caps;
+    tuo_vnet_hdr hdr;
+    uint8_t *ip_header = fuzz_copy(bytes, l4), *l4_header = fuzz_copy(bytes + l4, headers - l4);
+    size_t count = cut(bytes + headers, len - headers, how, pieces);
+    tuo_tun_gso parts = {ip_header, l4, l4_header, headers - l4, pieces, count, gso_size};
+    memset(&caps, 0, sizeof caps);
+    caps.l2_hdr_len = config.tap ? 14 : 0;
+    int good = ref_prepare(bytes, len, gso_size, &caps, &hdr);
+    if (good) {
+        pkt_view v = pkt_look(bytes, len, config.tap, 1);
+        good = v.l4 == l4 && v.payload == headers && v.end - v.ip <= 65535;
+    }
+    if (good) {
+        plan_single(bytes, len, &hdr);
+        begin_call(1);
+        end_single(tuo_tun_send_gso(tun, &parts));
+    } else {
+        check_refused_parts(&parts);
+    }
+    free_pieces(pieces, count);
+    free(ip_header);
+    free(l4_header);
+}
+
+/* --- configure, wait, probe --- */
+
+static void configure(const tuo_gro_desc *desc, int is_good)
+{
+    int refused = !nothing_held() || !is_good;
+    begin_call(1);
+    tuo_result result = tuo_tun_configure(tun, desc);
+    FUZZ_CHECK(result == (refused ? TUO_E_INVALID : TUO_OK) && writes == 0);
+    if (!refused) {
+        gro = *desc;
+        memset(features, 0, sizeof features);
+    }
+    end_call(result, result);
+}
+
+static void wait_for_room(void)
+{
+    begin_call(2);
+    tuo_result result = tuo_tun_wait(tun, 1, 0);
+    end_call(result, stopped);
+}
+
+static uint32_t most_segs(pkt_kind kind)
+{
+    const uint8_t *took = probe_took[kind];
+    return took[2048] ? 128 : took[1024] ? 64 : took[32] ? 2 : 0;
+}
+
+static void probe(void)
+{
+    tuo_tun_probe_report r;
+    memset(&r, 0xee, sizeof r);
+    memset(probe_took, 0, sizeof probe_took);
+    begin_call(1);
+    probing = 1;
+    tuo_result result = tuo_tun_probe(tun, &r);
+    probing = 0;
+    if (config.vnet_len == 0 || config.tap) {
+        FUZZ_CHECK(writes == 0);
+        end_call(result, TUO_E_UNSUPPORTED);
+        return;
+    }
+    end_call(result, stopped);
+    if (result == TUO_OK) {
+        const uint8_t *t4 = probe_took[PKT_TCP4], *t6 = probe_took[PKT_TCP6];
+        FUZZ_CHECK(r.tcp4 == (t4[32] && t4[31]) && r.tcp4_short_tail_refused == (t4[32] && !t4[31]));
+        FUZZ_CHECK(r.tcp6 == (t6[32] && t6[31]) && r.tcp6_short_tail_refused == (t6[32] && !t6[31]));
+        FUZZ_CHECK(r.udp4_segs == most_segs(PKT_UDP4) && r.udp6_segs == most_segs(PKT_UDP6));
+        free_settled();
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------------- input */
+
+/* Four bytes. */
+static tuo_gro_desc read_gro(fuzz_input *in)
+{
+    static const uint32_t max_bytes[] = {0, 576, 1000, 65535}, max_segs[] = {0, 2, 3, 64}, max_frags[] = {0, 0, 2, 5};
+    static const uint32_t max_packets[] = {0, 2, 5, 16}, max_flows[] = {0, 0, 1, 3}, max_items[] = {0, 1, 2, 16};
+    unsigned switches = fuzz_u8(in), kinds = fuzz_u8(in), limits = fuzz_u8(in), capacity = fuzz_u8(in);
+    tuo_gro_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.strict_kernel = switches & 1;
+    desc.disable_prepend = switches >> 1 & 1;
+    desc.exact_ip_id = (switches & 0x0c) == 0x04; /* they contradict each other */
+    desc.ignore_df_ip_id = (switches & 0x0c) == 0x08;
+    desc.trust_checksums = (switches & 0x30) == 0x30;
+    desc.udp_excluded_port_count = (switches & 0xc0) == 0xc0;
+    desc.udp_excluded_ports[0] = 40001;
+    desc.ethernet = kinds & 1; /* the next three are not the user's to set */
+    desc.no_vnet_hdr = kinds >> 1 & 1;
+    desc.vnet_hdr_len = (kinds & 4) != 0 ? 12 : 0;
+    desc.disable_tcp4 = (kinds & 0x18) == 0x18;
+    desc.disable_tcp6 = (kinds & 0x28) == 0x28;
+    desc.disable_udp4 = (kinds & 0x50) == 0x50;
+    desc.disable_udp6 = (kinds & 0x90) == 0x90;
+    desc.max_bytes = max_bytes[limits & 3];
+    desc.max_segs = max_segs[limits >> 2 & 3];
+    desc.max_udp_segs = max_segs[limits >> 4 & 3];
+    desc.max_frags = max_frags[limits >> 6 & 3];
+    desc.max_packets = max_packets[capacity & 3];
+    desc.max_flows = max_flows[capacity >> 2 & 3];
+    desc.max_items_per_flow = max_items[capacity >> 4 & 3];
+    return desc;
+}
+
+static void read_config(fuzz_input *in)
+{
+    static const uint8_t layouts[] = {10, 12, 20, 24, 10, 0, 10, 11}; /* 0: no vnet header; the last one is none */
+    static const uint8_t headrooms[] = {0, 10, 33, 64}, limits[] = {3, 1, 2, 5}, retries[] = {0, 1, 8, 30};
+    static const int errors[] = {EINVAL, EPERM, EBUSY, ENOMEM};
+    unsigned device = fuzz_u8(in), system = fuzz_u8(in), policy = fuzz_u8(in), fail = fuzz_u8(in);
+    memset(&config, 0, sizeof config);
+    config.vnet_len = layouts[device & 7];
+    config.order = (tuo_order)((device >> 3 & 3) % 3);
+    config.tap = device >> 5 & 1;
+    config.blocking = device >> 6 & 1;
+    config.fd_blocks = device >> 7 & 1;
+    config.opens = system & 1;
+    config.negotiates = system >> 1 & 1;
+    config.knows_uso = (system & 4) == 0;
+    config.features = (system & 0x08) != 0 ? 0 : TUO_TUN_CSUM | ((system & 0x10) != 0 ? 0u : TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN);
+    config.features |= config.knows_uso ? TUO_TUN_USO : 0u;
+    config.udp_segs_max = (system & 0x20) != 0 ? 128 : 64;
+    config.short_tail_bug = system >> 6 & 1;
+    config.closes_held = system >> 7 & 1;
+    config.refusal_limit = limits[policy & 3];
+    config.retry_after = retries[policy >> 2 & 3];
+    config.headrooms[0] = headrooms[policy >> 4 & 3];
+    config.headrooms[1] = headrooms[policy >> 5 & 3];
+    config.drops_untaken = policy >> 6 & 1;
+    config.own_ops = policy >> 7 & 1;
+    config.fail_at = fail < 128 ? fail & 31 : 0;
+    config.fail_errno = errors[fail >> 5 & 3];
+    config.disabled = fail >= 128 ? fail & (TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO) : 0;
+    gro = read_gro(in);
+}
+
+/* What the packet of a template has that is not plain. */
+enum { NEXT, GAP, AGAIN, PSH, SHORT, EMPTY, POKE, CUT, FLAGS, SAME_ID, VLAN, TRAILER, EXTENSION, ZERO_CSUM, TINY, NOTHING, WHAT_COUNT };
+
+/* Packets of a batch: raw ones, and from a template of one of 16 flows. */
+typedef struct record {
+    const uint8_t *raw; /* NULL: from a template */
+    size_t len;
+    unsigned flow, what, arg, times;
+} record;
+
+/* op < 32: 2 bytes of length and a raw packet; otherwise flow in the low bits, repeated op / 32 times; then what, and its argument. */
+static record read_record(fuzz_input *in)
+{
+    record r = {NULL, 0, 0, NEXT, 0, 1};
+    unsigned op = fuzz_u8(in);
+    if (op < 32) {
+        size_t len = fuzz_u16(in) % RAW_MAX;
+        r.len = len < in->len ? len : in->len;
+        r.raw = in->bytes;
+        in->bytes += r.len;
+        in->len -= r.len;
+    } else {
+        r.flow = op % FLOWS;
+        r.times = op / 32;
+        r.what = fuzz_u8(in) % WHAT_COUNT;
+        r.arg = r.what == NEXT ? 0 : fuzz_u8(in);
+    }
+    return r;
+}
+
+/* One packet: raw, with or without a vnet header of its own; or a template with the vnet header that fits, or nearly. */
+typedef struct one {
+    int has_hdr;
+    const uint8_t *hdr, *raw; /* ten bytes, native order; packet. NULL: from a template */
+    size_t len;
+    unsigned flow, payload_len, gso_size, what, arg;
+} one;
+
+static one read_one(fuzz_input *in, unsigned variant)
+{
+    one o;
+    memset(&o, 0, sizeof o);
+    if (variant < 2) {
+        o.has_hdr = variant == 1;
+        if (o.has_hdr && in->len >= 10) {
+            o.hdr = in->bytes;
+            in->bytes += 10;
+            in->len -= 10;
+        }
+        size_t len = fuzz_u16(in) % RAW_MAX;
+        o.len = len < in->len ? len : in->len;
+        o.raw = in->bytes;
+        in->bytes += o.len;
+        in->len -= o.len;
+        return o;
+    }
+    o.flow = fuzz_u8(in);
+    o.payload_len = fuzz_u16(in);
+    o.gso_size = fuzz_u16(in);
+    o.what = fuzz_u8(in);
+    o.arg = fuzz_u8(in);
+    return o;
+}
+
+static struct flow {
+    uint32_t seq;
+    uint16_t id;
+} flows[FLOWS];
+
+static const uint8_t timestamps[] = {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2};
+
+static pkt_spec spec_of_flow(unsigned flow)
+{
+    pkt_spec s;
+    memset(&s, 0, sizeof s);
+    s.kind = (pkt_kind)(flow % 4);
+    s.src_port = 40000 + (int32_t)(flow >> 2 & 1);
+    s.src = (uint16_t)(flow >> 3 & 1);
+    s.ethernet = (uint8_t)config.tap;
+    s.seq = flows[flow % FLOWS].seq;
+    s.ip_id = flows[flow % FLOWS].id;
+    if (flow % 8 >= 4) {
+        s.tcp_options = timestamps;
+        s.tcp_options_len = sizeof timestamps;
+    }
+    return s;
+}
+
+static void vary(pkt_spec *s, unsigned what, unsigned arg)
+{
+    switch (what) {
+    case GAP: s->seq += arg + 1; break;
+    case AGAIN: s->seq -= arg + 1; break;
+    case PSH: s->tcp_flags = PKT_ACK | PKT_PSH; break;
+    case SHORT: s->payload_len = (int32_t)(arg % 100) + 1; break;
+    case EMPTY: s->payload_len = PKT_ZERO; break;
+    case FLAGS: s->tcp_flags = arg == 0 ? PKT_ACK : (int32_t)arg; break;
+    case SAME_ID: s->ip_id = (uint16_t)(s->ip_id - 1); break;
+    case VLAN: s->vlan_count = config.tap ? (uint8_t)(arg % 5) : 0; break;
+    case TRAILER: s->trailer_len = (uint16_t)(arg + 1); break;
+    case EXTENSION: s->ext_chain = (arg & 1) != 0 ? "HD" : (arg & 2) != 0 ? "F" : (arg & 4) != 0 ? "r" : "D"; break;
+    case ZERO_CSUM: s->l4_csum_zero = 1; break;
+    case TINY: s->payload_len = (int32_t)(arg % 9) + 1; break;
+    default: break;
+    }
+}
+
+static void add_packet(const uint8_t *bytes, size_t len)
+{
+    packet *p = &packets[packet_count++];
+    memset(p, 0, sizeof *p);
+    p->original = fuzz_copy(bytes, len);
+    p->len = len;
+    p->view = pkt_look(bytes, len, config.tap, 0);
+}
+
+static void add_template(const record *r)
+{
+    uint8_t bytes[1024];
+    pkt_spec s = spec_of_flow(r->flow);
+    vary(&s, r->what, r->arg);
+    size_t len = pkt_build(bytes, sizeof bytes, &s);
+    FUZZ_CHECK(len > 0);
+    if (r->what != AGAIN) {
+        flows[r->flow].seq = s.seq + (uint32_t)pkt_payload_len(&s);
+    }
+    flows[r->flow].id = (uint16_t)(s.ip_id + 1);
+    if (r->what == POKE) {
+        bytes[r->arg % (len < 80 ? len : 80)] ^= (uint8_t)(r->arg * 7 | 1);
+    }
+    add_packet(bytes, r->what == NOTHING ? 0 : r->what == CUT ? r->arg % len : len);
+}
+
+static void add_record(const record *r)
+{
+    for (unsigned i = 0; i < r->times && packet_count < PACKETS_MAX; i++) {
+        if (r->raw != NULL) {
+            add_packet(r->raw, r->len);
+        } else {
+            add_template(r);
+        }
+    }
+}
+
+/* A superpacket in bytes, with any checksums. Returns its length. */
+static size_t build_large(uint8_t *bytes, size_t cap, const one *o, size_t *l4, size_t *payload)
+{
+    size_t payload_len = o->payload_len < budget ? o->payload_len : budget;
+    pkt_spec s = spec_of_flow(o->flow);
+    budget -= payload_len;
+    if (o->what % 4 == 1) {
+        s.ext_chain = (o->arg & 1) != 0 ? "D" : "HD";
+    } else if (o->what % 4 == 2) {
+        s.tcp_flags = PKT_ACK | PKT_PSH | PKT_CWR | (int32_t)(o->arg & PKT_FIN);
+        s.vlan_count = config.tap ? (uint8_t)(o->arg >> 1 & 3) : 0;
+    } else if (o->what % 8 == 3) {
+        s.trailer_len = (uint16_t)(o->arg / 2);
+    }
+    s.payload_len = payload_len > 0 ? (int32_t)payload_len : PKT_ZERO;
+    *l4 = pkt_l4_off(&s);
+    *payload = pkt_payload_off(&s);
+    return pkt_build(bytes, cap, &s);
+}
+
+/* Not so small that there would be too many segments. */
+static uint16_t gso_size_of(const one *o)
+{
+    unsigned least = o->payload_len / SEGS_MAX;
+    return (uint16_t)(o->gso_size > least || o->gso_size == 0 ? o->gso_size : least + 1);
+}
+
+static uint8_t large[WIRE_MAX];
+
+/* The vnet header that fits, then perhaps one field of it another one. */
+static void send_large(const one *o, unsigned how)
+{
+    tuo_caps caps;
+    tuo_vnet_hdr hdr;
+    size_t l4, payload, len = build_large(large, sizeof large, o, &l4, &payload);
+    memset(&caps, 0, sizeof caps);
+    caps.l2_hdr_len = config.tap ? 14 : 0;
+    if (!ref_prepare(large, len, gso_size_of(o), &caps, &hdr)) {
+        memset(&hdr, 0, sizeof hdr);
+    }
+    switch (o->what >> 3 & 15) {
+    case 1: hdr.flags = (uint8_t)(o->arg & 3); break;
+    case 2: hdr.gso_type = (uint8_t)(o->arg & 0xe7); break;
+    case 3: hdr.hdr_len = (uint16_t)(o->arg * 3); break;
+    case 4: hdr.csum_start = (uint16_t)o->arg; break;
+    case 5: hdr.csum_offset = (uint16_t)o->arg; break;
+    case 6: hdr.gso_type = (uint8_t)(hdr.gso_type | TUO_GSO_ECN); break;
+    case 7: hdr.gso_size = (uint16_t)(o->arg == 0 ? 0 : o->arg == 255 ? 65535 : hdr.gso_size + o->arg); break;
+    default: break;
+    }
+    send_single(large, len, &hdr, how);
+}
+
+static void run_one(fuzz_input *in, unsigned variant, unsigned how)
+{
+    tuo_vnet_hdr hdr;
+    one o = read_one(in, variant);
+    if (o.raw == NULL) {
+        send_large(&o, how);
+        return;
+    }
+    if (o.hdr != NULL) {
+        FUZZ_CHECK(tuo_vnet_decode(o.hdr, 10, 10, TUO_ORDER_NATIVE, &hdr) == TUO_OK);
+        hdr.gso_size = (uint16_t)(hdr.gso_size == 0 || hdr.gso_size > o.len / SEGS_MAX ? hdr.gso_size : o.len / SEGS_MAX + 1);
+    }
+    send_single(o.raw, o.len, o.hdr != NULL ? &hdr : NULL, how);
+}
+
+static void run_parts(fuzz_input *in, unsigned how)
+{
+    one o = read_one(in, 2);
+    size_t l4, payload, len = build_large(large, sizeof large, &o, &l4, &payload);
+    if (o.what >= 0xe0) {
+        large[o.arg % payload] ^= (uint8_t)(o.what << 3 | 1);
+    } else if (o.what >= 0xc0 && payload + 2 * (size_t)o.arg <= len) { /* cut where no header ends */
+        payload += (o.what & 4) != 0 ? 2 * (size_t)o.arg : 0;
+        l4 = (o.what & 8) != 0 ? l4 : 2 * (size_t)o.arg % (payload + 1);
+    }
+    send_parts(large, l4, payload, len, gso_size_of(&o), how);
+}
+
+static void run_configure(fuzz_input *in)
+{
+    tuo_gro_desc desc = read_gro(in);
+    unsigned bad = fuzz_u8(in);
+    desc.max_packets = (bad & 8) != 0 ? gro.max_packets : 0; /* the same or 0 */
+    desc.max_flows = (bad & 8) != 0 ? gro.max_flows : 0;
+    if ((bad & 7) == 1) {
+        desc.max_udp_segs = 129;
+    } else if ((bad & 7) == 2) {
+        desc.max_packets = ref_default(gro.max_packets, 256) == 7 ? 8 : 7;
+    } else if ((bad & 7) == 3) {
+        desc.exact_ip_id = desc.ignore_df_ip_id = 1;
+    }
+    tuo_gro_desc before = gro;
+    configure(&desc, (bad & 7) == 0 || (bad & 7) > 3);
+    gro.max_packets = before.max_packets; /* as they were at first */
+    gro.max_flows = before.max_flows;
+}
+
+/* Low three bits: what; the others: how. */
+static void run_step(fuzz_input *in)
+{
+    unsigned op = fuzz_u8(in), how = op >> 3;
+    switch (op & 7) {
+    case 0: case 1:
+        for (unsigned i = 0; i <= how % 8 && in->len > 0; i++) {
+            record r = read_record(in);
+            add_record(&r);
+        }
+        send_batch();
+        break;
+    case 2: case 3:
+        for (unsigned i = 0; i <= how % 8; i++) {
+            uint8_t what = fuzz_u8(in);
+            if (reaction_count < REACTIONS_MAX) {
+                reactions[reaction_count++] = what;
+            }
+        }
+        break;
+    case 4: run_one(in, how & 3, how >> 2 | (how & 1) << 3); break;
+    case 5: run_parts(in, how); break;
+    case 6:
+        switch (how & 3) {
+        case 0: case 1: run_configure(in); break;
+        case 2: wait_for_room(); break;
+        default: probe(); break;
+        }
+        break;
+    default:
+        switch (how & 3) {
+        case 2: ((how & 4) != 0 ? tuo_tun_wake : tuo_tun_wake_clear)(tun); break;
+        case 3: discard(how >> 2 & 1); break;
+        default: flush(); break;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------- opening and closing */
+
+/* Without those that need others (K 2.5). */
+static unsigned consistent(unsigned set)
+{
+    set &= (set & (TUO_TUN_TSO4 | TUO_TUN_TSO6)) != 0 ? ~0u : ~(unsigned)TUO_TUN_TSO_ECN;
+    return set & ((set & TUO_TUN_USO) == TUO_TUN_USO ? ~0u : ~(unsigned)TUO_TUN_USO);
+}
+
+static void check_negotiated(int plain_adoption)
+{
+    tuo_caps caps;
+    size_t vnet_len = (kernel.flags & IFF_VNET_HDR) != 0 ? (size_t)kernel.vnet_len : 0;
+    tuo_tun_caps(tun, &caps);
+    FUZZ_CHECK(tuo_tun_vnet_hdr_len(tun) == vnet_len && tuo_tun_fd(tun) == kernel.tun_fd);
+    FUZZ_CHECK(tuo_tun_offloads(tun) == (plain_adoption ? 0 : kernel.offloads) && (kernel.offloads & config.disabled) == 0);
+    FUZZ_CHECK((caps.l2_hdr_len != 0) == config.tap && (caps.max_tcp4 != 0) == (vnet_len != 0));
+    if (config.fail_at == 0) {
+        unsigned most = config.features & ~config.disabled;
+        int takes_csum = vnet_len != 0 && !plain_adoption && (most & TUO_TUN_CSUM) != 0;
+        FUZZ_CHECK(plain_adoption || kernel.offloads == 0 || takes_csum);
+        FUZZ_CHECK(!takes_csum || (kernel.offloads & TUO_TUN_CSUM) != 0);
+        FUZZ_CHECK(!takes_csum || (config.features & TUO_TUN_TSO4) == 0 || kernel.offloads == consistent(most));
+        FUZZ_CHECK((caps.max_udp4 != 0) == (vnet_len != 0 && (plain_adoption || kernel.took_uso)));
+    }
+    knows_uso = caps.max_udp4 != 0;
+    config.vnet_len = vnet_len;
+}
+
+static tuo_result create(const tuo_tun_desc *desc, int *error)
+{
+    if (config.opens) {
+        return tuo_tun_open(&tun, desc, error);
+    }
+    kernel.tun_fd = eventfd(0, config.fd_blocks ? 0 : EFD_NONBLOCK);
+    kernel.flags = (config.tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (config.vnet_len > 0 ? IFF_VNET_HDR : 0);
+    FUZZ_CHECK(kernel.tun_fd >= 0);
+    return tuo_tun_adopt(&tun, kernel.tun_fd, desc, error);
+}
+
+/* 0: it failed, and had to. */
+static int open_tun(void)
+{
+    tuo_tun_desc desc;
+    int error = 0;
+    memset(&kernel, 0, sizeof kernel);
+    kernel.tun_fd = -1;
+    memset(&desc, 0, sizeof desc);
+    kernel.vnet_len = (int)config.vnet_len;
+    desc.tap = (uint8_t)config.tap;
+    desc.blocking = (uint8_t)config.blocking;
+    desc.disable_offloads = config.disabled;
+    desc.adopt_negotiate = (uint8_t)config.negotiates;
+    desc.refusal_limit = config.refusal_limit == 3 ? 0 : config.refusal_limit;
+    desc.retry_after = config.retry_after;
+    desc.no_vnet_hdr = config.vnet_len == 0 && config.negotiates;
+    desc.gro = gro;
+    if (config.opens && config.negotiates) {
+        desc.name = "tun%d";
+        desc.set_owner = desc.set_group = desc.persist = desc.up = 1;
+        desc.owner = desc.group = 1;
+        desc.mtu = 1400;
+        desc.address4 = "192.0.2.1/24";
+        desc.address6 = "2001:db8::1/64";
+    }
+    config.retry_after = config.retry_after == 0 ? 100000 : config.retry_after;
+    tuo_result result = create(&desc, &error);
+    if (result == TUO_OK) {
+        check_negotiated(!config.opens && !config.negotiates);
+        config.fail_at = 0;
+        return 1;
+    }
+    FUZZ_CHECK(tun == NULL && (result == TUO_E_SYSTEM || result == TUO_E_UNSUPPORTED));
+    FUZZ_CHECK(config.fail_at != 0 || (config.vnet_len == 11 && !config.opens && !config.negotiates && result == TUO_E_UNSUPPORTED));
+    FUZZ_CHECK(result == TUO_E_UNSUPPORTED || error == config.fail_errno);
+    FUZZ_CHECK(config.opens || close(kernel.tun_fd) == 0); /* still ours */
+    return 0;
+}
+
+/* Which descriptors are open, of the first ones: the same before and after. */
+static unsigned open_fds(void)
+{
+    unsigned set = 0;
+    for (int fd = 0; fd < 16; fd++) {
+        set |= fcntl(fd, F_GETFD) >= 0 ? 1u << fd : 0;
+    }
+    return set;
+}
+
+/* Must these two of one batch leave in the order in which they came? UDP of one flow must, and what is no candidate with what is of its
+   flow; if it hides its ports, with all between its two addresses. */
+static int ordered(const ref_batch *t, size_t a, size_t b)
+{
+    static const ref_options plain;
+    tuo_verdict va = ref_classify(&plain, t->pkts[a].bytes, t->pkts[a].len, &t->views[a]);
+    tuo_verdict vb = ref_classify(&plain, t->pkts[b].bytes, t->pkts[b].len, &t->views[b]);
+    if (va == TUO_V_IP_FRAGMENT || va == TUO_V_IP6_EXT || va == TUO_V_TCP_HEADER || vb == TUO_V_IP_FRAGMENT || vb == TUO_V_IP6_EXT ||
+        vb == TUO_V_TCP_HEADER) {
+        return ref_same_pair(t, a, b);
+    }
+    if (!pkt_has_l4(&t->views[a]) || !pkt_has_l4(&t->views[b]) || !ref_same_flow(t, a, b)) {
+        return 0;
+    }
+    return va != TUO_V_HELD || vb != TUO_V_HELD || t->views[a].proto == PKT_PROTO_UDP;
+}
+
+static void check_order(void)
+{
+    static ref_pkt pkts[PACKETS_MAX];
+    static pkt_view views[PACKETS_MAX];
+    ref_batch t;
+    memset(&t, 0, sizeof t);
+    t.pkts = pkts;
+    t.views = views;
+    for (size_t i = 0; i < packet_count; i++) {
+        pkts[i].bytes = packets[i].original;
+        pkts[i].len = packets[i].len;
+        views[i] = packets[i].view;
+    }
+    for (size_t i = 0; i < packet_count; i++) {
+        for (size_t j = i + 1; j < packet_count; j++) {
+            const packet *p = &packets[i], *q = &packets[j];
+            if ((p->state == WIRED || p->state == LOST) && (q->state == WIRED || q->state == LOST) && p->len > 0 && q->len > 0 &&
+                p->rank > q->rank) {
+                FUZZ_CHECK(p->batch == q->batch && !ordered(&t, i, j));
+            }
+        }
+    }
+}
+
+/* Without any more trouble everything goes out. */
+static void finish(void)
+{
+    reaction_count = 0;
+    tuo_tun_wake_clear(tun);
+    if (!config.closes_held) {
+        flush();
+        FUZZ_CHECK(nothing_held());
+    }
+    check_order();
+    tuo_tun_close(tun);
+    tun = NULL;
+    for (size_t i = 0; i < packet_count; i++) {
+        free_buf(&packets[i]);
+        free(packets[i].original);
+    }
+    free_single(&held_single);
+}
+
+static void reset(void)
+{
+    packet_count = last_first = ranks = 0;
+    batches = 0;
+    reaction_count = reaction_at = 0;
+    budget = BUDGET;
+    saw_super = saw_fault = 0;
+    calling = 0;
+    memset(&unit, 0, sizeof unit);
+    memset(features, 0, sizeof features);
+    memset(&want, 0, sizeof want);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        flows[i].seq = 0xffffff00u + i * 7;
+        flows[i].id = (uint16_t)(0xfff8 + i);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_input in = {data, size};
+    unsigned fds = open_fds();
+    reset();
+    read_config(&in);
+    if (open_tun()) {
+        for (unsigned steps = 0; in.len > 0 && steps < STEPS_MAX; steps++) {
+            run_step(&in);
+        }
+        finish();
+        fuzz_deep += saw_super && saw_fault;
+    }
+    FUZZ_CHECK(open_fds() == fds);
+    return 0;
+}
+
+#ifdef FUZZ_MUTATOR
+#include "mutator.h"
+
+static uint8_t *writable(uint8_t *data, size_t size, const fuzz_input *in, const uint8_t *p)
+{
+    return data + (size - in->len) - (size_t)(in->bytes - p);
+}
+
+static void repair_one(uint8_t *data, size_t size, fuzz_input *in, unsigned variant, rng *dice)
+{
+    one o = read_one(in, variant);
+    if (o.raw != NULL) {
+        uint8_t *pkt = writable(data, size, in, o.raw);
+        repair_packet(pkt, o.len, config.tap, dice);
+        if (o.hdr != NULL) {
+            repair_vnet(writable(data, size, in, o.hdr), pkt, o.len, config.tap, 0, dice);
+        }
+    }
+}
+
+/* Goes through the steps as run_step does. */
+static void repair_input(uint8_t *data, size_t size, rng *dice)
+{
+    fuzz_input in = {data, size};
+    read_config(&in);
+    while (in.len > 0) {
+        unsigned op = fuzz_u8(&in), how = op >> 3;
+        switch (op & 7) {
+        case 0: case 1:
+            for (unsigned i = 0; i <= how % 8 && in.len > 0; i++) {
+                record r = read_record(&in);
+                if (r.raw != NULL) {
+                    repair_packet(writable(data, size, &in, r.raw), r.len, config.tap, dice);
+                }
+            }
+            break;
+        case 2: case 3:
+            for (unsigned i = 0; i <= how % 8; i++) {
+                (void)fuzz_u8(&in);
+            }
+            break;
+        case 4: repair_one(data, size, &in, how & 3, dice); break;
+        case 5: (void)read_one(&in, 2); break;
+        case 6:
+            for (unsigned i = 0; i < 5 && (how & 3) < 2; i++) {
+                (void)fuzz_u8(&in);
+            }
+            break;
+        default: break;
+        }
+    }
+}
+#endif
+
+#else /* the backend is for Linux */
+
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    (void)data, (void)size;
+    return 0;
+}
+
+#endif
