@@ -867,6 +867,8 @@ static const refusal refusals[] = {
     {.name = "K1.7d gso_size 65535", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65535},
     {.name = "segments longer than an IPv4 packet", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65500,
      .spec = {.payload_len = 100000}},
+    {.name = "segments longer than an IPv4 packet by a byte", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65496,
+     .spec = {.payload_len = 100000}},
     {.name = "segments longer than an IPv6 packet", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65530,
      .spec = {.kind = PKT_UDP6, .payload_len = 100000}},
     {.name = "K3.9 TCPV4 on IPv6", .expected = TUO_E_VNET_IP_VERSION, .gso_type = 1, .spec = {.kind = PKT_TCP6}},
@@ -1333,6 +1335,29 @@ TEST(account_refuses_by_name)
     }
 }
 
+/* Up to the limits, which account_refuses_by_name steps over. */
+TEST(account_takes_the_most)
+{
+    static const struct {
+        const char *name;
+        pkt_spec spec;
+        uint16_t gso_size;
+    } rows[] = {
+        {"K1.7f 128 UDP segments", {.kind = PKT_UDP4, .payload_len = 128}, 1},
+        {"65535 bytes, IPv4", {.payload_len = 65495}, 1000},
+        {"65535 bytes, IPv6", {.kind = PKT_UDP6, .payload_len = 65487}, 1000},
+        {"an Ethernet header is not part of the length", {.ethernet = 1, .payload_len = 65495}, 65494},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        tuo_vnet_hdr vnet;
+        check_row("%s", rows[i].name);
+        super sp = make_super(&rows[i].spec, 100);
+        CHECK_RESULT(tuo_coalesce_account(sp.bytes, sp.len, rows[i].gso_size, sp.flags, &vnet), TUO_OK);
+        CHECK_RESULT(tuo_vnet_check(&vnet, sp.bytes, sp.len, sp.flags), TUO_OK);
+        free(sp.bytes);
+    }
+}
+
 /* A whole checksum over more than 65535 bytes: the pseudo-header's length has 32 bits, and the high half counts (RFC 8200, 8.1). */
 TEST(whole_checksum_beyond_65535)
 {
@@ -1399,6 +1424,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(headers_as_long_as_they_may_be),
         CHECK_ENTRY(whole_checksum_beyond_65535),
         CHECK_ENTRY(account_refuses_by_name),
+        CHECK_ENTRY(account_takes_the_most),
     };
     return CHECK_RUN(argc, argv, tests);
 }

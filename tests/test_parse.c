@@ -59,6 +59,7 @@ static void check_invariants(const tuo_pkt_info *info, size_t len)
     CHECK(info->payload_off + info->payload_len <= info->ip_off + info->total_len);
     if (info->kind == TUO_KIND_NONE) {
         CHECK_EQ_INT(info->l4_hdr_len, 0);
+        CHECK_EQ_INT(info->payload_off + info->payload_len, info->ip_off + info->total_len);
         return;
     }
     CHECK_EQ_INT(info->l4_off + info->l4_hdr_len, info->payload_off);
@@ -371,7 +372,6 @@ TEST(kinds)
     guard_page_free(&g);
 }
 
-/* Each field of the packet reaches the struct, and no other field: two values per field, one bit apart at each end. */
 /* As short as IPv6 gets: its next header is read all the same. */
 TEST(ip6_header_alone)
 {
@@ -394,6 +394,19 @@ TEST(ip6_header_alone)
     }
 }
 
+/* A fragment header needs no bytes behind it, and all of its own. */
+TEST(fragment_header_alone)
+{
+    uint8_t p[48] = {0x60, 0, 0, 0, 0, 8, 44, 64};
+    tuo_pkt_info info;
+
+    CHECK_RESULT(tuo_parse(p, 48, 0, &info), TUO_OK);
+    CHECK(info.kind == TUO_KIND_NONE && (info.flags & TUO_PKT_FRAGMENT) && info.l4_off == 40 && info.payload_len == 8);
+    p[5] = 7;
+    CHECK_RESULT(tuo_parse(p, 47, 0, &info), TUO_E_IP6_EXT);
+}
+
+/* Each field of the packet reaches the struct, and no other field: two values per field, one bit apart at each end. */
 TEST(field_values)
 {
     static const struct {
@@ -688,7 +701,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(every_prefix_of_a_superpacket),
         CHECK_ENTRY(offsets),
         CHECK_ENTRY(kinds),
-        CHECK_ENTRY(ip6_header_alone), CHECK_ENTRY(field_values),
+        CHECK_ENTRY(ip6_header_alone), CHECK_ENTRY(fragment_header_alone), CHECK_ENTRY(field_values),
         CHECK_ENTRY(vlan_tags),
         CHECK_ENTRY(ipv4_options),
         CHECK_ENTRY(tcp_options),

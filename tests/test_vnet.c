@@ -452,6 +452,7 @@ TEST(packets_that_are_none_cannot_be_written)
     CHECK_RESULT(tuo_vnet_check(&plain, ip4, 1, TUO_F_WRITE), TUO_OK);
     CHECK_RESULT(tuo_vnet_check(&plain, ip6, 1, TUO_F_WRITE), TUO_OK);
     CHECK_RESULT(tuo_vnet_check(&plain, not_ip, sizeof not_ip, TUO_F_WRITE | TUO_F_ETHERNET), TUO_OK);
+    CHECK_RESULT(tuo_vnet_check(&plain, not_ip, 14, TUO_F_WRITE | TUO_F_ETHERNET), TUO_OK);
     CHECK_RESULT(tuo_vnet_check(&plain, not_ip, 13, TUO_F_WRITE | TUO_F_ETHERNET), TUO_E_TRUNCATED);
     CHECK_RESULT(tuo_vnet_check(&plain, not_ip, 0, 0), TUO_OK);
 }
