@@ -1354,6 +1354,7 @@ TEST(closings_end_with_their_batch)
     size_t i;
 
     h_clear(&batch);
+    add_run(s, 1); /* a flow to be closed */
     for (i = 0; i < 8; i++)
         h_add(&batch, &fragment);
     h_push_all(&batch, h.gro, 0);
@@ -1567,6 +1568,31 @@ TEST(express_lane_is_taken)
     h_clear(&batch);
 }
 
+/* Slots looked at and items compared, on either lane: the first packet of a batch finds an empty bucket. */
+TEST(work_is_counted)
+{
+    int kind;
+
+    for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        const tuo_gro_desc desc = {0};
+        const pkt_spec s = {.kind = (pkt_kind)kind};
+        h_gro h = h_open(&desc);
+        tuo_gro_stats stats;
+
+        check_row("%s", kind_names[kind]);
+        h_clear(&batch);
+        add_run(s, 3);
+        h_push_all(&batch, h.gro, 0);
+        h_drain(&batch, h.gro);
+        tuo_gro_query_stats(h.gro, &stats);
+        CHECK_EQ_INT(stats.flow.lookups, 3);
+        CHECK_EQ_INT(stats.flow.probes, 2 * TUO_FLOW_WAYS);
+        CHECK_EQ_INT(stats.item_checks, 2);
+        h_close(&h);
+        h_clear(&batch);
+    }
+}
+
 /* -------------------------------------------------------------------------------------------------- init and its errors */
 
 typedef struct desc_row {
@@ -1669,9 +1695,10 @@ TEST(init_errors)
 }
 
 /* The seed is a capacity: it belongs to the table as it was made. */
-TEST(seed_cannot_be_changed)
+/* What the memory was made for stays: 0 means as it is. */
+TEST(seed_and_sizes_cannot_be_changed)
 {
-    const tuo_gro_desc desc = {.hash_seed = 5};
+    const tuo_gro_desc desc = {.hash_seed = 5, .max_flows = 9, .max_packets = 11};
     tuo_gro_desc other = {.hash_seed = 6}, got;
     h_gro h = h_open(&desc);
 
@@ -1685,6 +1712,8 @@ TEST(seed_cannot_be_changed)
     tuo_gro_query_desc(h.gro, &got);
     CHECK_EQ_INT(got.hash_seed, 5);
     CHECK_EQ_INT(got.max_segs, 4);
+    CHECK_EQ_INT(got.max_flows, 9);
+    CHECK_EQ_INT(got.max_packets, 11);
     h_close(&h);
 }
 
@@ -1785,9 +1814,10 @@ int main(int argc, char **argv)
         CHECK_ENTRY(every_switch_can_be_flipped_between_batches),
         CHECK_ENTRY(trust_can_be_flipped_between_batches),
         CHECK_ENTRY(express_lane_is_taken),
+        CHECK_ENTRY(work_is_counted),
         CHECK_ENTRY(desc_ranges),
         CHECK_ENTRY(init_errors),
-        CHECK_ENTRY(seed_cannot_be_changed),
+        CHECK_ENTRY(seed_and_sizes_cannot_be_changed),
         CHECK_ENTRY(defaults_are_filled_in),
         CHECK_ENTRY(cap_buffer),
         CHECK_ENTRY(every_verdict_was_seen),
