@@ -133,7 +133,7 @@ check-the-checks:
 test-threads: $(BUILD)/tsan/test_tun_threads
 	@$<
 
-## nightly        the long ones: soak, lint, all processors, deep proofs, fuzzers, all planted bugs, all mutants; some hours, root
+## nightly        STEPS="names": the long ones, or these: soak, lint, all processors, deep proofs, fuzzers, planted bugs, all mutants; hours, root
 nightly:
 	@bash .ci/nightly
 
