@@ -80,7 +80,7 @@ soak: $(BUILD)/plain/soak
 # In CI (.ci/run, meant to stay under 20 minutes on two cores) is what an edit of the header can break within a day's work: all of demo,
 # test, test-e2e, test-threads, check-devices, check-kernels, check-sweep, check-san, coverage, bench-instr; and of what takes longer a
 # part that is the same every time: proofs without their planted bugs, on other models the parser only; check-arch on a big-endian
-# processor with strict alignment and on one with 32 bits; 60 mutants; four fuzz targets for 10 seconds each; 20 seconds of soak; lint
+# processor with strict alignment and on one with 32 bits; 50 mutants; four fuzz targets for 10 seconds each; 20 seconds of soak; lint
 # without the two analyzers that take minutes; the planted bugs that are seen within seconds. In `make nightly` is the whole of these
 # parts, AFL++, the coverage of the fuzzers' corpus, and the deep proofs.
 
@@ -210,9 +210,8 @@ $(BUILD)/tsan/%: tests/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	clang -O1 -g -fsanitize=thread $(BASE) -Itests -pthread -o $@ $<
 
-# Test programs and fuzz replays, once per configuration: plain, san-gcc, san-clang. Compiling the implementation is most of the work;
-# the programs that use public functions of the core only share one object of it.
-SHARING = $(shell grep -LE 'tuo__|TUNOFFLOAD_TUN|plain_shape' tests/test_*.c fuzz/fuzz_*.c)
+# Test programs and fuzz replays, once per configuration: plain, san-gcc, san-clang.
+SHARING = $(shell sh tests/sharing.sh)
 define CONFIGURATION
 $(BUILD)/$(1)/tunoffload.o: tunoffload.h
 	@mkdir -p $$(@D)

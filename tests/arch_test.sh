@@ -72,6 +72,7 @@ one() {
             if [ -d "fuzz/seeds/${program#replay_}" ]; then arguments="$arguments fuzz/seeds/${program#replay_}"; fi
             ;;
     esac
+    if grep -qx "${sources%% *}" "$build/sharing"; then sources="-DTUNOFFLOAD_IMPLEMENTATION_DONE $sources $dir/tunoffload.o"; fi
     # shellcheck disable=SC2086
     if ! compile "$target" "$dir/$program" $warnings $sources > "$dir/$program.log" 2>&1; then
         echo "FAIL $target $program: does not compile"; head -n 10 "$dir/$program.log"
@@ -158,6 +159,7 @@ if ! ${CC:-cc} -O1 -std=c99 -I. -Itests -o "$build/make_seeds" fuzz/make_seeds.c
     tail -n 5 "$build/log"; fail "fuzz seeds"
 fi
 
+sh tests/sharing.sh > "$build/sharing"
 programs=
 for source in tests/test_*.c; do # what needs a TUN device says so
     if ! grep -q 'define TUNOFFLOAD_TUN' "$source"; then programs="$programs $(basename "$source" .c)"; fi
@@ -173,6 +175,11 @@ jobs=
 for target in $names; do
     if ! grep -qE "^$target " <<< "$targets"; then fail "$target: no such target"; continue; fi
     probe "$target" || continue
+    # shellcheck disable=SC2086
+    if ! compile "$target" "$build/$target/tunoffload.o" $warnings -DTUNOFFLOAD_IMPLEMENTATION -x c -c tunoffload.h > "$build/log" 2>&1; then
+        head -n 10 "$build/log"; fail "$target: the header does not compile"
+        continue
+    fi
     these=$choice
     case $everything in *" $target "*) these=$programs ;; esac
     case $target in no-avx | avx2) these="test_simd test_gro_modes" ;; esac

@@ -29,6 +29,9 @@ one() {
         test_*) sources=tests/$program.c ;;
         replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}" ;;
     esac
+    if grep -qx "${sources%% *}" "$build/sharing"; then
+        sources="-DTUNOFFLOAD_IMPLEMENTATION_DONE $sources $build/$configuration/tunoffload.o"
+    fi
     # shellcheck disable=SC2046,SC2086 # words are wanted
     if ! "$SAN_CC" $common $(flags_of "$configuration") -o "$out" $sources > "$out.log" 2>&1; then
         echo 1 > "$out.status"
@@ -161,6 +164,16 @@ for source in tests/test_*.c fuzz/fuzz_*.c; do
     esac
 done
 if [ $thread = yes ]; then jobs="${jobs}thread test_tun_threads"$'\n'; fi
+
+sh tests/sharing.sh > "$build/sharing"
+for configuration in integer memory; do
+    if [ $configuration,$memory = memory,no ]; then continue; fi
+    # shellcheck disable=SC2046,SC2086
+    if ! "$SAN_CC" $common $(flags_of $configuration) -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o "$build/$configuration/tunoffload.o" tunoffload.h \
+        > "$build/log" 2>&1; then
+        tail -n 5 "$build/log"; fail "$configuration: the header does not compile"
+    fi
+done
 
 export SWEEP_STEP=${SWEEP_STEP:-16} # the whole sweep is for `make test`
 printf '%s' "$jobs" | xargs -r -P 2 -L 1 bash tests/san_test.sh "$1" --one
