@@ -197,6 +197,8 @@ static inline const char *device_check(const tuo_caps *caps, const tuo_vnet_hdr 
         return "tuo_vnet_check refuses what the device gets";
     if (p->vnet.hdr_len > len)
         return "hdr_len beyond the packet";
+    if (p->kind != TUO_KIND_NONE && p->vnet.hdr_len != p->l2_len + p->l3_len + p->l4_len)
+        return "hdr_len is not the length of the headers";
     if (p->vnet.gso_type == TUO_GSO_NONE)
         return device_check_partial(caps, came, &v, p);
     return device_check_super(caps, b, len, &v, p);
