@@ -168,6 +168,8 @@ static inline const char *device_check_super(const tuo_caps *caps, const uint8_t
         return "tags or extension headers that the device does not see behind";
     if (!device_sums_kind(caps, kind))
         return "the device does not compute checksums of this kind";
+    if (v->proto == PKT_PROTO_TCP && !(p->vnet.gso_type & TUO_GSO_ECN) != !(b[v->l4 + 13] & PKT_CWR))
+        return "the ECN bit says something else than CWR";
     complaint = tuo_vnet_check(&p->vnet, b, len, (caps->l2_hdr_len ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_WRITE) == TUO_OK ? NULL
                 : v->proto == PKT_PROTO_UDP && segs > 128 ? NULL : "a kernel would not take this vnet header";
     if (complaint)
