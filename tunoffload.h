@@ -1201,7 +1201,7 @@ typedef struct tuo_tun_stats {
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
     uint64_t tx_superpackets;            /* of them with a GSO type */
     uint64_t tx_refused_superpackets;    /* refused by the kernel and resent as single packets */
-    uint64_t tx_resent_packets;          /* packets and segments written singly: for that reason, or because the device takes none like it */
+    uint64_t tx_resent_packets;          /* packets and segments written singly: so refused, or not for this device */
     uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
     uint64_t tx_again;                   /* writes that would have blocked */
     uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */

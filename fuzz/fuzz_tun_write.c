@@ -13,42 +13,10 @@
 #include <stdint.h>
 
 #ifdef __linux__
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/netlink.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-static int fake_open(const char *path, int flags, ...);
-static int fake_ioctl(int fd, unsigned long request, ...);
-static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
-static int fake_socket(int domain, int type, int protocol);
-static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags);
-static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags);
-static ssize_t fake_writev(int fd, const struct iovec *iov, int count);
-
-#define TUNOFFLOAD_TUN
-#define open fake_open
-#define ioctl fake_ioctl
-#define poll fake_poll
-#define socket fake_socket
-#define send(fd, bytes, len, flags) fake_send(fd, bytes, len, flags) /* there are parameters of that name */
-#define recv(fd, bytes, len, flags) fake_recv(fd, bytes, len, flags)
-#define writev fake_writev
-#include "fuzz.h"
-#undef open
-#undef ioctl
-#undef poll
-#undef socket
-#undef send
-#undef recv
-#undef writev
+#define FAKE_WRITEV
+#include "fake_tun.h"
 #include "../tests/packets.h"
 #include "../tests/reference.h"
 

@@ -165,7 +165,7 @@ for source in tests/test_*.c; do # what needs a TUN device says so
     if ! grep -q 'define TUNOFFLOAD_TUN' "$source"; then programs="$programs $(basename "$source" .c)"; fi
 done
 for source in fuzz/fuzz_*.c; do
-    if ! grep -q 'define TUNOFFLOAD_TUN' "$source"; then
+    if ! grep -q 'fake_tun.h' "$source"; then
         source=$(basename "$source" .c)
         programs="$programs replay_${source#fuzz_}"
     fi

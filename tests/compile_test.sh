@@ -6,13 +6,8 @@ build=$1 repo=$2 language=${3:-both}
 here=$repo/tests/compile
 mkdir -p "$build"
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -Werror"
-passed=0 failed=0 skipped=0
-
-ok() { echo "ok $*"; passed=$((passed + 1)); }
-fail() { echo "FAIL $*"; failed=$((failed + 1)); }
-skip() {
-    if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi
-}
+# shellcheck source=tests/counts.sh
+. "$repo/tests/counts.sh"
 
 # good NAME COMMAND...: the command must succeed without a word.
 good() {
@@ -148,5 +143,4 @@ for cxx in $cxx_compilers; do
     good "$cxx: linked with C, runs" "$build/mixed"
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish
