@@ -123,10 +123,10 @@ static inline int check_bytes(const void *actual, const void *expected, size_t l
     size_t i = 0;
 
     check_state.checks++;
-    while (i < len && a[i] == e[i])
-        i++;
-    if (i == len)
+    if (len == 0 || memcmp(a, e, len) == 0)
         return 1;
+    while (a[i] == e[i])
+        i++;
     if (check_failed(file, line)) {
         size_t from = i < 8 ? 0 : i - 8;
         printf("%s differs at byte %lu of %lu; from byte %lu:\n", text, (unsigned long)i, (unsigned long)len,

@@ -86,14 +86,19 @@ static inline uint32_t pkt_get32(const uint8_t *p)
     return (uint32_t)pkt_get16(p) << 16 | pkt_get16(p + 2);
 }
 
-/* RFC 1071, one byte at a time: bytes at even places count 256-fold. Folded, not complemented. */
+/* RFC 1071, byte by byte: those at even places count 256-fold. Folded, not complemented. */
 static inline unsigned pkt_sum(const uint8_t *bytes, size_t len, unsigned initial)
 {
-    uint64_t sum = initial;
+    uint64_t even = 0, odd = 0, sum;
     size_t i;
 
-    for (i = 0; i < len; i++)
-        sum += i % 2 == 0 ? (uint64_t)bytes[i] * 256 : bytes[i];
+    for (i = 0; i + 1 < len; i += 2) {
+        even += bytes[i];
+        odd += bytes[i + 1];
+    }
+    if (i < len)
+        even += bytes[i];
+    sum = initial + even * 256 + odd;
     while (sum > 0xffff)
         sum = sum / 65536 + sum % 65536;
     return (unsigned)sum;
@@ -436,12 +441,23 @@ static inline size_t pkt_len(const pkt_spec *s)
     return pkt_payload_off(s) + pkt_payload_len(s) + s->trailer_len;
 }
 
-/* The byte that belongs at a position of a stream: retransmitted and late segments agree with the first ones. */
+/* The bytes that belong at a position of a stream: retransmitted and late segments agree with the first ones. */
+static inline void pkt_stream(uint8_t *out, size_t len, uint32_t seed, uint32_t position)
+{
+    const uint32_t step = 0x85ebca6bu;
+    uint32_t x = (position + seed * 0x9e3779b1u) * step;
+    size_t i;
+
+    for (i = 0; i < len; i++, x += step)
+        out[i] = (uint8_t)(x >> 24 ^ x >> 13);
+}
+
 static inline uint8_t pkt_stream_byte(uint32_t seed, uint32_t position)
 {
-    uint32_t x = (position + seed * 0x9e3779b1u) * 0x85ebca6bu;
+    uint8_t byte;
 
-    return (uint8_t)(x >> 24 ^ x >> 13);
+    pkt_stream(&byte, 1, seed, position);
+    return byte;
 }
 
 static inline void pkt_build_ethernet(uint8_t *p, const pkt_spec *s)
@@ -573,7 +589,7 @@ static inline unsigned pkt_build_l4_csum(const uint8_t *ip, const uint8_t *l4, c
 static inline size_t pkt_build(uint8_t *out, size_t cap, const pkt_spec *s)
 {
     size_t len = pkt_len(s), end = len - s->trailer_len;
-    size_t payload_len = pkt_payload_len(s), i;
+    size_t payload_len = pkt_payload_len(s);
     uint8_t *ip, *l4, *payload;
     unsigned proto = (unsigned)pkt_or(s->proto, pkt_is_udp(s) ? PKT_PROTO_UDP : PKT_PROTO_TCP);
 
@@ -585,8 +601,10 @@ static inline size_t pkt_build(uint8_t *out, size_t cap, const pkt_spec *s)
     memset(out, 0, len);
     if (pkt_is_ethernet(s))
         pkt_build_ethernet(out, s);
-    for (i = 0; i < payload_len; i++)
-        payload[i] = s->payload ? s->payload[i] : pkt_stream_byte(s->payload_seed, s->seq + (uint32_t)i);
+    if (s->payload)
+        memcpy(payload, s->payload, payload_len);
+    else
+        pkt_stream(payload, payload_len, s->payload_seed, s->seq);
     pkt_build_l4(l4, s, (size_t)(out + end - l4));
     if (pkt_is_v6(s))
         pkt_build_ip6(ip, s, (size_t)(out + end - ip), proto);
