@@ -1,20 +1,11 @@
 #!/bin/sh
-# Fuzzes each target for some seconds, from the seeds that are committed and those that are made. Usage: fuzz/short.sh BUILD SECONDS
-# [NAME...] from the repository's root, after `make seeds`. Inputs found on the way stay in BUILD/fuzz/corpus and are used the next
+# Fuzzes each target for some seconds, two at a time, from the seeds that are committed and those that are made. Usage: fuzz/short.sh BUILD
+# SECONDS [NAME...] from the repository's root, after `make seeds`. Inputs found on the way stay in BUILD/fuzz/corpus and are used the next
 # time; what crashed is in BUILD/fuzz/found. Ends with "N passed, N failed, N skipped", and says how often each target ran.
 set -u
-build=$1 seconds=$2; shift 2
-[ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
-passed=0 failed=0 skipped=0
-mkdir -p "$build/fuzz/found" "$build/log"
 
-sh fuzz/build.sh "$build/fuzz" "$@"; built=$?
-if [ $built -eq 77 ]; then
-    if [ "${CI:-}" = true ]; then echo "FAIL fuzz: could not run"; echo "0 passed, $# failed, 0 skipped"; exit 1; fi
-    echo "SKIP fuzz: no clang with libFuzzer"; echo "0 passed, 0 failed, $# skipped"; exit 0
-fi
-
-for name in "$@"; do
+if [ "$1" = --one ]; then # from below
+    build=$2 seconds=$3 name=$4
     log=$build/log/fuzz-$name.log
     mkdir -p "$build/fuzz/corpus/$name"
     set -- "$build/fuzz/corpus/$name"
@@ -31,13 +22,26 @@ for name in "$@"; do
     fi
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     if [ $status -eq 0 ] && [ "${runs:-0}" -gt 0 ]; then
-        echo "ok fuzz $name: $runs executions in $seconds s"
-        passed=$((passed + 1))
+        echo "ok fuzz $name: $runs executions in $seconds s" | tee "$build/fuzz/passed/$name"
     else
         grep -aE 'violated|ERROR|runtime error|Test unit written|does not build' "$log" | head -n 5
         echo "FAIL fuzz $name: see $log"
-        failed=$((failed + 1))
     fi
-done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+    exit 0
+fi
+
+build=$1 seconds=$2; shift 2
+[ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
+rm -rf "$build/fuzz/passed"
+mkdir -p "$build/fuzz/found" "$build/fuzz/passed" "$build/log"
+
+sh fuzz/build.sh "$build/fuzz" "$@"; built=$?
+if [ $built -eq 77 ]; then
+    if [ "${CI:-}" = true ]; then echo "FAIL fuzz: could not run"; echo "0 passed, $# failed, 0 skipped"; exit 1; fi
+    echo "SKIP fuzz: no clang with libFuzzer"; echo "0 passed, 0 failed, $# skipped"; exit 0
+fi
+printf '%s\n' "$@" | xargs -L 1 -P 2 sh "$0" --one "$build" "$seconds"
+
+passed=$(ls "$build/fuzz/passed" | wc -l)
+echo "$passed passed, $(($# - passed)) failed, 0 skipped"
+[ "$passed" -eq $# ]
