@@ -18,7 +18,6 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -130,13 +129,8 @@ class Runner:
         return sorted(self.tests, key=lambda name: -(kills.get(name, 0) + 0.5) / self.seconds[name])
 
     def call(self, command, timeout):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL) # the whole group: a test may have children
-            process.wait()
-            return 124
+        # timeout ends the children of a test, too. A session for each would do that as well, and undo the priority of the caller's.
+        return subprocess.call(["timeout", "-s", "KILL", "%.1f" % timeout] + command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def measure(self):
         """Each test without a mutant: how long it takes. Returns those that tcc does not compile, which are left out, and those that fail."""
