@@ -176,17 +176,16 @@
        #include "tunoffload.h"
 
        // reads packets from one device, split to wire size, and writes them to another, coalesced
-       tuo_result carry(tuo_tun *from, tuo_tun *to, tuo_buf *bufs, void *const *pointers, size_t count) {
-           size_t received, taken;
-           tuo_result result;
-           (void)bufs; // pointers[i] == &bufs[i], each with at least the MTU as capacity
-           result = tuo_tun_recv_multiple(from, 0, pointers, count, 0, &received);
+       // bufs[0..count): tuo_buf *, each with at least the MTU as capacity
+       tuo_result carry(tuo_tun *from, tuo_tun *to, void *const *bufs, size_t count) {
+           size_t received, sent = 0, taken;
+           tuo_result result = tuo_tun_recv_multiple(from, 0, bufs, count, 0, &received);
            if (result != TUO_OK) return result; // TUO_AGAIN: poll tuo_tun_fd(from)
-           result = tuo_tun_send_multiple(to, 0, pointers, received, 0, &taken);
-           while (result == TUO_AGAIN) { // what is left is in bufs: keep them until it is flushed
-               result = tuo_tun_wait(to, 1, -1);
-               if (result == TUO_OK) result = tuo_tun_flush(to);
-           }
+           do {
+               result = tuo_tun_send_multiple(to, 0, bufs + sent, received - sent, 0, &taken);
+               sent += taken; // held in bufs until it is written, if the result is not TUO_OK
+           } while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) == TUO_OK);
+           if (result != TUO_OK) tuo_tun_discard(to); // TUO_E_DOWN, for instance: bufs are used again
            return result;
        }
        // --- end
@@ -1114,7 +1113,7 @@ TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
    stays, in order, for the next flush; nothing is dropped or freed: a lost segment costs its connection a retransmission time-out.
    Reads     slots[0..slot_count), memory for that many handles, used as long as the queue is. Nothing to free
    Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how many of the first it took, which are then
-             the device's; 0 if none. Called by push and flush only, on their thread
+             the device's; 0 if none. Called by push and flush only, on their thread; it must not use this queue itself
    Returns   TUO_OK; TUO_E_INVALID: no slots or no callback */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_burst send, void *user);
 
@@ -1173,7 +1172,7 @@ typedef struct tuo_tun_desc {
     uint8_t tap;                 /* Ethernet frames instead of IP packets */
     uint8_t blocking;            /* calls wait (until data, room, or tuo_tun_wake) instead of returning TUO_AGAIN */
     uint8_t multi_queue;         /* allow tuo_tun_add_queue */
-    uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction */
+    uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction. Not for a device that has vnet headers already */
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t up;                  /* bring the interface up */
     uint8_t set_owner, set_group; /* let owner / group open the persistent device */
@@ -1196,12 +1195,12 @@ typedef struct tuo_tun_stats {
     uint64_t rx_superpackets;            /* of them with a GSO type */
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_multiple */
     uint64_t rx_truncated;               /* lost: the caller's buffer was too small */
-    uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other (no kernel does that) */
+    uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was not negotiated */
     uint64_t tx_packets;                 /* taken from the caller */
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
     uint64_t tx_superpackets;            /* of them with a GSO type */
     uint64_t tx_refused_superpackets;    /* refused by the kernel and resent as single packets */
-    uint64_t tx_resent_packets;          /* packets and segments written singly: so refused, or not for this device */
+    uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this device */
     uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
     uint64_t tx_again;                   /* writes that would have blocked */
     uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
@@ -1209,8 +1208,9 @@ typedef struct tuo_tun_stats {
 } tuo_tun_stats;
 
 /* tuo_tun_open: create or attach to a device, negotiate, and configure as the desc says.
-   Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which errno (error may be NULL). On failure
-             nothing is left open (a persistent device that was made stays)
+   Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which errno (error may be NULL);
+             TUO_E_UNSUPPORTED: no_vnet_hdr, but the device exists and its queues have one. On failure nothing is left open (a persistent
+             device that was made stays)
    Ownership close with tuo_tun_close. One allocation of about 175 KiB (malloc), none later
    Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly; offloads probed from the largest set down
              (a refused TUNSETOFFLOAD changes nothing); without vnet header the device's offloads are cleared, since a persistent device
@@ -1220,13 +1220,19 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
 
 /* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent process).
    Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks for: adopt_negotiate, mtu, up, addresses
-   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI), or if settings are asked for
-             a device in another network namespace
-   Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's */
+   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI; seen only where rtnetlink
+             reaches the device), has a vnet header though desc says no_vnet_hdr, or one of an odd size without adopt_negotiate; or if
+             settings are asked for where rtnetlink does not reach it: another network namespace, a sandbox without AF_NETLINK, or, without
+             CAP_NET_ADMIN, perhaps the same namespace
+   Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's, with the vnet header and offloads that it had;
+             settings of the interface made before the one that failed stay
+   Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out superpackets that this file refuses
+             (rx_refused): use adopt_negotiate */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
 /* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have had multi_queue).
-   Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first */
+   Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first, or the device is in another network
+             namespace; TUO_E_GONE if it is deleted. A device that was renamed is found by its new name */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error);
 
 /* tuo_tun_close: close and free. Calls that other threads are in return TUO_E_WOKEN first; no other thread may begin a call any more (let
@@ -1239,12 +1245,14 @@ TUO_API void tuo_tun_wake(tuo_tun *tun);
 TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 
 /* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most (-1: for ever).
-   Returns   TUO_OK; TUO_AGAIN after the time, or when a signal handler ran; TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM */
+   Returns   TUO_OK, also when the device was deleted: the next call says so; TUO_AGAIN after the time, or when a signal handler ran;
+             TUO_E_WOKEN; TUO_E_SYSTEM
+   Note      an interface that is down has no room: for_writing waits until it is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
-/* Plain facts: descriptor for your own poll loop; interface name; read-side offloads that were negotiated (TUO_TUN_*; 0 if adopted without
-   adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last system call that failed, by side: also of a
-   refusal that was made good, never EAGAIN. */
+/* Plain facts: descriptor for your own poll loop; interface name, as it was when the queue was opened; read-side offloads that were
+   negotiated (TUO_TUN_*; 0 if adopted without adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last
+   system call that failed, by side: also of a refusal that was made good, never EAGAIN. */
 TUO_API int tuo_tun_fd(const tuo_tun *tun);
 TUO_API const char *tuo_tun_name(const tuo_tun *tun);
 TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun);
@@ -1267,7 +1275,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *
    Writes    bytes[0..*len) or the iovecs; *hdr, not checked against the packet: tuo_gso_init does that
    Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger than cap and is lost (65535 bytes plus
              Ethernet header always suffice); TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM
-   Note      at most 15 iovecs, otherwise TUO_E_INVALID */
+   Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While tuo_tun_recv_multiple has segments of a superpacket
+             left, these calls overtake them: use the one or the other */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t cap, tuo_vnet_hdr *hdr, size_t *len);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr,
                                                    size_t *len);
@@ -1276,8 +1285,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct io
    Reads     the device until it has nothing more, or the buffers are full, or fewer are left than the last superpacket had segments. If the
              buffers run out within a superpacket, the next call goes on with it before it reads again: nothing is lost
    Writes    bufs[0..*received)
-   Returns   TUO_OK with *received > 0; with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and TUO_E_NOSPACE or
-             TUO_E_BUFFER if the first buffer is too small or fails (the segment is kept for the next call). *received is always set
+   Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and
+             TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too small or fails (the segment is kept for the next call). *received is
+             always set
    Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                         size_t offset, size_t *received);
@@ -1291,8 +1301,10 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
    without its vnet bytes, or your own. A superpacket that the kernel refuses is split and resent at once.
    Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a resend is
              interrupted (would block, or an error after its first segment), the rest is held in the queue's own memory: TUO_OK is
-             returned, and the next call or tuo_tun_flush goes on and says what is wrong
-   Note      at most 1022 iovecs, otherwise TUO_E_INVALID */
+             returned, and the next call or tuo_tun_flush goes on and says what is wrong. TUO_E_REFUSED: neither was taken
+   Note      at most 1023 iovecs, otherwise TUO_E_INVALID. Refusals of these superpackets switch nothing off. Some kernels take TCP
+             superpackets with IPv6 extension headers or a gso_size below 8 and drop them later (K 1.9, 1.23), and none takes more than
+             128 datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts where that is so */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count);
 
 /* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport header, payload in pieces. Length fields
@@ -2330,7 +2342,11 @@ static tuo_result tuo__vnet_check_write(const tuo_vnet_hdr *hdr, const uint8_t *
     if (len < ip_off || len == 0) return TUO_E_TRUNCATED;
     if (ip_off == 0 && pkt[0] >> 4 != 4 && pkt[0] >> 4 != 6) return TUO_E_NOT_IP;
     if (hdr->hdr_len > len) return TUO_E_VNET_HDR_LEN;
-    if ((hdr->flags & TUO_VNET_NEEDS_CSUM) && hdr->csum_start < ip_off + TUO__IP4_LEN) return TUO_E_VNET_CSUM_START;
+    if (hdr->flags & TUO_VNET_NEEDS_CSUM) { /* which raises the hdr_len that the kernel uses */
+        if (hdr->csum_start < TUO__IP4_LEN) return TUO_E_VNET_CSUM_START;
+    } else if (hdr->hdr_len && hdr->hdr_len < ip_off) {
+        return TUO_E_VNET_HDR_LEN;
+    }
     if (hdr->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)hdr->gso_size * TUO__UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
     return TUO_OK;
 }
@@ -2570,6 +2586,7 @@ TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key 
 
 TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted) {
     const tuo__place place = tuo__flow_locate(table, key);
+    const tuo_flow_key added = *key; /* which may be evicted->key of an earlier call */
     tuo__bucket *const bucket = place.bucket;
     tuo_flow_key *slot;
     uint32_t way;
@@ -2583,7 +2600,7 @@ TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_ke
         evicted->value = bucket->value[way];
     }
     tuo__index_put(&table->index, bucket, way, place.tag, 0);
-    *slot = *key;
+    *slot = added;
     return &bucket->value[way];
 }
 
@@ -4104,7 +4121,7 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
         if (cap < offset || cap - offset < len) result = TUO_E_NOSPACE;
         if (result == TUO_OK && tuo__ops_resize(o, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
         if (result != TUO_OK) break;
-        tuo__gso_write(gso, &piece, tuo__ops_data(o, bufs[i]) + offset);
+        if (len) tuo__gso_write(gso, &piece, tuo__ops_data(o, bufs[i]) + offset); /* an empty buffer may have no memory */
         gso->tuo__next_idx++;
     }
     *written = i;
@@ -4578,6 +4595,7 @@ enum {
     TUO__RX_LEN = 65535 + 64,     /* IP packet and an Ethernet header with tags (K 3.1, 3.2) */
     TUO__TX_IOV_MAX = 1024,       /* IOV_MAX of Linux, uapi/linux/uio.h UIO_MAXIOV */
     TUO__RECV_IOV_MAX = 15,
+    TUO__RECV_CAP_MAX = 1 << 30,
     TUO__READ_TRIES = 16,         /* unusable packets skipped in one call */
     TUO__FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
 };
@@ -4654,6 +4672,19 @@ struct tuo_tun {
     tuo__tx tx;
 };
 
+/* --- calls in progress --- */
+
+/* Every call that may wait or touches a descriptor stands between these two, so that tuo_tun_close can wait for it. */
+static int tuo__tun_enter(tuo_tun *tun) {
+    __atomic_add_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
+    return !__atomic_load_n(&tun->closing, __ATOMIC_SEQ_CST);
+}
+
+static tuo_result tuo__tun_leave(tuo_tun *tun, tuo_result result) {
+    __atomic_sub_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
+    return result;
+}
+
 /* --- system calls --- */
 
 /* Each returns 0 or more, or -errno. */
@@ -4666,18 +4697,22 @@ static void tuo__close_fd(int *fd) {
     *fd = -1;
 }
 
-static int tuo__fd_flags(int fd, int nonblocking) {
-    const int flags = tuo__sys(fcntl(fd, F_GETFL));
-    int result = flags < 0 ? flags : tuo__sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
-    if (result >= 0 && nonblocking) result = tuo__sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
-    return result;
+/* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the descriptor. */
+#ifdef O_CLOEXEC
+#define TUO__O_CLOEXEC O_CLOEXEC
+#else
+#define TUO__O_CLOEXEC 0
+#endif
+static int tuo__fd_flags(int fd) {
+    const int flags = tuo__sys(fcntl(fd, F_GETFL)), returned = flags < 0 ? flags : tuo__sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    return returned < 0 ? returned : tuo__sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
 static tuo_result tuo__tun_failed(int *last_errno, int negative_errno) {
     if (negative_errno != -EAGAIN) *last_errno = -negative_errno;
     switch (-negative_errno) {
         case EAGAIN: return TUO_AGAIN;
-        case EBADFD: case EBADF: case ENODEV: case EFAULT: return TUO_E_GONE; /* EFAULT: deleted while a read waited */
+        case EBADFD: case EBADF: case ENODEV: return TUO_E_GONE;
         case EIO: return TUO_E_DOWN;
         case EINVAL: case EMSGSIZE: return TUO_E_REFUSED;
         default: return TUO_E_SYSTEM;
@@ -4749,12 +4784,6 @@ static int tuo__netlink_find(const uint8_t *bytes, size_t *off, size_t *end, uns
 /* linux include/uapi/linux/if_link.h */
 enum { TUO__IFLA_LINKINFO = 18, TUO__IFLA_INFO_DATA = 2, TUO__IFLA_TUN_PI = 4 };
 
-static tuo_result tuo__netlink_result(tuo_tun *tun, int returned) {
-    if (returned >= 0) return TUO_OK;
-    tun->tx.last_errno = -returned;
-    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
-}
-
 static void tuo__netlink_link(const tuo_tun *tun, tuo__netlink *request, unsigned flags, unsigned change) {
     struct ifinfomsg link;
     TUO_MEMSET(&link, 0, sizeof link);
@@ -4783,17 +4812,26 @@ static int tuo__tun_has_packet_info(const tuo_tun *tun) {
            tuo__netlink_find(reply, &off, &end, TUO__IFLA_TUN_PI) && end > off && reply[off] != 0;
 }
 
+/* The outcome of a setting. */
+static tuo_result tuo__netlink_set(tuo_tun *tun, const tuo__netlink *request) {
+    int returned;
+    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
+    returned = tuo__netlink_call(tun->netlink_fd, request);
+    if (returned < 0) tun->tx.last_errno = -returned;
+    return tuo__tun_leave(tun, returned >= 0 ? TUO_OK : returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
+}
+
 TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
     tuo__netlink request;
     tuo__netlink_link(tun, &request, up ? TUO__IFF_UP : 0, TUO__IFF_UP);
-    return tuo__netlink_result(tun, tuo__netlink_call(tun->netlink_fd, &request));
+    return tuo__netlink_set(tun, &request);
 }
 
 TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
     tuo__netlink request;
     tuo__netlink_link(tun, &request, 0, 0);
     tuo__netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
-    return tuo__netlink_result(tun, tuo__netlink_call(tun->netlink_fd, &request));
+    return tuo__netlink_set(tun, &request);
 }
 
 /* "ADDRESS/PREFIX" to binary. */
@@ -4824,7 +4862,7 @@ TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
     tuo__netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
     tuo__netlink_add(&request, IFA_LOCAL, address, address_len);
     tuo__netlink_add(&request, IFA_ADDRESS, address, address_len);
-    return tuo__netlink_result(tun, tuo__netlink_call(tun->netlink_fd, &request));
+    return tuo__netlink_set(tun, &request);
 }
 
 /* --- opening --- */
@@ -4881,6 +4919,7 @@ static int tuo__tun_read_back(tuo_tun *tun) {
     tun->order = TUO_ORDER_NATIVE;
     tun->vnet_hdr_len = 0;
     if (!(request.u.flags & IFF_VNET_HDR)) return 0;
+    if (tun->desc.no_vnet_hdr) return -EOPNOTSUPP; /* an adopted descriptor, or another queue's choice */
     returned = tuo__ioctl(tun->fd, TUNGETVNETHDRSZ, &value);
     if (returned < 0) return returned;
     tun->vnet_hdr_len = (uint32_t)value;
@@ -4895,7 +4934,7 @@ static int tuo__tun_attach(tuo_tun *tun, const char *name) {
     tuo__ifreq request;
     size_t i;
     int returned, vnet = desc->no_vnet_hdr ? 0 : IFF_VNET_HDR;
-    tun->fd = tuo__sys(open("/dev/net/tun", O_RDWR));
+    tun->fd = tuo__sys(open("/dev/net/tun", O_RDWR | TUO__O_CLOEXEC));
     if (tun->fd < 0) return tun->fd;
     TUO_MEMSET(&request, 0, sizeof request);
     for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
@@ -4905,7 +4944,7 @@ static int tuo__tun_attach(tuo_tun *tun, const char *name) {
         request.u.flags = (short)base;
         returned = tuo__ioctl(tun->fd, TUNSETIFF, &request);
     }
-    return returned < 0 ? returned : tuo__fd_flags(tun->fd, 1);
+    return returned < 0 ? returned : tuo__fd_flags(tun->fd);
 }
 
 static int tuo__tun_ownership(const tuo_tun *tun) {
@@ -4921,25 +4960,31 @@ static int tuo__tun_ownership(const tuo_tun *tun) {
 static int tuo__tun_open_netlink(tuo_tun *tun) {
     tuo__ifreq request;
     int returned;
-    tun->netlink_fd = tuo__sys(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+    tun->netlink_fd = tuo__sys(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
     if (tun->netlink_fd < 0) return tun->netlink_fd;
-    returned = tuo__fd_flags(tun->netlink_fd, 0);
     TUO_MEMSET(&request, 0, sizeof request);
     TUO_MEMCPY(request.name, tun->name, sizeof request.name);
-    if (returned >= 0) returned = tuo__ioctl(tun->netlink_fd, 0x8933 /* SIOCGIFINDEX */, &request);
+    returned = tuo__ioctl(tun->netlink_fd, 0x8933 /* SIOCGIFINDEX */, &request);
     tun->if_index = request.u.index;
     return returned;
 }
 
-/* An adopted device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. */
+/* A device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. 1, 0, or -errno if
+   descriptors run out. Without the right to ask, or without /proc, it is taken to be elsewhere; a kernel that cannot be asked (ENOTTY,
+   EINVAL) leaves it here. */
 static int tuo__tun_is_elsewhere(const tuo_tun *tun) {
     struct stat device, here;
-    int device_ns = tuo__sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */)), here_ns = tuo__sys(open("/proc/thread-self/ns/net", O_RDONLY));
-    const int elsewhere = device_ns >= 0 && here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0 &&
-                          (device.st_ino != here.st_ino || device.st_dev != here.st_dev);
+    int device_ns = tuo__sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */));
+    int here_ns = device_ns < 0 ? device_ns : tuo__sys(open("/proc/thread-self/ns/net", O_RDONLY | TUO__O_CLOEXEC));
+    int result = 1;
+    if (device_ns < 0) result = device_ns == -EPERM;
+    if (here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0) {
+        result = device.st_ino != here.st_ino || device.st_dev != here.st_dev;
+    }
+    if (here_ns == -EMFILE || here_ns == -ENFILE) result = here_ns;
     tuo__close_fd(&device_ns);
     tuo__close_fd(&here_ns);
-    return elsewhere;
+    return result;
 }
 
 static uint32_t tuo__feature_of(uint8_t gso_type) {
@@ -4956,6 +5001,7 @@ static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
     desc.vnet_order = tun->order;
     desc.ethernet = (uint8_t)tun->is_tap;
     desc.disable_tcp6_ext = 1;
+    if (desc.max_frags > TUO__TX_IOV_MAX - 2) desc.max_frags = TUO__TX_IOV_MAX - 2; /* vnet header, headers, payload: one writev */
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
@@ -5006,15 +5052,23 @@ static void tuo__tun_free(tuo_tun *tun) {
     free(tun);
 }
 
+/* A sandbox without netlink, or a device that is not here though the kernel could not say so. Packets need no netlink. */
+static int tuo__netlink_is_denied(int returned) {
+    return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT || returned == -ENODEV;
+}
+
 /* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
-static int tuo__tun_finish(tuo_tun *tun) {
+static int tuo__tun_finish(tuo_tun *tun, int adopted) {
     tuo_gro_desc desc;
-    int returned;
-    tun->wake_fd = tuo__sys(eventfd(0, 0));
-    if (tun->wake_fd < 0) return tun->wake_fd;
-    returned = tuo__fd_flags(tun->wake_fd, 1);
-    if (returned >= 0 && !tuo__tun_is_elsewhere(tun)) {
+    int returned, elsewhere = 0;
+    returned = tun->wake_fd = tuo__sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (returned >= 0 && adopted) returned = elsewhere = tuo__tun_is_elsewhere(tun);
+    if (returned >= 0 && !elsewhere) {
         returned = tuo__tun_open_netlink(tun);
+        if (adopted && tuo__netlink_is_denied(returned)) {
+            tuo__close_fd(&tun->netlink_fd);
+            returned = 0;
+        }
         if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP;
     }
     desc = tuo__tx_gro_desc(tun);
@@ -5058,13 +5112,21 @@ TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *er
     }
     if (returned >= 0) returned = tuo__tun_negotiate(t);
     if (returned >= 0) returned = tuo__tun_ownership(t);
-    if (returned >= 0) returned = tuo__tun_finish(t);
+    if (returned >= 0) returned = tuo__tun_finish(t, 0);
     if (returned >= 0) returned = tuo__tun_interface(t, desc);
     return tuo__tun_opened(t, returned, tun, error);
 }
 
+static int tuo__tun_renegotiate(tuo_tun *tun, uint32_t old_len) {
+    int len = (int)old_len, returned = tuo__tun_set_vnet_len(tun);
+    if (returned >= 0) returned = tuo__tun_negotiate(tun);
+    if (returned < 0 && len) (void)tuo__ioctl(tun->fd, TUNSETVNETHDRSZ, &len);
+    return returned;
+}
+
 TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
+    uint32_t old_len;
     int returned;
     tuo_result result = tuo__tun_allocate(&t, desc);
     if (result != TUO_OK) {
@@ -5076,46 +5138,41 @@ TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc
     returned = tuo__sys(fcntl(fd, F_GETFL));
     t->polls_first = returned >= 0 && !(returned & O_NONBLOCK);
     if (returned >= 0) returned = tuo__tun_read_back(t);
-    if (returned >= 0 && desc->adopt_negotiate) {
-        if (t->vnet_hdr_len) t->vnet_hdr_len = TUO_VNET_LEN;
-        returned = tuo__tun_set_vnet_len(t);
-        if (returned >= 0) returned = tuo__tun_negotiate(t);
-    }
-    if (returned >= 0) returned = tuo__tun_finish(t);
+    old_len = t->vnet_hdr_len;
+    if (desc->adopt_negotiate && old_len) t->vnet_hdr_len = TUO_VNET_LEN;
+    if (returned >= 0) returned = tuo__tun_finish(t, 1);
     if (returned >= 0) returned = tuo__tun_interface(t, desc);
+    if (returned >= 0 && desc->adopt_negotiate) returned = tuo__tun_renegotiate(t, old_len); /* last: it changes packets */
     if (returned < 0) t->fd = -1; /* still the caller's */
     return tuo__tun_opened(t, returned, tun, error);
 }
 
+/* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is asked for its present one, and what came
+   of it is compared by index. */
 TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
     tuo_tun *t;
+    tuo__ifreq device;
     int returned;
     tuo_result result = tuo__tun_allocate(&t, &first->desc);
     if (result != TUO_OK) {
         if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
         return result;
     }
-    returned = tuo__tun_attach(t, first->name);
+    returned = tuo__ioctl(first->fd, TUNGETIFF, &device);
+    if (returned >= 0) returned = tuo__tun_is_elsewhere(first);
+    if (returned > 0) returned = -EOPNOTSUPP;
+    if (returned >= 0) returned = tuo__tun_attach(t, device.name);
     if (returned >= 0) returned = tuo__tun_read_back(t);
     if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;
     t->offloads = first->offloads; /* per device (K 2.3) */
     t->knows_uso = first->knows_uso;
-    if (returned >= 0) returned = tuo__tun_finish(t);
-    return tuo__tun_opened(t, returned, queue, error);
+    if (returned >= 0) returned = tuo__tun_finish(t, 0);
+    if (returned >= 0 && first->if_index && t->if_index != first->if_index) returned = -EBADFD; /* deleted just now */
+    result = tuo__tun_opened(t, returned, queue, error);
+    return returned == -EBADFD ? TUO_E_GONE : result;
 }
 
-/* --- calls in progress, waiting --- */
-
-/* Every call that touches the descriptor stands between these two, so that tuo_tun_close can wait for it. */
-static int tuo__tun_enter(tuo_tun *tun) {
-    __atomic_add_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
-    return !__atomic_load_n(&tun->closing, __ATOMIC_SEQ_CST);
-}
-
-static tuo_result tuo__tun_leave(tuo_tun *tun, tuo_result result) {
-    __atomic_sub_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
-    return result;
-}
+/* --- waiting --- */
 
 TUO_API void tuo_tun_wake(tuo_tun *tun) {
     const uint64_t one = 1;
@@ -5149,6 +5206,25 @@ static int tuo__tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
     if (returned < 0) return returned;
     if (fds[1].revents) return -ECANCELED;
     return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
+}
+
+/* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is done. */
+static int tuo__tun_ready(const tuo_tun *tun, int for_writing) {
+    struct pollfd fd;
+    int returned;
+    fd.fd = tun->fd;
+    fd.events = for_writing ? POLLOUT : POLLIN;
+    returned = tuo__sys(poll(&fd, 1, 0));
+    return returned == 0 ? -EAGAIN : returned < 0 ? returned : 0;
+}
+
+/* Is the interface down, as far as can be told? poll() has no room for writing then. */
+static int tuo__tun_is_down(const tuo_tun *tun) {
+    tuo__ifreq request;
+    TUO_MEMSET(&request, 0, sizeof request);
+    request.u.index = tun->if_index;
+    if (tuo__ioctl(tun->netlink_fd, 0x8910 /* SIOCGIFNAME */, &request) < 0) return 0;
+    return tuo__ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUO__IFF_UP);
 }
 
 /* The result of a failed system call; blocking queues wait and say "again" (1) instead of TUO_AGAIN. */
@@ -5231,7 +5307,7 @@ static int tuo__tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     for (i = 0; i < iov_count; i++) all[count++] = iov[i];
     all[count].iov_base = &spare;
     all[count++].iov_len = 1;
-    if (tun->polls_first && (returned = tuo__tun_poll(tun, 0, 0)) < 0) return returned;
+    if (tun->polls_first && (returned = tuo__tun_ready(tun, 0)) < 0) return returned;
     returned = tuo__sys(readv(tun->fd, all, count));
     if (returned < 0) return returned;
     len = (size_t)returned;
@@ -5267,14 +5343,19 @@ static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
             tries++;
         } else if (!tuo__tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
             TUO_ASSERT(result != TUO_OK);
-            return result == TUO_E_DOWN ? TUO_E_GONE : result; /* EIO on read: the device is being taken away */
+            return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result; /* being taken away; deleted while a read waited */
         }
     }
     return TUO_AGAIN;
 }
 
 TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr, size_t *len) {
+    size_t i, cap = 0;
     if (iov_count > TUO__RECV_IOV_MAX) return TUO_E_INVALID;
+    for (i = 0; i < iov_count; i++) {
+        if (iov[i].iov_len > TUO__RECV_CAP_MAX - cap) return TUO_E_INVALID; /* EINVAL of the kernel speaks of packets */
+        cap += iov[i].iov_len;
+    }
     if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
     return tuo__tun_leave(tun, tuo__tun_recv(tun, iov, iov_count, hdr, len));
 }
@@ -5310,7 +5391,7 @@ static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, v
         size_t written = 0;
         if (!rx->splitting) {
             if (*received && rx->last_count > count - *received) break; /* the next one would be cut apart, and coalesced in two */
-            if (*received && tun->desc.blocking && tuo__tun_poll(tun, 0, 0) != 0) break; /* wait for the first packet only */
+            if (*received && tun->desc.blocking && tuo__tun_ready(tun, 0) != 0) break; /* wait for the first packet only */
             result = tuo__tun_recv_next(tun);
             if (result != TUO_OK) break;
             if (!rx->splitting) continue;
@@ -5340,7 +5421,8 @@ static tuo_result tuo__tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
     tuo_result result = TUO_OK;
     int returned;
     do {
-        returned = tun->polls_first ? tuo__tun_poll(tun, 1, 0) : 0;
+        returned = tun->polls_first ? tuo__tun_ready(tun, 1) : 0;
+        if (returned == -EAGAIN && tuo__tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
         if (returned == 0) returned = tuo__sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
         if (returned == 0) returned = -EINVAL; /* no bytes at all: the kernel does not even ask the device */
         if (returned >= 0) {
@@ -5372,7 +5454,7 @@ static tuo_result tuo__tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t
     return result;
 }
 
-/* A superpacket was taken, or refused: too many refusals in a row switch its protocol off. GRO hears of it with the next batch. */
+/* A superpacket of GRO was taken, or refused: too many refusals in a row switch its protocol off. GRO hears of it with the next batch. */
 static void tuo__tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
     tuo__feature *const f = &tun->tx.features[tuo__feature_of(gso_type)];
     if (!refused) {
@@ -5419,7 +5501,7 @@ static tuo_result tuo__tx_singles(tuo_tun *tun) {
         if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUO__PENDING_EMITTED; /* it was the device, not the superpacket */
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
         if (tx->next_user++ == 0) tuo__tx_judge(tun, tx->sp.vnet.gso_type, 1); /* the device works: it was the superpacket */
-        tx->stats.tx_resent_packets++;
+        tx->stats.tx_resent_packets += result == TUO_OK;
     }
     tx->pending = TUO__PENDING_NONE;
     return TUO_OK;
@@ -5434,7 +5516,7 @@ static tuo_result tuo__tx_split(tuo_tun *tun) {
         result = tuo__tun_write_single(tun, tx->segment.iov, tx->segment.iov_count);
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
         tx->segment_ready = 0;
-        tx->stats.tx_resent_packets++;
+        tx->stats.tx_resent_packets += result == TUO_OK;
     }
     tx->pending = TUO__PENDING_NONE;
     return TUO_OK;
@@ -5542,7 +5624,7 @@ static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, cons
         if (iov[i].len) TUO_MEMCPY(tx->scratch + len, iov[i].base, iov[i].len);
         len += iov[i].len;
     }
-    result = tuo_gso_init(&tx->gso, tx->scratch, len, hdr, tuo__tun_frame_flags(tun) | TUO_F_TRUST);
+    result = tuo_gso_init(&tx->gso, tx->scratch, len, hdr, tuo__tun_frame_flags(tun)); /* nobody has verified what it vouches for */
     if (result == TUO_OK) tx->pending = TUO__PENDING_SPLIT;
     return result;
 }
@@ -5552,6 +5634,7 @@ static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, cons
    again would double what went out. */
 static tuo_result tuo__tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
     tuo__tx *const tx = &tun->tx;
+    const uint64_t refused = tx->stats.tx_refused_packets;
     tuo_result result = tuo__tx_plan_split(tun, hdr, iov, iov_count);
     if (result != TUO_OK) return result;
     result = tuo__tx_drain(tun);
@@ -5560,8 +5643,9 @@ static tuo_result tuo__tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, co
         tx->segment_ready = 0;
         return result;
     }
+    if (result == TUO_OK && tx->stats.tx_refused_packets - refused == tuo_gso_count(&tx->gso)) return TUO_E_REFUSED;
     tx->stats.tx_packets++;
-    if (hdr->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len) tuo__tx_judge(tun, hdr->gso_type, 1);
+    tx->stats.tx_refused_superpackets += hdr->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len;
     return TUO_OK;
 }
 
@@ -5574,13 +5658,13 @@ static tuo_result tuo__tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const 
     if (offloaded && tuo__refused(result)) return tuo__tx_resend_split(tun, hdr, iov, iov_count);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     tun->tx.stats.tx_packets += result == TUO_OK;
-    if (result == TUO_OK && hdr->gso_type != TUO_GSO_NONE) tuo__tx_judge(tun, hdr->gso_type, 0);
+    tun->tx.stats.tx_superpackets += result == TUO_OK && hdr->gso_type != TUO_GSO_NONE;
     return result;
 }
 
 TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    if (iov_count > TUO__TX_IOV_MAX - 2) return TUO_E_INVALID;
+    if (iov_count > TUO__TX_IOV_MAX - 1) return TUO_E_INVALID;
     if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
     return tuo__tun_leave(tun, tuo__tx_send_iov(tun, hdr ? hdr : &zero, iov, iov_count));
 }
@@ -5599,12 +5683,13 @@ static tuo_result tuo__tx_gso_headers(const tuo_tun *tun, const tuo_tun_gso *par
     tuo_pkt_info info;
     tuo__shape shape;
     tuo_result result;
+    if (parts->ip_header_len < (tun->is_tap ? TUO__ETH_LEN : 0) + TUO__IP4_LEN || parts->l4_header_len == 0) return TUO_E_TRUNCATED;
     TUO_MEMCPY(hdr, parts->ip_header, parts->ip_header_len);
     TUO_MEMCPY(hdr + parts->ip_header_len, parts->l4_header, parts->l4_header_len);
-    if (parts->ip_header_len < (tun->is_tap ? TUO__ETH_LEN : 0) + TUO__IP4_LEN) return TUO_E_TRUNCATED;
     result = tuo__parse(hdr, hdr_len, tuo__tun_frame_flags(tun) | TUO__F_WHOLE, &info);
     if (result != TUO_OK) return result;
     if (info.kind == TUO_KIND_NONE || info.payload_off != hdr_len || info.l4_off != parts->ip_header_len) return TUO_E_INVALID;
+    if (info.flags & TUO_PKT_ROUTING) return TUO_E_VNET_PROTOCOL; /* the sum covers another destination than the header's */
     if (hdr_len - info.ip_off + payload_len > 0xFFFFu) return TUO_E_IP_LENGTH;
     shape = tuo__shape_of(&info);
     tuo__account_any(hdr, &shape, payload_len, parts->gso_size, vnet);

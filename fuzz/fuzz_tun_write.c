@@ -56,6 +56,7 @@ typedef struct single {
     int splitting;
     ref_list segments;
     size_t at;      /* the segment whose turn it is */
+    size_t refused; /* of those before it */
     int done;
     unsigned writes;
 } single;
@@ -183,7 +184,7 @@ static int fake_ioctl(int fd, unsigned long request, ...)
         }
         return failed_with(error);
     }
-    FUZZ_CHECK(fd == kernel.tun_fd || request == 0x8933);
+    FUZZ_CHECK(fd == kernel.tun_fd || request == 0x8933 || request == 0x8910);
     switch (request) {
     case TUNSETIFF: return attach(argument);
     case TUNGETIFF:
@@ -262,11 +263,16 @@ enum { POLL_WOKEN = 7, POLL_EINTR = 5, POLL_ENOMEM = 11, POLL_LATE = 4 };
 static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     unsigned what = reaction();
-    FUZZ_CHECK(count == 2 && calling != 0 && stopped == TUO_OK && fds[0].fd == kernel.tun_fd && fds[0].events == POLLOUT);
+    int sees_wake = count == 2; /* otherwise: can it be done at once? */
+    FUZZ_CHECK((count == 2 || (count == 1 && timeout_ms == 0 && calling == 1)) && stopped == TUO_OK);
+    FUZZ_CHECK(calling != 0 && fds[0].fd == kernel.tun_fd && fds[0].events == POLLOUT);
     FUZZ_CHECK(timeout_ms == 0 || (timeout_ms == -1 && config.blocking));
     faults += what > 3;
     fds[0].revents = POLLOUT;
-    if (poll(fds + 1, 1, 0) == 1) { /* tuo_tun_wake */
+    if (!sees_wake && what == POLL_WOKEN) {
+        return 1;
+    }
+    if (sees_wake && poll(fds + 1, 1, 0) == 1) { /* tuo_tun_wake */
         what = POLL_WOKEN;
     }
     switch (what) {
@@ -377,7 +383,7 @@ static void stop_for(int error)
         }
         break;
     case EIO: stop(TUO_E_DOWN, EIO); break;
-    case EBADFD: case EBADF: case ENODEV: case EFAULT: stop(TUO_E_GONE, error); break;
+    case EBADFD: case EBADF: case ENODEV: stop(TUO_E_GONE, error); break;
     default: stop(TUO_E_SYSTEM, error); break;
     }
 }
@@ -608,7 +614,6 @@ static void next_of_refused(void)
     if (unit.next == 0) { /* the device works: it was the superpacket */
         judge(&unit_hdr, 1, packets_so_far());
     }
-    want.tx_resent_packets++;
     if (++unit.next == unit.count) {
         unit.count = 0;
     }
@@ -645,6 +650,7 @@ static void write_batch(const written *w, int error)
         }
         settle(w, error == 0 ? WIRED : LOST);
         if (unit.refused) {
+            want.tx_resent_packets += error == 0;
             next_of_refused();
         }
     } else {
@@ -701,8 +707,12 @@ static void write_segment(single *s, const written *w, int error)
         return;
     }
     want.tx_refused_packets += error != 0;
-    want.tx_resent_packets++;
+    want.tx_resent_packets += error == 0;
+    s->refused += error != 0;
     s->done = ++s->at == s->segments.count;
+    if (s->done && s->refused == s->segments.count && s == &new_single) {
+        stop(TUO_E_REFUSED, 0); /* neither the whole nor any part of it */
+    }
 }
 
 static void free_single(single *s)
@@ -998,11 +1008,10 @@ static int split_is_due(void)
 /* Taken as a whole or in segments, of which the last ones may be held. */
 static void account_single(void)
 {
-    int is_super = new_single.hdr.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
+    unsigned is_super = new_single.hdr.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
     want.tx_packets++;
-    if (is_super) {
-        judge(&new_single.hdr, new_single.splitting, want.tx_packets);
-    }
+    want.tx_superpackets += is_super && !new_single.splitting;
+    want.tx_refused_superpackets += is_super && new_single.splitting;
 }
 
 static void end_single(tuo_result result)
@@ -1016,8 +1025,10 @@ static void end_single(tuo_result result)
         FUZZ_CHECK(stopped == TUO_OK && s->writes == 0);
         expected = s->plan;
     } else if (s->done) {
-        FUZZ_CHECK(stopped == TUO_OK);
-        account_single();
+        FUZZ_CHECK(stopped == (s->refused != 0 && s->refused == s->segments.count ? TUO_E_REFUSED : TUO_OK));
+        if (stopped == TUO_OK) {
+            account_single();
+        }
     } else {
         FUZZ_CHECK(stopped != TUO_OK);
         if (split_is_due() && s->writes == 0) {
@@ -1067,7 +1078,7 @@ static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hd
     s->len = len;
     s->hdr = *hdr;
     s->plan = len > 65535 + 64 ? TUO_E_REFUSED /* more than any packet */
-                               : tuo_gso_init(&gso, s->bytes, len, hdr, (config.tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_TRUST);
+                               : tuo_gso_init(&gso, s->bytes, len, hdr, config.tap ? TUO_F_ETHERNET : 0);
 }
 
 static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hdr, unsigned how)

@@ -216,6 +216,25 @@ TEST(the_oldest_of_a_full_bucket_is_displaced)
     guard_page_free(&t.page);
 }
 
+/* The record of what was displaced may take the key of what is put back. */
+TEST(what_was_displaced_is_put_back)
+{
+    table_in_page t = table_new(1, 7);
+    tuo_flow_evicted evicted;
+    tuo_flow_key key = key_number(TUO_FLOW_WAYS), old = key_number(0), next = key_number(1);
+    uint32_t n;
+
+    for (n = 0; n < TUO_FLOW_WAYS; n++)
+        table_put(t.table, n, 1000 + n);
+    tuo_flow_table_insert(t.table, &key, &evicted);
+    CHECK_BYTES(&evicted.key, &old, sizeof old);
+    *tuo_flow_table_insert(t.table, &evicted.key, &evicted) = 7;
+    CHECK_BYTES(&evicted.key, &next, sizeof next);
+    CHECK_EQ_INT(evicted.happened, 1);
+    CHECK_EQ_INT(table_get(t.table, 0), 7);
+    guard_page_free(&t.page);
+}
+
 TEST(a_removed_entry_makes_room)
 {
     table_in_page t = table_new(1, 7);
@@ -568,6 +587,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(every_byte_of_the_key_counts),
         CHECK_ENTRY(equal_tags_are_not_equal_keys),
         CHECK_ENTRY(the_oldest_of_a_full_bucket_is_displaced),
+        CHECK_ENTRY(what_was_displaced_is_put_back),
         CHECK_ENTRY(a_removed_entry_makes_room),
         CHECK_ENTRY(reset),
         CHECK_ENTRY(generation_wraps),

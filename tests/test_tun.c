@@ -8,19 +8,30 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 #endif
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 static ssize_t test_writev(int fd, const struct iovec *iov, int count);
 static ssize_t test_readv(int fd, const struct iovec *iov, int count);
+static ssize_t test_recv(int fd, void *bytes, size_t len, int flags);
+static int test_socket(int domain, int type, int protocol);
+static int test_ioctl(int fd, unsigned long request, ...);
 
 #define TUNOFFLOAD_TUN
 #define TUNOFFLOAD_IMPLEMENTATION
 #define writev test_writev
 #define readv test_readv
+#define recv(fd, bytes, len, flags) test_recv(fd, bytes, len, flags) /* there are parameters of that name */
+#define socket test_socket
+#define ioctl test_ioctl
 #include "tunoffload.h"
 #undef writev
 #undef readv
+#undef recv
+#undef socket
+#undef ioctl
 
 #include "check.h"
 #include "packets.h"
@@ -35,6 +46,7 @@ static ssize_t test_readv(int fd, const struct iovec *iov, int count);
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -59,6 +71,10 @@ static struct {
     unsigned long fail_at;  /* number of the write that fails with fail_errno; 0: none */
     int fail_errno;
     unsigned udp_segs_max;
+    int socket_errno;       /* sockets are denied: a sandbox without netlink */
+    int skns_errno;         /* so is the question for the device's namespace */
+    int slow_recv_ms;       /* netlink takes its time */
+    int in_recv, recv_done; /* atomic */
 } filter;
 
 static void filter_off(void)
@@ -116,6 +132,36 @@ static ssize_t test_readv(int fd, const struct iovec *iov, int count)
         return readv(fd, iov, count);
     errno = error < 0 ? 0 : error;
     return error < 0 ? 0 : -1;
+}
+
+static int test_socket(int domain, int type, int protocol)
+{
+    errno = filter.socket_errno;
+    return filter.socket_errno ? -1 : socket(domain, type, protocol);
+}
+
+static int test_ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    void *argument;
+
+    va_start(args, request);
+    argument = request == 0x894c ? NULL : va_arg(args, void *); /* SIOCGSKNS has none; numbers are as wide as pointers */
+    va_end(args);
+    errno = filter.skns_errno;
+    return request == 0x894c && filter.skns_errno ? -1 : ioctl(fd, request, argument);
+}
+
+static ssize_t test_recv(int fd, void *bytes, size_t len, int flags)
+{
+    const int wait_ms = filter.slow_recv_ms;
+
+    if (wait_ms) {
+        __atomic_store_n(&filter.in_recv, 1, __ATOMIC_SEQ_CST);
+        poll(NULL, 0, wait_ms);
+        __atomic_store_n(&filter.recv_done, 1, __ATOMIC_SEQ_CST);
+    }
+    return recv(fd, bytes, len, flags);
 }
 
 /* -------------------------------------------------------------------------------------------------------- surroundings */
@@ -1042,8 +1088,120 @@ TEST(adopt_with_settings)
     tun = NULL;
     fd = raw_open("tuoi", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
     desc.mtu = 70000;
+    len = 12;
+    CHECK_EQ_INT(ioctl(fd, TUNSETVNETHDRSZ, &len), 0);
     CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_E_SYSTEM);
+    CHECK_EQ_INT(get_vnet_len(fd), 12); /* the caller goes on reading */
+    CHECK_EQ_INT(interface_feature("tuoi", ETHTOOL_GTSO), 0);
     CHECK_EQ_INT(close(fd), 0);
+}
+
+/* Packets need no netlink; settings do. */
+TEST(adopt_without_netlink)
+{
+    static const int errors[] = {EAFNOSUPPORT, EACCES, EPERM, EMFILE};
+    size_t i;
+
+    for (i = 0; i < CHECK_COUNT_OF(errors); i++) {
+        tuo_tun_desc desc = zero_desc();
+        tuo_tun *tun = NULL;
+        int fd, denied = errors[i] != EMFILE;
+
+        check_row("errno %d", errors[i]);
+        if (!ready())
+            continue;
+        fd = raw_open("tuoi", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
+        filter.socket_errno = errors[i];
+        desc.mtu = 1400;
+        CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), denied ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
+        desc.mtu = 0;
+        CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), denied ? TUO_OK : TUO_E_SYSTEM);
+        if (tun)
+            CHECK_RESULT(tuo_tun_set_up(tun, 1), TUO_E_UNSUPPORTED);
+        else
+            close(fd);
+        tuo_tun_close(tun);
+        tun = NULL;
+        CHECK_RESULT(tuo_tun_open(&tun, &desc, NULL), TUO_E_SYSTEM); /* its own device can be set up */
+        filter_off();
+    }
+}
+
+/* Without CAP_NET_ADMIN the kernel does not say where the device is: then nothing here is taken for it. */
+TEST(adopt_where_the_namespace_is_secret)
+{
+    tuo_tun_desc desc = zero_desc();
+    tuo_tun *tun = NULL, *namesake;
+    int fd, home;
+
+    if (!ready())
+        return;
+    home = open("/proc/self/ns/net", O_RDONLY);
+    fd = raw_open("tuoi", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
+    CHECK_EQ_INT(unshare(CLONE_NEWNET), 0);
+    desc.name = "tuoi";
+    namesake = open_or_fail(&desc);
+    filter.skns_errno = EPERM;
+    desc.mtu = 1300;
+    CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_E_UNSUPPORTED);
+    CHECK_EQ_INT(interface_mtu("tuoi"), 1500);
+    desc.mtu = 0;
+    CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_OK);
+    filter_off();
+    tuo_tun_close(tun);
+    tuo_tun_close(namesake);
+    CHECK_EQ_INT(setns(home, CLONE_NEWNET), 0);
+    close(home);
+}
+
+/* A descriptor without O_NONBLOCK behaves as one with it. */
+TEST(adopted_blocking_descriptor)
+{
+    const pkt_spec spec = {.kind = PKT_UDP4, .dst = 5, .src = 7};
+    uint8_t bytes[PACKET_CAP];
+    size_t len = pkt_build(bytes, sizeof bytes, &spec);
+    tuo_tun_desc desc = zero_desc();
+    int fd;
+
+    for (desc.blocking = 0; desc.blocking < 2; desc.blocking++) {
+        tuo_tun *tun = NULL;
+        check_row("%s", desc.blocking ? "calls wait" : "calls do not wait");
+        if (!ready())
+            continue;
+        fd = raw_open("tuoi", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, 0);
+        if (!CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_OK))
+            continue;
+        CHECK_RESULT(tuo_tun_send(tun, bytes, len), TUO_E_DOWN);
+        CHECK_RESULT(tuo_tun_set_up(tun, 1), TUO_OK);
+        tuo_tun_wake(tun); /* what can be done without waiting is done all the same */
+        CHECK_RESULT(tuo_tun_send(tun, bytes, len), TUO_OK);
+        tuo_tun_close(tun);
+    }
+}
+
+static void *set_mtu_slowly(void *tun)
+{
+    (void)!tuo_tun_set_mtu((tuo_tun *)tun, 1400);
+    return NULL;
+}
+
+/* Close waits for a call that changes settings, too. */
+TEST(close_waits_for_settings)
+{
+    tuo_tun_desc desc = zero_desc();
+    pthread_t thread;
+    tuo_tun *tun;
+
+    if (!ready() || (tun = open_or_fail(&desc)) == NULL)
+        return;
+    filter.slow_recv_ms = 50;
+    CHECK_EQ_INT(pthread_create(&thread, NULL, set_mtu_slowly, tun), 0);
+    while (!__atomic_load_n(&filter.in_recv, __ATOMIC_SEQ_CST))
+        poll(NULL, 0, 1);
+    tuo_tun_close(tun);
+    CHECK_EQ_INT(__atomic_load_n(&filter.recv_done, __ATOMIC_SEQ_CST), 1);
+    CHECK_EQ_INT(pthread_join(thread, NULL), 0);
+    filter_off();
 }
 
 /* The namespace of the device need not be the one that the adopting program is in; there, the name may even be another's. */
@@ -1231,7 +1389,7 @@ TEST(queue_failures)
     CHECK_EQ_INT(fd_count(), before);
     tuo_tun_close(tun);
 
-    /* The device was replaced by one of the same name without vnet headers. */
+    /* The device was replaced by another of the same name. */
     desc.name = "tuor";
     desc.multi_queue = 1;
     tun = open_or_fail(&desc);
@@ -1241,11 +1399,71 @@ TEST(queue_failures)
     fd = raw_open("tuor", IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE, 0);
     CHECK(fd >= 0);
     before = fd_count();
-    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_UNSUPPORTED);
+    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_GONE);
     CHECK(queue == NULL);
     CHECK_EQ_INT(fd_count(), before);
     close(fd);
+    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_GONE); /* nor is it made again */
+    CHECK(!interface_exists("tuor"));
     tuo_tun_close(tun);
+}
+
+/* A name says which device is meant only while it is the device's. */
+TEST(queue_of_a_renamed_device)
+{
+    tuo_tun_desc desc = zero_desc();
+    tuo_tun *tun, *queue = NULL, *namesake;
+    struct ifreq request;
+    int error = 0, home;
+
+    if (!ready())
+        return;
+    desc.name = "tuor";
+    desc.multi_queue = 1;
+    tun = open_or_fail(&desc);
+    if (!tun)
+        return;
+    set_request_name(&request, "tuor");
+    snprintf(request.ifr_newname, sizeof request.ifr_newname, "tuos");
+    interface_ioctl("tuor", SIOCSIFNAME, request, &error);
+    CHECK_EQ_INT(error, 0);
+    namesake = open_or_fail(&desc);
+    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_OK);
+    if (queue) {
+        CHECK_EQ_STR(tuo_tun_name(queue), "tuos");
+        CHECK_EQ_INT(queue->if_index, tun->if_index);
+        tuo_tun_close(queue);
+    }
+    tuo_tun_close(namesake);
+    home = open("/proc/self/ns/net", O_RDONLY);
+    CHECK_EQ_INT(unshare(CLONE_NEWNET), 0);
+    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_UNSUPPORTED);
+    CHECK(!interface_exists("tuos"));
+    CHECK_EQ_INT(setns(home, CLONE_NEWNET), 0);
+    close(home);
+    tuo_tun_close(tun);
+}
+
+/* Whoever attaches last may change what the others' descriptors say. */
+TEST(plain_queue_of_a_device_with_vnet_headers)
+{
+    tuo_tun_desc desc = zero_desc();
+    tuo_tun *tun, *plain = NULL;
+    int fd, error = 0;
+
+    if (!ready())
+        return;
+    desc.name = "tuor";
+    desc.multi_queue = 1;
+    tun = open_or_fail(&desc);
+    desc.no_vnet_hdr = 1;
+    CHECK_RESULT(tuo_tun_open(&plain, &desc, &error), TUO_E_UNSUPPORTED);
+    CHECK_EQ_INT(error, EOPNOTSUPP);
+    tuo_tun_close(plain);
+    tuo_tun_close(tun);
+    fd = raw_open("tuor", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
+    CHECK_RESULT(tuo_tun_adopt(&plain, fd, &desc, &error), TUO_E_UNSUPPORTED);
+    close(fd);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- receiving */
@@ -2418,6 +2636,7 @@ TEST(send_gso_bad_parts)
     uint8_t tcp[20] = {0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0};
     tuo_iov piece = {big, 2000};
     const tuo_tun_gso good = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
+    const pkt_spec routed = {.kind = PKT_TCP6, .ext_chain = "R"};
     tuo_tun_gso g;
     uint8_t frame[PACKET_CAP];
     pair p;
@@ -2442,8 +2661,15 @@ TEST(send_gso_bad_parts)
     CHECK(tuo_tun_send_gso(p.a, &g) < 0);
     g = good, g.l4_header_len = 8;
     CHECK(tuo_tun_send_gso(p.a, &g) < 0);
-    g = good, g.l4_header_len = 0;
-    CHECK(tuo_tun_send_gso(p.a, &g) < 0);
+    g = good, g.l4_header = NULL, g.l4_header_len = 0;
+    CHECK_RESULT(tuo_tun_send_gso(p.a, &g), TUO_E_TRUNCATED);
+    g = good, g.ip_header = NULL, g.ip_header_len = 0;
+    CHECK_RESULT(tuo_tun_send_gso(p.a, &g), TUO_E_TRUNCATED);
+    CHECK_EQ_INT(pkt_build(bytes, sizeof bytes, &routed), 40 + 8 + 20 + 100);
+    g = good, g.ip_header = bytes, g.ip_header_len = 48, g.l4_header = bytes + 48;
+    bytes[40 + 3] = 1; /* segments left: the checksum covers another address than the header's */
+    CHECK_RESULT(tuo_tun_send_gso(p.a, &g), TUO_E_VNET_PROTOCOL);
+    memset(bytes, 0, sizeof bytes);
     g = good, g.ip_header = bytes;
     CHECK_RESULT(tuo_tun_send_gso(p.a, &g), TUO_E_NOT_IP);
     g = good, piece.len = 65535;
@@ -2462,7 +2688,7 @@ TEST(send_gso_bad_parts)
 TEST(send_iov)
 {
     static uint8_t frame[FRAME_MAX];
-    static tuo_iov pieces[1023];
+    static tuo_iov pieces[1024];
     tuo_vnet_hdr hdr;
     size_t len = 0, i;
     train *t;
@@ -2478,11 +2704,11 @@ TEST(send_iov)
     pair_close(&p);
     if (!pair_open(&q, NULL, NULL))
         return;
-    for (i = 0; i < 1022; i++) {
+    for (i = 0; i < 1023; i++) {
         pieces[i].base = frame + i * 8;
-        pieces[i].len = i < 1021 ? 8 : len - i * 8;
+        pieces[i].len = i < 1022 ? 8 : len - i * 8;
     }
-    CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1023), TUO_E_INVALID);
+    CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1024), TUO_E_INVALID);
     for (i = 0; i < 10; i++)
         t->specs[i].ttl = 63;
     for (i = 0; i < 2; i++) {
@@ -2490,7 +2716,7 @@ TEST(send_iov)
         static uint8_t out[FRAME_MAX], expected[PACKET_CAP];
         filter.refuse = i ? 0x3e : 0;
         filter.refuse_errno = EMSGSIZE;
-        CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1022), TUO_OK);
+        CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1023), TUO_OK);
         for (k = 0; k < 10; k++) {
             pkt_spec s = t->specs[k];
             s.ttl = 62;
@@ -2504,10 +2730,146 @@ TEST(send_iov)
     CHECK_EQ_INT(stats_of(q.a).tx_resent_packets, 10);
     filter_off();
     hdr.gso_size = 0; /* a header that fits no packet: refused by the kernel, and cannot be split */
-    CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1022), TUO_E_VNET_GSO_SIZE);
+    CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1023), TUO_E_VNET_GSO_SIZE);
     CHECK_EQ_INT(read_plain(q.b, frame, 0), 0);
     CHECK_RESULT(tuo_tun_flush(q.a), TUO_OK);
     pair_close(&q);
+}
+
+/* Where a superpacket is cut here, its checksums are verified before segments get new ones. */
+TEST(send_iov_launders_no_checksum)
+{
+    const pkt_spec spec = {.kind = PKT_TCP4, .src = 7, .dst = 5, .payload_len = 1000};
+    static const struct {
+        const char *name;
+        size_t wrong; /* byte */
+        tuo_result result;
+    } rows[] = {
+        {"right", 0, TUO_OK},
+        {"wrong payload", 50, TUO_E_L4_CSUM},
+        {"wrong address", 15, TUO_E_IP_CSUM},
+    };
+    uint8_t bytes[PACKET_CAP], out[PACKET_CAP];
+    tuo_vnet_hdr hdr;
+    tuo_iov iov;
+    size_t i;
+
+    for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        tuo_tun_desc plain = zero_desc();
+        pair p;
+        check_row("%s", rows[i].name);
+        plain.no_vnet_hdr = 1;
+        if (!ready() || !pair_open(&p, &plain, NULL))
+            continue;
+        memset(&hdr, 0, sizeof hdr);
+        hdr.gso_type = TUO_GSO_TCPV4;
+        hdr.gso_size = 100;
+        iov.base = bytes;
+        iov.len = pkt_build(bytes, sizeof bytes, &spec);
+        if (rows[i].wrong)
+            bytes[rows[i].wrong] ^= 1;
+        CHECK_RESULT(tuo_tun_send_iov(p.a, &hdr, &iov, 1), rows[i].result);
+        CHECK_EQ_INT(read_plain(p.b, out, 0) != 0, rows[i].result == TUO_OK);
+        CHECK_EQ_INT(stats_of(p.a).tx_packets, rows[i].result == TUO_OK);
+        pair_close(&p);
+    }
+}
+
+/* Neither as it is nor finished here: the caller hears of it. */
+TEST(send_iov_refused_either_way)
+{
+    uint8_t bytes[100] = {0};
+    const tuo_iov iov = {bytes, sizeof bytes};
+    tuo_vnet_hdr hdr;
+    tuo_tun_stats stats;
+    pair p;
+
+    if (!ready() || !pair_open(&p, NULL, NULL))
+        return;
+    memset(&hdr, 0, sizeof hdr);
+    hdr.flags = TUO_VNET_NEEDS_CSUM;
+    hdr.csum_start = 20;
+    CHECK_RESULT(tuo_tun_send_iov(p.a, &hdr, &iov, 1), TUO_E_REFUSED);
+    stats = stats_of(p.a);
+    CHECK_EQ_INT(stats.tx_packets, 0);
+    CHECK_EQ_INT(stats.tx_resent_packets, 0);
+    CHECK_EQ_INT(stats.tx_refused_packets, 1);
+    pair_close(&p);
+}
+
+/* What the caller makes says nothing about what tuo_tun_send_multiple makes. */
+TEST(refusals_of_the_callers_superpackets)
+{
+    static uint8_t payload[129 * 10];
+    uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
+    uint8_t udp[8] = {0x9c, 0x40, 1, 0xbb};
+    const tuo_iov piece = {payload, sizeof payload};
+    const tuo_tun_gso gso = {ip, sizeof ip, udp, sizeof udp, &piece, 1, 10}; /* more datagrams than any kernel takes */
+    tuo_tun_stats stats;
+    int i;
+    pair p;
+
+    if (!ready() || !pair_open(&p, NULL, NULL))
+        return;
+    for (i = 0; i < 4; i++)
+        CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), TUO_OK);
+    stats = stats_of(p.a);
+    CHECK_EQ_INT(stats.tx_refused_superpackets, 4);
+    CHECK_EQ_INT(stats.tx_resent_packets, 4 * 129);
+    CHECK_EQ_INT(stats.switched_off, 0);
+    CHECK_EQ_INT(stats.udp_off, 0);
+    pair_close(&p);
+}
+
+/* More pieces than a writev takes are asked for; then superpackets are as large as it takes. */
+TEST(more_pieces_than_a_writev_takes)
+{
+    enum { COUNT = 1500 };
+    static uint8_t bytes[COUNT][64];
+    static tuo_buf bufs[COUNT];
+    static void *pointers[COUNT];
+    tuo_tun_desc desc = zero_desc();
+    tuo_tun_stats stats;
+    size_t i, taken = 0;
+    pair p;
+
+    desc.gro.max_frags = 65535;
+    desc.gro.max_packets = COUNT;
+    if (!ready() || !pair_open(&p, &desc, NULL))
+        return;
+    for (i = 0; i < COUNT; i++) {
+        const pkt_spec spec = {.kind = PKT_TCP4, .src = 7, .dst = 5, .seq = (uint32_t)i * 8, .ip_id = (uint16_t)i, .payload_len = 8};
+        bufs[i].data = bytes[i];
+        bufs[i].len = pkt_build(bytes[i], sizeof bytes[i], &spec);
+        bufs[i].cap = sizeof bytes[i];
+        pointers[i] = &bufs[i];
+    }
+    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, pointers, COUNT, 0, &taken), TUO_OK);
+    stats = stats_of(p.a);
+    CHECK_EQ_INT(stats.tx_superpackets, 2);
+    CHECK_EQ_INT(stats.tx_refused_superpackets, 0);
+    CHECK_EQ_INT(stats.tx_writes, 2);
+    pair_close(&p);
+}
+
+/* Mistakes of the caller are no news of the device. */
+TEST(callers_mistakes)
+{
+    uint8_t byte = 0x45;
+    tuo_tun_desc desc = zero_desc();
+    tuo_vnet_hdr hdr;
+    size_t len;
+    tuo_tun *tun;
+
+    if (!ready() || (tun = open_or_fail(&desc)) == NULL)
+        return;
+    CHECK_RESULT(tuo_tun_set_up(tun, 1), TUO_OK);
+    CHECK_RESULT(tuo_tun_recv(tun, &byte, SIZE_MAX, &hdr, &len), TUO_E_INVALID);
+    CHECK_RESULT(tuo_tun_recv(tun, &byte, ((size_t)1 << 30) + 1, &hdr, &len), TUO_E_INVALID);
+    CHECK_EQ_INT(stats_of(tun).rx_refused, 0);
+    CHECK_RESULT(tuo_tun_send(tun, (const void *)(uintptr_t)1, 100), TUO_E_SYSTEM);
+    CHECK_EQ_INT(tuo_tun_send_errno(tun), EFAULT);
+    tuo_tun_close(tun);
 }
 
 /* ------------------------------------------------------------------------------------------------------ probe and knobs */
@@ -2682,9 +3044,15 @@ int main(int argc, char **argv)
         CHECK_ENTRY(adopt_what_is_no_tun),
         CHECK_ENTRY(adopt_with_settings),
         CHECK_ENTRY(adopt_from_another_namespace),
+        CHECK_ENTRY(adopt_without_netlink),
+        CHECK_ENTRY(adopt_where_the_namespace_is_secret),
+        CHECK_ENTRY(adopted_blocking_descriptor),
+        CHECK_ENTRY(close_waits_for_settings),
         CHECK_ENTRY(adopted_transfer),
         CHECK_ENTRY(queues),
         CHECK_ENTRY(queue_failures),
+        CHECK_ENTRY(queue_of_a_renamed_device),
+        CHECK_ENTRY(plain_queue_of_a_device_with_vnet_headers),
         CHECK_ENTRY(recv_sizes),
         CHECK_ENTRY(recv_iov),
         CHECK_ENTRY(recv_errnos),
@@ -2709,6 +3077,11 @@ int main(int argc, char **argv)
         CHECK_ENTRY(resend_interrupted),
         CHECK_ENTRY(send_gso_bad_parts),
         CHECK_ENTRY(send_iov),
+        CHECK_ENTRY(send_iov_launders_no_checksum),
+        CHECK_ENTRY(send_iov_refused_either_way),
+        CHECK_ENTRY(refusals_of_the_callers_superpackets),
+        CHECK_ENTRY(more_pieces_than_a_writev_takes),
+        CHECK_ENTRY(callers_mistakes),
         CHECK_ENTRY(probe),
         CHECK_ENTRY(probe_where_it_cannot),
         CHECK_ENTRY(knobs),
