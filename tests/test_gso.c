@@ -823,6 +823,11 @@ TEST(packets_without_work_pass_untouched)
     CHECK_RESULT(tuo_gso_init(&gso, NULL, 0, &zero, 0), TUO_OK);
     CHECK_RESULT(tuo_gso_split(&gso, NULL, (void *const *)&handle, 1, 2, &written), TUO_OK);
     CHECK(written == 1 && buf.len == 2);
+    check_row("no bytes at no address into no memory");
+    memset(&buf, 0, sizeof buf);
+    CHECK_RESULT(tuo_gso_init(&gso, NULL, 0, &zero, 0), TUO_OK);
+    CHECK_RESULT(tuo_gso_split(&gso, NULL, (void *const *)&handle, 1, 0, &written), TUO_OK);
+    CHECK_EQ_INT(written, 1);
 }
 
 TEST(trailing_bytes_stay_on_whole_packets)
