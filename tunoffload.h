@@ -241,11 +241,12 @@
 
        TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the implementation
        TUNOFFLOAD_TUN             everywhere, before the #include: adds the Linux TUN backend (system headers, malloc at open)
-       TUO_STATIC                 in that file (or in all): functions are static to each file that includes the implementation
+       TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in as many files as you like: functions are static to each
        TUO_API                    everywhere: your own decoration of public functions
        TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
        TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
-                                  (they can be without it, too: all or none). Implies TUO_NO_SIMD
+                                  (they can be without it, too: all or none). Implies TUO_NO_SIMD. Compilers may call memcpy and memset
+                                  all the same, for structures: a freestanding environment has to provide these
        TUO_NO_SIMD                implementation file: portable code only; for code that may not use vector registers (kernels)
 
    No macro changes the layout of a public struct.
@@ -622,7 +623,8 @@ typedef struct tuo_gro_desc {
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
     uint8_t disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
-    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 6.12.117 and 7.2 forward no such superpacket (K 1.23) */
+    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 6.12.117 and 7.2 forward no such superpacket
+                                    (K 1.23) */
     uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
     uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
@@ -1086,8 +1088,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_
              tuo_tun_recv, tuo_tso_prepare, tuo_superpacket.vnet)
    Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
    Returns   TUO_OK; TUO_E_INVALID (caps out of range); what tuo_gso_init returns
-   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out; but for a TCP checksum of 0, which software
-             completes to 0xffff in a packet that is no superpacket (as Linux does), and some devices do not */
+   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out; but for TCP checksums of 0, which are as good
+             as 0xffff: segments get 0 here, a packet that is no superpacket 0xffff (as in Linux), and a device may do either */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                               unsigned flags);
 
@@ -1154,6 +1156,8 @@ TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 
 #include <sys/uio.h>
 
+#define TUO__TUN_DECLARED
+
 /* One queue of a TUN or TAP device. Threads: one that receives and one that sends may use it at the same time; different queues are
    independent. Functions that change the device (tuo_tun_set_*, _add_address, _probe, _configure) belong to the sending thread. */
 typedef struct tuo_tun tuo_tun;
@@ -1194,7 +1198,7 @@ typedef struct tuo_tun_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_multiple */
-    uint64_t rx_truncated;               /* lost: the caller's buffer was too small */
+    uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
     uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was not negotiated */
     uint64_t tx_packets;                 /* taken from the caller */
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
@@ -1240,13 +1244,14 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tu
 TUO_API void tuo_tun_close(tuo_tun *tun);
 
 /* tuo_tun_wake: from any thread or signal handler: every waiting call on this queue, now and later, returns TUO_E_WOKEN, until
-   tuo_tun_wake_clear. A call that has work to do does not wait and so does not notice: a busy loop needs a flag of its own. */
+   tuo_tun_wake_clear. A call that has work to do does not wait and so does not notice: a busy loop needs a flag of its own, a poll
+   loop of your own a descriptor of its own. */
 TUO_API void tuo_tun_wake(tuo_tun *tun);
 TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 
 /* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most (-1: for ever).
-   Returns   TUO_OK, also when the device was deleted: the next call says so; TUO_AGAIN after the time, or when a signal handler ran;
-             TUO_E_WOKEN; TUO_E_SYSTEM
+   Returns   TUO_OK, also when segments of a superpacket are left, or the device was deleted: the next call says so; TUO_AGAIN after the
+             time, or when a signal handler ran; TUO_E_WOKEN; TUO_E_SYSTEM
    Note      an interface that is down has no room: for_writing waits until it is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
@@ -1264,6 +1269,9 @@ TUO_API int tuo_tun_send_errno(const tuo_tun *tun);
    reading; UDP ones if the kernel knows USO. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
+
+/* tuo_tun_query_gro_stats: the verdicts on what tuo_tun_send_multiple was given: why it merged, or did not. Sending thread only. */
+TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
 /* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
    Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno); TUO_E_UNSUPPORTED (adopted from another namespace) */
@@ -1286,15 +1294,21 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct io
              buffers run out within a superpacket, the next call goes on with it before it reads again: nothing is lost
    Writes    bufs[0..*received)
    Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and
-             TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too small or fails (the segment is kept for the next call). *received is
-             always set
+             TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too small or fails: the segment is kept for the next call, and what is
+             behind it waits. Somebody may raise the MTU at run time: come with larger buffers, or call tuo_tun_recv_discard.
+             *received is always set
+   Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor knows nothing of segments that are left
+             of a superpacket (tuo_tun_wait does)
    Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                         size_t offset, size_t *received);
 
+/* tuo_tun_recv_discard: forget what tuo_tun_recv_multiple has left of a superpacket; counted in rx_truncated, by segments. */
+TUO_API void tuo_tun_recv_discard(tuo_tun *tun);
+
 /* tuo_tun_send: one packet, finished checksums.
-   Returns   TUO_OK; TUO_AGAIN: not taken; TUO_E_REFUSED: the kernel does not take these bytes as a packet; TUO_E_DOWN: interface down;
-             TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM. Packets held by an earlier call are sent first */
+   Returns   TUO_OK: taken. Otherwise it is not: TUO_AGAIN; TUO_E_REFUSED: the kernel does not take these bytes as a packet; TUO_E_DOWN:
+             interface down; TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM. Packets held by an earlier call are sent first */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len);
 
 /* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what tuo_tun_recv gave, a tuo_superpacket
@@ -1326,6 +1340,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_g
    Returns   TUO_OK: all written. TUO_AGAIN, TUO_E_DOWN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM: the first *taken buffers were taken; what
              of them is unwritten is held, in order, and goes out before anything else with the next send call or tuo_tun_flush. Until
              one of these returns TUO_OK (or tuo_tun_discard was called) the taken buffers and their bytes must stay as they are
+   Down      TUO_E_DOWN at once, in blocking mode, too; POLLOUT comes when the interface is up again. Hold or discard as you like: what is
+             held goes out late, and nothing more is taken (*taken is 0) until it is out
    Writes    *taken, always
    Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original packets. After
              refusal_limit refusals in a row its protocol is no longer coalesced; after retry_after packets it is tried again */
@@ -1368,6 +1384,10 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 }
 #endif
 #endif /* TUNOFFLOAD_H */
+
+#if defined(TUNOFFLOAD_TUN) && !defined(TUO__TUN_DECLARED)
+#error "tunoffload.h: define TUNOFFLOAD_TUN before the first #include of it in a file"
+#endif
 
 /* ------------------------------------------------------------- stop here if you only use the library: implementation below */
 
@@ -5246,7 +5266,9 @@ TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
     tuo_result result = TUO_E_WOKEN;
     int ignored, returned;
     if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, result);
+    if (!for_writing && tun->rx.splitting) timeout_ms = 0; /* wakes up for nothing but tuo_tun_wake */
     returned = tuo__tun_poll(tun, for_writing, timeout_ms);
+    if (!for_writing && tun->rx.splitting && returned == -EAGAIN) returned = 0;
     if (returned == 0) result = TUO_OK;
     if (returned < 0 && returned != -ECANCELED) result = tuo__tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
     return tuo__tun_leave(tun, result);
@@ -5291,6 +5313,8 @@ TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats) {
     stats->tcp6_off = tun->tx.features[1].off;
     stats->udp_off = tun->tx.features[2].off;
 }
+
+TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats) { tuo_gro_query_stats(tun->tx.gro, stats); }
 
 /* --- receiving --- */
 
@@ -5412,6 +5436,11 @@ TUO_API tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, v
     *received = 0;
     if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
     return tuo__tun_leave(tun, tuo__tun_recv_multiple(tun, ops, bufs, count, offset, received));
+}
+
+TUO_API void tuo_tun_recv_discard(tuo_tun *tun) {
+    if (tun->rx.splitting) tun->rx.stats.rx_truncated += tuo_gso_remaining(&tun->rx.gso);
+    tun->rx.splitting = 0;
 }
 
 /* --- sending --- */

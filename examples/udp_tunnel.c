@@ -374,24 +374,26 @@ static void to_udp(struct tunnel *t, const tuo_buf *packets, size_t count) {
     }
 }
 
-static void from_tun(struct tunnel *t) {
+/* 0: there was nothing. Otherwise there may be more, in the device or left in the queue, where epoll does not see it. */
+static int from_tun(struct tunnel *t) {
     const tuo_buf_ops ops = {&t->arena, arena_data, arena_length, arena_capacity, arena_resize, arena_append};
     size_t i, received;
     tuo_result result;
     t->arena.used = 0;
     t->arena.tail = t->tail;
     result = tuo_tun_recv_multiple(t->tun, &ops, t->pointers, PACKETS_MAX, t->head, &received);
-    if (result == TUO_AGAIN) return;
+    if (result == TUO_AGAIN) return 0;
     if (result != TUO_OK) fail(tuo_tun_name(t->tun), tuo_result_text(result));
     t->count.tun_in_packets += received;
     if (t->crypto.on && !t->crypto.has_peer) { /* nobody to seal it for yet */
         t->count.dropped += received;
-        return;
+        return 1;
     }
     for (i = 0; t->crypto.on && i < received; i++) {
         crypto_seal(&t->crypto, t->packets[i].data, t->packets[i].len - t->head, t->crypto.peer);
     }
     to_udp(t, t->packets, received);
+    return 1;
 }
 
 /* --- UDP to TUN --- */
@@ -594,7 +596,7 @@ static void run(struct tunnel *t) {
     const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct sigaction action;
     sigset_t blocked, before;
-    int i;
+    int i, more = 0;
     if (epoll_fd < 0) fail("epoll_create1", strerror(errno));
     for (i = 0; i < 2; i++) {
         struct epoll_event event;
@@ -613,11 +615,12 @@ static void run(struct tunnel *t) {
     sigprocmask(SIG_BLOCK, &blocked, &before);
     while (!stop) {
         struct epoll_event events[2];
-        const int ready = epoll_pwait(epoll_fd, events, 2, WAIT_MS, &before);
+        const int ready = epoll_pwait(epoll_fd, events, 2, more ? 0 : WAIT_MS, &before);
         for (i = 0; i < ready; i++) {
             if (events[i].data.fd == t->sock) from_udp(t);
-            else from_tun(t);
+            else more = 1;
         }
+        more = more && from_tun(t);
         every_second(t);
     }
     close(epoll_fd);

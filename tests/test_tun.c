@@ -1686,6 +1686,53 @@ TEST(recv_multiple_resumes)
     }
 }
 
+/* Segments that are left in the queue: tuo_tun_wait knows of them, too large ones can be dropped, and are counted. */
+TEST(recv_multiple_leaves_segments)
+{
+    static uint8_t bytes[4][PACKET_CAP];
+    tuo_buf bufs[4];
+    void *pointers[4];
+    struct pollfd poller;
+    size_t i, received = 0;
+    tuo_gro_stats gro;
+    train *t;
+    pair p;
+
+    if (!ready() || !pair_open_for_reading(&p, 0, 0))
+        return;
+    for (i = 0; i < 4; i++) {
+        bufs[i].data = bytes[i];
+        bufs[i].cap = sizeof bytes[i];
+        pointers[i] = &bufs[i];
+    }
+    t = new_train();
+    train_flow(t, PKT_TCP4, 1001, 10, 900);
+    CHECK_RESULT(train_send(t, p.a), TUO_OK);
+    tuo_tun_query_gro_stats(p.a, &gro);
+    CHECK_EQ_INT(gro.packets_in, 10);
+    CHECK_EQ_INT(gro.verdicts[TUO_V_APPENDED], 9);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, WAIT_MS), TUO_OK);
+    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_OK);
+    CHECK_EQ_INT(received, 4);
+    poller.fd = tuo_tun_fd(p.b);
+    poller.events = POLLIN;
+    CHECK_EQ_INT(poll(&poller, 1, 0), 0);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, 0), TUO_OK);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, -1), TUO_OK);
+    tuo_tun_wake(p.b);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, -1), TUO_E_WOKEN);
+    tuo_tun_wake_clear(p.b);
+    bufs[0].cap = 100;
+    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_E_NOSPACE);
+    CHECK_EQ_INT(stats_of(p.b).rx_truncated, 0);
+    tuo_tun_recv_discard(p.b);
+    tuo_tun_recv_discard(p.b);
+    CHECK_EQ_INT(stats_of(p.b).rx_truncated, 6);
+    CHECK_RESULT(tuo_tun_wait(p.b, 0, 0), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_AGAIN);
+    pair_close(&p);
+}
+
 /* A superpacket for which there may be no room is left to the next call: cut in two, it would be coalesced into two. */
 TEST(recv_multiple_reads_whole_superpackets)
 {
@@ -3057,6 +3104,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(recv_iov),
         CHECK_ENTRY(recv_errnos),
         CHECK_ENTRY(recv_multiple_resumes),
+        CHECK_ENTRY(recv_multiple_leaves_segments),
         CHECK_ENTRY(recv_multiple_reads_whole_superpackets),
         CHECK_ENTRY(waiting_calls),
         CHECK_ENTRY(wait_times),
