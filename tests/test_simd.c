@@ -147,16 +147,16 @@ static void every_length_and_alignment(tuo_simd level, uint8_t *data)
 /* Every sum of 16 bits each that is near a carry, against division: the number modulo 65535, and 0 only of 0. */
 TEST(folding_is_modulo_65535)
 {
-    static const uint32_t near[] = {0, 1, 2, 0x7fff, 0x8000, 0xfffd, 0xfffe, 0xffff};
+    static const uint32_t edges[] = {0, 1, 2, 0x7fff, 0x8000, 0xfffd, 0xfffe, 0xffff};
 
-    for (size_t high = 0; high < CHECK_COUNT_OF(near); high++) {
-        for (size_t low = 0; low < CHECK_COUNT_OF(near); low++) {
-            uint32_t sum = near[high] << 16 | near[low];
+    for (size_t high = 0; high < CHECK_COUNT_OF(edges); high++) {
+        for (size_t low = 0; low < CHECK_COUNT_OF(edges); low++) {
+            uint32_t sum = edges[high] << 16 | edges[low];
             uint32_t expected = sum % 65535 == 0 && sum ? 65535 : sum % 65535;
             CHECK_EQ_INT(tuo__fold32(sum), expected);
             CHECK_EQ_INT(tuo__fold(sum), expected);
-            for (size_t top = 0; top < CHECK_COUNT_OF(near); top++) {
-                uint64_t wide = ((uint64_t)near[top] << 48) + ((uint64_t)near[high] << 32) + sum;
+            for (size_t top = 0; top < CHECK_COUNT_OF(edges); top++) {
+                uint64_t wide = ((uint64_t)edges[top] << 48) + ((uint64_t)edges[high] << 32) + sum;
                 CHECK_EQ_INT(tuo__fold(wide), wide % 65535 == 0 && wide ? 65535 : wide % 65535);
             }
         }
