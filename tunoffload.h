@@ -4989,17 +4989,16 @@ static int tuo__tun_open_netlink(tuo_tun *tun) {
     return returned;
 }
 
-/* A device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. 1, 0, or -errno if
-   descriptors run out. Without the right to ask, or without /proc, it is taken to be elsewhere; a kernel that cannot be asked (ENOTTY,
-   EINVAL) leaves it here. */
-static int tuo__tun_is_elsewhere(const tuo_tun *tun) {
+/* A device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. Or -errno, if
+   descriptors run out. A kernel that cannot be asked (ENOTTY, EINVAL) leaves it here; unknown: no right to ask, or no /proc. */
+enum { TUO__IS_HERE, TUO__IS_ELSEWHERE, TUO__IS_UNKNOWN };
+static int tuo__tun_where(const tuo_tun *tun) {
     struct stat device, here;
     int device_ns = tuo__sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */));
     int here_ns = device_ns < 0 ? device_ns : tuo__sys(open("/proc/thread-self/ns/net", O_RDONLY | TUO__O_CLOEXEC));
-    int result = 1;
-    if (device_ns < 0) result = device_ns == -EPERM;
+    int result = device_ns >= 0 || device_ns == -EPERM ? TUO__IS_UNKNOWN : TUO__IS_HERE;
     if (here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0) {
-        result = device.st_ino != here.st_ino || device.st_dev != here.st_dev;
+        result = device.st_ino != here.st_ino || device.st_dev != here.st_dev ? TUO__IS_ELSEWHERE : TUO__IS_HERE;
     }
     if (here_ns == -EMFILE || here_ns == -ENFILE) result = here_ns;
     tuo__close_fd(&device_ns);
@@ -5080,10 +5079,10 @@ static int tuo__netlink_is_denied(int returned) {
 /* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
 static int tuo__tun_finish(tuo_tun *tun, int adopted) {
     tuo_gro_desc desc;
-    int returned, elsewhere = 0;
+    int returned, where = TUO__IS_HERE;
     returned = tun->wake_fd = tuo__sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (returned >= 0 && adopted) returned = elsewhere = tuo__tun_is_elsewhere(tun);
-    if (returned >= 0 && !elsewhere) {
+    if (returned >= 0 && adopted) returned = where = tuo__tun_where(tun);
+    if (returned >= 0 && where == TUO__IS_HERE) {
         returned = tuo__tun_open_netlink(tun);
         if (adopted && tuo__netlink_is_denied(returned)) {
             tuo__close_fd(&tun->netlink_fd);
@@ -5179,8 +5178,8 @@ TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int 
         return result;
     }
     returned = tuo__ioctl(first->fd, TUNGETIFF, &device);
-    if (returned >= 0) returned = tuo__tun_is_elsewhere(first);
-    if (returned > 0) returned = -EOPNOTSUPP;
+    if (returned >= 0) returned = tuo__tun_where(first);
+    if (returned == TUO__IS_ELSEWHERE || (returned == TUO__IS_UNKNOWN && !first->if_index)) returned = -EOPNOTSUPP;
     if (returned >= 0) returned = tuo__tun_attach(t, device.name);
     if (returned >= 0) returned = tuo__tun_read_back(t);
     if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;

@@ -1435,6 +1435,11 @@ TEST(queue_of_a_renamed_device)
         tuo_tun_close(queue);
     }
     tuo_tun_close(namesake);
+    queue = NULL;
+    filter.skns_errno = EPERM; /* the owner of a device need not be privileged */
+    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_OK);
+    filter_off();
+    tuo_tun_close(queue);
     home = open("/proc/self/ns/net", O_RDONLY);
     CHECK_EQ_INT(unshare(CLONE_NEWNET), 0);
     CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_UNSUPPORTED);
