@@ -184,7 +184,7 @@
            do {
                result = tuo_tun_send_multiple(to, 0, bufs + sent, received - sent, 0, &taken);
                sent += taken; // held in bufs until it is written, if the result is not TUO_OK
-           } while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) == TUO_OK);
+           } while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) >= 0); // TUO_AGAIN of wait: a signal came
            if (result != TUO_OK) tuo_tun_discard(to); // TUO_E_DOWN, for instance: bufs are used again
            return result;
        }
@@ -256,7 +256,8 @@
    - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers; beyond that a packet passes GRO alone and is
      refused by GSO. IPv4 with options never merges (as in the kernel), but splits.
    - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands of what is written to a TUN device. Split and ladder
-     take larger ones (IP length 0), and tuo_tso_prepare makes them for devices that allow it.
+     take larger ones (IP length 0), and tuo_tso_prepare makes them for devices that allow it. A jumbo payload option (RFC 2675) is
+     copied like any other, and must be removed first: no segment may have one.
    - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4 header checksum is 0xffff do not merge
      (splitting writes the other zero); the urgent pointer must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP
      too; CWR never merges (kernel generations disagree); a packet that cannot merge closes its flow even if the kernel lets it overtake.
@@ -497,7 +498,7 @@ typedef struct tuo_buf_ops {
 enum {
     TUO_VNET_NEEDS_CSUM = 1,     /* the checksum field holds a pseudo-header sum; csum_start and csum_offset say where */
     TUO_VNET_DATA_VALID = 2,     /* checksums were verified; the TUN driver ignores it on write */
-    TUO_VNET_RSC_INFO = 4,       /* not used by TUN */
+    TUO_VNET_RSC_INFO = 4,       /* csum_start and csum_offset count coalesced segments; not used by TUN, not looked at here */
     TUO_VNET_UDP_TUNNEL_CSUM = 8 /* Linux 6.17 */
 };
 
@@ -630,7 +631,8 @@ typedef struct tuo_gro_desc {
     uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
     uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it). Not both */
     uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source. What merges gets a checksum
-                                    of the kernel's, so a mistake in making the packets then shows only in those that stay alone */
+                                    of the kernel's, so a mistake in making the packets then shows only in those that stay alone. Not
+                                    for packets with an IPv6 Home Address option (RFC 6275), whose sum is for another address */
     uint8_t udp_excluded_port_count;                        /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];    /* source or destination; e.g. 4789 8472 6081 4500 (see manual, Limits) */
 } tuo_gro_desc;
@@ -744,6 +746,7 @@ typedef struct tuo_tx {
     tuo_pkt_info tuo__info;     /* kind NONE: no headers that the device could offload */
     tuo_vnet_hdr tuo__vnet;     /* what is left to the device of what leaves as segments, or is not cut */
     uint32_t tuo__gso_size;
+    uint32_t tuo__pseudo_sum;   /* of a packet that leaves as superpackets, without the length */
     uint32_t tuo__seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuo__gso has it */
     uint32_t tuo__next_seg;     /* first one that has not left yet */
     uint32_t tuo__unit_segs;    /* segments of a packet that does not take all that is left */
@@ -822,7 +825,9 @@ TUO_API tuo_simd tuo_simd_best(void);
 TUO_API int tuo_simd_usable(tuo_simd level);
 
 /* tuo_csum_valid: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP checksum over IPv4 means "none" and is
-   right; over IPv6 it is wrong). Fragments, other protocols and routing headers with segments left: the IPv4 header only.
+   right; over IPv6 it is taken for wrong, though RFC 6935 allows it for tunnels). Fragments, other protocols and routing headers with
+   segments left: the IPv4 header only. IPv4 source routes and the IPv6 Home Address option (RFC 6275) are not looked into: what is
+   summed for other addresses counts as wrong.
    Flags     TUO_F_ETHERNET, TUO_F_SIMD
    Returns   TUO_OK; TUO_E_IP_CSUM; TUO_E_L4_CSUM; what tuo_parse returns for a malformed packet
    Cost      one pass over the packet */
@@ -965,9 +970,11 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp
    Writes    push_buf, tuo_buf only: perhaps bytes behind the length of a buffer that was pushed before, up to its capacity; its length
              changes at the drain
              next_copy: the buffer sp->users[0] (payloads, headers), and the vnet header in front of the packet if offset >=
-             vnet_hdr_len and the vnet header is not switched off; sp->iov[0] is the whole packet with it, sp->iov_count 1
+             vnet_hdr_len and the vnet header is not switched off; sp->iov[0] is the whole packet with it, sp->iov_count 1 (of a buffer
+             that grows by chaining pieces only its length means anything: walk the chain)
    Returns   next_copy: TUO_OK also when a callback fails: the superpacket ends in front of the packet that could not be appended, the
-             packets behind it leave alone (stats.append_failures). TUO_E_INVALID if packets came from tuo_gro_push
+             packets behind it leave alone (stats.append_failures). TUO_E_INVALID if packets came from tuo_gro_push since the last
+             TUO_DONE: drain with tuo_gro_next
    Note      use the same ops and offset for push and drain, and do not mix with tuo_gro_push between two drains */
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint);
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp);
@@ -980,7 +987,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_
              Buffers that are not listed were merged into others
    Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes, if offset < vnet_hdr_len, or if no_vnet_hdr is set: without
              its vnet header a superpacket could not be used (tuo_gro_next_copy hands the header out apart)
-   Cost      one copy of each merged payload; a buffer shorter than offset counts as an empty packet and is listed */
+   Cost      one copy of each merged payload, or two of those that a late segment was put in front of
+   Note      a buffer shorter than offset counts as an empty packet and is listed */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                                 size_t *to_write, size_t *to_write_count);
 
@@ -1010,6 +1018,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
    Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM, TUO_E_L4_CSUM: a packet that would have to be
              given fresh checksums came with a wrong one (packets with a GSO type: IPv4 header; TCP if NEEDS_CSUM is not set);
              TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its seed knows the final address
+   Seed      with NEEDS_CSUM the segments' checksums are derived from the seed in the packet, as in Linux: a wrong one stays wrong
    Plan      GSO type: ceil(payload / gso_size) segments. NEEDS_CSUM only: one segment, the checksum completed (or left, with
              TUO_F_PSEUDO). Neither: one segment, the input itself. Bytes beyond the IP packet are not part of a GSO packet
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
@@ -1037,7 +1046,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt,
 
 /* tuo_gso_split: copy segments into the caller's buffers, each behind offset bytes of headroom.
    Writes    bufs[0..*written): resized to offset + segment length; headroom bytes are not touched. Capacity is checked before a byte
-             is written
+             is written. They must not overlap the input
    Returns   TUO_OK: the last segment was written (or none was left). TUO_MORE: count buffers are filled and segments are left: call again.
              TUO_E_NOSPACE: bufs[*written] is too small for the next segment; TUO_E_BUFFER: its resize failed. In both cases
              *written buffers are complete, and the split goes on from there when called again: nothing is lost
@@ -1058,7 +1067,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tu
 /* tuo_rx_hint: the hint for tuo_gro_push of a packet that a device delivered with this metadata. caps may be NULL: a device that says
    nothing about IPv4 headers.
    Returns   TUO_F_TRUST, TUO_F_TRUST_L4 or 0. A partial checksum (NEEDS_CSUM) gives 0: it must be completed first (tuo_csum_complete,
-             tuo_gso_init), since a packet that does not merge leaves as it came */
+             tuo_gso_init), since a packet that does not merge leaves as it came. So does a superpacket (LRO, RSC): split it first; one that
+             the device has verified (DATA_VALID) needs TUO_F_TRUST for that, as its checksum field may hold anything */
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
 
 /* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its metadata. The packet is pkt[0..len)
@@ -1136,7 +1146,7 @@ TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
    back) and go first.
    Reads     slots[0..slot_count), for injected packets; slot_count may be 0
    Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is at least 1: it is not asked while
-             injected packets fill a burst
+             injected packets fill a burst. It must not use this queue itself
    Returns   TUO_OK; TUO_E_INVALID: no callback */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_burst recv,
                                                     void *user);
@@ -1227,7 +1237,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
    Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI; seen only where rtnetlink
              reaches the device), has a vnet header though desc says no_vnet_hdr, or one of an odd size without adopt_negotiate; or if
              settings are asked for where rtnetlink does not reach it: another network namespace, a sandbox without AF_NETLINK, or, without
-             CAP_NET_ADMIN, perhaps the same namespace
+             CAP_NET_ADMIN, perhaps the same namespace. There, an interface that is down looks like one without room, if the descriptor
+             is not O_NONBLOCK
    Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's, with the vnet header and offloads that it had;
              settings of the interface made before the one that failed stay
    Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out superpackets that this file refuses
@@ -1235,6 +1246,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
 /* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have had multi_queue).
+   Reads     first, which must not be closed meanwhile
    Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first, or the device is in another network
              namespace; TUO_E_GONE if it is deleted. A device that was renamed is found by its new name */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error);
@@ -1296,7 +1308,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct io
    Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and
              TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too small or fails: the segment is kept for the next call, and what is
              behind it waits. Somebody may raise the MTU at run time: come with larger buffers, or call tuo_tun_recv_discard.
-             *received is always set
+             *received is always set. TUO_AGAIN comes in blocking mode, too, after 16 packets that were refused (rx_refused)
    Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor knows nothing of segments that are left
              of a superpacket (tuo_tun_wait does)
    Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
@@ -3881,15 +3893,14 @@ static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) 
            tuo__raw_sum(ip + TUO__IP4_SRC, ip_hdr_len - TUO__IP4_SRC);
 }
 
-/* Pseudo-header sum without the length. Behind a routing header the final destination is not in the IP header (RFC 8200 8.1): then the
-   seed that came with the packet is the only source, less the length that it includes (K 6.10). */
-static uint32_t tuo__gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info) {
-    uint32_t seed, l4_len;
+/* Pseudo-header sum without the length. Of a partial checksum it is the seed, less the length that it includes (K 6.10): a seed made before
+   an address was damaged must stay wrong (P2), and one may be for other addresses than the IP header's (source routes, RFC 8200 8.1, RFC
+   6275 11.3.1). */
+static uint32_t tuo__gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
     const tuo__shape shape = tuo__shape_of(info);
-    if (!(info->flags & TUO_PKT_ROUTING)) return tuo__big16(tuo__fold32(tuo__pseudo(pkt, &shape, 0)));
-    l4_len = info->l4_hdr_len + info->payload_len;
-    seed = tuo__rd16(pkt + info->l4_off + tuo__kinds[info->kind].l4_csum_off);
-    return tuo__big16(tuo__fold32(seed + (uint16_t)~tuo__fold32(l4_len)));
+    const uint32_t l4_len = info->l4_hdr_len + info->payload_len;
+    const uint32_t seed = tuo__rd16(pkt + info->l4_off + tuo__kinds[info->kind].l4_csum_off);
+    return partial ? tuo__fold32(seed + (uint16_t)~tuo__fold32(l4_len)) : tuo__fold32(tuo__pseudo(pkt, &shape, 0));
 }
 
 static void tuo__gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vnet) {
@@ -3914,15 +3925,16 @@ static void tuo__gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t le
 }
 
 /* Of a full segment: the lengths are in the template already. The pseudo-header comes from the superpacket. */
-static void tuo__gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info) {
+static void tuo__gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
     const uint8_t *const hdr = gso->tuo__hdr;
     const uint32_t l4_len = info->l4_hdr_len + gso->tuo__gso_size;
-    gso->tuo__pseudo_raw = tuo__gso_pseudo_sum(pkt, info) + tuo__big16(l4_len);
+    gso->tuo__pseudo_raw = tuo__big16(tuo__gso_pseudo_sum(pkt, info, partial)) + tuo__big16(l4_len);
     gso->tuo__l4_raw = gso->tuo__pseudo_raw + tuo__gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuo__is_tcp(info->kind));
     if (tuo__is_ip4(info->kind)) gso->tuo__ip_raw = tuo__gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
 }
 
-static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, uint16_t gso_size) {
+static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet) {
+    const uint32_t gso_size = vnet->gso_size;
     const uint32_t payload_len = info->payload_len;
     TUO_ASSERT(gso_size != 0);
     gso->tuo__kind = info->kind;
@@ -3938,10 +3950,10 @@ static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
     gso->tuo__tcp_flags = info->tcp_flags;
     TUO_MEMCPY(gso->tuo__hdr, pkt, info->payload_off);
     tuo__gso_write_lengths(gso, gso->tuo__hdr, gso->tuo__gso_size);
-    tuo__gso_plan_sums(gso, pkt, info);
+    tuo__gso_plan_sums(gso, pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
 }
 
-/* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is none to check in the L4 header. */
+/* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is only a seed, used as it is. */
 static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet, unsigned flags) {
     const int partial = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
     const tuo__shape shape = tuo__shape_of(info);
@@ -3973,7 +3985,7 @@ TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const
     if (info.kind == TUO_KIND_NONE) {
         tuo__gso_plan_whole(gso, len, vnet);
     } else {
-        tuo__gso_plan_cut(gso, bytes, &info, vnet->gso_size);
+        tuo__gso_plan_cut(gso, bytes, &info, vnet);
     }
     return TUO_OK;
 }
@@ -4207,7 +4219,7 @@ TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_
 }
 
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet) {
-    if (!(vnet->flags & TUO_VNET_DATA_VALID) || (vnet->flags & TUO_VNET_NEEDS_CSUM)) return 0;
+    if (!(vnet->flags & TUO_VNET_DATA_VALID) || (vnet->flags & TUO_VNET_NEEDS_CSUM) || vnet->gso_type != TUO_GSO_NONE) return 0;
     return caps && caps->rx_csum_ip4 ? TUO_F_TRUST : TUO_F_TRUST_L4;
 }
 
@@ -4265,7 +4277,8 @@ static void tuo__ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, c
     tx->tuo__vnet.hdr_len = where->hdr_len;
 }
 
-static void tuo__ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info, unsigned flags) {
+static void tuo__ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info,
+                                         const tuo_vnet_hdr *vnet, unsigned flags) {
     const int offloads = tuo__ladder_offloads(caps, info);
     tuo_vnet_hdr where;
     TUO_MEMSET(&where, 0, sizeof where);
@@ -4275,9 +4288,10 @@ static void tuo__ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const
     if (offloads) tx->tuo__info = *info;
     tuo__ladder_plan_csum(tx, pkt, offloads || caps->tx_csum_any, &where, flags);
     if (offloads && tuo__ladder_plan_units(tx, caps, info)) {
+        tx->tuo__pseudo_sum = tuo__gso_pseudo_sum(pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
         TUO_MEMCPY(tx->tuo__gso.tuo__hdr, pkt, info->payload_off);
     } else {
-        tuo__gso_plan_cut(&tx->tuo__gso, pkt, info, (uint16_t)tx->tuo__gso_size);
+        tuo__gso_plan_cut(&tx->tuo__gso, pkt, info, vnet);
     }
 }
 
@@ -4319,7 +4333,7 @@ TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt
     if (info.kind == TUO_KIND_NONE) {
         tuo__ladder_plan_packet(tx, caps, bytes, len, vnet, flags);
     } else {
-        tuo__ladder_plan_superpacket(tx, caps, bytes, &info, flags);
+        tuo__ladder_plan_superpacket(tx, caps, bytes, &info, vnet, flags);
     }
     return TUO_OK;
 }
@@ -4359,18 +4373,19 @@ static void tuo__ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuo__ladder_
     const tuo_pkt_info *const info = &tx->tuo__info;
     const tuo__shape shape = tuo__shape_of(info);
     uint8_t *const ip = hdr + info->ip_off, *const l4 = hdr + info->l4_off;
-    const uint32_t seg = tx->tuo__next_seg;
+    const uint32_t seg = tx->tuo__next_seg, l4_len = info->l4_hdr_len + unit->len;
+    const uint32_t summed_len = tx->tuo__sum_no_len && unit->segs > 1 ? 0 : tuo__fold32(l4_len);
     if (info->ip_version == 4) tuo__wr16(ip + TUO__IP4_ID, info->ip_id + seg); /* K 6.2 */
     if (tuo__is_tcp(info->kind)) {
         tuo__wr32(l4 + TUO__TCP_SEQ, tuo__seq_add(info->seq, unit->off));
         l4[TUO__TCP_FLAGS] = (uint8_t)tuo__cut_flags(info->tcp_flags, seg == 0, seg + unit->segs == tx->tuo__seg_count);
     }
     tuo__account_any(hdr, &shape, unit->len, (uint16_t)tx->tuo__gso_size, &packet->vnet);
+    tuo__wr16(l4 + tuo__kinds[info->kind].l4_csum_off, tuo__fold32(tx->tuo__pseudo_sum + summed_len)); /* never of other addresses */
     packet->seg_count = unit->segs;
     tuo__ladder_describe(tx, packet);
     if (unit->segs == 1) return;
     if (tuo__is_tcp(info->kind) && (l4[TUO__TCP_FLAGS] & TUO__CWR)) packet->vnet.gso_type |= TUO_GSO_ECN; /* virtio 1.3 5.1.6.2 */
-    if (tx->tuo__sum_no_len) tuo__wr16(l4 + tuo__kinds[info->kind].l4_csum_off, tuo__fold(tuo__pseudo(hdr, &shape, 0)));
     if (tx->tuo__csum_ip4 && info->ip_version == 4) {
         tuo__wr16(ip + TUO__IP4_CSUM, 0);
         packet->csum_ip4 = 1;
@@ -5020,7 +5035,7 @@ static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
     desc.vnet_order = tun->order;
     desc.ethernet = (uint8_t)tun->is_tap;
     desc.disable_tcp6_ext = 1;
-    if (desc.max_frags > TUO__TX_IOV_MAX - 2) desc.max_frags = TUO__TX_IOV_MAX - 2; /* vnet header, headers, payload: one writev */
+    if (desc.max_frags <= 0xFFFFu) desc.max_frags = tuo__min32(desc.max_frags, TUO__TX_IOV_MAX - 2); /* all in one writev */
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
@@ -5073,7 +5088,8 @@ static void tuo__tun_free(tuo_tun *tun) {
 
 /* A sandbox without netlink, or a device that is not here though the kernel could not say so. Packets need no netlink. */
 static int tuo__netlink_is_denied(int returned) {
-    return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT || returned == -ENODEV;
+    return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT || returned == -ENODEV ||
+           returned == -ENOSYS;
 }
 
 /* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
@@ -5082,13 +5098,14 @@ static int tuo__tun_finish(tuo_tun *tun, int adopted) {
     int returned, where = TUO__IS_HERE;
     returned = tun->wake_fd = tuo__sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (returned >= 0 && adopted) returned = where = tuo__tun_where(tun);
-    if (returned >= 0 && where == TUO__IS_HERE) {
+    if (returned >= 0 && where != TUO__IS_ELSEWHERE) {
         returned = tuo__tun_open_netlink(tun);
-        if (adopted && tuo__netlink_is_denied(returned)) {
+        if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
+        if (adopted && (where == TUO__IS_UNKNOWN || tuo__netlink_is_denied(returned)) && returned != -EOPNOTSUPP) {
             tuo__close_fd(&tun->netlink_fd);
-            returned = 0;
+            tun->if_index = 0;
+            returned = returned == -EMFILE || returned == -ENFILE ? returned : 0;
         }
-        if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP;
     }
     desc = tuo__tx_gro_desc(tun);
     if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
@@ -5166,6 +5183,16 @@ TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc
     return tuo__tun_opened(t, returned, tun, error);
 }
 
+/* Are two sockets in the same network namespace? Linux 5.14; before, only tuo__tun_where can tell. */
+static int tuo__same_netns(int a, int b) {
+    uint64_t cookies[2] = { 0, 0 };
+    socklen_t len = sizeof cookies[0];
+    (void)getsockopt(a, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookies[0], &len);
+    len = sizeof cookies[1];
+    (void)getsockopt(b, SOL_SOCKET, 71, &cookies[1], &len);
+    return cookies[0] == cookies[1];
+}
+
 /* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is asked for its present one, and what came
    of it is compared by index. */
 TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
@@ -5179,13 +5206,14 @@ TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int 
     }
     returned = tuo__ioctl(first->fd, TUNGETIFF, &device);
     if (returned >= 0) returned = tuo__tun_where(first);
-    if (returned == TUO__IS_ELSEWHERE || (returned == TUO__IS_UNKNOWN && !first->if_index)) returned = -EOPNOTSUPP;
+    if (returned == TUO__IS_ELSEWHERE || (returned == TUO__IS_UNKNOWN && first->netlink_fd < 0)) returned = -EOPNOTSUPP;
     if (returned >= 0) returned = tuo__tun_attach(t, device.name);
     if (returned >= 0) returned = tuo__tun_read_back(t);
     if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;
     t->offloads = first->offloads; /* per device (K 2.3) */
     t->knows_uso = first->knows_uso;
-    if (returned >= 0) returned = tuo__tun_finish(t, 0);
+    if (returned >= 0) returned = tuo__tun_finish(t, first->netlink_fd < 0);
+    if (returned >= 0 && first->netlink_fd >= 0 && !tuo__same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
     if (returned >= 0 && first->if_index && t->if_index != first->if_index) returned = -EBADFD; /* deleted just now */
     result = tuo__tun_opened(t, returned, queue, error);
     return returned == -EBADFD ? TUO_E_GONE : result;
@@ -5410,6 +5438,7 @@ static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, v
                                          size_t *received) {
     tuo__rx *const rx = &tun->rx;
     tuo_result result = TUO_OK;
+    int refused = 0;
     while (*received < count) {
         size_t written = 0;
         if (!rx->splitting) {
@@ -5417,7 +5446,11 @@ static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, v
             if (*received && tun->desc.blocking && tuo__tun_ready(tun, 0) != 0) break; /* wait for the first packet only */
             result = tuo__tun_recv_next(tun);
             if (result != TUO_OK) break;
-            if (!rx->splitting) continue;
+            if (!rx->splitting) {
+                if (++refused < TUO__READ_TRIES) continue;
+                result = TUO_AGAIN; /* a flood of them must not keep the caller from a wake-up */
+                break;
+            }
             rx->last_count = tuo_gso_count(&rx->gso);
         }
         result = tuo_gso_split(&rx->gso, ops, bufs + *received, count - *received, offset, &written);

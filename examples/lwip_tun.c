@@ -647,6 +647,8 @@ int main(int argc, char **argv) {
     result = run();
     end_lwip(listeners, udp);
     if (app.options.stats) print_stats();
+    (void)signal(SIGINT, SIG_IGN); /* on_signal uses the queue */
+    (void)signal(SIGTERM, SIG_IGN);
     tuo_tun_close(app.tun);
     if (stop && (result == TUO_OK || result == TUO_E_WOKEN)) return 0;
     fprintf(stderr, "lwip_tun: %s\n", tuo_result_text(result));

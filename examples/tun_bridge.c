@@ -166,7 +166,7 @@ static tuo_result receive(struct worker *w, size_t *count) {
 static tuo_result flush(tuo_tun *to) {
     tuo_result result;
     do result = tuo_tun_flush(to);
-    while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) == TUO_OK);
+    while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) >= 0);
     return result;
 }
 
@@ -178,7 +178,7 @@ static tuo_result transmit_one(struct worker *w, const struct packet *packet) {
     do {
         if (w->options->mode == PASS) result = tuo_tun_send_iov(w->to, &packet->hdr, &iov, 1);
         else result = tuo_tun_send(w->to, iov.base, iov.len);
-    } while (result == TUO_AGAIN && (result = tuo_tun_wait(w->to, 1, -1)) == TUO_OK); /* AGAIN: not taken, so once more */
+    } while (result == TUO_AGAIN && (result = tuo_tun_wait(w->to, 1, -1)) >= 0); /* AGAIN: not taken, so once more */
     return result == TUO_OK ? flush(w->to) : result; /* a resend that stopped halfway */
 }
 

@@ -46,6 +46,7 @@ enum {
     DATAGRAMS_LEN_MAX = 65507, /* bytes in one message: an IPv4 packet less its headers */
     GSO_PAUSE = 4096,         /* datagrams sent singly before UDP_SEGMENT is tried again after a refusal */
     SOCKET_BUFFER = 4 << 20,
+    WAIT_STEP_MS = 10,
     WAIT_MS = 1000,           /* longest wait for room in the socket or device; then the batch is dropped, as a router would */
     MTU_MAX = 65000,
     MTU_MIN_IP6 = 1280        /* RFC 8200 5: IPv6 is switched off below that */
@@ -99,6 +100,7 @@ struct tunnel {
     struct arena arena;
     tuo_buf packets[PACKETS_MAX];
     void *pointers[PACKETS_MAX];  /* &packets[i] */
+    int64_t give_up_ms;           /* waiting for room in the socket */
     uint8_t received[RECEIVES_MAX][PACKET_MAX];
 };
 
@@ -201,7 +203,7 @@ static int crypto_open(struct tunnel *t, uint8_t *datagram, size_t len) {
     struct crypto *const c = &t->crypto;
     uint64_t n;
     int later;
-    if (len < NONCE_LEN + TAG_LEN) return -1;
+    if (len < NONCE_LEN + TAG_LEN || memcmp(datagram, c->mine, SESSION_LEN) == 0) return -1; /* our own, sent back by somebody */
     later = c->has_peer ? memcmp(datagram, c->peer, SESSION_LEN) : 1;
     if (later < 0) return -1;
     n = get64(datagram + SESSION_LEN);
@@ -274,19 +276,26 @@ static int arena_append(void *user, void *buf, const uint8_t *bytes, size_t len)
     return (void)user, (void)buf, (void)bytes, (void)len, -1; /* receiving never appends */
 }
 
-static int wait_writable(int fd) {
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A little at a time, as POLLOUT comes when half of the buffer is empty, and a message may fit long before that. */
+static int wait_writable(const struct tunnel *t) {
     struct pollfd poll_fd;
-    poll_fd.fd = fd;
+    poll_fd.fd = t->sock;
     poll_fd.events = POLLOUT;
-    return poll(&poll_fd, 1, WAIT_MS) > 0;
+    return now_ms() < t->give_up_ms && poll(&poll_fd, 1, WAIT_STEP_MS) >= 0;
 }
 
 /* After a failed send: 1 if the same can be tried again. */
-static int try_again(int fd) {
+static int try_again(const struct tunnel *t) {
     switch (errno) {
         case EINTR: return !stop;
         case ECONNREFUSED: return 1; /* the peer's answer to an earlier datagram; reported once */
-        case EAGAIN: case ENOBUFS: return wait_writable(fd);
+        case EAGAIN: case ENOBUFS: return wait_writable(t);
         default: return 0;
     }
 }
@@ -342,7 +351,7 @@ static unsigned send_messages(struct tunnel *t, struct mmsghdr *messages, const 
             t->gso_from = t->count.udp_out_datagrams + GSO_PAUSE;
             break;
         }
-        if (sent < 0 && !try_again(t->sock)) t->count.dropped += runs[done++].count;
+        if (sent < 0 && !try_again(t)) t->count.dropped += runs[done++].count;
         for (; done < end; done++) {
             t->count.udp_out_messages++;
             t->count.udp_out_datagrams += runs[done].count;
@@ -359,6 +368,7 @@ static void to_udp(struct tunnel *t, const tuo_buf *packets, size_t count) {
     struct iovec iov[MESSAGES_MAX];
     union control control[MESSAGES_MAX];
     struct run runs[MESSAGES_MAX];
+    t->give_up_ms = now_ms() + WAIT_MS; /* for all of them: nothing else is done meanwhile */
     while (count) {
         unsigned n, done;
         size_t planned = 0;
@@ -404,16 +414,14 @@ static void to_tun(struct tunnel *t, size_t count) {
     while (first < count) {
         tuo_result result = tuo_tun_send_multiple(t->tun, NULL, t->pointers + first, count - first, 0, &taken);
         first += taken;
-        while (result == TUO_AGAIN) {
-            result = tuo_tun_wait(t->tun, 1, WAIT_MS);
-            if (result == TUO_OK) result = tuo_tun_flush(t->tun);
-            else break;
+        while (result == TUO_AGAIN && tuo_tun_wait(t->tun, 1, WAIT_MS) == TUO_OK) result = tuo_tun_flush(t->tun);
+        if (result == TUO_OK) {
+            t->count.tun_out_packets += taken;
+            continue;
         }
-        t->count.tun_out_packets += taken;
-        if (result == TUO_OK) continue;
-        tuo_tun_discard(t->tun);
-        t->count.dropped += count - first;
-        if (result == TUO_AGAIN || result == TUO_E_DOWN) return; /* somebody has set the interface down: it may come up again */
+        tuo_tun_discard(t->tun); /* some may be out already */
+        t->count.dropped += taken + count - first;
+        if (result != TUO_E_GONE) return; /* down: it may come up again; out of memory: so may that */
         fail(tuo_tun_name(t->tun), tuo_result_text(result));
     }
 }
@@ -550,13 +558,15 @@ static void open_socket(struct tunnel *t) {
 static void open_tun(struct tunnel *t) {
     tuo_tun_desc desc;
     tuo_result result;
+    char none[1] = "", *end = none;
     int error = 0;
     memset(&desc, 0, sizeof desc);
     desc.name = t->options.dev;
     desc.address4 = t->options.address4;
     desc.address6 = t->options.address6;
-    desc.mtu = t->mtu = t->options.mtu ? (uint32_t)strtoul(t->options.mtu, NULL, 10) : fitting_mtu(t);
-    if (t->mtu < 68 || t->mtu > MTU_MAX) fail(t->options.mtu, "not an MTU");
+    const unsigned long mtu = t->options.mtu ? strtoul(t->options.mtu, &end, 10) : fitting_mtu(t);
+    if (mtu < 68 || mtu > MTU_MAX || *end || (t->options.mtu && *t->options.mtu == '-')) fail(t->options.mtu, "not an MTU");
+    desc.mtu = t->mtu = (uint32_t)mtu;
     desc.up = 1;
     desc.no_vnet_hdr = (uint8_t)t->options.plain;
     desc.gro.max_packets = PACKETS_MAX;

@@ -219,8 +219,8 @@ static void put_pseudo_sum(uint8_t *pkt, size_t len, int ethernet)
     pkt_put16(pkt + pkt_l4_csum_at(&v), pkt_pseudo_sum(pkt + v.src, pkt + v.dst, v.addr_len, v.proto, v.end - v.l4));
 }
 
-/* With segments left in a routing header, the final address is not where the pseudo-header wants it: all that is known is that
-   the sum of the superpacket's pseudo-header is the seed in its checksum field. Segments differ from that in the length alone. */
+/* Of a partial checksum the sum of the superpacket's pseudo-header is the seed in its field, right or wrong. Segments differ from
+   that in the length alone. */
 static void put_sum_from_seed(const split_case *c, const pkt_view *whole, uint8_t *pkt, size_t len)
 {
     size_t at = pkt_l4_csum_at(whole);
@@ -245,7 +245,7 @@ static void check_cut(const split_case *c, const segment_list *list)
     for (size_t i = 0; i < list->count; i++) {
         const uint8_t *segment = list_next(list, &at, &len);
         FUZZ_CHECK(len == ref_split_one(c->pkt, &v, c->vnet.gso_size, i, expected));
-        if (v.routing_left) {
+        if ((c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0) {
             put_sum_from_seed(c, &v, expected, len);
         } else if ((c->flags & TUO_F_PSEUDO) != 0) {
             put_pseudo_sum(expected, len, ethernet);

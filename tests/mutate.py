@@ -129,8 +129,9 @@ class Runner:
         return sorted(self.tests, key=lambda name: -(kills.get(name, 0) + 0.5) / self.seconds[name])
 
     def call(self, command, timeout):
-        # timeout ends the children of a test, too. A session for each would do that as well, and undo the priority of the caller's.
-        return subprocess.call(["timeout", "-s", "KILL", "%.1f" % timeout] + command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # A session for each would undo the priority of the caller's. In the foreground: Ctrl-C reaches the mutant, too.
+        return subprocess.call(["timeout", "--foreground", "-s", "KILL", "%.1f" % timeout] + command,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def measure(self):
         """Each test without a mutant: how long it takes. Returns those that tcc does not compile, which are left out, and those that fail."""

@@ -177,8 +177,8 @@ static inline void ref_make_sum_zero(uint8_t *p, size_t len, int ethernet, size_
     free(first);
 }
 
-/* ref_wire: the packets that go out for p[0..len) with this vnet header, if no device helps. The header must fit the packet. Of
-   packets with segments left in a routing header nothing but the seed knows the final address. */
+/* ref_wire: the packets that go out for p[0..len) with this vnet header, if no device helps. The header must fit the packet. Of a
+   partial checksum the seed says what the pseudo-header is, whatever the addresses in the packet are. */
 static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet)
 {
     ref_list list = {NULL, NULL, 0};
@@ -195,7 +195,7 @@ static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, cons
     }
     list = ref_split(p, len, ethernet, vnet->gso_size);
     v = pkt_look(p, len, ethernet, 1);
-    for (i = 0; i < list.count && v.routing_left; i++) {
+    for (i = 0; i < list.count && (vnet->flags & TUO_VNET_NEEDS_CSUM); i++) {
         size_t l4_len = list.len[i] - v.l4;
         uint8_t *field = list.bytes[i] + pkt_l4_csum_at(&v);
         unsigned csum;

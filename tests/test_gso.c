@@ -547,6 +547,48 @@ TEST(ip4_header_checksum_that_comes_out_as_0)
     free(sp.bytes);
 }
 
+/* A seed for other addresses than the header's: of a source route, of a home address, or because an address was damaged behind it (P2).
+   Segments and smaller superpackets are summed for the same addresses as the superpacket was, by whoever sums them. */
+TEST(a_seed_is_neither_repaired_nor_replaced)
+{
+    tuo_caps device, none;
+    memset(&none, 0, sizeof none);
+    memset(&device, 0, sizeof device);
+    device.tx_csum_tcp4 = device.tx_csum_udp4 = device.tx_csum_tcp6 = device.tx_csum_udp6 = 1;
+    device.max_tcp4 = device.max_udp4 = device.max_tcp6 = device.max_udp6 = 400;
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        pkt_spec s = {.kind = (pkt_kind)kind, .payload_len = 950};
+        super sp = make_super(&s, 100);
+        pkt_view v = pkt_look(sp.bytes, sp.len, 0, 1);
+        uint8_t dst[16];
+        check_row("%s", (const char *[]){"TCP4", "UDP4", "TCP6", "UDP6"}[kind]);
+        memcpy(dst, sp.bytes + v.dst, v.addr_len);
+        dst[v.addr_len - 1] ^= 0x55;
+        pkt_put16(sp.bytes + pkt_l4_csum_at(&v), pkt_pseudo_sum(sp.bytes + v.src, dst, v.addr_len, v.proto, sp.len - v.l4));
+        for (int by_device = 0; by_device < 2; by_device++) {
+            uint8_t bytes[512];
+            tuo_tx tx;
+            tuo_tx_packet packet;
+            size_t count = 0;
+            CHECK_RESULT(tuo_tx_init(&tx, by_device ? &device : &none, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+            for (; tuo_tx_next(&tx, NULL, &packet) == TUO_OK; count++) {
+                size_t len = 0;
+                for (size_t i = 0; i < packet.iov_count; len += packet.iov[i++].len)
+                    memcpy(bytes + len, packet.iov[i].base, packet.iov[i].len);
+                unsigned pseudo = pkt_pseudo_sum(bytes + v.src, dst, v.addr_len, v.proto, len - v.l4);
+                if (by_device) {
+                    CHECK_EQ_INT(pkt_get16(bytes + pkt_l4_csum_at(&v)), pseudo);
+                } else {
+                    CHECK_EQ_INT(pkt_sum(bytes + v.l4, len - v.l4, pseudo), 0xffff);
+                    CHECK_RESULT(tuo_csum_valid(bytes, len, 0), TUO_E_L4_CSUM);
+                }
+            }
+            CHECK(by_device ? count > 1 && count < 10 : count == 10);
+        }
+        free(sp.bytes);
+    }
+}
+
 /* With segments left in a routing header the last address is not where the pseudo-header wants it. The seed in the superpacket
    has the right one in it; a split that ignores the seed gives sums that the receiver cannot match. */
 TEST(routing_header_keeps_the_address_of_the_seed)
@@ -1406,6 +1448,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(all_other_header_bytes_are_copied),
         CHECK_ENTRY(checksum_that_comes_out_as_0),
         CHECK_ENTRY(ip4_header_checksum_that_comes_out_as_0),
+        CHECK_ENTRY(a_seed_is_neither_repaired_nor_replaced),
         CHECK_ENTRY(routing_header_keeps_the_address_of_the_seed),
         CHECK_ENTRY(pseudo_header_sums_for_a_device),
         CHECK_ENTRY(hdr_len_is_not_trusted),
