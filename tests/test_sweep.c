@@ -367,23 +367,35 @@ static void expect_whole(const sample *s, const tuo_vnet_hdr *h, unsigned extra,
     pkt_put16(out + h->csum_start + h->csum_offset, sum ? sum : 0xffff);
 }
 
-/* Segment i against what it must be. Behind a routing header only the seed knows the final address: that checksum is not compared. */
+/* The checksum of a segment of a superpacket whose seed is right or wrong: the segment differs from it in the length alone. */
+static void put_sum_from_seed(const sample *s, unsigned extra, uint8_t *segment, size_t len)
+{
+    const pkt_view *v = &s->super;
+    uint8_t *field = segment + pkt_l4_csum_at(v);
+    unsigned sum = ref_seed_of_segment(pkt_get16(s->p + pkt_l4_csum_at(v)), v->payload + v->payload_len - v->l4, len - v->l4);
+
+    pkt_put16(field, sum ? sum : 0xffff);
+    if (extra & TUO_F_PSEUDO)
+        return;
+    sum = ~pkt_sum(segment + v->l4, len - v->l4, 0) & 0xffff;
+    pkt_put16(field, sum == 0 && v->proto == PKT_PROTO_UDP ? 0xffff : sum);
+}
+
+/* Segment i against what it must be. */
 static void check_segment(const sample *s, const tuo_vnet_hdr *h, unsigned extra, size_t i)
 {
     static uint8_t expected[SEGMENT_MAX];
     const pkt_view *v = &s->super;
-    uint8_t *field = NULL;
     size_t len = s->len;
 
     if (h->gso_type == TUO_GSO_NONE) {
         expect_whole(s, h, extra, expected);
     } else {
         len = ref_split_one(s->p, v, h->gso_size, i, expected);
-        field = expected + pkt_l4_csum_at(v);
-        if (v->routing_left)
-            memcpy(field, seg_bytes[i] + (field - expected), 2);
+        if (h->flags & TUO_VNET_NEEDS_CSUM)
+            put_sum_from_seed(s, extra, expected, len);
         else if (extra & TUO_F_PSEUDO)
-            pkt_put16(field, pkt_pseudo_sum(s->p + v->src, s->p + v->dst, v->addr_len, v->proto, len - v->l4));
+            pkt_put16(expected + pkt_l4_csum_at(v), pkt_pseudo_sum(s->p + v->src, s->p + v->dst, v->addr_len, v->proto, len - v->l4));
     }
     CHECK_EQ_INT(seg_len[i], len);
     CHECK(seg_len[i] != len || same(seg_bytes[i], expected, len));
@@ -598,8 +610,10 @@ static void check_sent(const sample *s, const tuo_caps *caps, const tuo_tx_packe
     CHECK(packet->len == flat_len && packet->iov_count >= 1 && packet->iov_count <= 3 && packet->seg_count >= 1);
     CHECK(!caps->max_frags || packet->iov_count <= caps->max_frags);
     CHECK(packet->vnet.gso_type != TUO_GSO_NONE || packet->seg_count == 1);
-    if (packet->csum_ip4)
-        pkt_fix_checksums(flat, flat_len, s->flags != 0);
+    if (packet->csum_ip4) {
+        pkt_view v = pkt_look(flat, flat_len, s->flags != 0, 1);
+        pkt_fix_ip_checksum(flat, &v);
+    }
     if (!CHECK_RESULT(tuo_gso_init(&gso, flat, flat_len, &packet->vnet, s->flags), TUO_OK))
         return;
     CHECK_EQ_INT(tuo_gso_count(&gso), packet->seg_count);
