@@ -4128,11 +4128,11 @@ TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segme
     return TUO_OK;
 }
 
-/* Write the next segment to dst, which has room for it. */
+/* Write the next segment, of one byte or more, to dst, which has room for it. */
 static void tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint8_t *dst) {
     uint8_t *const body = dst + gso->tuo__hdr_len;
     if (gso->tuo__kind == TUO_KIND_NONE || gso->tuo__pseudo) {
-        if (piece->len) TUO_MEMCPY(body, piece->bytes, piece->len);
+        TUO_MEMCPY(body, piece->bytes, piece->len);
         if (gso->tuo__fill_csum) tuo__gso_fill_csum(gso, dst);
     }
     if (gso->tuo__kind != TUO_KIND_NONE) {
