@@ -88,12 +88,14 @@ void vnet_reasons(void) {
         case TUO_E_VNET_NEEDS_CSUM: PROVE(!(hdr.flags & 1) && hdr.gso_type == TUO_GSO_UDP_L4, "NEEDS_CSUM"); break;
         case TUO_E_VNET_CSUM_OFFSET: PROVE((hdr.flags & 1) && hdr.csum_offset != (info.l4_proto == 6 ? 16 : 6), "csum_offset"); break;
         case TUO_E_VNET_NO_PAYLOAD: PROVE(info.payload_len == 0, "no payload"); break;
-        case TUO_E_VNET_HDR_LEN: PROVE((flags & TUO_F_WRITE) && hdr.hdr_len > len, "hdr_len"); break;
+        case TUO_E_VNET_HDR_LEN:
+            PROVE((flags & TUO_F_WRITE) && (hdr.hdr_len > len || (!(hdr.flags & 1) && (flags & TUO_F_ETHERNET) && hdr.hdr_len < 14)),
+                  "hdr_len"); break;
         case TUO_E_VNET_SEG_LIMIT:
             PROVE((flags & TUO_F_WRITE) && hdr.gso_type == TUO_GSO_UDP_L4 && info.payload_len > hdr.gso_size * 128u, "segments"); break;
         case TUO_E_HEADER_TOO_LONG: PROVE(info.payload_off > TUO_HEADER_MAX, "long headers"); break;
         case TUO_E_VNET_CSUM_START:
-            PROVE((hdr.flags & 1) && (info.kind ? hdr.csum_start != info.l4_off || flags & TUO_F_WRITE : hdr.csum_start < 34), "csum_start"); break;
+            PROVE((hdr.flags & 1) && (info.kind ? hdr.csum_start != info.l4_off || flags & TUO_F_WRITE : hdr.csum_start < 20), "csum_start"); break;
         default: break;
     }
 }
