@@ -393,11 +393,12 @@ static int chain_of(const struct port *port, const tuo_tx_packet *packet, struct
     return 1;
 }
 
+static size_t tag_len(const struct port *port) { return port->bridge->options.vlan == NO_VLAN ? 0 : TAG_LEN; }
+
 /* Longest frame that the device will make of it, with the tag of --vlan. */
 static size_t wire_len(const struct port *port, const tuo_tx_packet *packet) {
     const size_t headers = (size_t)packet->l2_len + packet->l3_len + packet->l4_len;
-    const size_t tag = port->bridge->options.vlan == NO_VLAN ? 0 : TAG_LEN;
-    return tag + (packet->seg_count > 1 ? headers + packet->vnet.gso_size : packet->len);
+    return tag_len(port) + (packet->seg_count > 1 ? headers + packet->vnet.gso_size : packet->len);
 }
 
 /* MTU and Ethernet header, and a tag as 802.1Q allows. No driver takes more, and some would refuse it at the head of the queue for ever. */
@@ -437,7 +438,7 @@ static int hand_out_copy(struct port *port) {
     tuo_result result;
     if (!segment) return 0;
     result = tuo_gso_split(&port->split, &b->mbuf_ops, &segment, 1, 0, &written);
-    if (result >= 0 && mbuf_length(b, segment) <= frame_max(port)) {
+    if (result >= 0 && tag_len(port) + mbuf_length(b, segment) <= frame_max(port)) {
         enqueue(port, (struct rte_mbuf *)segment);
         return 1;
     }
@@ -793,6 +794,7 @@ static void run(struct bridge *b) {
     while (!stopping && b->failure == TUO_OK) {
         int moved = carry_from_ports(b);
         moved |= carry_from_tap(b);
+        (void)!tuo_tun_flush(b->tap); /* of a superpacket that was cut, what did not fit; errors come with the next packet */
         if (generating) {
             generating = 0;
             b->generator.left = b->options.generate;
