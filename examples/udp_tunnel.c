@@ -384,7 +384,7 @@ static void to_udp(struct tunnel *t, const tuo_buf *packets, size_t count) {
     }
 }
 
-/* 0: there was nothing. Otherwise there may be more, in the device or left in the queue, where epoll does not see it. */
+/* 1: segments may be left in the queue, where epoll does not see them: packets or arena ran out. */
 static int from_tun(struct tunnel *t) {
     const tuo_buf_ops ops = {&t->arena, arena_data, arena_length, arena_capacity, arena_resize, arena_append};
     size_t i, received;
@@ -397,13 +397,13 @@ static int from_tun(struct tunnel *t) {
     t->count.tun_in_packets += received;
     if (t->crypto.on && !t->crypto.has_peer) { /* nobody to seal it for yet */
         t->count.dropped += received;
-        return 1;
+        return received == PACKETS_MAX;
     }
     for (i = 0; t->crypto.on && i < received; i++) {
         crypto_seal(&t->crypto, t->packets[i].data, t->packets[i].len - t->head, t->crypto.peer);
     }
     to_udp(t, t->packets, received);
-    return 1;
+    return received == PACKETS_MAX || t->arena.used > sizeof t->arena.bytes / 2;
 }
 
 /* --- UDP to TUN --- */
