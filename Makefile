@@ -81,8 +81,8 @@ soak: $(BUILD)/plain/soak
 # test, test-e2e, test-threads, check-devices, check-kernels, check-sweep, check-san, coverage, bench-instr; and of what takes longer a
 # part that is the same every time: proofs without their planted bugs, on other models the parser only; check-arch on a big-endian
 # processor with strict alignment and on one with 32 bits; 50 mutants; four fuzz targets for 10 seconds each; 20 seconds of soak; lint
-# without the two analyzers that take minutes; the planted bugs that are seen within seconds. In `make nightly` is the whole of these
-# parts, AFL++, the coverage of the fuzzers' corpus, and the deep proofs.
+# without the two analyzers that take minutes; the planted bugs that are seen within seconds; the coverage of the fuzzers' seeds. In
+# `make nightly` is the whole of these parts, AFL++, and the deep proofs.
 
 ## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)

@@ -1235,10 +1235,10 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
 /* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent process).
    Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks for: adopt_negotiate, mtu, up, addresses
    Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI; seen only where rtnetlink
-             reaches the device), has a vnet header though desc says no_vnet_hdr, or one of an odd size without adopt_negotiate; or if
-             settings are asked for where rtnetlink does not reach it: another network namespace, a sandbox without AF_NETLINK, or, without
-             CAP_NET_ADMIN, perhaps the same namespace. There, an interface that is down looks like one without room, if the descriptor
-             is not O_NONBLOCK
+             knows an interface of its name), has a vnet header though desc says no_vnet_hdr, or one of an odd size without
+             adopt_negotiate; or if settings are asked for where rtnetlink does not reach it: another network namespace, a sandbox
+             without AF_NETLINK, or, without CAP_NET_ADMIN, perhaps the same namespace. There, an interface that is down looks like one
+             without room, if the descriptor is not O_NONBLOCK
    Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's, with the vnet header and offloads that it had;
              settings of the interface made before the one that failed stay
    Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out superpackets that this file refuses
@@ -1286,7 +1286,8 @@ TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
 /* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
-   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno); TUO_E_UNSUPPORTED (adopted from another namespace) */
+   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno); TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it);
+             TUO_E_WOKEN (being closed) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
@@ -1335,7 +1336,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_
 
 /* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport header, payload in pieces. Length fields
    and checksums of the headers need not be filled: this does it, on a copy. Payload up to gso_size bytes makes one ordinary packet.
-   Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH and what tuo_parse returns for headers that are none */
+   Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH, TUO_E_HEADER_TOO_LONG and what tuo_parse returns for headers that are
+             none; TUO_E_VNET_PROTOCOL behind a routing header with segments left */
 typedef struct tuo_tun_gso {
     const void *ip_header; /* with options or extension headers; with tap: Ethernet header in front */
     size_t ip_header_len;
@@ -5095,17 +5097,15 @@ static int tuo__netlink_is_denied(int returned) {
 /* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
 static int tuo__tun_finish(tuo_tun *tun, int adopted) {
     tuo_gro_desc desc;
-    int returned, where = TUO__IS_HERE;
+    int returned, denied, where = TUO__IS_HERE;
     returned = tun->wake_fd = tuo__sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (returned >= 0 && adopted) returned = where = tuo__tun_where(tun);
     if (returned >= 0 && where != TUO__IS_ELSEWHERE) {
         returned = tuo__tun_open_netlink(tun);
         if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
-        if (adopted && (where == TUO__IS_UNKNOWN || tuo__netlink_is_denied(returned)) && returned != -EOPNOTSUPP) {
-            tuo__close_fd(&tun->netlink_fd);
-            tun->if_index = 0;
-            returned = returned == -EMFILE || returned == -ENFILE ? returned : 0;
-        }
+        denied = adopted && tuo__netlink_is_denied(returned);
+        if (denied) returned = 0;
+        if (denied || where == TUO__IS_UNKNOWN) tuo__close_fd(&tun->netlink_fd);
     }
     desc = tuo__tx_gro_desc(tun);
     if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
@@ -5213,8 +5213,10 @@ TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int 
     t->offloads = first->offloads; /* per device (K 2.3) */
     t->knows_uso = first->knows_uso;
     if (returned >= 0) returned = tuo__tun_finish(t, first->netlink_fd < 0);
-    if (returned >= 0 && first->netlink_fd >= 0 && !tuo__same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
-    if (returned >= 0 && first->if_index && t->if_index != first->if_index) returned = -EBADFD; /* deleted just now */
+    if (returned >= 0 && first->netlink_fd >= 0) { /* otherwise there is nothing to compare */
+        if (!tuo__same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
+        else if (t->if_index != first->if_index) returned = -EBADFD; /* deleted or renamed just now */
+    }
     result = tuo__tun_opened(t, returned, queue, error);
     return returned == -EBADFD ? TUO_E_GONE : result;
 }

@@ -592,11 +592,10 @@ static void print_counters(const struct tunnel *t, FILE *out) {
 /* --- Loop --- */
 
 static void every_second(struct tunnel *t) {
-    static time_t last;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec == last) return;
-    last = now.tv_sec;
+    static int64_t last;
+    const int64_t now = now_ms() / 1000;
+    if (now == last) return;
+    last = now;
     crypto_hello(t);
     follow_mtu(t);
     if (t->options.stats) print_counters(t, stdout);

@@ -219,21 +219,6 @@ static void put_pseudo_sum(uint8_t *pkt, size_t len, int ethernet)
     pkt_put16(pkt + pkt_l4_csum_at(&v), pkt_pseudo_sum(pkt + v.src, pkt + v.dst, v.addr_len, v.proto, v.end - v.l4));
 }
 
-/* Of a partial checksum the sum of the superpacket's pseudo-header is the seed in its field, right or wrong. Segments differ from
-   that in the length alone. */
-static void put_sum_from_seed(const split_case *c, const pkt_view *whole, uint8_t *pkt, size_t len)
-{
-    size_t at = pkt_l4_csum_at(whole);
-    unsigned whole_len = pkt_sum(NULL, 0, (unsigned)(whole->payload + whole->payload_len - whole->l4));
-    unsigned sum = pkt_sum(NULL, 0, pkt_get16(c->pkt + at) + (~whole_len & 0xffff) + (unsigned)(len - whole->l4));
-    pkt_put16(pkt + at, 0);
-    if ((c->flags & TUO_F_PSEUDO) == 0) {
-        sum = ~pkt_sum(pkt + whole->l4, len - whole->l4, sum) & 0xffff;
-        sum = sum == 0 && whole->proto == PKT_PROTO_UDP ? 0xffff : sum;
-    }
-    pkt_put16(pkt + at, sum);
-}
-
 static void check_cut(const split_case *c, const segment_list *list)
 {
     int ethernet = (c->flags & TUO_F_ETHERNET) != 0;
@@ -246,7 +231,7 @@ static void check_cut(const split_case *c, const segment_list *list)
         const uint8_t *segment = list_next(list, &at, &len);
         FUZZ_CHECK(len == ref_split_one(c->pkt, &v, c->vnet.gso_size, i, expected));
         if ((c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0) {
-            put_sum_from_seed(c, &v, expected, len);
+            ref_sum_from_seed(c->pkt, &v, expected, len, (c->flags & TUO_F_PSEUDO) != 0);
         } else if ((c->flags & TUO_F_PSEUDO) != 0) {
             put_pseudo_sum(expected, len, ethernet);
         } else {

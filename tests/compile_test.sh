@@ -126,6 +126,7 @@ for cc in $c_compilers; do
     compile="$cc -std=c99 -I$repo -c -o $build/x.o"
     refused "$cc: TUO_NO_LIBC without replacements" "TUO_MEMCPY" $compile "$here/no_libc_missing.c"
     refused "$cc: some replacements missing" "TUO_MEMCPY" $compile "$here/no_libc_partial.c"
+    refused "$cc: TUNOFFLOAD_TUN too late" "before the first" $compile "$here/tun_too_late.c"
     refused "$cc: an ignored result" "unused" $compile -Werror "$here/unchecked.c"
 done
 

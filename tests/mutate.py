@@ -129,7 +129,7 @@ class Runner:
         return sorted(self.tests, key=lambda name: -(kills.get(name, 0) + 0.5) / self.seconds[name])
 
     def call(self, command, timeout):
-        # A session for each would undo the priority of the caller's. In the foreground: Ctrl-C reaches the mutant, too.
+        # No start_new_session: it would undo the priority of the caller's. In the foreground: Ctrl-C reaches the mutant, too.
         return subprocess.call(["timeout", "--foreground", "-s", "KILL", "%.1f" % timeout] + command,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -161,6 +161,21 @@ static inline unsigned ref_seed_of_segment(unsigned seed, size_t whole_len, size
     return (unsigned)((seed + (0xffff - folded) + l4_len) % 65535);
 }
 
+/* The checksum of a segment, or with `pseudo` its seed, from the seed of the superpacket, right or wrong: that differs in the length
+   alone. super: what is at its start; whole: where things are in it. */
+static inline void ref_sum_from_seed(const uint8_t *super, const pkt_view *whole, uint8_t *segment, size_t len, int pseudo)
+{
+    uint8_t *field = segment + pkt_l4_csum_at(whole);
+    size_t whole_len = whole->payload + whole->payload_len - whole->l4;
+    unsigned sum = ref_seed_of_segment(pkt_get16(super + pkt_l4_csum_at(whole)), whole_len, len - whole->l4);
+
+    pkt_put16(field, sum ? sum : 0xffff); /* a sum of numbers that are not all 0 is folded to 0xffff */
+    if (pseudo)
+        return;
+    sum = ~pkt_sum(segment + whole->l4, len - whole->l4, 0) & 0xffff;
+    pkt_put16(field, sum == 0 && whole->proto == PKT_PROTO_UDP ? 0xffff : sum);
+}
+
 /* Chooses the first two payload bytes so that the checksum of the first segment is 0, before UDP's rule makes it 0xffff: chance
    would not. */
 static inline void ref_make_sum_zero(uint8_t *p, size_t len, int ethernet, size_t gso_size)
@@ -195,14 +210,8 @@ static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, cons
     }
     list = ref_split(p, len, ethernet, vnet->gso_size);
     v = pkt_look(p, len, ethernet, 1);
-    for (i = 0; i < list.count && (vnet->flags & TUO_VNET_NEEDS_CSUM); i++) {
-        size_t l4_len = list.len[i] - v.l4;
-        uint8_t *field = list.bytes[i] + pkt_l4_csum_at(&v);
-        unsigned csum;
-        pkt_put16(field, ref_seed_of_segment(pkt_get16(p + pkt_l4_csum_at(&v)), v.end - v.l4, l4_len));
-        csum = ~pkt_sum(list.bytes[i] + v.l4, l4_len, 0) & 0xffff;
-        pkt_put16(field, csum == 0 && v.proto == PKT_PROTO_UDP ? 0xffff : csum);
-    }
+    for (i = 0; i < list.count && (vnet->flags & TUO_VNET_NEEDS_CSUM); i++)
+        ref_sum_from_seed(p, &v, list.bytes[i], list.len[i], 0);
     return list;
 }
 

@@ -367,20 +367,6 @@ static void expect_whole(const sample *s, const tuo_vnet_hdr *h, unsigned extra,
     pkt_put16(out + h->csum_start + h->csum_offset, sum ? sum : 0xffff);
 }
 
-/* The checksum of a segment of a superpacket whose seed is right or wrong: the segment differs from it in the length alone. */
-static void put_sum_from_seed(const sample *s, unsigned extra, uint8_t *segment, size_t len)
-{
-    const pkt_view *v = &s->super;
-    uint8_t *field = segment + pkt_l4_csum_at(v);
-    unsigned sum = ref_seed_of_segment(pkt_get16(s->p + pkt_l4_csum_at(v)), v->payload + v->payload_len - v->l4, len - v->l4);
-
-    pkt_put16(field, sum ? sum : 0xffff);
-    if (extra & TUO_F_PSEUDO)
-        return;
-    sum = ~pkt_sum(segment + v->l4, len - v->l4, 0) & 0xffff;
-    pkt_put16(field, sum == 0 && v->proto == PKT_PROTO_UDP ? 0xffff : sum);
-}
-
 /* Segment i against what it must be. */
 static void check_segment(const sample *s, const tuo_vnet_hdr *h, unsigned extra, size_t i)
 {
@@ -393,7 +379,7 @@ static void check_segment(const sample *s, const tuo_vnet_hdr *h, unsigned extra
     } else {
         len = ref_split_one(s->p, v, h->gso_size, i, expected);
         if (h->flags & TUO_VNET_NEEDS_CSUM)
-            put_sum_from_seed(s, extra, expected, len);
+            ref_sum_from_seed(s->p, v, expected, len, (extra & TUO_F_PSEUDO) != 0);
         else if (extra & TUO_F_PSEUDO)
             pkt_put16(expected + pkt_l4_csum_at(v), pkt_pseudo_sum(s->p + v->src, s->p + v->dst, v->addr_len, v->proto, len - v->l4));
     }

@@ -73,6 +73,9 @@ static struct {
     unsigned udp_segs_max;
     int socket_errno;       /* sockets are denied: a sandbox without netlink */
     int skns_errno;         /* so is the question for the device's namespace */
+    int offload_errno;      /* no set of offloads is taken */
+    const char *rename_to;  /* somebody renames the device as soon as its name was asked for */
+    unsigned contradictory; /* the next reads bring packets that contradict their vnet header */
     int slow_recv_ms;       /* netlink takes its time */
     int in_recv, recv_done; /* atomic */
 } filter;
@@ -126,8 +129,15 @@ static ssize_t test_writev(int fd, const struct iovec *iov, int count)
 
 static ssize_t test_readv(int fd, const struct iovec *iov, int count)
 {
+    static const uint8_t no_gso_size[TUO_VNET_LEN] = {0, TUO_GSO_TCPV4};
     int error = filter.reads < CHECK_COUNT_OF(filter.read_errno) ? filter.read_errno[filter.reads++] : 0;
 
+    if (filter.contradictory) {
+        filter.contradictory--;
+        memcpy(iov[0].iov_base, no_gso_size, sizeof no_gso_size);
+        memset(iov[1].iov_base, 0x45, 20);
+        return (ssize_t)sizeof no_gso_size + 20;
+    }
     if (error == 0)
         return readv(fd, iov, count);
     errno = error < 0 ? 0 : error;
@@ -140,16 +150,30 @@ static int test_socket(int domain, int type, int protocol)
     return filter.socket_errno ? -1 : socket(domain, type, protocol);
 }
 
+static struct ifreq interface_ioctl(const char *name, unsigned long what, struct ifreq request, int *error);
+
 static int test_ioctl(int fd, unsigned long request, ...)
 {
     va_list args;
     void *argument;
+    int returned;
 
     va_start(args, request);
     argument = request == 0x894c ? NULL : va_arg(args, void *); /* SIOCGSKNS has none; numbers are as wide as pointers */
     va_end(args);
-    errno = filter.skns_errno;
-    return request == 0x894c && filter.skns_errno ? -1 : ioctl(fd, request, argument);
+    errno = request == 0x894c ? filter.skns_errno : request == TUNSETOFFLOAD ? filter.offload_errno : 0;
+    if (errno)
+        return -1;
+    returned = ioctl(fd, request, argument);
+    if (returned == 0 && request == TUNGETIFF && filter.rename_to) {
+        struct ifreq rename = *(struct ifreq *)argument;
+        int error;
+        snprintf(rename.ifr_newname, sizeof rename.ifr_newname, "%s", filter.rename_to);
+        filter.rename_to = NULL;
+        interface_ioctl(rename.ifr_name, SIOCSIFNAME, rename, &error);
+        CHECK_EQ_INT(error, 0);
+    }
+    return returned;
 }
 
 static ssize_t test_recv(int fd, void *bytes, size_t len, int flags)
@@ -1092,6 +1116,11 @@ TEST(adopt_with_settings)
     CHECK_EQ_INT(ioctl(fd, TUNSETVNETHDRSZ, &len), 0);
     CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_E_SYSTEM);
     CHECK_EQ_INT(get_vnet_len(fd), 12); /* the caller goes on reading */
+    desc.mtu = 0;
+    filter.offload_errno = EINVAL;
+    CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_E_SYSTEM);
+    CHECK_EQ_INT(get_vnet_len(fd), 12);
+    filter_off();
     CHECK_EQ_INT(interface_feature("tuoi", ETHTOOL_GTSO), 0);
     CHECK_EQ_INT(close(fd), 0);
 }
@@ -1225,6 +1254,11 @@ TEST(adopt_from_another_namespace)
     check_row("without settings");
     CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, &error), TUO_OK);
     CHECK_EQ_INT(error, 0);
+    if (tun) {
+        tuo_tun *queue = NULL;
+        CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_UNSUPPORTED); /* it would be one of a device made here */
+        CHECK(queue == NULL);
+    }
     check_row("settings reach the device, not its namesake");
     desc.name = "tuoi";
     namesake = open_or_fail(&desc);
@@ -1445,6 +1479,9 @@ TEST(queue_of_a_renamed_device)
     CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_OK);
     filter_off();
     tuo_tun_close(queue);
+    filter.rename_to = "tuor"; /* between the question and the answer's use */
+    CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_GONE);
+    CHECK(!interface_exists("tuos"));
     home = open("/proc/self/ns/net", O_RDONLY);
     CHECK_EQ_INT(unshare(CLONE_NEWNET), 0);
     CHECK_RESULT(tuo_tun_add_queue(tun, &queue, &error), TUO_E_UNSUPPORTED);
@@ -1744,6 +1781,27 @@ TEST(recv_multiple_leaves_segments)
     CHECK_RESULT(tuo_tun_wait(p.b, 0, 0), TUO_AGAIN);
     CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_AGAIN);
     pair_close(&p);
+}
+
+/* Contradictory packets for ever: the caller gets a turn. */
+TEST(recv_multiple_of_contradictions)
+{
+    static uint8_t bytes[PACKET_CAP];
+    tuo_tun_desc desc = zero_desc();
+    tuo_buf buf = {bytes, 0, sizeof bytes};
+    void *pointer = &buf;
+    size_t received = 1;
+    tuo_tun *tun;
+
+    if (!ready() || (tun = open_or_fail(&desc)) == NULL)
+        return;
+    filter.contradictory = 100;
+    CHECK_RESULT(tuo_tun_recv_multiple(tun, NULL, &pointer, 1, 0, &received), TUO_AGAIN);
+    CHECK_EQ_INT(received, 0);
+    CHECK_EQ_INT(filter.contradictory, 84);
+    CHECK_EQ_INT(stats_of(tun).rx_refused, 16);
+    filter_off();
+    tuo_tun_close(tun);
 }
 
 /* A superpacket for which there may be no room is left to the next call: cut in two, it would be coalesced into two. */
@@ -3118,6 +3176,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(recv_errnos),
         CHECK_ENTRY(recv_multiple_resumes),
         CHECK_ENTRY(recv_multiple_leaves_segments),
+        CHECK_ENTRY(recv_multiple_of_contradictions),
         CHECK_ENTRY(recv_multiple_reads_whole_superpackets),
         CHECK_ENTRY(waiting_calls),
         CHECK_ENTRY(wait_times),

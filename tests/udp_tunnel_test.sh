@@ -320,9 +320,11 @@ for ns in $a $b; do ip -n $ns link set veth mtu 1500; done
 
 # --- encryption ---
 
-start_relay() { # between the two, in B's namespace: duplicates every datagram; on SIGUSR1 replays the first 100 for B
+start_relay() { # REFLECTED: between the two, in B's namespace: sends the first datagrams of A back to A; duplicates every datagram after
+    # that; on SIGUSR1 replays the first 100 for B
     cat > "$dir/relay.py" << 'END'
-import select, signal, socket
+import select, signal, socket, sys
+reflected = int(sys.argv[1])
 def port(number, other):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
@@ -339,12 +341,15 @@ while True:
         other = b if s is a else a
         try:
             d = s.recv(65535)
+            if reflected > 0: # B is not heard meanwhile
+                if s is a: reflected -= 1; a.send(d)
+                continue
             if s is a and len(first) < 100: first.append(d)
             other.send(d); other.send(d)
         except ConnectionRefusedError: pass
 END
     : > "$dir/relay.out"
-    ip netns exec $b "$python" "$dir/relay.py" > "$dir/relay.out" 2>&1 & pid[relay]=$!
+    ip netns exec $b "$python" "$dir/relay.py" "$1" > "$dir/relay.out" 2>&1 & pid[relay]=$!
     seconds_until ready "$dir/relay.out"
 }
 
@@ -389,7 +394,7 @@ replays() {
     for ns in $a $b; do # packets of ours only
         ip netns exec $ns sh -c 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6'
     done
-    start_relay
+    start_relay 0
     start b "$tunnel" $common_b --peer 192.0.2.2:6002 --key-file "$dir/key"
     start a "$tunnel" $common_a --peer 192.0.2.2:6001 --key-file "$dir/key"
     sleep 1.2
@@ -407,6 +412,18 @@ replays() {
     cp "$dir/b.before" "$dir/b.out"
     stop a
     expect "encrypted: no packet comes out twice" no_replay
+    stop_relay
+    start_relay 2 # A's hello and what it may answer to that: it must not take itself for the peer
+    start b "$tunnel" $common_b --peer 192.0.2.2:6002 --key-file "$dir/key"
+    sleep 0.2
+    start a "$tunnel" $common_a --peer 192.0.2.2:6001 --key-file "$dir/key"
+    sleep 3.5 # a hello each second
+    expect "encrypted: 20 MB though A's first datagrams came back to it" fetch 20M 10.9.0.2
+    stop a b
+    stop_relay
+}
+
+stop_relay() {
     kill "${pid[relay]}"
     wait "${pid[relay]}" 2> /dev/null
     unset "pid[relay]"
