@@ -52,7 +52,7 @@
            size_t next = 0, unwritten = 0;
            while (next < count) {
                tuo_superpacket sp;
-               while (next < count && tuo_gro_push(gro, packets[next].data, packets[next].len, 0, &packets[next]) != TUO_V_NO_ROOM) next++;
+               while (next < count && tuo_gro_push(gro, packets[next].data, packets[next].len, &packets[next], 0) != TUO_V_NO_ROOM) next++;
                while (tuo_gro_next(gro, &sp) == TUO_OK) { // always to the end: what is left inside would be sent with the next batch
                    if (writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count) < 0) unwritten += sp.packet_count; // sp.users
                }
@@ -71,7 +71,7 @@
            tuo_gro_desc desc = { 0 };
            tuo_gro *gro = 0;
            desc.hash_seed = random_number;
-           return tuo_gro_init(memory, sizeof memory, &desc, &gro) == TUO_OK ? gro : 0;
+           return tuo_gro_init(&gro, memory, sizeof memory, &desc) == TUO_OK ? gro : 0;
        }
        // --- end
 
@@ -136,7 +136,7 @@
    leave alone in its place. A candidate is looked up by its flow. There it joins an open item at its end (append) or front (prepend), or
    becomes the head of a new item. All of that is decided from headers; only when a packet is about to join are checksums verified, the
    packet's own and, once, the head's. So traffic that does not merge is never summed. A packet that looks like the one before it in its
-   flow takes an express lane: one masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
+   flow takes an fast path: one masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
 
    A TCP flow can have several open items with gaps between them, so that a late segment still finds its place; a UDP flow has one.
 
@@ -179,10 +179,10 @@
        // bufs[0..count): tuo_buf *, each with at least the MTU as capacity
        tuo_result carry(tuo_tun *from, tuo_tun *to, void *const *bufs, size_t count) {
            size_t received, sent = 0, taken;
-           tuo_result result = tuo_tun_recv_multiple(from, 0, bufs, count, 0, &received);
+           tuo_result result = tuo_tun_recv_batch(from, 0, bufs, count, 0, &received);
            if (result != TUO_OK) return result; // TUO_AGAIN: poll tuo_tun_fd(from)
            do {
-               result = tuo_tun_send_multiple(to, 0, bufs + sent, received - sent, 0, &taken);
+               result = tuo_tun_send_batch(to, 0, bufs + sent, received - sent, 0, &taken);
                sent += taken; // held in bufs until it is written, if the result is not TUO_OK
            } while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) >= 0); // TUO_AGAIN of wait: a signal came
            if (result != TUO_OK) tuo_tun_discard(to); // TUO_E_DOWN, for instance: bufs are used again
@@ -190,7 +190,7 @@
        }
        // --- end
 
-   Threads: one that receives and one that sends may use a queue at the same time; queues are independent of each other (tuo_tun_set).
+   Threads: one that receives and one that sends may use a queue at the same time; queues are independent of each other (tuo_tun_group).
 
    ANY DEVICE
 
@@ -203,7 +203,7 @@
 
        // a port that sums TCP and UDP over IPv4 and segments TCP over IPv4 up to 32 KiB, by DPDK's conventions
        static const tuo_caps port = { .tx_csum_ip4 = 1, .tx_csum_tcp4 = 1, .tx_csum_udp4 = 1,
-                                      .tso_sum_no_len = 1, .max_tcp4 = 32768, .l2_hdr_len = 14 };
+                                      .tso_sum_no_len = 1, .max_tcp4 = 32768, .ethernet = 1 };
 
        // frame and meta: what tuo_tun_recv gave (a TAP device), or a stack by way of tuo_tso_prepare
        tuo_result transmit(const void *frame, size_t len, const tuo_vnet_hdr *meta, void (*post)(const tuo_tx_packet *)) {
@@ -283,15 +283,15 @@
 /* TUO_API: put in front of every public function. Define it before every #include of this header, if at all (dllexport and the
    like). TUO_STATIC: define it instead to make every function static to the including file. */
 #if defined(__GNUC__) || defined(__clang__)
-#define TUO__UNUSED __attribute__((unused))
+#define TUOI_UNUSED __attribute__((unused))
 #define TUO_MUST_CHECK __attribute__((warn_unused_result))
 #else
-#define TUO__UNUSED
+#define TUOI_UNUSED
 #define TUO_MUST_CHECK
 #endif
 #ifndef TUO_API
 #ifdef TUO_STATIC
-#define TUO_API static TUO__UNUSED
+#define TUO_API static TUOI_UNUSED
 #else
 #define TUO_API extern
 #endif
@@ -328,7 +328,7 @@ typedef enum tuo_simd {
     TUO_SIMD_NEON = 3,
     TUO_SIMD_AVX2 = 4,
     TUO_SIMD_AVX512 = 5, /* F, BW and VNNI (Ice Lake, Zen 4 and later: older processors slow down for 512-bit vectors) */
-    TUO__SIMD_ANY_INT = -0x7FFFFFFF - 1 /* private, as below */
+    TUOI_SIMD_ANY_INT = -0x7FFFFFFF - 1 /* private, as below */
 } tuo_simd;
 
 /* A level as a flag, for functions that keep nothing between calls: CPUID takes a microsecond in a virtual machine, so ask
@@ -382,10 +382,10 @@ typedef enum tuo_simd {
     X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
 
 typedef enum tuo_result {
-#define TUO__X(name, value, text) TUO_##name = (value),
-    TUO_RESULTS(TUO__X)
-#undef TUO__X
-    TUO__RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not undefined in C++ */
+#define TUOI_X(name, value, text) TUO_##name = (value),
+    TUO_RESULTS(TUOI_X)
+#undef TUOI_X
+    TUOI_RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not undefined in C++ */
 } tuo_result;
 
 /* tuo_verdict says what GRO did with one packet, and which rule decided. It is not an error: every packet is emitted.
@@ -453,11 +453,11 @@ typedef enum tuo_result {
     X(NO_ROOM, "max_packets pushed since the last TUO_DONE: NOT taken; drain, then push again", "tuo_gro_desc")
 
 typedef enum tuo_verdict {
-#define TUO__X(name, text, source) TUO_V_##name,
-    TUO_VERDICTS(TUO__X)
-#undef TUO__X
+#define TUOI_X(name, text, source) TUO_V_##name,
+    TUO_VERDICTS(TUOI_X)
+#undef TUOI_X
     TUO_V_COUNT, /* number of verdicts; not a verdict */
-    TUO__V_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+    TUOI_V_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_verdict;
 
 /* -------------------------------------------------------------------------------------------------------------- >>types */
@@ -472,23 +472,23 @@ typedef struct tuo_iov {
 typedef struct tuo_buf {
     uint8_t *data;
     size_t len; /* bytes in use */
-    size_t cap; /* bytes that data can hold */
+    size_t capacity; /* bytes that data can hold */
 } tuo_buf;
 
 /* The buffer abstraction: how the copying functions see buffers that are not tuo_buf. All five callbacks or none (a NULL tuo_buf_ops
    pointer). `user` is handed through. Callbacks are called on the caller's thread, only during a call of this library, and must not
    call back into the same instance. The bytes stay the caller's.
      data      first byte of the buffer's contiguous memory; asked again after every resize and append, which may move it
-     length    bytes in use
-     capacity  bytes that length could grow to; a promise about the sum of later appends, which may nevertheless fail. A buffer that
-               grows by chaining pieces can keep it; where bytes are written by position (tuo_gso_split, tuo_tun_recv_multiple), resize
+     len       bytes in use
+     capacity  bytes that len could grow to; a promise about the sum of later appends, which may nevertheless fail. A buffer that
+               grows by chaining pieces can keep it; where bytes are written by position (tuo_gso_split, tuo_tun_recv_batch), resize
                must refuse what data cannot reach
-     resize    set length to len, keeping the first min(old, new) bytes; new bytes are indeterminate; 0 = done, otherwise nothing changed
+     resize    set the bytes in use to len, keeping the first min(old, new) bytes; new bytes are indeterminate; 0 = done, otherwise nothing changed
      append    add len bytes behind the last one; 0 = done, otherwise nothing changed. bytes never overlap the buffer */
 typedef struct tuo_buf_ops {
     void *user;
     uint8_t *(*data)(void *user, void *buf);
-    size_t (*length)(void *user, const void *buf);
+    size_t (*len)(void *user, const void *buf);
     size_t (*capacity)(void *user, const void *buf);
     int (*resize)(void *user, void *buf, size_t len);
     int (*append)(void *user, void *buf, const uint8_t *bytes, size_t len);
@@ -523,7 +523,7 @@ typedef enum tuo_order {
     TUO_ORDER_NATIVE = 0,
     TUO_ORDER_LITTLE = 1,
     TUO_ORDER_BIG = 2,
-    TUO__ORDER_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+    TUOI_ORDER_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_order;
 
 /* A virtio_net_hdr in host order. It travels with a packet and is all that GSO knows beyond the bytes. Offsets count from the start of
@@ -662,13 +662,14 @@ typedef struct tuo_superpacket {
     size_t vnet_len;        /* bytes of the vnet header at the start of iov[0] */
     void *const *users;     /* the `user` of each packet in it, in segment order */
     size_t packet_count;    /* of users; 1 = a single packet, byte-identical to what was pushed */
-    uint8_t tuo__head[TUO_VNET_LEN_MAX + TUO_HEADER_MAX]; /* private storage behind iov[0] */
+    uint8_t tuoi_head[TUO_VNET_LEN_MAX + TUO_HEADER_MAX]; /* private storage behind iov[0] */
 } tuo_superpacket;
 
 /* What a device can do, as far as it concerns offloads. Filled by tuo_tun_caps, or by hand for another device (a NIC's port, a stack, a
    virtual machine). Zero-initialised: a device for IP packets that does nothing itself. Lengths of superpackets are bytes of the IP packet,
    without Ethernet header and tags. */
 typedef struct tuo_caps {
+    uint8_t ethernet;         /* 1: the device takes and delivers Ethernet frames; 0: IP packets */
     /* Transmit, 1: the device computes it. tcp4 to udp6: the checksum of such a packet, from the pseudo-header sum in its field; ip4: the
        header checksum of IPv4 superpackets that it segments (0: the field must be right, as virtio has it). */
     uint8_t tx_csum_ip4, tx_csum_tcp4, tx_csum_udp4, tx_csum_tcp6, tx_csum_udp6;
@@ -690,7 +691,6 @@ typedef struct tuo_caps {
     uint32_t max_segs;        /* TCP segments of one superpacket; 0 = any number */
     uint32_t max_udp_segs;    /* datagrams of one; 0 = any number */
     uint32_t max_frags;       /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous packets only */
-    uint32_t l2_hdr_len;      /* 0: IP packets; 14: Ethernet frames (their tags come on top). Nothing else */
 } tuo_caps;
 
 /* One segment, filled by tuo_gso_next. Its bytes are iov[0..iov_count) in order. */
@@ -704,26 +704,26 @@ typedef struct tuo_segment {
 /* A split in progress. Public so that it can live on the stack; its members are private and may change. Copying it is fine (a saved
    position). Memory: about 340 bytes. */
 typedef struct tuo_gso {
-    const uint8_t *tuo__pkt;
-    const struct tuo__sums *tuo__sums;
-    size_t tuo__pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
-    uint32_t tuo__hdr_len;      /* bytes in front of the payload */
-    uint32_t tuo__payload_len;
-    uint32_t tuo__gso_size;     /* at most payload_len */
-    uint32_t tuo__seg_count;
-    uint32_t tuo__next_idx;     /* segment that comes next */
-    uint32_t tuo__ip_off, tuo__l4_off;
-    uint32_t tuo__seq;          /* of the first segment */
-    uint32_t tuo__pseudo_raw;   /* raw sum of the pseudo-header of a full segment */
-    uint32_t tuo__l4_raw;       /* the same, and of what is equal in the TCP or UDP headers of all full segments */
-    uint32_t tuo__ip_raw;       /* of what is equal in the IPv4 headers of all full segments */
-    uint32_t tuo__csum_start, tuo__csum_offset;
-    uint16_t tuo__ip_id;
-    uint8_t tuo__tcp_flags;
-    uint8_t tuo__kind;          /* tuo_kind; NONE = not cut */
-    uint8_t tuo__fill_csum;     /* not cut, but the checksum must be completed */
-    uint8_t tuo__pseudo;        /* TUO_F_PSEUDO */
-    uint8_t tuo__hdr[TUO_HEADER_MAX];
+    const uint8_t *tuoi_pkt;
+    const struct tuoi_sums *tuoi_sums;
+    size_t tuoi_pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
+    uint32_t tuoi_hdr_len;      /* bytes in front of the payload */
+    uint32_t tuoi_payload_len;
+    uint32_t tuoi_gso_size;     /* at most payload_len */
+    uint32_t tuoi_seg_count;
+    uint32_t tuoi_next_idx;     /* segment that comes next */
+    uint32_t tuoi_ip_off, tuoi_l4_off;
+    uint32_t tuoi_seq;          /* of the first segment */
+    uint32_t tuoi_pseudo_raw;   /* raw sum of the pseudo-header of a full segment */
+    uint32_t tuoi_l4_raw;       /* the same, and of what is equal in the TCP or UDP headers of all full segments */
+    uint32_t tuoi_ip_raw;       /* of what is equal in the IPv4 headers of all full segments */
+    uint32_t tuoi_csum_start, tuoi_csum_offset;
+    uint16_t tuoi_ip_id;
+    uint8_t tuoi_tcp_flags;
+    uint8_t tuoi_kind;          /* tuo_kind; NONE = not cut */
+    uint8_t tuoi_fill_csum;     /* not cut, but the checksum must be completed */
+    uint8_t tuoi_pseudo;        /* TUO_F_PSEUDO */
+    uint8_t tuoi_hdr[TUO_HEADER_MAX];
 } tuo_gso;
 
 /* One packet on its way to a device, filled by tuo_tx_next: its bytes, and what is left to the device. */
@@ -742,27 +742,27 @@ typedef struct tuo_tx_packet {
 
 /* A packet on the ladder. Public so that it can live on the stack; its members are private and may change. Memory: about 470 bytes. */
 typedef struct tuo_tx {
-    tuo_gso tuo__gso;           /* of one that leaves as superpackets: its bytes and headers only */
-    tuo_pkt_info tuo__info;     /* kind NONE: no headers that the device could offload */
-    tuo_vnet_hdr tuo__vnet;     /* what is left to the device of what leaves as segments, or is not cut */
-    uint32_t tuo__gso_size;
-    uint32_t tuo__pseudo_sum;   /* of a packet that leaves as superpackets, without the length */
-    uint32_t tuo__seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuo__gso has it */
-    uint32_t tuo__next_seg;     /* first one that has not left yet */
-    uint32_t tuo__unit_segs;    /* segments of a packet that does not take all that is left */
-    uint32_t tuo__segs_max, tuo__payload_max; /* of a superpacket */
-    uint32_t tuo__frags_max;    /* 0: any number */
-    uint8_t tuo__first_alone;   /* the first segment has CWR, which the device would copy */
-    uint8_t tuo__csum_ip4, tuo__sum_no_len; /* as in tuo_caps */
+    tuo_gso tuoi_gso;           /* of one that leaves as superpackets: its bytes and headers only */
+    tuo_pkt_info tuoi_info;     /* kind NONE: no headers that the device could offload */
+    tuo_vnet_hdr tuoi_vnet;     /* what is left to the device of what leaves as segments, or is not cut */
+    uint32_t tuoi_gso_size;
+    uint32_t tuoi_pseudo_sum;   /* of a packet that leaves as superpackets, without the length */
+    uint32_t tuoi_seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuoi_gso has it */
+    uint32_t tuoi_next_seg;     /* first one that has not left yet */
+    uint32_t tuoi_unit_segs;    /* segments of a packet that does not take all that is left */
+    uint32_t tuoi_segs_max, tuoi_payload_max; /* of a superpacket */
+    uint32_t tuoi_frags_max;    /* 0: any number */
+    uint8_t tuoi_first_alone;   /* the first segment has CWR, which the device would copy */
+    uint8_t tuoi_csum_ip4, tuoi_sum_no_len; /* as in tuo_caps */
 } tuo_tx;
 
-/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but tuo__ says so. */
-typedef size_t (*tuo_send_burst)(void *user, void *const *packets, size_t count);
+/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but tuoi_ says so. */
+typedef size_t (*tuo_send_batch)(void *user, void *const *packets, size_t count);
 typedef struct tuo_tx_queue {
-    tuo_send_burst tuo__send;
-    void *tuo__user;
-    void **tuo__slots;
-    size_t tuo__cap, tuo__head, tuo__count;
+    tuo_send_batch tuoi_send;
+    void *tuoi_user;
+    void **tuoi_slots;
+    size_t tuoi_capacity, tuoi_head, tuoi_count;
 } tuo_tx_queue;
 
 /* A received packet: borrowed bytes, and the handle with which they are given back. */
@@ -773,12 +773,12 @@ typedef struct tuo_rx_packet {
     void *user;            /* the mbuf, the descriptor, ...: the library hands it through */
 } tuo_rx_packet;
 
-typedef size_t (*tuo_recv_burst)(void *user, tuo_rx_packet *packets, size_t count);
+typedef size_t (*tuo_recv_batch)(void *user, tuo_rx_packet *packets, size_t count);
 typedef struct tuo_rx_queue {
-    tuo_recv_burst tuo__recv;
-    void *tuo__user;
-    tuo_rx_packet *tuo__slots;
-    size_t tuo__cap, tuo__head, tuo__count;
+    tuo_recv_batch tuoi_recv;
+    void *tuoi_user;
+    tuo_rx_packet *tuoi_slots;
+    size_t tuoi_capacity, tuoi_head, tuoi_count;
 } tuo_rx_queue;
 
 /* ---------------------------------------------------------------------------------------------------------------- >>api */
@@ -804,7 +804,7 @@ TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial);
 
 /* tuo_csum_copy: the same sum of src while copying it to dst: one pass over memory.
    Writes    dst[0..len); must not overlap src */
-TUO_API uint16_t tuo_csum_copy(void *dst, const void *src, size_t len, uint16_t initial);
+TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, void *dst);
 
 /* tuo_csum_pseudo: sum of the TCP/UDP pseudo-header.
    Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6); another addr_len sums just as many bytes
@@ -824,14 +824,14 @@ TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_
 TUO_API tuo_simd tuo_simd_best(void);
 TUO_API int tuo_simd_usable(tuo_simd level);
 
-/* tuo_csum_valid: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP checksum over IPv4 means "none" and is
+/* tuo_csum_check: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP checksum over IPv4 means "none" and is
    right; over IPv6 it is taken for wrong, though RFC 6935 allows it for tunnels). Fragments, other protocols and routing headers with
    segments left: the IPv4 header only. IPv4 source routes and the IPv6 Home Address option (RFC 6275) are not looked into: what is
    summed for other addresses counts as wrong.
    Flags     TUO_F_ETHERNET, TUO_F_SIMD
    Returns   TUO_OK; TUO_E_IP_CSUM; TUO_E_L4_CSUM; what tuo_parse returns for a malformed packet
    Cost      one pass over the packet */
-TUO_API TUO_MUST_CHECK tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags);
+TUO_API TUO_MUST_CHECK tuo_result tuo_csum_check(const void *pkt, size_t len, unsigned flags);
 
 /* tuo_csum_complete: finish a partial checksum: sum pkt[csum_start..len) including the seed in the field, write the complement there;
    0 is written as 0xffff. The packet is not parsed: csum_start may lie in an inner packet.
@@ -847,13 +847,13 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_csum_complete(void *pkt, size_t len, size_
    Returns   TUO_OK; TUO_E_INVALID if vnet_hdr_len is not 10, 12, 20 or 24 or order is unknown; TUO_E_TRUNCATED if len < vnet_hdr_len
    Note      fields that the layout does not have become 0. Values are not judged: see tuo_vnet_check */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order,
-                                                  tuo_vnet_hdr *hdr);
+                                                  tuo_vnet_hdr *vnet);
 
 /* tuo_vnet_encode: host order to wire bytes.
    Writes    bytes[0..vnet_hdr_len)
-   Returns   TUO_OK; TUO_E_INVALID as above; TUO_E_NOSPACE if cap < vnet_hdr_len. Fields that the layout does not have are left out */
-TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_t vnet_hdr_len, tuo_order order,
-                                                  const tuo_vnet_hdr *hdr);
+   Returns   TUO_OK; TUO_E_INVALID as above; TUO_E_NOSPACE if capacity < vnet_hdr_len. Fields that the layout does not have are left out */
+TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order, void *bytes,
+                                                  size_t capacity);
 
 /* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and Linux fills it with other things), except
    under TUO_F_WRITE. Without a GSO type only csum_start and csum_offset are checked, as opaque numbers.
@@ -865,7 +865,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_
              E_VNET_GSO_SIZE (segments too long); with TUO_F_WRITE then E_TRUNCATED, E_NOT_IP, E_VNET_HDR_LEN,
              E_VNET_CSUM_START, E_VNET_SEG_LIMIT
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c tun_get_user */
-TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size_t len, unsigned flags);
+TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, size_t len, unsigned flags);
 
 /* --- Parser --- */
 
@@ -888,7 +888,7 @@ TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows);
 /* tuo_flow_table_init: make an empty table in mem.
    Returns   TUO_OK; TUO_E_INVALID (max_flows, or mem not aligned for uint64_t); TUO_E_NOSPACE (mem_len < memory_size)
    Ownership mem stays the caller's; there is nothing to free. *table points into it. Do not move it. */
-TUO_API TUO_MUST_CHECK tuo_result tuo_flow_table_init(void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed, tuo_flow_table **table);
+TUO_API TUO_MUST_CHECK tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed);
 
 /* tuo_flow_table_find: the value of key, or NULL. The pointer is good until the next insert, remove or reset.
    Cost      one hash, at most TUO_FLOW_WAYS probes */
@@ -929,7 +929,7 @@ TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
    Returns   TUO_OK; TUO_E_INVALID if a desc member is out of range (a simd level that is not usable is) or mem is not aligned for
              uint64_t; TUO_E_NOSPACE
    Ownership mem stays the caller's, must not move while in use, and holds the only state: nothing to free */
-TUO_API TUO_MUST_CHECK tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *desc, tuo_gro **gro);
+TUO_API TUO_MUST_CHECK tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const tuo_gro_desc *desc);
 
 /* tuo_gro_reconfigure: replace limits and switches (all but the capacities, which must be as at init or 0). Call it between batches.
    Returns   TUO_OK; TUO_E_INVALID (out of range, capacities differ, or packets are held); then nothing changed */
@@ -952,7 +952,7 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
    Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes, max_items_per_flow items, 2 checksums, and with
              tuo_gro_push_buf one copy of the payload
    Sources   TUO_VERDICTS, row by row */
-TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsigned hint, void *user);
+TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint);
 
 /* tuo_gro_next: the next packet out, in order of the first packet in it. The first call after a push closes all flows: what is pushed
    later joins nothing that was pushed before.
@@ -1040,7 +1040,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tu
 /* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer: its headers are stamped in front of its payload,
    over the tail of the segment before, which must have been used by then.
    Reads/writes pkt: the buffer given to tuo_gso_init, now writable. Do not mix with tuo_gso_next on the same split
-   Writes    *segment: data inside pkt, len; cap = len
+   Writes    *segment: data inside pkt, len; capacity = len
    Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment);
 
@@ -1077,7 +1077,7 @@ TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
              packet beyond 65535 bytes (IPv6: payload) gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the
              splitter and the ladder do. A payload of up to gso_size bytes, none included, makes an ordinary packet with a partial checksum
    Units     gso_size: payload bytes per segment (for TCP the MSS less options)
-   Reads     caps: l2_hdr_len (Ethernet frame or not), and whether such a length is allowed; what else the device cannot do is for the
+   Reads     caps: ethernet, and whether such a length is allowed; what else the device cannot do is for the
              ladder to make good
    Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet; TUO_E_IP_LENGTH: such a length, and larger than
              what the device segments of this kind (max_tcp4, ...), or an IPv4 header longer than the packet; TUO_E_VNET_PROTOCOL: not
@@ -1127,7 +1127,7 @@ TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
    Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how many of the first it took, which are then
              the device's; 0 if none. Called by push and flush only, on their thread; it must not use this queue itself
    Returns   TUO_OK; TUO_E_INVALID: no slots or no callback */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_burst send, void *user);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_batch send, void *user);
 
 /* tuo_tx_queue_push: one packet in, by its handle. A full queue is flushed first.
    Returns   TUO_OK; TUO_AGAIN: not taken, the queue is full and the device takes nothing; TUO_E_BUFFER: not taken, as for flush */
@@ -1148,17 +1148,17 @@ TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
    Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is at least 1: it is not asked while
              injected packets fill a burst. It must not use this queue itself
    Returns   TUO_OK; TUO_E_INVALID: no callback */
-TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_burst recv,
+TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_batch recv,
                                                     void *user);
 
 /* tuo_rx_queue_inject: this packet comes out before anything else from the device, behind those injected earlier.
    Returns   TUO_OK; TUO_E_NOSPACE: all slots are in use, not taken */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const tuo_rx_packet *packet);
 
-/* tuo_rx_queue_burst: up to count packets: injected ones, then one burst of the device for the rest.
+/* tuo_rx_queue_batch: up to count packets: injected ones, then one burst of the device for the rest.
    Returns   how many of packets[0..count) were filled. Bytes are borrowed until the caller gives `user` back to whom it belongs
    Note      a callback that claims more than it was asked for is taken to have filled what it was asked for */
-TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count);
+TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count);
 
 #ifdef TUNOFFLOAD_TUN
 
@@ -1166,7 +1166,7 @@ TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 
 #include <sys/uio.h>
 
-#define TUO__TUN_DECLARED
+#define TUOI_TUN_DECLARED
 
 /* One queue of a TUN or TAP device. Threads: one that receives and one that sends may use it at the same time; different queues are
    independent. Functions that change the device (tuo_tun_set_*, _add_address, _probe, _configure) belong to the sending thread. */
@@ -1198,7 +1198,7 @@ typedef struct tuo_tun_desc {
     uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads; otherwise nothing is changed */
     uint32_t refusal_limit;      /* refused superpackets in a row after which that protocol is no longer coalesced; 0 = 3 */
     uint32_t retry_after;        /* packets sent after which it is tried again; 0 = 100000 */
-    tuo_gro_desc gro;            /* for tuo_tun_send_multiple. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and disable_tcp6_ext
+    tuo_gro_desc gro;            /* for tuo_tun_send_batch. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and disable_tcp6_ext
                                     are set by open */
 } tuo_tun_desc;
 
@@ -1207,7 +1207,7 @@ typedef struct tuo_tun_desc {
 typedef struct tuo_tun_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
-    uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_multiple */
+    uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch */
     uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
     uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was not negotiated */
     uint64_t tx_packets;                 /* taken from the caller */
@@ -1282,7 +1282,7 @@ TUO_API int tuo_tun_send_errno(const tuo_tun *tun);
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
 
-/* tuo_tun_query_gro_stats: the verdicts on what tuo_tun_send_multiple was given: why it merged, or did not. Sending thread only. */
+/* tuo_tun_query_gro_stats: the verdicts on what tuo_tun_send_batch was given: why it merged, or did not. Sending thread only. */
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
 /* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
@@ -1294,15 +1294,15 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *
 
 /* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet header (zero if the device has none).
    Writes    bytes[0..*len) or the iovecs; *hdr, not checked against the packet: tuo_gso_init does that
-   Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger than cap and is lost (65535 bytes plus
+   Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger than capacity and is lost (65535 bytes plus
              Ethernet header always suffice); TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM
-   Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While tuo_tun_recv_multiple has segments of a superpacket
+   Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While tuo_tun_recv_batch has segments of a superpacket
              left, these calls overtake them: use the one or the other */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t cap, tuo_vnet_hdr *hdr, size_t *len);
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr,
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet, size_t *len);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
                                                    size_t *len);
 
-/* tuo_tun_recv_multiple: packets split to wire size, with finished checksums, each behind offset bytes of headroom in a buffer of its own.
+/* tuo_tun_recv_batch: packets split to wire size, with finished checksums, each behind offset bytes of headroom in a buffer of its own.
    Reads     the device until it has nothing more, or the buffers are full, or fewer are left than the last superpacket had segments. If the
              buffers run out within a superpacket, the next call goes on with it before it reads again: nothing is lost
    Writes    bufs[0..*received)
@@ -1313,10 +1313,10 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct io
    Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor knows nothing of segments that are left
              of a superpacket (tuo_tun_wait does)
    Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                         size_t offset, size_t *received);
 
-/* tuo_tun_recv_discard: forget what tuo_tun_recv_multiple has left of a superpacket; counted in rx_truncated, by segments. */
+/* tuo_tun_recv_discard: forget what tuo_tun_recv_batch has left of a superpacket; counted in rx_truncated, by segments. */
 TUO_API void tuo_tun_recv_discard(tuo_tun *tun);
 
 /* tuo_tun_send: one packet, finished checksums.
@@ -1332,13 +1332,13 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
    Note      at most 1023 iovecs, otherwise TUO_E_INVALID. Refusals of these superpackets switch nothing off. Some kernels take TCP
              superpackets with IPv6 extension headers or a gso_size below 8 and drop them later (K 1.9, 1.23), and none takes more than
              128 datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts where that is so */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, const tuo_vnet_hdr *vnet);
 
 /* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport header, payload in pieces. Length fields
    and checksums of the headers need not be filled: this does it, on a copy. Payload up to gso_size bytes makes one ordinary packet.
    Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH, TUO_E_HEADER_TOO_LONG and what tuo_parse returns for headers that are
              none; TUO_E_VNET_PROTOCOL behind a routing header with segments left */
-typedef struct tuo_tun_gso {
+typedef struct tuo_tun_parts {
     const void *ip_header; /* with options or extension headers; with tap: Ethernet header in front */
     size_t ip_header_len;
     const void *l4_header; /* TCP with options, or UDP */
@@ -1346,10 +1346,10 @@ typedef struct tuo_tun_gso {
     const tuo_iov *payload;
     size_t payload_count;  /* iovecs; up to 1021 */
     uint16_t gso_size;     /* payload bytes per segment */
-} tuo_tun_gso;
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_gso *parts);
+} tuo_tun_parts;
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts);
 
-/* tuo_tun_send_multiple: a batch through GRO; one writev per emitted packet, payload never copied. bufs[i] holds offset bytes of headroom
+/* tuo_tun_send_batch: a batch through GRO; one writev per emitted packet, payload never copied. bufs[i] holds offset bytes of headroom
    and one packet with finished checksums.
    Returns   TUO_OK: all written. TUO_AGAIN, TUO_E_DOWN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM: the first *taken buffers were taken; what
              of them is unwritten is held, in order, and goes out before anything else with the next send call or tuo_tun_flush. Until
@@ -1359,7 +1359,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_g
    Writes    *taken, always
    Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original packets. After
              refusal_limit refusals in a row its protocol is no longer coalesced; after retry_after packets it is tried again */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                         size_t offset, size_t *taken);
 
 /* tuo_tun_flush: write what is held. Returns TUO_OK when nothing is. tuo_tun_discard: forget it. */
@@ -1381,16 +1381,16 @@ typedef struct tuo_tun_probe_report {
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report);
 
 /* Several queues of one device with one wake-up. */
-typedef struct tuo_tun_set tuo_tun_set;
+typedef struct tuo_tun_group tuo_tun_group;
 
-/* tuo_tun_set_open: open a device with queue_count queues (1..64); desc->multi_queue is implied for more than one. All or nothing. */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_open(tuo_tun_set **set, const tuo_tun_desc *desc, size_t queue_count, int *error);
-TUO_API size_t tuo_tun_set_count(const tuo_tun_set *set);
-TUO_API tuo_tun *tuo_tun_set_queue(tuo_tun_set *set, size_t index);
+/* tuo_tun_group_open: open a device with queue_count queues (1..64); desc->multi_queue is implied for more than one. All or nothing. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **set, const tuo_tun_desc *desc, size_t queue_count, int *error);
+TUO_API size_t tuo_tun_group_count(const tuo_tun_group *set);
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *set, size_t index);
 
-/* tuo_tun_set_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN. tuo_tun_set_close: as tuo_tun_close, for all. */
-TUO_API void tuo_tun_set_wake(tuo_tun_set *set);
-TUO_API void tuo_tun_set_close(tuo_tun_set *set);
+/* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN. tuo_tun_group_close: as tuo_tun_close, for all. */
+TUO_API void tuo_tun_group_wake(tuo_tun_group *set);
+TUO_API void tuo_tun_group_close(tuo_tun_group *set);
 
 #endif /* TUNOFFLOAD_TUN */
 
@@ -1399,7 +1399,7 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #endif
 #endif /* TUNOFFLOAD_H */
 
-#if defined(TUNOFFLOAD_TUN) && !defined(TUO__TUN_DECLARED)
+#if defined(TUNOFFLOAD_TUN) && !defined(TUOI_TUN_DECLARED)
 #error "tunoffload.h: define TUNOFFLOAD_TUN before the first #include of it in a file"
 #endif
 
@@ -1410,7 +1410,7 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #define TUNOFFLOAD_IMPLEMENTATION_DONE
 
 /* ----------------------------------------------------------------------------------------------------------- >>platform */
-/* Owns what depends on the compiler. Private names start with tuo__ or TUO__. */
+/* Owns what depends on the compiler. Private names start with tuoi_ or TUOI_. */
 
 #if defined(TUO_NO_LIBC) || defined(TUO_MEMCPY) || defined(TUO_MEMMOVE) || defined(TUO_MEMSET) || defined(TUO_MEMCMP)
 #if !defined(TUO_MEMCPY) || !defined(TUO_MEMMOVE) || !defined(TUO_MEMSET) || !defined(TUO_MEMCMP)
@@ -1430,9 +1430,9 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #endif
 
 #if defined(__cplusplus) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 199901L)
-#define TUO__INLINE static inline
+#define TUOI_INLINE static inline
 #else
-#define TUO__INLINE static
+#define TUOI_INLINE static
 #endif
 
 /* Which variants are compiled. One that the compiler's target has already (baseline) needs no attribute and serves stateless calls; the
@@ -1440,55 +1440,55 @@ TUO_API void tuo_tun_set_close(tuo_tun_set *set);
 #if defined(TUO_NO_SIMD) || defined(TUO_NO_LIBC) /* the headers of the intrinsics include those of a C library */
 #elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && \
     (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__)))
-#define TUO__HAVE_SSE2 1
-#define TUO__HAVE_AVX 1
-#define TUO__TARGET(isa) __attribute__((target(isa)))
+#define TUOI_HAVE_SSE2 1
+#define TUOI_HAVE_AVX 1
+#define TUOI_TARGET(isa) __attribute__((target(isa)))
 #include <cpuid.h>
 #include <immintrin.h>
 #elif defined(__SSE2__) || defined(_M_X64)
-#define TUO__HAVE_SSE2 1
-#define TUO__TARGET(isa)
+#define TUOI_HAVE_SSE2 1
+#define TUOI_TARGET(isa)
 #include <emmintrin.h>
 #elif defined(__ARM_NEON) && (!defined(__BYTE_ORDER__) || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-#define TUO__HAVE_NEON 1
+#define TUOI_HAVE_NEON 1
 #include <arm_neon.h>
 #endif
-#ifndef TUO__HAVE_SSE2
-#define TUO__HAVE_SSE2 0
+#ifndef TUOI_HAVE_SSE2
+#define TUOI_HAVE_SSE2 0
 #endif
-#if TUO__HAVE_SSE2 && (defined(__SSE2__) || defined(_M_X64))
-#define TUO__BASE_SSE2 1 /* without a target attribute */
+#if TUOI_HAVE_SSE2 && (defined(__SSE2__) || defined(_M_X64))
+#define TUOI_BASE_SSE2 1 /* without a target attribute */
 #else
-#define TUO__BASE_SSE2 0
+#define TUOI_BASE_SSE2 0
 #endif
-#ifndef TUO__HAVE_AVX
-#define TUO__HAVE_AVX 0
+#ifndef TUOI_HAVE_AVX
+#define TUOI_HAVE_AVX 0
 #endif
-#ifndef TUO__HAVE_NEON
-#define TUO__HAVE_NEON 0
+#ifndef TUOI_HAVE_NEON
+#define TUOI_HAVE_NEON 0
 #endif
 
 /* For the small steps of the packet paths, which compilers would rather call. */
 #if defined(__GNUC__) || defined(__clang__)
-#define TUO__FORCE_INLINE static inline __attribute__((always_inline))
-#define TUO__NOINLINE __attribute__((noinline))
+#define TUOI_FORCE_INLINE static inline __attribute__((always_inline))
+#define TUOI_NOINLINE __attribute__((noinline))
 #else
-#define TUO__FORCE_INLINE TUO__INLINE
-#define TUO__NOINLINE
+#define TUOI_FORCE_INLINE TUOI_INLINE
+#define TUOI_NOINLINE
 #endif
 
 /* For functions whose unsigned numbers are meant to wrap: sequence numbers, IDs, clocks, hashes. clang's -fsanitize=integer reports every
    other one that does. */
 #if defined(__clang__) && __clang_major__ >= 13
-#define TUO__WRAPS __attribute__((no_sanitize("unsigned-integer-overflow", "unsigned-shift-base")))
+#define TUOI_WRAPS __attribute__((no_sanitize("unsigned-integer-overflow", "unsigned-shift-base")))
 #else
-#define TUO__WRAPS
+#define TUOI_WRAPS
 #endif
 
-#define TUO__STATIC_ASSERT(name, condition) typedef char tuo__static_assert_##name[(condition) ? 1 : -1] TUO__UNUSED
+#define TUOI_STATIC_ASSERT(name, condition) typedef char tuoi_static_assert_##name[(condition) ? 1 : -1] TUOI_UNUSED
 
 /* A compile-time constant where the compiler sees through it, correct anywhere. */
-TUO__INLINE int tuo__little_endian(void) {
+TUOI_INLINE int tuoi_little_endian(void) {
     const uint16_t one = 1;
     uint8_t first;
     TUO_MEMCPY(&first, &one, 1);
@@ -1498,38 +1498,38 @@ TUO__INLINE int tuo__little_endian(void) {
 /* -------------------------------------------------------------------------------------------------------------- >>bytes */
 /* Owns every load and store, but for the vectors of sums and tags. None needs alignment. Callers have checked the range. */
 
-TUO__INLINE uint16_t tuo__rd16(const uint8_t *p) { return (uint16_t)((unsigned)p[0] << 8 | p[1]); }
-TUO__INLINE uint32_t tuo__rd32(const uint8_t *p) { return (uint32_t)tuo__rd16(p) << 16 | tuo__rd16(p + 2); }
-TUO__INLINE uint16_t tuo__big16(uint32_t v) { /* the native word whose bytes are those of v in network order */
-    return (uint16_t)(tuo__little_endian() ? (v & 0xFFu) << 8 | (v >> 8 & 0xFFu) : v);
+TUOI_INLINE uint16_t tuoi_rd16(const uint8_t *p) { return (uint16_t)((unsigned)p[0] << 8 | p[1]); }
+TUOI_INLINE uint32_t tuoi_rd32(const uint8_t *p) { return (uint32_t)tuoi_rd16(p) << 16 | tuoi_rd16(p + 2); }
+TUOI_INLINE uint16_t tuoi_big16(uint32_t v) { /* the native word whose bytes are those of v in network order */
+    return (uint16_t)(tuoi_little_endian() ? (v & 0xFFu) << 8 | (v >> 8 & 0xFFu) : v);
 }
-TUO__INLINE void tuo__wr16(uint8_t *p, uint32_t v) {
-    const uint16_t word = tuo__big16(v);
+TUOI_INLINE void tuoi_wr16(uint8_t *p, uint32_t v) {
+    const uint16_t word = tuoi_big16(v);
     TUO_MEMCPY(p, &word, 2);
 }
-TUO__INLINE uint32_t tuo__big32(uint32_t v) { return tuo__little_endian() ? (uint32_t)tuo__big16(v) << 16 | tuo__big16(v >> 16) : v; }
-TUO__INLINE void tuo__wr32(uint8_t *p, uint32_t v) {
-    const uint32_t word = tuo__big32(v);
+TUOI_INLINE uint32_t tuoi_big32(uint32_t v) { return tuoi_little_endian() ? (uint32_t)tuoi_big16(v) << 16 | tuoi_big16(v >> 16) : v; }
+TUOI_INLINE void tuoi_wr32(uint8_t *p, uint32_t v) {
+    const uint32_t word = tuoi_big32(v);
     TUO_MEMCPY(p, &word, 4);
 }
-TUO__INLINE void tuo__store16(uint8_t *p, uint16_t word) { TUO_MEMCPY(p, &word, 2); } /* native order */
-TUO__INLINE uint16_t tuo__load16(const uint8_t *p) { /* native order, as all of these */
+TUOI_INLINE void tuoi_store16(uint8_t *p, uint16_t word) { TUO_MEMCPY(p, &word, 2); } /* native order */
+TUOI_INLINE uint16_t tuoi_load16(const uint8_t *p) { /* native order, as all of these */
     uint16_t v;
     TUO_MEMCPY(&v, p, 2);
     return v;
 }
-TUO__INLINE uint32_t tuo__load32(const uint8_t *p) {
+TUOI_INLINE uint32_t tuoi_load32(const uint8_t *p) {
     uint32_t v;
     TUO_MEMCPY(&v, p, 4);
     return v;
 }
-TUO__INLINE uint64_t tuo__load64(const uint8_t *p) {
+TUOI_INLINE uint64_t tuoi_load64(const uint8_t *p) {
     uint64_t v;
     TUO_MEMCPY(&v, p, 8);
     return v;
 }
-TUO__INLINE int tuo__same_bytes(const uint8_t *a, const uint8_t *b, size_t len) { return len == 0 || TUO_MEMCMP(a, b, len) == 0; }
-TUO__INLINE uint32_t tuo__lowest_bit(uint32_t bits) { /* number of the lowest bit that is set; one is */
+TUOI_INLINE int tuoi_same_bytes(const uint8_t *a, const uint8_t *b, size_t len) { return len == 0 || TUO_MEMCMP(a, b, len) == 0; }
+TUOI_INLINE uint32_t tuoi_lowest_bit(uint32_t bits) { /* number of the lowest bit that is set; one is */
 #if defined(__GNUC__) || defined(__clang__)
     return (uint32_t)__builtin_ctz(bits);
 #else
@@ -1538,34 +1538,34 @@ TUO__INLINE uint32_t tuo__lowest_bit(uint32_t bits) { /* number of the lowest bi
     return bit;
 #endif
 }
-TUO__INLINE uint32_t tuo__min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+TUOI_INLINE uint32_t tuoi_min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 /* TCP sequence numbers count modulo 2^32 (RFC 9293 3.4). */
-TUO__WRAPS TUO__FORCE_INLINE uint32_t tuo__seq_add(uint32_t seq, uint32_t len) { return seq + len; }
+TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_seq_add(uint32_t seq, uint32_t len) { return seq + len; }
 
-#if TUO__BASE_SSE2
-TUO__FORCE_INLINE __m128i tuo__differing_sse2(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
+#if TUOI_BASE_SSE2
+TUOI_FORCE_INLINE __m128i tuoi_differing_sse2(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
     const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + at));
     const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + at));
     return _mm_and_si128(_mm_xor_si128(x, y), _mm_loadu_si128((const __m128i *)(const void *)(mask + at)));
 }
 #else
-TUO__INLINE uint64_t tuo__differing(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
-    return (tuo__load64(a + at) ^ tuo__load64(b + at)) & tuo__load64(mask + at);
+TUOI_INLINE uint64_t tuoi_differing(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t at) {
+    return (tuoi_load64(a + at) ^ tuoi_load64(b + at)) & tuoi_load64(mask + at);
 }
 #endif
 
 /* Are len bytes, 16 or more, equal under the mask? The last step overlaps the one before it. */
-TUO__FORCE_INLINE int tuo__equal_masked(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t len) {
-#if TUO__BASE_SSE2
-    __m128i differing = tuo__differing_sse2(a, b, mask, len - 16);
+TUOI_FORCE_INLINE int tuoi_equal_masked(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t len) {
+#if TUOI_BASE_SSE2
+    __m128i differing = tuoi_differing_sse2(a, b, mask, len - 16);
     uint32_t i;
-    for (i = 0; i < len - 16; i += 16) differing = _mm_or_si128(differing, tuo__differing_sse2(a, b, mask, i));
+    for (i = 0; i < len - 16; i += 16) differing = _mm_or_si128(differing, tuoi_differing_sse2(a, b, mask, i));
     return _mm_movemask_epi8(_mm_cmpeq_epi8(differing, _mm_setzero_si128())) == 0xFFFF;
 #else
-    uint64_t differing = tuo__differing(a, b, mask, len - 8);
+    uint64_t differing = tuoi_differing(a, b, mask, len - 8);
     uint32_t i;
-    for (i = 0; i < len - 8; i += 8) differing |= tuo__differing(a, b, mask, i);
+    for (i = 0; i < len - 8; i += 8) differing |= tuoi_differing(a, b, mask, i);
     return differing == 0;
 #endif
 }
@@ -1574,45 +1574,45 @@ TUO__FORCE_INLINE int tuo__equal_masked(const uint8_t *a, const uint8_t *b, cons
 /* Offsets and bits of the headers, from the start of each header. */
 
 enum {
-    TUO__ETH_LEN = 14, TUO__ETH_TYPE = 12, TUO__VLAN_LEN = 4,                      /* IEEE 802.3, 802.1Q 9 */
-    TUO__ETHERTYPE_IP4 = 0x0800, TUO__ETHERTYPE_IP6 = 0x86DD, TUO__ETHERTYPE_VLAN = 0x8100, TUO__ETHERTYPE_QINQ = 0x88A8,
+    TUOI_ETH_LEN = 14, TUOI_ETH_TYPE = 12, TUOI_VLAN_LEN = 4,                      /* IEEE 802.3, 802.1Q 9 */
+    TUOI_ETHERTYPE_IP4 = 0x0800, TUOI_ETHERTYPE_IP6 = 0x86DD, TUOI_ETHERTYPE_VLAN = 0x8100, TUOI_ETHERTYPE_QINQ = 0x88A8,
 
-    TUO__IP4_LEN = 20, TUO__IP4_TOS = 1, TUO__IP4_TOTAL = 2, TUO__IP4_ID = 4, TUO__IP4_FRAG = 6, TUO__IP4_TTL = 8,
-    TUO__IP4_PROTO = 9, TUO__IP4_CSUM = 10, TUO__IP4_SRC = 12,                         /* RFC 791 3.1 */
-    TUO__IP4_RESERVED = 0x8000, TUO__IP4_DF = 0x4000, TUO__IP4_MF_OFFSET = 0x3FFF,
+    TUOI_IP4_LEN = 20, TUOI_IP4_TOS = 1, TUOI_IP4_TOTAL = 2, TUOI_IP4_ID = 4, TUOI_IP4_FRAG = 6, TUOI_IP4_TTL = 8,
+    TUOI_IP4_PROTO = 9, TUOI_IP4_CSUM = 10, TUOI_IP4_SRC = 12,                         /* RFC 791 3.1 */
+    TUOI_IP4_RESERVED = 0x8000, TUOI_IP4_DF = 0x4000, TUOI_IP4_MF_OFFSET = 0x3FFF,
 
-    TUO__IP6_LEN = 40, TUO__IP6_PAYLOAD = 4, TUO__IP6_NEXT = 6, TUO__IP6_HOP = 7, TUO__IP6_SRC = 8,                /* RFC 8200 3 */
+    TUOI_IP6_LEN = 40, TUOI_IP6_PAYLOAD = 4, TUOI_IP6_NEXT = 6, TUOI_IP6_HOP = 7, TUOI_IP6_SRC = 8,                /* RFC 8200 3 */
 
-    TUO__PROTO_HOPOPTS = 0, TUO__PROTO_TCP = 6, TUO__PROTO_UDP = 17, TUO__PROTO_ROUTING = 43, TUO__PROTO_FRAGMENT = 44,
-    TUO__PROTO_AH = 51, TUO__PROTO_DSTOPTS = 60, TUO__PROTO_MOBILITY = 135, TUO__PROTO_HIP = 139,
-    TUO__PROTO_SHIM6 = 140, TUO__PROTO_EXPERIMENT1 = 253, TUO__PROTO_EXPERIMENT2 = 254, /* RFC 8200 4, RFC 7045 */
-    TUO__FRAGMENT_LEN = 8,
+    TUOI_PROTO_HOPOPTS = 0, TUOI_PROTO_TCP = 6, TUOI_PROTO_UDP = 17, TUOI_PROTO_ROUTING = 43, TUOI_PROTO_FRAGMENT = 44,
+    TUOI_PROTO_AH = 51, TUOI_PROTO_DSTOPTS = 60, TUOI_PROTO_MOBILITY = 135, TUOI_PROTO_HIP = 139,
+    TUOI_PROTO_SHIM6 = 140, TUOI_PROTO_EXPERIMENT1 = 253, TUOI_PROTO_EXPERIMENT2 = 254, /* RFC 8200 4, RFC 7045 */
+    TUOI_FRAGMENT_LEN = 8,
 
-    TUO__TCP_LEN = 20, TUO__TCP_SEQ = 4, TUO__TCP_ACK = 8, TUO__TCP_DOFF = 12, TUO__TCP_FLAGS = 13, TUO__TCP_WINDOW = 14,
-    TUO__TCP_CSUM = 16, TUO__TCP_URGENT = 18,                                      /* RFC 9293 3.1 */
-    TUO__FIN = 1, TUO__SYN = 2, TUO__RST = 4, TUO__PSH = 8, TUO__URG = 32, TUO__CWR = 128,
+    TUOI_TCP_LEN = 20, TUOI_TCP_SEQ = 4, TUOI_TCP_ACK = 8, TUOI_TCP_DOFF = 12, TUOI_TCP_FLAGS = 13, TUOI_TCP_WINDOW = 14,
+    TUOI_TCP_CSUM = 16, TUOI_TCP_URGENT = 18,                                      /* RFC 9293 3.1 */
+    TUOI_FIN = 1, TUOI_SYN = 2, TUOI_RST = 4, TUOI_PSH = 8, TUOI_URG = 32, TUOI_CWR = 128,
 
-    TUO__UDP_LEN = 8, TUO__UDP_TOTAL = 4, TUO__UDP_CSUM = 6,                       /* RFC 768 */
-    TUO__UDP_SEGS_MAX = 128,       /* linux include/linux/udp.h UDP_MAX_SEGMENTS */
-    TUO__TCP_GSO_SIZE_MIN = 8      /* linux include/net/tcp.h TCP_MIN_GSO_SIZE */
+    TUOI_UDP_LEN = 8, TUOI_UDP_TOTAL = 4, TUOI_UDP_CSUM = 6,                       /* RFC 768 */
+    TUOI_UDP_SEGS_MAX = 128,       /* linux include/linux/udp.h UDP_MAX_SEGMENTS */
+    TUOI_TCP_GSO_SIZE_MIN = 8      /* linux include/net/tcp.h TCP_MIN_GSO_SIZE */
 };
 
 /* What differs between the four kinds, as data. */
-typedef struct tuo__kind_row {
+typedef struct tuoi_kind_row {
     uint8_t ip_version, l4_proto, gso_type, l4_csum_off;
     uint8_t addr_off, addr_len;
-} tuo__kind_row;
+} tuoi_kind_row;
 
-static const tuo__kind_row tuo__kinds[5] = {
+static const tuoi_kind_row tuoi_kinds[5] = {
     { 0, 0, TUO_GSO_NONE, 0, 0, 0 },
-    { 4, TUO__PROTO_TCP, TUO_GSO_TCPV4, TUO__TCP_CSUM, TUO__IP4_SRC, 4 },
-    { 4, TUO__PROTO_UDP, TUO_GSO_UDP_L4, TUO__UDP_CSUM, TUO__IP4_SRC, 4 },
-    { 6, TUO__PROTO_TCP, TUO_GSO_TCPV6, TUO__TCP_CSUM, TUO__IP6_SRC, 16 },
-    { 6, TUO__PROTO_UDP, TUO_GSO_UDP_L4, TUO__UDP_CSUM, TUO__IP6_SRC, 16 },
+    { 4, TUOI_PROTO_TCP, TUO_GSO_TCPV4, TUOI_TCP_CSUM, TUOI_IP4_SRC, 4 },
+    { 4, TUOI_PROTO_UDP, TUO_GSO_UDP_L4, TUOI_UDP_CSUM, TUOI_IP4_SRC, 4 },
+    { 6, TUOI_PROTO_TCP, TUO_GSO_TCPV6, TUOI_TCP_CSUM, TUOI_IP6_SRC, 16 },
+    { 6, TUOI_PROTO_UDP, TUO_GSO_UDP_L4, TUOI_UDP_CSUM, TUOI_IP6_SRC, 16 },
 };
 
-TUO__INLINE int tuo__is_tcp(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6; }
-TUO__INLINE int tuo__is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_UDP4; }
+TUOI_INLINE int tuoi_is_tcp(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6; }
+TUOI_INLINE int tuoi_is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_UDP4; }
 
 /* ----------------------------------------------------------------------------------------------------------- >>checksum */
 /* Owns the one's complement sum. Inside, a "raw" sum adds the bytes as native-endian words of any width into 64 bits and is folded at
@@ -1622,7 +1622,7 @@ TUO__INLINE int tuo__is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kin
    One pair of functions per level of tuo_simd: add len bytes to a raw sum, and the same while copying. The scalar pair is the
    specification; a variant does whole vectors and leaves the rest to it. */
 
-TUO__INLINE uint16_t tuo__fold(uint64_t sum) {
+TUOI_INLINE uint16_t tuoi_fold(uint64_t sum) {
     sum = (sum >> 32) + (sum & 0xFFFFFFFFu);
     sum = (sum >> 32) + (sum & 0xFFFFFFFFu);
     sum = (sum >> 16) + (sum & 0xFFFFu);
@@ -1630,84 +1630,84 @@ TUO__INLINE uint16_t tuo__fold(uint64_t sum) {
     return (uint16_t)sum;
 }
 
-TUO__INLINE uint16_t tuo__fold32(uint32_t sum) {
+TUOI_INLINE uint16_t tuoi_fold32(uint32_t sum) {
     sum = (sum >> 16) + (sum & 0xFFFFu);
     return (uint16_t)((sum >> 16) + sum);
 }
 
 /* The folded raw sum as the number a big-endian reader sees. */
-TUO__INLINE uint16_t tuo__fold_raw(uint64_t raw) {
-    const uint32_t folded = tuo__fold(raw);
-    return tuo__big16(folded); /* its own inverse */
+TUOI_INLINE uint16_t tuoi_fold_raw(uint64_t raw) {
+    const uint32_t folded = tuoi_fold(raw);
+    return tuoi_big16(folded); /* its own inverse */
 }
 
 /* An odd last byte as a native-endian word, padded with 0 behind it: RFC 1071 1. */
-TUO__INLINE uint16_t tuo__pad16(uint8_t last) {
+TUOI_INLINE uint16_t tuoi_pad16(uint8_t last) {
     uint8_t padded[2] = { 0, 0 };
     padded[0] = last;
-    return tuo__load16(padded);
+    return tuoi_load16(padded);
 }
 
 /* Both scalar functions in one: dst is NULL, known at compile time, where nothing is copied. Each half word adds less than 2^32 to an
    accumulator, so 2^31 bytes stay far below 2^64. */
-TUO__FORCE_INLINE uint64_t tuo__scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_FORCE_INLINE uint64_t tuoi_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     uint64_t low = raw, high = 0;
     size_t at = 0;
     for (; len - at >= 32; at += 32) {
-        const uint64_t a = tuo__load64(src + at), b = tuo__load64(src + at + 8);
-        const uint64_t c = tuo__load64(src + at + 16), d = tuo__load64(src + at + 24);
+        const uint64_t a = tuoi_load64(src + at), b = tuoi_load64(src + at + 8);
+        const uint64_t c = tuoi_load64(src + at + 16), d = tuoi_load64(src + at + 24);
         if (dst) TUO_MEMCPY(dst + at, src + at, 32);
         low += (a & 0xFFFFFFFFu) + (b & 0xFFFFFFFFu) + (c & 0xFFFFFFFFu) + (d & 0xFFFFFFFFu);
         high += (a >> 32) + (b >> 32) + (c >> 32) + (d >> 32);
     }
     for (; len - at >= 8; at += 8) {
-        const uint64_t a = tuo__load64(src + at);
+        const uint64_t a = tuoi_load64(src + at);
         if (dst) TUO_MEMCPY(dst + at, &a, 8);
         low += a & 0xFFFFFFFFu;
         high += a >> 32;
     }
     if (len & 4) {
-        const uint32_t a = tuo__load32(src + at);
+        const uint32_t a = tuoi_load32(src + at);
         if (dst) TUO_MEMCPY(dst + at, &a, 4);
         low += a;
         at += 4;
     }
     if (len & 2) {
-        const uint16_t a = tuo__load16(src + at);
+        const uint16_t a = tuoi_load16(src + at);
         if (dst) TUO_MEMCPY(dst + at, &a, 2);
         low += a;
         at += 2;
     }
     if (len & 1) {
         if (dst) dst[at] = src[at];
-        low += tuo__pad16(src[at]);
+        low += tuoi_pad16(src[at]);
     }
     return low + high;
 }
 
-static uint64_t tuo__sum_scalar(const uint8_t *p, size_t len, uint64_t raw) { return tuo__scalar(NULL, p, len, raw); }
-static uint64_t tuo__copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuo__scalar(dst, src, len, raw); }
+static uint64_t tuoi_sum_scalar(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_scalar(NULL, p, len, raw); }
+static uint64_t tuoi_copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuoi_scalar(dst, src, len, raw); }
 
-typedef struct tuo__sums {
+typedef struct tuoi_sums {
     uint64_t (*sum)(const uint8_t *p, size_t len, uint64_t raw);
     uint64_t (*copy_sum)(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw);
-} tuo__sums;
+} tuoi_sums;
 
-static const tuo__sums tuo__sums_scalar = { tuo__sum_scalar, tuo__copy_sum_scalar };
+static const tuoi_sums tuoi_sums_scalar = { tuoi_sum_scalar, tuoi_copy_sum_scalar };
 
 /* x86: pmaddwd multiplies signed 16-bit words by 1 and adds pairs into 32-bit lanes. Words are made signed by flipping the top bit, which
    takes 32768 from each; afterwards 65536 per vector is added back to each lane. A lane then holds at most 131070 per vector, so a block
    of 2^14 vectors stays below 2^32. */
-enum { TUO__BLOCK_LEN = 1 << 18 };
+enum { TUOI_BLOCK_LEN = 1 << 18 };
 
-#if TUO__HAVE_SSE2
-TUO__TARGET("sse2") TUO__FORCE_INLINE __m128i tuo__load_sse2(uint8_t *dst, const uint8_t *src, size_t at) {
+#if TUOI_HAVE_SSE2
+TUOI_TARGET("sse2") TUOI_FORCE_INLINE __m128i tuoi_load_sse2(uint8_t *dst, const uint8_t *src, size_t at) {
     const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(src + at));
     if (dst) _mm_storeu_si128((__m128i *)(void *)(dst + at), v);
     return _mm_madd_epi16(_mm_xor_si128(v, _mm_set1_epi16((short)-32768)), _mm_set1_epi16(1));
 }
 
-TUO__TARGET("sse2") TUO__FORCE_INLINE uint64_t tuo__total_sse2(__m128i lanes, size_t vector_count) {
+TUOI_TARGET("sse2") TUOI_FORCE_INLINE uint64_t tuoi_total_sse2(__m128i lanes, size_t vector_count) {
     const __m128i all = _mm_add_epi32(lanes, _mm_set1_epi32((int)(vector_count * 65536u)));
     const __m128i low = _mm_and_si128(all, _mm_set_epi32(0, -1, 0, -1));
     uint64_t pair[2];
@@ -1715,41 +1715,41 @@ TUO__TARGET("sse2") TUO__FORCE_INLINE uint64_t tuo__total_sse2(__m128i lanes, si
     return pair[0] + pair[1];
 }
 
-TUO__TARGET("sse2") TUO__FORCE_INLINE uint64_t tuo__any_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET("sse2") TUOI_FORCE_INLINE uint64_t tuoi_any_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     while (len >= 16) {
-        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 16 * 16;
+        const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 16 * 16;
         __m128i a = _mm_setzero_si128(), b = a, c = a, d = a;
         size_t at = 0;
         for (; block_len - at >= 64; at += 64) {
-            a = _mm_add_epi32(a, tuo__load_sse2(dst, src, at));
-            b = _mm_add_epi32(b, tuo__load_sse2(dst, src, at + 16));
-            c = _mm_add_epi32(c, tuo__load_sse2(dst, src, at + 32));
-            d = _mm_add_epi32(d, tuo__load_sse2(dst, src, at + 48));
+            a = _mm_add_epi32(a, tuoi_load_sse2(dst, src, at));
+            b = _mm_add_epi32(b, tuoi_load_sse2(dst, src, at + 16));
+            c = _mm_add_epi32(c, tuoi_load_sse2(dst, src, at + 32));
+            d = _mm_add_epi32(d, tuoi_load_sse2(dst, src, at + 48));
         }
-        for (; at < block_len; at += 16) a = _mm_add_epi32(a, tuo__load_sse2(dst, src, at));
-        raw += tuo__total_sse2(_mm_add_epi32(_mm_add_epi32(a, b), _mm_add_epi32(c, d)), block_len / 16);
+        for (; at < block_len; at += 16) a = _mm_add_epi32(a, tuoi_load_sse2(dst, src, at));
+        raw += tuoi_total_sse2(_mm_add_epi32(_mm_add_epi32(a, b), _mm_add_epi32(c, d)), block_len / 16);
         src += block_len;
         if (dst) dst += block_len;
         len -= block_len;
     }
-    return tuo__scalar(dst, src, len, raw);
+    return tuoi_scalar(dst, src, len, raw);
 }
 
-TUO__TARGET("sse2") static uint64_t tuo__sum_sse2(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_sse2(NULL, p, len, raw); }
-TUO__TARGET("sse2") static uint64_t tuo__copy_sum_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
-    return tuo__any_sse2(dst, src, len, raw);
+TUOI_TARGET("sse2") static uint64_t tuoi_sum_sse2(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_any_sse2(NULL, p, len, raw); }
+TUOI_TARGET("sse2") static uint64_t tuoi_copy_sum_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuoi_any_sse2(dst, src, len, raw);
 }
-static const tuo__sums tuo__sums_sse2 = { tuo__sum_sse2, tuo__copy_sum_sse2 };
+static const tuoi_sums tuoi_sums_sse2 = { tuoi_sum_sse2, tuoi_copy_sum_sse2 };
 #endif /* sse2 */
 
-#if TUO__HAVE_AVX
-TUO__TARGET("avx2") TUO__FORCE_INLINE __m256i tuo__load_avx2(uint8_t *dst, const uint8_t *src, size_t at) {
+#if TUOI_HAVE_AVX
+TUOI_TARGET("avx2") TUOI_FORCE_INLINE __m256i tuoi_load_avx2(uint8_t *dst, const uint8_t *src, size_t at) {
     const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(src + at));
     if (dst) _mm256_storeu_si256((__m256i *)(void *)(dst + at), v);
     return _mm256_madd_epi16(_mm256_xor_si256(v, _mm256_set1_epi16((short)-32768)), _mm256_set1_epi16(1));
 }
 
-TUO__TARGET("avx2") TUO__FORCE_INLINE uint64_t tuo__total_avx2(__m256i lanes, size_t vector_count) {
+TUOI_TARGET("avx2") TUOI_FORCE_INLINE uint64_t tuoi_total_avx2(__m256i lanes, size_t vector_count) {
     const __m256i all = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)(vector_count * 65536u)));
     const __m256i wide = _mm256_add_epi64(_mm256_blend_epi32(all, _mm256_setzero_si256(), 0xAA), _mm256_srli_epi64(all, 32));
     const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
@@ -1758,109 +1758,109 @@ TUO__TARGET("avx2") TUO__FORCE_INLINE uint64_t tuo__total_avx2(__m256i lanes, si
     return pair[0] + pair[1];
 }
 
-TUO__TARGET("avx2") TUO__FORCE_INLINE uint64_t tuo__any_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET("avx2") TUOI_FORCE_INLINE uint64_t tuoi_any_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     while (len >= 32) {
-        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 32 * 32;
+        const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 32 * 32;
         __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
         size_t at = 0;
         for (; block_len - at >= 128; at += 128) {
-            a = _mm256_add_epi32(a, tuo__load_avx2(dst, src, at));
-            b = _mm256_add_epi32(b, tuo__load_avx2(dst, src, at + 32));
-            c = _mm256_add_epi32(c, tuo__load_avx2(dst, src, at + 64));
-            d = _mm256_add_epi32(d, tuo__load_avx2(dst, src, at + 96));
+            a = _mm256_add_epi32(a, tuoi_load_avx2(dst, src, at));
+            b = _mm256_add_epi32(b, tuoi_load_avx2(dst, src, at + 32));
+            c = _mm256_add_epi32(c, tuoi_load_avx2(dst, src, at + 64));
+            d = _mm256_add_epi32(d, tuoi_load_avx2(dst, src, at + 96));
         }
-        for (; at < block_len; at += 32) a = _mm256_add_epi32(a, tuo__load_avx2(dst, src, at));
-        raw += tuo__total_avx2(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)), block_len / 32);
+        for (; at < block_len; at += 32) a = _mm256_add_epi32(a, tuoi_load_avx2(dst, src, at));
+        raw += tuoi_total_avx2(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)), block_len / 32);
         src += block_len;
         if (dst) dst += block_len;
         len -= block_len;
     }
-    return tuo__scalar(dst, src, len, raw);
+    return tuoi_scalar(dst, src, len, raw);
 }
 
-TUO__TARGET("avx2") static uint64_t tuo__sum_avx2(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_avx2(NULL, p, len, raw); }
-TUO__TARGET("avx2") static uint64_t tuo__copy_sum_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
-    return tuo__any_avx2(dst, src, len, raw);
+TUOI_TARGET("avx2") static uint64_t tuoi_sum_avx2(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_any_avx2(NULL, p, len, raw); }
+TUOI_TARGET("avx2") static uint64_t tuoi_copy_sum_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuoi_any_avx2(dst, src, len, raw);
 }
-static const tuo__sums tuo__sums_avx2 = { tuo__sum_avx2, tuo__copy_sum_avx2 };
+static const tuoi_sums tuoi_sums_avx2 = { tuoi_sum_avx2, tuoi_copy_sum_avx2 };
 
 /* VPDPWSSD is pmaddwd with an addition. No masks: they are not quicker for the rest, and clang 14 crashes on them with sanitizers. */
-#define TUO__TARGET_AVX512 TUO__TARGET("avx2,avx512f,avx512bw,avx512vnni")
-TUO__TARGET_AVX512 TUO__FORCE_INLINE __m512i tuo__load_avx512(__m512i lanes, uint8_t *dst, const uint8_t *src, size_t at) {
+#define TUOI_TARGET_AVX512 TUOI_TARGET("avx2,avx512f,avx512bw,avx512vnni")
+TUOI_TARGET_AVX512 TUOI_FORCE_INLINE __m512i tuoi_load_avx512(__m512i lanes, uint8_t *dst, const uint8_t *src, size_t at) {
     const __m512i v = _mm512_loadu_si512((const void *)(src + at));
     if (dst) _mm512_storeu_si512((void *)(dst + at), v);
     return _mm512_dpwssd_epi32(lanes, _mm512_xor_si512(v, _mm512_set1_epi16((short)-32768)), _mm512_set1_epi16(1));
 }
 
 /* Halves by way of memory: g++ warns about the intrinsics that would take them apart. */
-TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__total_avx512(__m512i lanes, size_t vector_count, __m256i half, size_t half_count) {
+TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_total_avx512(__m512i lanes, size_t vector_count, __m256i half, size_t half_count) {
     uint8_t bytes[64];
     _mm512_storeu_si512((void *)bytes, lanes);
     half = _mm256_add_epi32(half, _mm256_loadu_si256((const __m256i *)(const void *)bytes));
     half = _mm256_add_epi32(half, _mm256_loadu_si256((const __m256i *)(const void *)(bytes + 32)));
-    return tuo__total_avx2(half, 2 * vector_count + half_count);
+    return tuoi_total_avx2(half, 2 * vector_count + half_count);
 }
 
-TUO__TARGET_AVX512 TUO__FORCE_INLINE uint64_t tuo__any_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_any_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     while (len >= 64) {
-        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 32 * 32;
+        const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 32 * 32;
         __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
         __m256i half = _mm256_setzero_si256();
         size_t at = 0;
         for (; block_len - at >= 256; at += 256) {
-            a = tuo__load_avx512(a, dst, src, at);
-            b = tuo__load_avx512(b, dst, src, at + 64);
-            c = tuo__load_avx512(c, dst, src, at + 128);
-            d = tuo__load_avx512(d, dst, src, at + 192);
+            a = tuoi_load_avx512(a, dst, src, at);
+            b = tuoi_load_avx512(b, dst, src, at + 64);
+            c = tuoi_load_avx512(c, dst, src, at + 128);
+            d = tuoi_load_avx512(d, dst, src, at + 192);
         }
-        for (; block_len - at >= 64; at += 64) a = tuo__load_avx512(a, dst, src, at);
-        if (at < block_len) half = tuo__load_avx2(dst, src, at);
-        raw += tuo__total_avx512(_mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d)), block_len / 64, half,
+        for (; block_len - at >= 64; at += 64) a = tuoi_load_avx512(a, dst, src, at);
+        if (at < block_len) half = tuoi_load_avx2(dst, src, at);
+        raw += tuoi_total_avx512(_mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d)), block_len / 64, half,
                                  block_len / 32 % 2);
         src += block_len;
         if (dst) dst += block_len;
         len -= block_len;
     }
-    return tuo__scalar(dst, src, len, raw);
+    return tuoi_scalar(dst, src, len, raw);
 }
 
 /* Below 320 bytes AVX2 is quicker. Two tail calls cost less than a function that holds both. */
-TUO__TARGET_AVX512 static TUO__NOINLINE uint64_t tuo__sum_long_avx512(const uint8_t *p, size_t len, uint64_t raw) {
-    return tuo__any_avx512(NULL, p, len, raw);
+TUOI_TARGET_AVX512 static TUOI_NOINLINE uint64_t tuoi_sum_long_avx512(const uint8_t *p, size_t len, uint64_t raw) {
+    return tuoi_any_avx512(NULL, p, len, raw);
 }
-TUO__TARGET_AVX512 static TUO__NOINLINE uint64_t tuo__copy_sum_long_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
-    return tuo__any_avx512(dst, src, len, raw);
+TUOI_TARGET_AVX512 static TUOI_NOINLINE uint64_t tuoi_copy_sum_long_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuoi_any_avx512(dst, src, len, raw);
 }
-static uint64_t tuo__sum_avx512(const uint8_t *p, size_t len, uint64_t raw) {
-    return len < 320 ? tuo__sum_avx2(p, len, raw) : tuo__sum_long_avx512(p, len, raw);
+static uint64_t tuoi_sum_avx512(const uint8_t *p, size_t len, uint64_t raw) {
+    return len < 320 ? tuoi_sum_avx2(p, len, raw) : tuoi_sum_long_avx512(p, len, raw);
 }
-static uint64_t tuo__copy_sum_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
-    return len < 320 ? tuo__copy_sum_avx2(dst, src, len, raw) : tuo__copy_sum_long_avx512(dst, src, len, raw);
+static uint64_t tuoi_copy_sum_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return len < 320 ? tuoi_copy_sum_avx2(dst, src, len, raw) : tuoi_copy_sum_long_avx512(dst, src, len, raw);
 }
-static const tuo__sums tuo__sums_avx512 = { tuo__sum_avx512, tuo__copy_sum_avx512 };
+static const tuoi_sums tuoi_sums_avx512 = { tuoi_sum_avx512, tuoi_copy_sum_avx512 };
 #endif /* avx2, avx512 */
 
-#if TUO__HAVE_NEON
+#if TUOI_HAVE_NEON
 /* Pairs of words are added into 32-bit lanes, which have room for 2^15 vectors. */
-TUO__FORCE_INLINE uint32x4_t tuo__add_neon(uint32x4_t lanes, uint8_t *dst, const uint8_t *src, size_t at) {
+TUOI_FORCE_INLINE uint32x4_t tuoi_add_neon(uint32x4_t lanes, uint8_t *dst, const uint8_t *src, size_t at) {
     const uint8x16_t v = vld1q_u8(src + at);
     if (dst) vst1q_u8(dst + at, v);
     return vpadalq_u16(lanes, vreinterpretq_u16_u8(v));
 }
 
-TUO__FORCE_INLINE uint64_t tuo__any_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_FORCE_INLINE uint64_t tuoi_any_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     while (len >= 16) {
-        const size_t block_len = (len < TUO__BLOCK_LEN ? len : (size_t)TUO__BLOCK_LEN) / 16 * 16;
+        const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 16 * 16;
         uint32x4_t a = vdupq_n_u32(0), b = a, c = a, d = a;
         uint64x2_t wide;
         size_t at = 0;
         for (; block_len - at >= 64; at += 64) {
-            a = tuo__add_neon(a, dst, src, at);
-            b = tuo__add_neon(b, dst, src, at + 16);
-            c = tuo__add_neon(c, dst, src, at + 32);
-            d = tuo__add_neon(d, dst, src, at + 48);
+            a = tuoi_add_neon(a, dst, src, at);
+            b = tuoi_add_neon(b, dst, src, at + 16);
+            c = tuoi_add_neon(c, dst, src, at + 32);
+            d = tuoi_add_neon(d, dst, src, at + 48);
         }
-        for (; at < block_len; at += 16) a = tuo__add_neon(a, dst, src, at);
+        for (; at < block_len; at += 16) a = tuoi_add_neon(a, dst, src, at);
         wide = vpadalq_u32(vpadalq_u32(vpaddlq_u32(a), b), c);
         wide = vpadalq_u32(wide, d);
         raw += vgetq_lane_u64(wide, 0) + vgetq_lane_u64(wide, 1);
@@ -1868,23 +1868,23 @@ TUO__FORCE_INLINE uint64_t tuo__any_neon(uint8_t *dst, const uint8_t *src, size_
         if (dst) dst += block_len;
         len -= block_len;
     }
-    return tuo__scalar(dst, src, len, raw);
+    return tuoi_scalar(dst, src, len, raw);
 }
 
-static uint64_t tuo__sum_neon(const uint8_t *p, size_t len, uint64_t raw) { return tuo__any_neon(NULL, p, len, raw); }
-static uint64_t tuo__copy_sum_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuo__any_neon(dst, src, len, raw); }
-static const tuo__sums tuo__sums_neon = { tuo__sum_neon, tuo__copy_sum_neon };
+static uint64_t tuoi_sum_neon(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_any_neon(NULL, p, len, raw); }
+static uint64_t tuoi_copy_sum_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuoi_any_neon(dst, src, len, raw); }
+static const tuoi_sums tuoi_sums_neon = { tuoi_sum_neon, tuoi_copy_sum_neon };
 #endif /* neon */
 
 /* What the compiler's target has for certain. */
-static tuo_simd tuo__simd_baseline(void) {
-#if TUO__HAVE_AVX && defined(__AVX512BW__) && defined(__AVX512VNNI__)
+static tuo_simd tuoi_simd_baseline(void) {
+#if TUOI_HAVE_AVX && defined(__AVX512BW__) && defined(__AVX512VNNI__)
     return TUO_SIMD_AVX512;
-#elif TUO__HAVE_AVX && defined(__AVX2__)
+#elif TUOI_HAVE_AVX && defined(__AVX2__)
     return TUO_SIMD_AVX2;
-#elif TUO__BASE_SSE2
+#elif TUOI_BASE_SSE2
     return TUO_SIMD_SSE2;
-#elif TUO__HAVE_NEON
+#elif TUOI_HAVE_NEON
     return TUO_SIMD_NEON;
 #else
     return TUO_SIMD_SCALAR;
@@ -1893,8 +1893,8 @@ static tuo_simd tuo__simd_baseline(void) {
 
 /* The level that the processor has and whose registers the system saves (Intel SDM volume 1, 14.3 and 15.3). */
 TUO_API tuo_simd tuo_simd_best(void) {
-    tuo_simd best = tuo__simd_baseline();
-#if TUO__HAVE_AVX
+    tuo_simd best = tuoi_simd_baseline();
+#if TUOI_HAVE_AVX
     enum { OSXSAVE = 1 << 27, EDX_SSE2 = 1 << 26, XMM_YMM = 0x06, ZMM_OPMASK = 0xE0 };
     unsigned a, b, c, d, saved = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return best;
@@ -1908,60 +1908,60 @@ TUO_API tuo_simd tuo_simd_best(void) {
 }
 
 /* NULL: not in this build. */
-static const tuo__sums *tuo__sums_of(tuo_simd level) {
+static const tuoi_sums *tuoi_sums_of(tuo_simd level) {
     switch (level) {
-        case TUO_SIMD_SCALAR: return &tuo__sums_scalar;
-#if TUO__HAVE_SSE2
-        case TUO_SIMD_SSE2: return &tuo__sums_sse2;
+        case TUO_SIMD_SCALAR: return &tuoi_sums_scalar;
+#if TUOI_HAVE_SSE2
+        case TUO_SIMD_SSE2: return &tuoi_sums_sse2;
 #endif
-#if TUO__HAVE_AVX
-        case TUO_SIMD_AVX2: return &tuo__sums_avx2;
-        case TUO_SIMD_AVX512: return &tuo__sums_avx512;
+#if TUOI_HAVE_AVX
+        case TUO_SIMD_AVX2: return &tuoi_sums_avx2;
+        case TUO_SIMD_AVX512: return &tuoi_sums_avx512;
 #endif
-#if TUO__HAVE_NEON
-        case TUO_SIMD_NEON: return &tuo__sums_neon;
+#if TUOI_HAVE_NEON
+        case TUO_SIMD_NEON: return &tuoi_sums_neon;
 #endif
         default: return NULL;
     }
 }
 
 TUO_API int tuo_simd_usable(tuo_simd level) {
-    return level == TUO_SIMD_DETECT || (tuo__sums_of(level) && level <= tuo_simd_best());
+    return level == TUO_SIMD_DETECT || (tuoi_sums_of(level) && level <= tuo_simd_best());
 }
 
 /* For calls that keep nothing: the level in the flags, or the baseline. */
-static const tuo__sums *tuo__sums_flagged(unsigned flags) {
-    const tuo__sums *const sums = tuo__sums_of((tuo_simd)(flags >> 8 & 0xFFu));
-    return sums ? sums : tuo__sums_of(tuo__simd_baseline());
+static const tuoi_sums *tuoi_sums_flagged(unsigned flags) {
+    const tuoi_sums *const sums = tuoi_sums_of((tuo_simd)(flags >> 8 & 0xFFu));
+    return sums ? sums : tuoi_sums_of(tuoi_simd_baseline());
 }
 
-/* The number that the bytes sum to. For headers, which are too short for vectors; payloads are summed by tuo__sums. */
-TUO__INLINE uint32_t tuo__sum(const uint8_t *p, size_t len) { return tuo__fold_raw(tuo__scalar(NULL, p, len, 0)); }
+/* The number that the bytes sum to. For headers, which are too short for vectors; payloads are summed by tuoi_sums. */
+TUOI_INLINE uint32_t tuoi_sum(const uint8_t *p, size_t len) { return tuoi_fold_raw(tuoi_scalar(NULL, p, len, 0)); }
 
 /* What a checksum field holds for a sum, numeric or raw like it. UDP has no 0 (RFC 768): 0 means "none" there. */
-TUO__INLINE uint16_t tuo__finish(uint32_t sum, int udp) {
-    const uint16_t checksum = (uint16_t)~tuo__fold32(sum);
+TUOI_INLINE uint16_t tuoi_finish(uint32_t sum, int udp) {
+    const uint16_t checksum = (uint16_t)~tuoi_fold32(sum);
     return checksum == 0 && udp ? 0xFFFFu : checksum;
 }
 
 TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial) {
-    const uint64_t raw = tuo__sums_flagged(0)->sum((const uint8_t *)bytes, len, 0);
-    return tuo__fold((uint64_t)tuo__fold_raw(raw) + initial);
+    const uint64_t raw = tuoi_sums_flagged(0)->sum((const uint8_t *)bytes, len, 0);
+    return tuoi_fold((uint64_t)tuoi_fold_raw(raw) + initial);
 }
 
-TUO_API uint16_t tuo_csum_copy(void *dst, const void *src, size_t len, uint16_t initial) {
-    const uint64_t raw = tuo__sums_flagged(0)->copy_sum((uint8_t *)dst, (const uint8_t *)src, len, 0);
-    return tuo__fold((uint64_t)tuo__fold_raw(raw) + initial);
+TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, void *dst) {
+    const uint64_t raw = tuoi_sums_flagged(0)->copy_sum((uint8_t *)dst, (const uint8_t *)src, len, 0);
+    return tuoi_fold((uint64_t)tuoi_fold_raw(raw) + initial);
 }
 
 TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len) {
-    const uint64_t addresses = (uint64_t)tuo__sum((const uint8_t *)src, addr_len) + tuo__sum((const uint8_t *)dst, addr_len);
-    return tuo__fold(addresses + proto + (l4_len >> 16) + (l4_len & 0xFFFFu));
+    const uint64_t addresses = (uint64_t)tuoi_sum((const uint8_t *)src, addr_len) + tuoi_sum((const uint8_t *)dst, addr_len);
+    return tuoi_fold(addresses + proto + (l4_len >> 16) + (l4_len & 0xFFFFu));
 }
 
 /* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). */
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
-    return (uint16_t)~tuo__fold((uint64_t)(uint16_t)~checksum + (uint16_t)~old_word + new_word);
+    return (uint16_t)~tuoi_fold((uint64_t)(uint16_t)~checksum + (uint16_t)~old_word + new_word);
 }
 
 TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_t new_word) {
@@ -1971,224 +1971,224 @@ TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_
 
 /* The finished checksum of a partial one: pkt[start..len) with the seed in the field. Which protocol it belongs to is unknown, and both
    read 0xffff as they read 0x0000. */
-static uint16_t tuo__complete(const tuo__sums *sums, const uint8_t *pkt, size_t len, size_t start) {
-    return tuo__finish(tuo__fold_raw(sums->sum(pkt + start, len - start, 0)), 1);
+static uint16_t tuoi_complete(const tuoi_sums *sums, const uint8_t *pkt, size_t len, size_t start) {
+    return tuoi_finish(tuoi_fold_raw(sums->sum(pkt + start, len - start, 0)), 1);
 }
 
 TUO_API tuo_result tuo_csum_complete(void *pkt, size_t len, size_t csum_start, size_t csum_offset) {
     uint8_t *const bytes = (uint8_t *)pkt;
     if (csum_start > len || len - csum_start < 2 || csum_offset > len - csum_start - 2) return TUO_E_CSUM_RANGE;
-    tuo__wr16(bytes + csum_start + csum_offset, tuo__complete(tuo__sums_flagged(0), bytes, len, csum_start));
+    tuoi_wr16(bytes + csum_start + csum_offset, tuoi_complete(tuoi_sums_flagged(0), bytes, len, csum_start));
     return TUO_OK;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- >>parse */
 /* Turns (pointer, length) into tuo_pkt_info. The only section that compares lengths with header fields: once it said TUO_OK, the rest
-   indexes by the info. (The express lane of >>gro compares, too, but with a packet that went through here.) Each step checks, then
+   indexes by the info. (The fast path of >>gro compares, too, but with a packet that went through here.) Each step checks, then
    reads; `len` is at most 2^31-1, so no sum of offsets here wraps 32 bits.
    On a negative result the info holds what was found before (used by GRO to know which addresses a broken packet belongs to);
    l4_off is 0 until the addresses are known to be there. */
 
-static tuo_result tuo__parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *info) {
-    uint32_t off = TUO__ETH_LEN;
+static tuo_result tuoi_parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *info) {
+    uint32_t off = TUOI_ETH_LEN;
     uint16_t type;
     if (len < off) return TUO_E_TRUNCATED;
-    type = tuo__rd16(pkt + TUO__ETH_TYPE);
-    while (type == TUO__ETHERTYPE_VLAN || type == TUO__ETHERTYPE_QINQ) {
+    type = tuoi_rd16(pkt + TUOI_ETH_TYPE);
+    while (type == TUOI_ETHERTYPE_VLAN || type == TUOI_ETHERTYPE_QINQ) {
         if (info->vlan_count == TUO_VLAN_MAX) return TUO_E_VLAN_DEPTH;
-        if (len - off < TUO__VLAN_LEN) return TUO_E_TRUNCATED;
-        type = tuo__rd16(pkt + off + 2);
-        off += TUO__VLAN_LEN;
+        if (len - off < TUOI_VLAN_LEN) return TUO_E_TRUNCATED;
+        type = tuoi_rd16(pkt + off + 2);
+        off += TUOI_VLAN_LEN;
         info->vlan_count++;
     }
     info->ethertype = type;
     info->ip_off = off;
-    return type == TUO__ETHERTYPE_IP4 || type == TUO__ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
+    return type == TUOI_ETHERTYPE_IP4 || type == TUOI_ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
 }
 
 /* Private flag, beside TUO_F_*: length fields are not filled yet, what is given is the whole packet. */
-#define TUO__F_WHOLE 128u
+#define TUOI_F_WHOLE 128u
 
-TUO__FORCE_INLINE int tuo__to_the_end(uint32_t length_field, unsigned flags) {
-    return (flags & (TUO_F_SUPERPACKET | TUO__F_WHOLE)) && (length_field == 0 || (flags & TUO__F_WHOLE));
+TUOI_FORCE_INLINE int tuoi_to_the_end(uint32_t length_field, unsigned flags) {
+    return (flags & (TUO_F_SUPERPACKET | TUOI_F_WHOLE)) && (length_field == 0 || (flags & TUOI_F_WHOLE));
 }
 
-TUO__FORCE_INLINE tuo_result tuo__parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_result tuoi_parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     uint16_t frag;
-    if (len < TUO__IP4_LEN) return TUO_E_TRUNCATED;
+    if (len < TUOI_IP4_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = (ip[0] & 15u) * 4;
-    if (info->ip_hdr_len < TUO__IP4_LEN) return TUO_E_IP_HEADER;
-    info->total_len = tuo__rd16(ip + TUO__IP4_TOTAL);
-    if (tuo__to_the_end(info->total_len, flags)) info->total_len = len;
+    if (info->ip_hdr_len < TUOI_IP4_LEN) return TUO_E_IP_HEADER;
+    info->total_len = tuoi_rd16(ip + TUOI_IP4_TOTAL);
+    if (tuoi_to_the_end(info->total_len, flags)) info->total_len = len;
     if (info->total_len < info->ip_hdr_len) return TUO_E_IP_LENGTH;
     if (len < info->ip_hdr_len) return TUO_E_IP_HEADER;
     if (info->total_len > len) return TUO_E_IP_LENGTH;
-    frag = tuo__rd16(ip + TUO__IP4_FRAG);
-    if (frag & TUO__IP4_MF_OFFSET) info->flags |= TUO_PKT_FRAGMENT;
-    if (frag & TUO__IP4_DF) info->flags |= TUO_PKT_DF;
-    if (frag & TUO__IP4_RESERVED) info->flags |= TUO_PKT_RESERVED_BIT;
-    if (info->ip_hdr_len > TUO__IP4_LEN) info->flags |= TUO_PKT_IP_OPTIONS;
-    info->l4_proto = ip[TUO__IP4_PROTO];
-    info->ip_id = tuo__rd16(ip + TUO__IP4_ID);
-    info->ttl = ip[TUO__IP4_TTL];
-    info->tos = ip[TUO__IP4_TOS];
+    frag = tuoi_rd16(ip + TUOI_IP4_FRAG);
+    if (frag & TUOI_IP4_MF_OFFSET) info->flags |= TUO_PKT_FRAGMENT;
+    if (frag & TUOI_IP4_DF) info->flags |= TUO_PKT_DF;
+    if (frag & TUOI_IP4_RESERVED) info->flags |= TUO_PKT_RESERVED_BIT;
+    if (info->ip_hdr_len > TUOI_IP4_LEN) info->flags |= TUO_PKT_IP_OPTIONS;
+    info->l4_proto = ip[TUOI_IP4_PROTO];
+    info->ip_id = tuoi_rd16(ip + TUOI_IP4_ID);
+    info->ttl = ip[TUOI_IP4_TTL];
+    info->tos = ip[TUOI_IP4_TOS];
     return TUO_OK;
 }
 
 /* Headers that can stand in front of TCP or UDP and say nothing that this library could understand. */
-static int tuo__ip6_hides_ports(unsigned proto) {
-    return proto == TUO__PROTO_AH || proto == TUO__PROTO_MOBILITY || proto == TUO__PROTO_HIP || proto == TUO__PROTO_SHIM6 ||
-           proto == TUO__PROTO_EXPERIMENT1 || proto == TUO__PROTO_EXPERIMENT2;
+static int tuoi_ip6_hides_ports(unsigned proto) {
+    return proto == TUOI_PROTO_AH || proto == TUOI_PROTO_MOBILITY || proto == TUOI_PROTO_HIP || proto == TUOI_PROTO_SHIM6 ||
+           proto == TUOI_PROTO_EXPERIMENT1 || proto == TUOI_PROTO_EXPERIMENT2;
 }
 
 /* Walk the chain in ip[40..total). Hop-by-hop, routing and destination options are stepped over; a fragment header ends the walk. */
-static TUO__NOINLINE tuo_result tuo__parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
-    unsigned next = ip[TUO__IP6_NEXT], count;
-    uint32_t off = TUO__IP6_LEN;
-    for (count = 0; next == TUO__PROTO_HOPOPTS || next == TUO__PROTO_ROUTING || next == TUO__PROTO_DSTOPTS; count++) {
+static TUOI_NOINLINE tuo_result tuoi_parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
+    unsigned next = ip[TUOI_IP6_NEXT], count;
+    uint32_t off = TUOI_IP6_LEN;
+    for (count = 0; next == TUOI_PROTO_HOPOPTS || next == TUOI_PROTO_ROUTING || next == TUOI_PROTO_DSTOPTS; count++) {
         uint32_t ext_len;
         if (count == TUO_IP6_EXT_MAX || info->total_len - off < 8) return TUO_E_IP6_EXT;
         ext_len = 8 + (uint32_t)ip[off + 1] * 8;
         if (info->total_len - off < ext_len) return TUO_E_IP6_EXT;
-        if (next == TUO__PROTO_ROUTING && ip[off + 3] != 0) info->flags |= TUO_PKT_ROUTING;
+        if (next == TUOI_PROTO_ROUTING && ip[off + 3] != 0) info->flags |= TUO_PKT_ROUTING;
         next = ip[off];
         off += ext_len;
     }
     info->l4_proto = (uint8_t)next;
     info->ip_hdr_len = off;
-    if (next == TUO__PROTO_FRAGMENT) {
-        if (info->total_len - off < TUO__FRAGMENT_LEN) return TUO_E_IP6_EXT;
+    if (next == TUOI_PROTO_FRAGMENT) {
+        if (info->total_len - off < TUOI_FRAGMENT_LEN) return TUO_E_IP6_EXT;
         info->flags |= TUO_PKT_FRAGMENT | TUO_PKT_OPAQUE;
-    } else if (tuo__ip6_hides_ports(next)) {
+    } else if (tuoi_ip6_hides_ports(next)) {
         info->flags |= TUO_PKT_OPAQUE;
     }
     return TUO_OK;
 }
 
-TUO__FORCE_INLINE tuo_result tuo__parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
-    if (len < TUO__IP6_LEN) return TUO_E_TRUNCATED;
-    info->ip_hdr_len = TUO__IP6_LEN;
-    info->total_len = TUO__IP6_LEN + (uint32_t)tuo__rd16(ip + TUO__IP6_PAYLOAD);
+TUOI_FORCE_INLINE tuo_result tuoi_parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+    if (len < TUOI_IP6_LEN) return TUO_E_TRUNCATED;
+    info->ip_hdr_len = TUOI_IP6_LEN;
+    info->total_len = TUOI_IP6_LEN + (uint32_t)tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
     /* RFC 2675: with a jumbo payload option the field is 0; on a TUN device a 0 is an oversize superpacket. */
-    if (tuo__to_the_end(info->total_len - TUO__IP6_LEN, flags)) info->total_len = len;
+    if (tuoi_to_the_end(info->total_len - TUOI_IP6_LEN, flags)) info->total_len = len;
     if (info->total_len > len) return TUO_E_IP_LENGTH;
-    info->tos = (uint8_t)(tuo__rd16(ip) >> 4);
-    info->ttl = ip[TUO__IP6_HOP];
-    info->flow_label = tuo__rd32(ip) & 0xFFFFFu;
-    info->l4_proto = ip[TUO__IP6_NEXT];
-    if (info->l4_proto == TUO__PROTO_TCP || info->l4_proto == TUO__PROTO_UDP) return TUO_OK;
-    return tuo__parse_ip6_ext(ip, info);
+    info->tos = (uint8_t)(tuoi_rd16(ip) >> 4);
+    info->ttl = ip[TUOI_IP6_HOP];
+    info->flow_label = tuoi_rd32(ip) & 0xFFFFFu;
+    info->l4_proto = ip[TUOI_IP6_NEXT];
+    if (info->l4_proto == TUOI_PROTO_TCP || info->l4_proto == TUOI_PROTO_UDP) return TUO_OK;
+    return tuoi_parse_ip6_ext(ip, info);
 }
 
-TUO__FORCE_INLINE tuo_result tuo__parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
-    if (len < TUO__TCP_LEN) return TUO_E_TCP_HEADER;
-    info->l4_hdr_len = (uint32_t)(tcp[TUO__TCP_DOFF] >> 4) * 4;
-    if (info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER;
+TUOI_FORCE_INLINE tuo_result tuoi_parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
+    if (len < TUOI_TCP_LEN) return TUO_E_TCP_HEADER;
+    info->l4_hdr_len = (uint32_t)(tcp[TUOI_TCP_DOFF] >> 4) * 4;
+    if (info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER;
     info->payload_len = len - info->l4_hdr_len;
-    info->seq = tuo__rd32(tcp + TUO__TCP_SEQ);
-    info->ack = tuo__rd32(tcp + TUO__TCP_ACK);
-    info->tcp_flags = tcp[TUO__TCP_FLAGS];
-    info->window = tuo__rd16(tcp + TUO__TCP_WINDOW);
+    info->seq = tuoi_rd32(tcp + TUOI_TCP_SEQ);
+    info->ack = tuoi_rd32(tcp + TUOI_TCP_ACK);
+    info->tcp_flags = tcp[TUOI_TCP_FLAGS];
+    info->window = tuoi_rd16(tcp + TUOI_TCP_WINDOW);
     return TUO_OK;
 }
 
-TUO__FORCE_INLINE tuo_result tuo__parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_result tuoi_parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
     uint32_t udp_len;
-    if (len < TUO__UDP_LEN) return TUO_E_UDP_LENGTH;
-    udp_len = tuo__rd16(udp + TUO__UDP_TOTAL);
-    if (tuo__to_the_end(udp_len, flags)) udp_len = len;
-    if (udp_len < TUO__UDP_LEN || udp_len > len) return TUO_E_UDP_LENGTH;
-    info->l4_hdr_len = TUO__UDP_LEN;
-    info->payload_len = udp_len - TUO__UDP_LEN;
+    if (len < TUOI_UDP_LEN) return TUO_E_UDP_LENGTH;
+    udp_len = tuoi_rd16(udp + TUOI_UDP_TOTAL);
+    if (tuoi_to_the_end(udp_len, flags)) udp_len = len;
+    if (udp_len < TUOI_UDP_LEN || udp_len > len) return TUO_E_UDP_LENGTH;
+    info->l4_hdr_len = TUOI_UDP_LEN;
+    info->payload_len = udp_len - TUOI_UDP_LEN;
     return TUO_OK;
 }
 
-TUO__FORCE_INLINE tuo_result tuo__parse_l4(const uint8_t *pkt, unsigned flags, tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, unsigned flags, tuo_pkt_info *info) {
     const uint8_t *const l4 = pkt + info->l4_off;
     const uint32_t len = info->ip_off + info->total_len - info->l4_off;
-    const int tcp = info->l4_proto == TUO__PROTO_TCP;
+    const int tcp = info->l4_proto == TUOI_PROTO_TCP;
     tuo_result result;
     info->payload_off = info->l4_off;
-    if ((info->flags & TUO_PKT_FRAGMENT) || (!tcp && info->l4_proto != TUO__PROTO_UDP)) {
+    if ((info->flags & TUO_PKT_FRAGMENT) || (!tcp && info->l4_proto != TUOI_PROTO_UDP)) {
         info->payload_len = len;
         return TUO_OK;
     }
     if (len >= 4) {
-        info->src_port = tuo__rd16(l4);
-        info->dst_port = tuo__rd16(l4 + 2);
+        info->src_port = tuoi_rd16(l4);
+        info->dst_port = tuoi_rd16(l4 + 2);
     }
-    result = tcp ? tuo__parse_tcp(l4, len, info) : tuo__parse_udp(l4, len, flags, info);
+    result = tcp ? tuoi_parse_tcp(l4, len, info) : tuoi_parse_udp(l4, len, flags, info);
     if (result != TUO_OK) return result;
     info->payload_off = info->l4_off + info->l4_hdr_len;
     info->kind = (uint8_t)(info->ip_version == 4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6));
     return TUO_OK;
 }
 
-static tuo_result tuo__parse(const uint8_t *pkt, size_t bytes_len, unsigned flags, tuo_pkt_info *info) {
+static tuo_result tuoi_parse(const uint8_t *pkt, size_t bytes_len, unsigned flags, tuo_pkt_info *info) {
     const uint32_t len = (uint32_t)bytes_len;
     tuo_result result;
     TUO_MEMSET(info, 0, sizeof *info);
     if (bytes_len > 0x7FFFFFFFu) return TUO_E_INVALID;
     if (flags & TUO_F_ETHERNET) {
-        result = tuo__parse_l2(pkt, len, info);
+        result = tuoi_parse_l2(pkt, len, info);
         if (result != TUO_OK) return result;
     }
     if (len - info->ip_off < 1) return TUO_E_TRUNCATED;
     info->ip_version = pkt[info->ip_off] >> 4;
     if (info->ip_version != 4 && info->ip_version != 6) return TUO_E_NOT_IP;
-    if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUO__ETHERTYPE_IP4 : TUO__ETHERTYPE_IP6)) return TUO_E_NOT_IP;
-    result = info->ip_version == 4 ? tuo__parse_ip4(pkt + info->ip_off, len - info->ip_off, flags, info)
-                                   : tuo__parse_ip6(pkt + info->ip_off, len - info->ip_off, flags, info);
+    if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return TUO_E_NOT_IP;
+    result = info->ip_version == 4 ? tuoi_parse_ip4(pkt + info->ip_off, len - info->ip_off, flags, info)
+                                   : tuoi_parse_ip6(pkt + info->ip_off, len - info->ip_off, flags, info);
     if (result != TUO_OK) return result;
     info->l4_off = info->ip_off + info->ip_hdr_len;
     info->trailer_len = len - info->ip_off - info->total_len;
-    return tuo__parse_l4(pkt, flags, info);
+    return tuoi_parse_l4(pkt, flags, info);
 }
 
 TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
     tuo_pkt_info found;
-    const tuo_result result = tuo__parse((const uint8_t *)pkt, len, flags & (TUO_F_ETHERNET | TUO_F_SUPERPACKET), &found);
+    const tuo_result result = tuoi_parse((const uint8_t *)pkt, len, flags & (TUO_F_ETHERNET | TUO_F_SUPERPACKET), &found);
     if (result == TUO_OK) *info = found;
     return result;
 }
 
-/* The shape that most packets have, as a shortcut through parser and tuo__classify_ip: no tags, options, fragments or extension headers,
+/* The shape that most packets have, as a shortcut through parser and tuoi_classify_ip: no tags, options, fragments or extension headers,
    and every length field exactly right. Fills what the rules read of *info. 0: another shape, or not right; nothing is decided. ip4 is
    known at compile time. */
-TUO__FORCE_INLINE int tuo__parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuo_pkt_info *info) {
-    const uint32_t fixed_len = ip4 ? TUO__IP4_LEN : TUO__IP6_LEN;
+TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuo_pkt_info *info) {
+    const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
     const uint8_t *ip, *l4;
     uint32_t l4_len;
-    if (len < ip_off + fixed_len + TUO__TCP_LEN || len - ip_off > 0xFFFFu) return 0;
+    if (len < ip_off + fixed_len + TUOI_TCP_LEN || len - ip_off > 0xFFFFu) return 0;
     ip = bytes + ip_off;
     l4 = ip + fixed_len;
     l4_len = (uint32_t)len - ip_off - fixed_len;
-    info->l4_proto = ip[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT];
+    info->l4_proto = ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT];
     info->ip_id = 0;
     info->flags = 0;
     if (ip4) {
-        const uint16_t frag = tuo__rd16(ip + TUO__IP4_FRAG);
-        if (ip[0] != 0x45 || tuo__rd16(ip + TUO__IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUO__IP4_DF)) return 0;
+        const uint16_t frag = tuoi_rd16(ip + TUOI_IP4_FRAG);
+        if (ip[0] != 0x45 || tuoi_rd16(ip + TUOI_IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUOI_IP4_DF)) return 0;
         info->flags = frag ? TUO_PKT_DF : 0;
-        info->ip_id = tuo__rd16(ip + TUO__IP4_ID);
-    } else if (ip[0] >> 4 != 6 || tuo__rd16(ip + TUO__IP6_PAYLOAD) != l4_len) {
+        info->ip_id = tuoi_rd16(ip + TUOI_IP4_ID);
+    } else if (ip[0] >> 4 != 6 || tuoi_rd16(ip + TUOI_IP6_PAYLOAD) != l4_len) {
         return 0;
     }
-    if (ip_off && tuo__rd16(bytes + TUO__ETH_TYPE) != (ip4 ? TUO__ETHERTYPE_IP4 : TUO__ETHERTYPE_IP6)) return 0;
-    info->l4_hdr_len = TUO__UDP_LEN;
+    if (ip_off && tuoi_rd16(bytes + TUOI_ETH_TYPE) != (ip4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return 0;
+    info->l4_hdr_len = TUOI_UDP_LEN;
     info->seq = 0;
     info->tcp_flags = 0;
-    if (info->l4_proto == TUO__PROTO_TCP) {
-        info->l4_hdr_len = (uint32_t)(l4[TUO__TCP_DOFF] >> 4) * 4;
-        if (info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > l4_len) return 0;
-        info->seq = tuo__rd32(l4 + TUO__TCP_SEQ);
-        info->tcp_flags = l4[TUO__TCP_FLAGS];
+    if (info->l4_proto == TUOI_PROTO_TCP) {
+        info->l4_hdr_len = (uint32_t)(l4[TUOI_TCP_DOFF] >> 4) * 4;
+        if (info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > l4_len) return 0;
+        info->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
+        info->tcp_flags = l4[TUOI_TCP_FLAGS];
         info->kind = ip4 ? TUO_KIND_TCP4 : TUO_KIND_TCP6;
     } else {
-        if (info->l4_proto != TUO__PROTO_UDP || tuo__rd16(l4 + TUO__UDP_TOTAL) != l4_len) return 0;
+        if (info->l4_proto != TUOI_PROTO_UDP || tuoi_rd16(l4 + TUOI_UDP_TOTAL) != l4_len) return 0;
         info->kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
-        info->src_port = tuo__rd16(l4); /* for the exclusion list */
-        info->dst_port = tuo__rd16(l4 + 2);
+        info->src_port = tuoi_rd16(l4); /* for the exclusion list */
+        info->dst_port = tuoi_rd16(l4 + 2);
     }
     info->ip_version = ip4 ? 4 : 6;
     info->vlan_count = 0;
@@ -2202,13 +2202,13 @@ TUO__FORCE_INLINE int tuo__parse_plain(const uint8_t *bytes, size_t len, uint32_
 }
 
 /* Where the headers of a TCP or UDP packet are. Offsets are bounded by the parse, or by TUO_HEADER_MAX where packets are held. */
-typedef struct tuo__shape {
+typedef struct tuoi_shape {
     uint32_t ip_off, l4_off, hdr_len; /* hdr_len: up to the payload */
     uint8_t kind;
-} tuo__shape;
+} tuoi_shape;
 
-static tuo__shape tuo__shape_of(const tuo_pkt_info *info) {
-    tuo__shape shape;
+static tuoi_shape tuoi_shape_of(const tuo_pkt_info *info) {
+    tuoi_shape shape;
     shape.ip_off = info->ip_off;
     shape.l4_off = info->l4_off;
     shape.hdr_len = info->payload_off;
@@ -2217,148 +2217,148 @@ static tuo__shape tuo__shape_of(const tuo_pkt_info *info) {
 }
 
 /* Raw sum of the addresses, which stand next to each other in both IP headers. */
-TUO__FORCE_INLINE uint64_t tuo__address_sum(const uint8_t *ip, int ip4) {
-    return ip4 ? tuo__scalar(NULL, ip + TUO__IP4_SRC, 8, 0) : tuo__scalar(NULL, ip + TUO__IP6_SRC, 32, 0);
+TUOI_FORCE_INLINE uint64_t tuoi_address_sum(const uint8_t *ip, int ip4) {
+    return ip4 ? tuoi_scalar(NULL, ip + TUOI_IP4_SRC, 8, 0) : tuoi_scalar(NULL, ip + TUOI_IP6_SRC, 32, 0);
 }
 
 /* Pseudo-header sum for an L4 length of l4_len, not folded. */
-static uint32_t tuo__pseudo(const uint8_t *pkt, const tuo__shape *shape, uint32_t l4_len) {
-    const uint64_t addresses = tuo__address_sum(pkt + shape->ip_off, tuo__is_ip4(shape->kind));
-    return (uint32_t)tuo__fold_raw(addresses) + tuo__kinds[shape->kind].l4_proto + (l4_len >> 16) + (l4_len & 0xFFFFu);
+static uint32_t tuoi_pseudo(const uint8_t *pkt, const tuoi_shape *shape, uint32_t l4_len) {
+    const uint64_t addresses = tuoi_address_sum(pkt + shape->ip_off, tuoi_is_ip4(shape->kind));
+    return (uint32_t)tuoi_fold_raw(addresses) + tuoi_kinds[shape->kind].l4_proto + (l4_len >> 16) + (l4_len & 0xFFFFu);
 }
 
 /* A header is right if its words add up to 0xffff, in any byte order. */
-TUO__FORCE_INLINE int tuo__ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) {
-    return tuo__fold(tuo__scalar(NULL, ip, ip_hdr_len, 0)) == 0xFFFFu;
+TUOI_FORCE_INLINE int tuoi_ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) {
+    return tuoi_fold(tuoi_scalar(NULL, ip, ip_hdr_len, 0)) == 0xFFFFu;
 }
 
 /* copy_to: where to copy the payload in the same pass, or NULL. */
-TUO__FORCE_INLINE int tuo__l4_csum_ok(const tuo__sums *sums, const uint8_t *pkt, const tuo__shape *shape, uint32_t payload_len,
+TUOI_FORCE_INLINE int tuoi_l4_csum_ok(const tuoi_sums *sums, const uint8_t *pkt, const tuoi_shape *shape, uint32_t payload_len,
                                       uint8_t *copy_to) {
     const uint32_t l4_hdr_len = shape->hdr_len - shape->l4_off;
     const uint8_t *const l4 = pkt + shape->l4_off;
     const uint32_t l4_len = l4_hdr_len + payload_len;
-    uint64_t raw = tuo__address_sum(pkt + shape->ip_off, tuo__is_ip4(shape->kind));
-    raw += (uint64_t)tuo__big16(tuo__kinds[shape->kind].l4_proto) + tuo__big16(l4_len >> 16) + tuo__big16(l4_len);
+    uint64_t raw = tuoi_address_sum(pkt + shape->ip_off, tuoi_is_ip4(shape->kind));
+    raw += (uint64_t)tuoi_big16(tuoi_kinds[shape->kind].l4_proto) + tuoi_big16(l4_len >> 16) + tuoi_big16(l4_len);
     if (copy_to) {
-        raw = sums->copy_sum(copy_to, l4 + l4_hdr_len, payload_len, tuo__scalar(NULL, l4, l4_hdr_len, raw));
+        raw = sums->copy_sum(copy_to, l4 + l4_hdr_len, payload_len, tuoi_scalar(NULL, l4, l4_hdr_len, raw));
     } else {
         raw = sums->sum(l4, l4_len, raw);
     }
-    return tuo__fold(raw) == 0xFFFFu;
+    return tuoi_fold(raw) == 0xFFFFu;
 }
 
-TUO_API tuo_result tuo_csum_valid(const void *pkt, size_t len, unsigned flags) {
+TUO_API tuo_result tuo_csum_check(const void *pkt, size_t len, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
-    tuo__shape shape;
-    const tuo_result result = tuo__parse(bytes, len, flags & TUO_F_ETHERNET, &info);
+    tuoi_shape shape;
+    const tuo_result result = tuoi_parse(bytes, len, flags & TUO_F_ETHERNET, &info);
     if (result != TUO_OK) return result;
-    if (info.ip_version == 4 && !tuo__ip4_csum_ok(bytes + info.ip_off, info.ip_hdr_len)) return TUO_E_IP_CSUM;
+    if (info.ip_version == 4 && !tuoi_ip4_csum_ok(bytes + info.ip_off, info.ip_hdr_len)) return TUO_E_IP_CSUM;
     if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_OK;
-    if (!tuo__is_tcp(info.kind) && tuo__rd16(bytes + info.l4_off + TUO__UDP_CSUM) == 0) {
+    if (!tuoi_is_tcp(info.kind) && tuoi_rd16(bytes + info.l4_off + TUOI_UDP_CSUM) == 0) {
         return info.kind == TUO_KIND_UDP4 ? TUO_OK : TUO_E_L4_CSUM;
     }
-    shape = tuo__shape_of(&info);
-    return tuo__l4_csum_ok(tuo__sums_flagged(flags), bytes, &shape, info.payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
+    shape = tuoi_shape_of(&info);
+    return tuoi_l4_csum_ok(tuoi_sums_flagged(flags), bytes, &shape, info.payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>vnet */
 /* Owns the wire form of virtio_net_hdr and the question whether a header fits its packet. */
 
-static int tuo__vnet_len_ok(size_t len) {
+static int tuoi_vnet_len_ok(size_t len) {
     return len == TUO_VNET_LEN || len == TUO_VNET_LEN_V1 || len == TUO_VNET_LEN_HASH || len == TUO_VNET_LEN_TUNNEL;
 }
 
-static int tuo__order_is_big(tuo_order order) {
-    return order == TUO_ORDER_BIG || (order == TUO_ORDER_NATIVE && !tuo__little_endian());
+static int tuoi_order_is_big(tuo_order order) {
+    return order == TUO_ORDER_BIG || (order == TUO_ORDER_NATIVE && !tuoi_little_endian());
 }
 
-static int tuo__vnet_layout_ok(size_t vnet_hdr_len, tuo_order order) {
-    return tuo__vnet_len_ok(vnet_hdr_len) && (unsigned)order <= (unsigned)TUO_ORDER_BIG;
+static int tuoi_vnet_layout_ok(size_t vnet_hdr_len, tuo_order order) {
+    return tuoi_vnet_len_ok(vnet_hdr_len) && (unsigned)order <= (unsigned)TUO_ORDER_BIG;
 }
 
-TUO__INLINE uint16_t tuo__rd16_in(const uint8_t *p, int big) { return big ? tuo__rd16(p) : (uint16_t)((unsigned)p[1] << 8 | p[0]); }
-TUO__INLINE void tuo__wr16_in(uint8_t *p, int big, uint32_t v) {
+TUOI_INLINE uint16_t tuoi_rd16_in(const uint8_t *p, int big) { return big ? tuoi_rd16(p) : (uint16_t)((unsigned)p[1] << 8 | p[0]); }
+TUOI_INLINE void tuoi_wr16_in(uint8_t *p, int big, uint32_t v) {
     p[big ? 0 : 1] = (uint8_t)(v >> 8);
     p[big ? 1 : 0] = (uint8_t)v;
 }
 
 /* linux include/uapi/linux/virtio_net.h: the first 12 bytes in the negotiated order, the rest __le16 and __le32. */
-TUO_API tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order, tuo_vnet_hdr *hdr) {
+TUO_API tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order, tuo_vnet_hdr *vnet) {
     const uint8_t *const p = (const uint8_t *)bytes;
-    const int big = tuo__order_is_big(order);
-    if (!tuo__vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
+    const int big = tuoi_order_is_big(order);
+    if (!tuoi_vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
     if (len < vnet_hdr_len) return TUO_E_TRUNCATED;
-    TUO_MEMSET(hdr, 0, sizeof *hdr);
-    hdr->flags = p[0];
-    hdr->gso_type = p[1];
-    hdr->hdr_len = tuo__rd16_in(p + 2, big);
-    hdr->gso_size = tuo__rd16_in(p + 4, big);
-    hdr->csum_start = tuo__rd16_in(p + 6, big);
-    hdr->csum_offset = tuo__rd16_in(p + 8, big);
-    if (vnet_hdr_len >= TUO_VNET_LEN_V1) hdr->num_buffers = tuo__rd16_in(p + 10, big);
+    TUO_MEMSET(vnet, 0, sizeof *vnet);
+    vnet->flags = p[0];
+    vnet->gso_type = p[1];
+    vnet->hdr_len = tuoi_rd16_in(p + 2, big);
+    vnet->gso_size = tuoi_rd16_in(p + 4, big);
+    vnet->csum_start = tuoi_rd16_in(p + 6, big);
+    vnet->csum_offset = tuoi_rd16_in(p + 8, big);
+    if (vnet_hdr_len >= TUO_VNET_LEN_V1) vnet->num_buffers = tuoi_rd16_in(p + 10, big);
     if (vnet_hdr_len >= TUO_VNET_LEN_HASH) {
-        hdr->hash_value = tuo__rd16_in(p + 12, 0) | (uint32_t)tuo__rd16_in(p + 14, 0) << 16;
-        hdr->hash_report = tuo__rd16_in(p + 16, 0);
+        vnet->hash_value = tuoi_rd16_in(p + 12, 0) | (uint32_t)tuoi_rd16_in(p + 14, 0) << 16;
+        vnet->hash_report = tuoi_rd16_in(p + 16, 0);
     }
     if (vnet_hdr_len >= TUO_VNET_LEN_TUNNEL) {
-        hdr->outer_th_offset = tuo__rd16_in(p + 20, 0);
-        hdr->inner_nh_offset = tuo__rd16_in(p + 22, 0);
+        vnet->outer_th_offset = tuoi_rd16_in(p + 20, 0);
+        vnet->inner_nh_offset = tuoi_rd16_in(p + 22, 0);
     }
     return TUO_OK;
 }
 
-static void tuo__vnet_write(uint8_t *p, size_t vnet_hdr_len, tuo_order order, const tuo_vnet_hdr *hdr) {
-    const int big = tuo__order_is_big(order);
+static void tuoi_vnet_write(uint8_t *p, size_t vnet_hdr_len, tuo_order order, const tuo_vnet_hdr *vnet) {
+    const int big = tuoi_order_is_big(order);
     if (vnet_hdr_len == 0) return;
     TUO_MEMSET(p, 0, vnet_hdr_len);
-    p[0] = hdr->flags;
-    p[1] = hdr->gso_type;
-    tuo__wr16_in(p + 2, big, hdr->hdr_len);
-    tuo__wr16_in(p + 4, big, hdr->gso_size);
-    tuo__wr16_in(p + 6, big, hdr->csum_start);
-    tuo__wr16_in(p + 8, big, hdr->csum_offset);
-    if (vnet_hdr_len >= TUO_VNET_LEN_V1) tuo__wr16_in(p + 10, big, hdr->num_buffers);
+    p[0] = vnet->flags;
+    p[1] = vnet->gso_type;
+    tuoi_wr16_in(p + 2, big, vnet->hdr_len);
+    tuoi_wr16_in(p + 4, big, vnet->gso_size);
+    tuoi_wr16_in(p + 6, big, vnet->csum_start);
+    tuoi_wr16_in(p + 8, big, vnet->csum_offset);
+    if (vnet_hdr_len >= TUO_VNET_LEN_V1) tuoi_wr16_in(p + 10, big, vnet->num_buffers);
     if (vnet_hdr_len >= TUO_VNET_LEN_HASH) {
-        tuo__wr16_in(p + 12, 0, hdr->hash_value);
-        tuo__wr16_in(p + 14, 0, hdr->hash_value >> 16);
-        tuo__wr16_in(p + 16, 0, hdr->hash_report);
+        tuoi_wr16_in(p + 12, 0, vnet->hash_value);
+        tuoi_wr16_in(p + 14, 0, vnet->hash_value >> 16);
+        tuoi_wr16_in(p + 16, 0, vnet->hash_report);
     }
     if (vnet_hdr_len >= TUO_VNET_LEN_TUNNEL) {
-        tuo__wr16_in(p + 20, 0, hdr->outer_th_offset);
-        tuo__wr16_in(p + 22, 0, hdr->inner_nh_offset);
+        tuoi_wr16_in(p + 20, 0, vnet->outer_th_offset);
+        tuoi_wr16_in(p + 22, 0, vnet->inner_nh_offset);
     }
 }
 
-TUO_API tuo_result tuo_vnet_encode(void *bytes, size_t cap, size_t vnet_hdr_len, tuo_order order, const tuo_vnet_hdr *hdr) {
-    if (!tuo__vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
-    if (cap < vnet_hdr_len) return TUO_E_NOSPACE;
-    tuo__vnet_write((uint8_t *)bytes, vnet_hdr_len, order, hdr);
+TUO_API tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order, void *bytes, size_t capacity) {
+    if (!tuoi_vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
+    if (capacity < vnet_hdr_len) return TUO_E_NOSPACE;
+    tuoi_vnet_write((uint8_t *)bytes, vnet_hdr_len, order, vnet);
     return TUO_OK;
 }
 
 /* gso_type and gso_size alone, before the packet is looked at. */
-static tuo_result tuo__vnet_check_gso(const tuo_vnet_hdr *hdr) {
-    const unsigned type = hdr->gso_type & ~(unsigned)TUO_GSO_ECN;
-    if (hdr->gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
+static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet) {
+    const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
+    if (vnet->gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
     if (type == TUO_GSO_UDP) return TUO_E_VNET_UFO;
     if (type != TUO_GSO_NONE && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6 && type != TUO_GSO_UDP_L4) return TUO_E_VNET_GSO_TYPE;
-    if ((hdr->gso_type & TUO_GSO_ECN) && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6) return TUO_E_VNET_ECN;
-    if (type != TUO_GSO_NONE && (hdr->gso_size == 0 || hdr->gso_size == 0xFFFFu)) return TUO_E_VNET_GSO_SIZE;
+    if ((vnet->gso_type & TUO_GSO_ECN) && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6) return TUO_E_VNET_ECN;
+    if (type != TUO_GSO_NONE && (vnet->gso_size == 0 || vnet->gso_size == 0xFFFFu)) return TUO_E_VNET_GSO_SIZE;
     return TUO_OK;
 }
 
 /* A GSO header against the parsed packet. Both checksum fields are only looked at under NEEDS_CSUM: without it they mean nothing. */
-static tuo_result tuo__vnet_check_packet(const tuo_vnet_hdr *hdr, const tuo_pkt_info *info) {
-    const unsigned type = hdr->gso_type & ~(unsigned)TUO_GSO_ECN;
+static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info) {
+    const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
     uint32_t seg_len;
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
-    if (info->kind == TUO_KIND_NONE || tuo__is_tcp(info->kind) == (type == TUO_GSO_UDP_L4)) return TUO_E_VNET_PROTOCOL;
-    if (type != tuo__kinds[info->kind].gso_type) return TUO_E_VNET_IP_VERSION;
-    if (hdr->flags & TUO_VNET_NEEDS_CSUM) {
-        if (hdr->csum_start != info->l4_off) return TUO_E_VNET_CSUM_START;
-        if (hdr->csum_offset != tuo__kinds[info->kind].l4_csum_off) return TUO_E_VNET_CSUM_OFFSET;
+    if (info->kind == TUO_KIND_NONE || tuoi_is_tcp(info->kind) == (type == TUO_GSO_UDP_L4)) return TUO_E_VNET_PROTOCOL;
+    if (type != tuoi_kinds[info->kind].gso_type) return TUO_E_VNET_IP_VERSION;
+    if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
+        if (vnet->csum_start != info->l4_off) return TUO_E_VNET_CSUM_START;
+        if (vnet->csum_offset != tuoi_kinds[info->kind].l4_csum_off) return TUO_E_VNET_CSUM_OFFSET;
     } else if (type == TUO_GSO_UDP_L4) {
         return TUO_E_VNET_NEEDS_CSUM;
     }
@@ -2366,42 +2366,42 @@ static tuo_result tuo__vnet_check_packet(const tuo_vnet_hdr *hdr, const tuo_pkt_
     if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_E_UDP_LENGTH;
     if (info->payload_len == 0) return TUO_E_VNET_NO_PAYLOAD;
     if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
-    seg_len = info->payload_off - info->ip_off + tuo__min32(hdr->gso_size, info->payload_len);
-    return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUO__IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
+    seg_len = info->payload_off - info->ip_off + tuoi_min32(vnet->gso_size, info->payload_len);
+    return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUOI_IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
 }
 
 /* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb; K 1.7 a-c, e, f. */
-static tuo_result tuo__vnet_check_write(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info) {
-    const size_t ip_off = flags & TUO_F_ETHERNET ? TUO__ETH_LEN : 0;
+static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info) {
+    const size_t ip_off = flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0;
     if (len < ip_off || len == 0) return TUO_E_TRUNCATED;
     if (ip_off == 0 && pkt[0] >> 4 != 4 && pkt[0] >> 4 != 6) return TUO_E_NOT_IP;
-    if (hdr->hdr_len > len) return TUO_E_VNET_HDR_LEN;
-    if (hdr->flags & TUO_VNET_NEEDS_CSUM) { /* which raises the hdr_len that the kernel uses */
-        if (hdr->csum_start < TUO__IP4_LEN) return TUO_E_VNET_CSUM_START;
-    } else if (hdr->hdr_len && hdr->hdr_len < ip_off) {
+    if (vnet->hdr_len > len) return TUO_E_VNET_HDR_LEN;
+    if (vnet->flags & TUO_VNET_NEEDS_CSUM) { /* which raises the hdr_len that the kernel uses */
+        if (vnet->csum_start < TUOI_IP4_LEN) return TUO_E_VNET_CSUM_START;
+    } else if (vnet->hdr_len && vnet->hdr_len < ip_off) {
         return TUO_E_VNET_HDR_LEN;
     }
-    if (hdr->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)hdr->gso_size * TUO__UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
+    if (vnet->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)vnet->gso_size * TUOI_UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
     return TUO_OK;
 }
 
 /* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero otherwise. */
-static tuo_result tuo__vnet_check(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
-    tuo_result result = tuo__vnet_check_gso(hdr);
+static tuo_result tuoi_vnet_check(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
+    tuo_result result = tuoi_vnet_check_gso(vnet);
     TUO_MEMSET(info, 0, sizeof *info);
     if (result != TUO_OK) return result;
-    if ((hdr->flags & TUO_VNET_NEEDS_CSUM) && (size_t)hdr->csum_start + hdr->csum_offset + 2 > len) return TUO_E_CSUM_RANGE;
-    if (hdr->gso_type != TUO_GSO_NONE) {
-        result = tuo__parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, info);
-        if (result == TUO_OK) result = tuo__vnet_check_packet(hdr, info);
+    if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && (size_t)vnet->csum_start + vnet->csum_offset + 2 > len) return TUO_E_CSUM_RANGE;
+    if (vnet->gso_type != TUO_GSO_NONE) {
+        result = tuoi_parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, info);
+        if (result == TUO_OK) result = tuoi_vnet_check_packet(vnet, info);
         if (result != TUO_OK) return result;
     }
-    return flags & TUO_F_WRITE ? tuo__vnet_check_write(hdr, pkt, len, flags, info) : TUO_OK;
+    return flags & TUO_F_WRITE ? tuoi_vnet_check_write(vnet, pkt, len, flags, info) : TUO_OK;
 }
 
-TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size_t len, unsigned flags) {
+TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, size_t len, unsigned flags) {
     tuo_pkt_info info;
-    return tuo__vnet_check(hdr, (const uint8_t *)pkt, len, flags, &info);
+    return tuoi_vnet_check(vnet, (const uint8_t *)pkt, len, flags, &info);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- >>flow */
@@ -2412,97 +2412,97 @@ TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *hdr, const void *pkt, size
    The hash is a sum of 32x32-bit products of words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the seed
    cannot choose flows that collide more often than by chance. */
 
-enum { TUO__KEY_WORDS = sizeof(tuo_flow_key) / 4, TUO__FLOWS_MAX = 65536, TUO__ALIGN = 8 };
-TUO__STATIC_ASSERT(flow_key_has_no_padding, sizeof(tuo_flow_key) == 48);
+enum { TUOI_KEY_WORDS = sizeof(tuo_flow_key) / 4, TUOI_FLOWS_MAX = 65536, TUOI_ALIGN = 8 };
+TUOI_STATIC_ASSERT(flow_key_has_no_padding, sizeof(tuo_flow_key) == 48);
 
-typedef struct tuo__bucket {
+typedef struct tuoi_bucket {
     uint16_t tag[TUO_FLOW_WAYS];
     uint32_t value[TUO_FLOW_WAYS];
     uint32_t generation;
     uint32_t stamp[TUO_FLOW_WAYS]; /* index clock at insert */
-} tuo__bucket;
+} tuoi_bucket;
 
-typedef struct tuo__index {
+typedef struct tuoi_index {
     uint64_t finish_key;
-    uint32_t word_keys[TUO__KEY_WORDS];
+    uint32_t word_keys[TUOI_KEY_WORDS];
     uint32_t bucket_mask;
     uint32_t generation; /* never 0: zeroed buckets are empty */
     uint32_t clock;
     uint32_t live_count;
     uint64_t changes; /* counts what may change the result of a lookup */
     tuo_flow_stats stats;
-    tuo__bucket *buckets;
-} tuo__index;
+    tuoi_bucket *buckets;
+} tuoi_index;
 
-TUO__INLINE size_t tuo__align_up(size_t len) { return (len + TUO__ALIGN - 1) / TUO__ALIGN * TUO__ALIGN; }
-TUO__INLINE int tuo__aligned(const void *mem) { return mem && (uintptr_t)mem % TUO__ALIGN == 0; }
+TUOI_INLINE size_t tuoi_align_up(size_t len) { return (len + TUOI_ALIGN - 1) / TUOI_ALIGN * TUOI_ALIGN; }
+TUOI_INLINE int tuoi_aligned(const void *mem) { return mem && (uintptr_t)mem % TUOI_ALIGN == 0; }
 
 /* Twice as many entries as flows, so that a full bucket is rare; a power of two of buckets. */
-static uint32_t tuo__bucket_count(uint32_t max_flows) {
+static uint32_t tuoi_bucket_count(uint32_t max_flows) {
     uint32_t count = 1;
     while (count * TUO_FLOW_WAYS < max_flows * 2) count *= 2;
     return count;
 }
 
 /* splitmix64: spreads a seed of any quality over the secret words. */
-TUO__WRAPS static uint64_t tuo__mix64(uint64_t *state) {
+TUOI_WRAPS static uint64_t tuoi_mix64(uint64_t *state) {
     uint64_t z = (*state += 0x9E3779B97F4A7C15u);
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
 }
 
-static size_t tuo__index_memory_size(uint32_t max_flows) { return tuo__align_up(tuo__bucket_count(max_flows) * sizeof(tuo__bucket)); }
+static size_t tuoi_index_memory_size(uint32_t max_flows) { return tuoi_align_up(tuoi_bucket_count(max_flows) * sizeof(tuoi_bucket)); }
 
-static void tuo__index_init(tuo__index *index, void *mem, uint32_t max_flows, uint64_t seed) {
+static void tuoi_index_init(tuoi_index *index, void *mem, uint32_t max_flows, uint64_t seed) {
     uint32_t i;
     TUO_MEMSET(index, 0, sizeof *index);
-    TUO_MEMSET(mem, 0, tuo__index_memory_size(max_flows));
-    index->buckets = (tuo__bucket *)mem;
-    index->bucket_mask = tuo__bucket_count(max_flows) - 1;
+    TUO_MEMSET(mem, 0, tuoi_index_memory_size(max_flows));
+    index->buckets = (tuoi_bucket *)mem;
+    index->bucket_mask = tuoi_bucket_count(max_flows) - 1;
     index->generation = 1;
     index->changes = 1;
-    for (i = 0; i < TUO__KEY_WORDS; i++) index->word_keys[i] = (uint32_t)(tuo__mix64(&seed) >> 32);
-    index->finish_key = tuo__mix64(&seed) | 1;
+    for (i = 0; i < TUOI_KEY_WORDS; i++) index->word_keys[i] = (uint32_t)(tuoi_mix64(&seed) >> 32);
+    index->finish_key = tuoi_mix64(&seed) | 1;
 }
 
-TUO__WRAPS static void tuo__index_reset(tuo__index *index) {
+TUOI_WRAPS static void tuoi_index_reset(tuoi_index *index) {
     index->live_count = 0;
     index->changes++;
     index->generation++;
     if (index->generation == 0) { /* wrapped: buckets of 2^32 resets ago would come back to life */
-        TUO_MEMSET(index->buckets, 0, ((size_t)index->bucket_mask + 1) * sizeof(tuo__bucket));
+        TUO_MEMSET(index->buckets, 0, ((size_t)index->bucket_mask + 1) * sizeof(tuoi_bucket));
         index->generation = 1;
     }
 }
 
 /* NH of an even number of words, with the secret words from first_key on; sums of it may be added up. */
-TUO__WRAPS TUO__FORCE_INLINE uint64_t tuo__nh(const tuo__index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
+TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_nh(const tuoi_index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
     uint64_t sum = 0;
     uint32_t i;
     for (i = 0; i < word_count; i += 2) {
-        const uint32_t a = tuo__load32(words + i * 4u) + index->word_keys[first_key + i];
-        const uint32_t b = tuo__load32(words + i * 4u + 4) + index->word_keys[first_key + i + 1];
+        const uint32_t a = tuoi_load32(words + i * 4u) + index->word_keys[first_key + i];
+        const uint32_t b = tuoi_load32(words + i * 4u + 4) + index->word_keys[first_key + i + 1];
         sum += (uint64_t)a * b;
     }
     return sum;
 }
 
 /* Multiply-shift: the high bits, which choose the bucket, depend on all words. */
-TUO__WRAPS TUO__FORCE_INLINE uint64_t tuo__hash_finish(const tuo__index *index, uint64_t sum) {
+TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_hash_finish(const tuoi_index *index, uint64_t sum) {
     return (sum ^ (sum >> 32)) * index->finish_key;
 }
 
 /* Where a hash is, or would be: the entries of its bucket whose tag is equal, to be compared by the caller one after the other. */
-typedef struct tuo__place {
-    tuo__bucket *bucket;
+typedef struct tuoi_slot {
+    tuoi_bucket *bucket;
     uint32_t candidates; /* bit per way, not yet looked at */
     uint32_t way;        /* TUO_FLOW_WAYS: none is equal */
     uint16_t tag;
-} tuo__place;
+} tuoi_slot;
 
-TUO__FORCE_INLINE uint32_t tuo__bucket_equal_tags(const tuo__bucket *bucket, uint16_t tag) {
-#if TUO__BASE_SSE2
+TUOI_FORCE_INLINE uint32_t tuoi_bucket_equal_tags(const tuoi_bucket *bucket, uint16_t tag) {
+#if TUOI_BASE_SSE2
     const __m128i tags = _mm_loadu_si128((const __m128i *)(const void *)bucket->tag);
     const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
     return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
@@ -2513,49 +2513,49 @@ TUO__FORCE_INLINE uint32_t tuo__bucket_equal_tags(const tuo__bucket *bucket, uin
 #endif
 }
 
-TUO__FORCE_INLINE tuo__place tuo__index_probe(const tuo__index *index, uint64_t hash) {
-    tuo__place place;
-    place.bucket = &index->buckets[(uint32_t)(hash >> 40) & index->bucket_mask];
-    place.tag = (uint16_t)((uint32_t)(hash >> 24) | 1u);
-    place.way = TUO_FLOW_WAYS;
-    place.candidates = place.bucket->generation == index->generation ? tuo__bucket_equal_tags(place.bucket, place.tag) : 0;
-    return place;
+TUOI_FORCE_INLINE tuoi_slot tuoi_index_probe(const tuoi_index *index, uint64_t hash) {
+    tuoi_slot slot;
+    slot.bucket = &index->buckets[(uint32_t)(hash >> 40) & index->bucket_mask];
+    slot.tag = (uint16_t)((uint32_t)(hash >> 24) | 1u);
+    slot.way = TUO_FLOW_WAYS;
+    slot.candidates = slot.bucket->generation == index->generation ? tuoi_bucket_equal_tags(slot.bucket, slot.tag) : 0;
+    return slot;
 }
 
-/* The next candidate in place->way; 0 and TUO_FLOW_WAYS after the last. */
-TUO__FORCE_INLINE int tuo__place_next(tuo__place *place) {
-    if (place->candidates == 0) {
-        place->way = TUO_FLOW_WAYS;
+/* The next candidate in slot->way; 0 and TUO_FLOW_WAYS after the last. */
+TUOI_FORCE_INLINE int tuoi_slot_next(tuoi_slot *slot) {
+    if (slot->candidates == 0) {
+        slot->way = TUO_FLOW_WAYS;
         return 0;
     }
-    place->way = tuo__lowest_bit(place->candidates);
-    place->candidates &= place->candidates - 1;
+    slot->way = tuoi_lowest_bit(slot->candidates);
+    slot->candidates &= slot->candidates - 1;
     return 1;
 }
 
-TUO__FORCE_INLINE void tuo__index_count_lookup(tuo__index *index, const tuo__place *place) {
+TUOI_FORCE_INLINE void tuoi_index_count_lookup(tuoi_index *index, const tuoi_slot *slot) {
     index->stats.lookups++;
-    if (place->bucket->generation == index->generation) index->stats.probes += TUO_FLOW_WAYS;
+    if (slot->bucket->generation == index->generation) index->stats.probes += TUO_FLOW_WAYS;
 }
 
 /* The entry for a hash that was not found: a free one, or the one inserted longest ago, which is still there to be looked at if its tag is
    not 0. Ages are differences, so the clock may wrap. */
-TUO__WRAPS TUO__FORCE_INLINE uint32_t tuo__index_choose_way(const tuo__index *index, tuo__bucket *bucket) {
+TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_index_choose_way(const tuoi_index *index, tuoi_bucket *bucket) {
     uint32_t way, oldest = 0, free_ways;
     if (bucket->generation != index->generation) {
         bucket->generation = index->generation;
         TUO_MEMSET(bucket->tag, 0, sizeof bucket->tag);
         return 0;
     }
-    free_ways = tuo__bucket_equal_tags(bucket, 0);
-    if (free_ways) return tuo__lowest_bit(free_ways);
+    free_ways = tuoi_bucket_equal_tags(bucket, 0);
+    if (free_ways) return tuoi_lowest_bit(free_ways);
     for (way = 1; way < TUO_FLOW_WAYS; way++) {
         if (index->clock - bucket->stamp[way] > index->clock - bucket->stamp[oldest]) oldest = way;
     }
     return oldest;
 }
 
-TUO__WRAPS TUO__FORCE_INLINE void tuo__index_put(tuo__index *index, tuo__bucket *bucket, uint32_t way, uint16_t tag, uint32_t value) {
+TUOI_WRAPS TUOI_FORCE_INLINE void tuoi_index_put(tuoi_index *index, tuoi_bucket *bucket, uint32_t way, uint16_t tag, uint32_t value) {
     if (bucket->tag[way] == 0) {
         index->live_count++;
     } else {
@@ -2567,8 +2567,8 @@ TUO__WRAPS TUO__FORCE_INLINE void tuo__index_put(tuo__index *index, tuo__bucket 
     index->changes++;
 }
 
-static void tuo__index_remove(tuo__index *index, const tuo__place *place) {
-    place->bucket->tag[place->way] = 0;
+static void tuoi_index_remove(tuoi_index *index, const tuoi_slot *slot) {
+    slot->bucket->tag[slot->way] = 0;
     index->live_count--;
     index->changes++;
 }
@@ -2576,82 +2576,82 @@ static void tuo__index_remove(tuo__index *index, const tuo__place *place) {
 /* --- the flow table: the index, and a key per entry --- */
 
 struct tuo_flow_table {
-    tuo__index index;
+    tuoi_index index;
     tuo_flow_key *keys; /* TUO_FLOW_WAYS per bucket */
 };
 
 TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows) {
-    if (max_flows == 0 || max_flows > TUO__FLOWS_MAX) return 0;
-    return tuo__align_up(sizeof(tuo_flow_table)) + tuo__index_memory_size(max_flows) +
-           tuo__bucket_count(max_flows) * (TUO_FLOW_WAYS * sizeof(tuo_flow_key));
+    if (max_flows == 0 || max_flows > TUOI_FLOWS_MAX) return 0;
+    return tuoi_align_up(sizeof(tuo_flow_table)) + tuoi_index_memory_size(max_flows) +
+           tuoi_bucket_count(max_flows) * (TUO_FLOW_WAYS * sizeof(tuo_flow_key));
 }
 
-TUO_API tuo_result tuo_flow_table_init(void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed, tuo_flow_table **table) {
+TUO_API tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed) {
     const size_t needed = tuo_flow_table_memory_size(max_flows);
     tuo_flow_table *const t = (tuo_flow_table *)mem;
     uint8_t *buckets;
-    if (needed == 0 || !tuo__aligned(mem)) return TUO_E_INVALID;
+    if (needed == 0 || !tuoi_aligned(mem)) return TUO_E_INVALID;
     if (mem_len < needed) return TUO_E_NOSPACE;
-    buckets = (uint8_t *)mem + tuo__align_up(sizeof *t);
-    tuo__index_init(&t->index, buckets, max_flows, seed);
-    t->keys = (tuo_flow_key *)(void *)(buckets + tuo__index_memory_size(max_flows));
+    buckets = (uint8_t *)mem + tuoi_align_up(sizeof *t);
+    tuoi_index_init(&t->index, buckets, max_flows, seed);
+    t->keys = (tuo_flow_key *)(void *)(buckets + tuoi_index_memory_size(max_flows));
     *table = t;
     return TUO_OK;
 }
 
-static tuo_flow_key *tuo__flow_key_at(const tuo_flow_table *table, const tuo__bucket *bucket, uint32_t way) {
+static tuo_flow_key *tuoi_flow_key_at(const tuo_flow_table *table, const tuoi_bucket *bucket, uint32_t way) {
     return &table->keys[(size_t)(bucket - table->index.buckets) * TUO_FLOW_WAYS + way];
 }
 
-static tuo__place tuo__flow_locate(tuo_flow_table *table, const tuo_flow_key *key) {
-    const uint64_t sum = tuo__nh(&table->index, (const uint8_t *)key, TUO__KEY_WORDS, 0);
-    tuo__place place = tuo__index_probe(&table->index, tuo__hash_finish(&table->index, sum));
-    tuo__index_count_lookup(&table->index, &place);
-    while (tuo__place_next(&place)) {
-        if (TUO_MEMCMP(tuo__flow_key_at(table, place.bucket, place.way), key, sizeof *key) == 0) break;
+static tuoi_slot tuoi_flow_locate(tuo_flow_table *table, const tuo_flow_key *key) {
+    const uint64_t sum = tuoi_nh(&table->index, (const uint8_t *)key, TUOI_KEY_WORDS, 0);
+    tuoi_slot slot = tuoi_index_probe(&table->index, tuoi_hash_finish(&table->index, sum));
+    tuoi_index_count_lookup(&table->index, &slot);
+    while (tuoi_slot_next(&slot)) {
+        if (TUO_MEMCMP(tuoi_flow_key_at(table, slot.bucket, slot.way), key, sizeof *key) == 0) break;
     }
-    return place;
+    return slot;
 }
 
 TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key *key) {
-    const tuo__place place = tuo__flow_locate(table, key);
-    return place.way < TUO_FLOW_WAYS ? &place.bucket->value[place.way] : NULL;
+    const tuoi_slot slot = tuoi_flow_locate(table, key);
+    return slot.way < TUO_FLOW_WAYS ? &slot.bucket->value[slot.way] : NULL;
 }
 
 TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted) {
-    const tuo__place place = tuo__flow_locate(table, key);
+    const tuoi_slot slot = tuoi_flow_locate(table, key);
     const tuo_flow_key added = *key; /* which may be evicted->key of an earlier call */
-    tuo__bucket *const bucket = place.bucket;
-    tuo_flow_key *slot;
+    tuoi_bucket *const bucket = slot.bucket;
+    tuo_flow_key *stored;
     uint32_t way;
     if (evicted) TUO_MEMSET(evicted, 0, sizeof *evicted);
-    if (place.way < TUO_FLOW_WAYS) return &bucket->value[place.way];
-    way = tuo__index_choose_way(&table->index, bucket);
-    slot = tuo__flow_key_at(table, bucket, way);
+    if (slot.way < TUO_FLOW_WAYS) return &bucket->value[slot.way];
+    way = tuoi_index_choose_way(&table->index, bucket);
+    stored = tuoi_flow_key_at(table, bucket, way);
     if (evicted && bucket->tag[way] != 0) {
         evicted->happened = 1;
-        evicted->key = *slot;
+        evicted->key = *stored;
         evicted->value = bucket->value[way];
     }
-    tuo__index_put(&table->index, bucket, way, place.tag, 0);
-    *slot = added;
+    tuoi_index_put(&table->index, bucket, way, slot.tag, 0);
+    *stored = added;
     return &bucket->value[way];
 }
 
 TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key) {
-    const tuo__place place = tuo__flow_locate(table, key);
-    if (place.way == TUO_FLOW_WAYS) return 0;
-    tuo__index_remove(&table->index, &place);
+    const tuoi_slot slot = tuoi_flow_locate(table, key);
+    if (slot.way == TUO_FLOW_WAYS) return 0;
+    tuoi_index_remove(&table->index, &slot);
     return 1;
 }
 
-TUO_API void tuo_flow_table_reset(tuo_flow_table *table) { tuo__index_reset(&table->index); }
+TUO_API void tuo_flow_table_reset(tuo_flow_table *table) { tuoi_index_reset(&table->index); }
 TUO_API uint32_t tuo_flow_table_count(const tuo_flow_table *table) { return table->index.live_count; }
 TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats) { *stats = table->index.stats; }
 
 TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
     const uint8_t *const ip = (const uint8_t *)pkt + info->ip_off;
-    const tuo__kind_row *const kind = &tuo__kinds[info->kind];
+    const tuoi_kind_row *const kind = &tuoi_kinds[info->kind];
     if (info->kind == TUO_KIND_NONE) return TUO_E_INVALID;
     TUO_MEMSET(key, 0, sizeof *key);
     TUO_MEMCPY(key->src, ip + kind->addr_off, kind->addr_len);
@@ -2669,23 +2669,23 @@ TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info 
    linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment; virtio 1.3 5.1.6.2. */
 
 /* What a length field holds: 0 for what it cannot (BIG TCP; K 1.16). Only packets for devices that allow it come that large. */
-TUO__INLINE uint32_t tuo__length_field(uint32_t len) { return len > 0xFFFFu ? 0 : len; }
+TUOI_INLINE uint32_t tuoi_length_field(uint32_t len) { return len > 0xFFFFu ? 0 : len; }
 
-static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
-    const tuo__kind_row *const kind = &tuo__kinds[shape->kind];
+static void tuoi_account(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
+    const tuoi_kind_row *const kind = &tuoi_kinds[shape->kind];
     uint8_t *const ip = hdr + shape->ip_off;
     uint8_t *const l4 = hdr + shape->l4_off;
     const uint32_t ip_len = shape->hdr_len - shape->ip_off + payload_len;
     const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
     if (kind->ip_version == 4) {
-        tuo__wr16(ip + TUO__IP4_TOTAL, tuo__length_field(ip_len));
-        tuo__wr16(ip + TUO__IP4_CSUM, 0);
-        tuo__wr16(ip + TUO__IP4_CSUM, tuo__finish(tuo__sum(ip, shape->l4_off - shape->ip_off), 0));
+        tuoi_wr16(ip + TUOI_IP4_TOTAL, tuoi_length_field(ip_len));
+        tuoi_wr16(ip + TUOI_IP4_CSUM, 0);
+        tuoi_wr16(ip + TUOI_IP4_CSUM, tuoi_finish(tuoi_sum(ip, shape->l4_off - shape->ip_off), 0));
     } else {
-        tuo__wr16(ip + TUO__IP6_PAYLOAD, tuo__length_field(ip_len - TUO__IP6_LEN));
+        tuoi_wr16(ip + TUOI_IP6_PAYLOAD, tuoi_length_field(ip_len - TUOI_IP6_LEN));
     }
-    if (!tuo__is_tcp(shape->kind)) tuo__wr16(l4 + TUO__UDP_TOTAL, tuo__length_field(l4_len));
-    tuo__wr16(l4 + kind->l4_csum_off, tuo__fold(tuo__pseudo(hdr, shape, l4_len)));
+    if (!tuoi_is_tcp(shape->kind)) tuoi_wr16(l4 + TUOI_UDP_TOTAL, tuoi_length_field(l4_len));
+    tuoi_wr16(l4 + kind->l4_csum_off, tuoi_fold(tuoi_pseudo(hdr, shape, l4_len)));
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     vnet->flags = TUO_VNET_NEEDS_CSUM;
     vnet->gso_type = kind->gso_type;
@@ -2696,8 +2696,8 @@ static void tuo__account(uint8_t *hdr, const tuo__shape *shape, uint32_t payload
 }
 
 /* The same for what may have turned out to be one segment: with a partial checksum, but never with a GSO type (K 1.8). */
-static void tuo__account_any(uint8_t *hdr, const tuo__shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
-    tuo__account(hdr, shape, payload_len, gso_size, vnet);
+static void tuoi_account_any(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
+    tuoi_account(hdr, shape, payload_len, gso_size, vnet);
     if (payload_len > gso_size) return;
     vnet->gso_type = TUO_GSO_NONE;
     vnet->gso_size = 0;
@@ -2705,20 +2705,20 @@ static void tuo__account_any(uint8_t *hdr, const tuo__shape *shape, uint32_t pay
 
 TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags, tuo_vnet_hdr *vnet) {
     tuo_pkt_info info;
-    tuo__shape shape;
+    tuoi_shape shape;
     uint32_t payload_len;
-    const tuo_result result = tuo__parse((const uint8_t *)pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, &info);
+    const tuo_result result = tuoi_parse((const uint8_t *)pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, &info);
     if (result != TUO_OK) return result;
     if (info.flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
     if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_E_VNET_PROTOCOL;
     if (info.payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
     payload_len = (uint32_t)len - info.payload_off;
-    if (gso_size == 0 || gso_size == 0xFFFFu || (tuo__is_tcp(info.kind) && gso_size < TUO__TCP_GSO_SIZE_MIN)) return TUO_E_VNET_GSO_SIZE;
+    if (gso_size == 0 || gso_size == 0xFFFFu || (tuoi_is_tcp(info.kind) && gso_size < TUOI_TCP_GSO_SIZE_MIN)) return TUO_E_VNET_GSO_SIZE;
     if (payload_len <= gso_size) return TUO_E_INVALID;
-    if (!tuo__is_tcp(info.kind) && payload_len > (uint32_t)gso_size * TUO__UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
+    if (!tuoi_is_tcp(info.kind) && payload_len > (uint32_t)gso_size * TUOI_UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
     if (len - info.ip_off > 0xFFFFu) return TUO_E_IP_LENGTH;
-    shape = tuo__shape_of(&info);
-    tuo__account((uint8_t *)pkt, &shape, payload_len, gso_size, vnet);
+    shape = tuoi_shape_of(&info);
+    tuoi_account((uint8_t *)pkt, &shape, payload_len, gso_size, vnet);
     return TUO_OK;
 }
 
@@ -2726,135 +2726,135 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
 /* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows), where a packet stands in the byte stream
    (place), and whether it may join there (decide). Contract: K 4, K 5, K 9 C1-C7. */
 
-#define TUO__NONE 0xFFFFFFFFu /* no item, no record */
-#define TUO__ABSORBED 0xFFFFFFFEu /* tuo__record.item: leaves at the position of another record */
-#define TUO__GATHERED 0xFFFFFFFFu /* tuo__packet.cap_len: no buffer to fill */
+#define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
+#define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.item: leaves at the position of another record */
+#define TUOI_GATHERED 0xFFFFFFFFu /* tuoi_packet.capacity: no buffer to fill */
 
-typedef enum tuo__csum_state { TUO__CSUM_RIGHT, TUO__CSUM_WRONG, TUO__CSUM_UNKNOWN, TUO__CSUM_L4_RIGHT } tuo__csum_state;
-#define TUO__V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuo__packet.csum: a device verified TCP or UDP; the IPv4 header is open */
+typedef enum tuoi_csum_state { TUOI_CSUM_RIGHT, TUOI_CSUM_WRONG, TUOI_CSUM_UNKNOWN, TUOI_CSUM_L4_RIGHT } tuoi_csum_state;
+#define TUOI_V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuoi_packet.csum: a device verified TCP or UDP; the IPv4 header is open */
 
-typedef enum tuo__id_mode { TUO__ID_UNDECIDED, TUO__ID_COUNTS, TUO__ID_CONSTANT } tuo__id_mode;
+typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT } tuoi_id_mode;
 
 /* What GRO holds of packets that will leave together: one to begin with. */
-typedef struct tuo__item {
+typedef struct tuoi_item {
     const uint8_t *bytes;     /* of the first segment */
     uint8_t *collect;         /* the same, where all payloads are copied behind it as they come; NULL: they stay where they are */
     uint32_t head, tail;      /* records of the first and last segment */
     uint32_t first;           /* record that arrived first: the item leaves at its position */
-    uint32_t older;           /* item of the same flow with lower sequence numbers that is still open, or TUO__NONE */
+    uint32_t older;           /* item of the same flow with lower sequence numbers that is still open, or TUOI_NONE */
     uint32_t seq;             /* TCP: of the first payload byte */
     uint32_t payload_len;     /* of all segments; below 65536 */
     uint32_t seg_count;
-    uint32_t cap_len;         /* bytes that the buffer of the head can take; no limit in gather mode */
+    uint32_t capacity;         /* bytes that the buffer of the head can take; no limit in gather mode */
     uint16_t gso_size;        /* payload of the first segment */
     uint16_t ip_id;           /* of the first segment */
-    uint8_t id_mode;          /* tuo__id_mode */
+    uint8_t id_mode;          /* tuoi_id_mode */
     uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
-    uint8_t head_csum;        /* tuo__csum_state of the head; the others are right always */
-    uint8_t plain;            /* no tags and extension headers: the express lane may look at it */
-    tuo__shape shape;
-} tuo__item;
+    uint8_t head_csum;        /* tuoi_csum_state of the head; the others are right always */
+    uint8_t plain;            /* no tags and extension headers: the fast path may look at it */
+    tuoi_shape shape;
+} tuoi_item;
 
 /* A packet on its way in. */
-typedef struct tuo__packet {
+typedef struct tuoi_packet {
     const uint8_t *bytes;
     size_t len;
-    uint32_t cap_len;         /* frame bytes that its buffer can take */
+    uint32_t capacity;         /* frame bytes that its buffer can take */
     uint32_t record;          /* the record it has */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
     uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
-    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; TUO__V_L4_RIGHT; else what is wrong */
+    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; TUOI_V_L4_RIGHT; else what is wrong */
     tuo_pkt_info info;
-} tuo__packet;
+} tuoi_packet;
 
 /* Header bytes that must be equal, and the verdict if they are not. Their order is the order in which differences are named. */
-typedef struct tuo__equal_row {
+typedef struct tuoi_equal_row {
     uint8_t off, mask, verdict;
-} tuo__equal_row;
+} tuoi_equal_row;
 
-enum { TUO__LAYER_IP4, TUO__LAYER_IP6, TUO__LAYER_TCP, TUO__LAYER_COUNT, TUO__LAYER_LEN_MAX = 40 };
+enum { TUOI_LAYER_IP4, TUOI_LAYER_IP6, TUOI_LAYER_TCP, TUOI_LAYER_COUNT, TUOI_LAYER_LEN_MAX = 40 };
 
-static const tuo__equal_row tuo__equal_ip4[] = {
-    { TUO__IP4_TOS, 0xFF, TUO_V_TOS_DIFFERS },         /* K 4.3 */
-    { TUO__IP4_TTL, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
-    { TUO__IP4_FRAG, 0x40, TUO_V_DF_DIFFERS },         /* K 4.3; the other bits are 0 in every candidate */
+static const tuoi_equal_row tuoi_equal_ip4[] = {
+    { TUOI_IP4_TOS, 0xFF, TUO_V_TOS_DIFFERS },         /* K 4.3 */
+    { TUOI_IP4_TTL, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
+    { TUOI_IP4_FRAG, 0x40, TUO_V_DF_DIFFERS },         /* K 4.3; the other bits are 0 in every candidate */
 };
-static const tuo__equal_row tuo__equal_ip6[] = {
+static const tuoi_equal_row tuoi_equal_ip6[] = {
     { 0, 0x0F, TUO_V_TOS_DIFFERS },                    /* K 4.3; the flow label is in the key */
     { 1, 0xF0, TUO_V_TOS_DIFFERS },
-    { TUO__IP6_HOP, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
+    { TUOI_IP6_HOP, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
 };
-static const tuo__equal_row tuo__equal_tcp[] = {
-    { TUO__TCP_ACK, 0xFF, TUO_V_ACK_DIFFERS },         /* K 4.6 */
-    { TUO__TCP_ACK + 1, 0xFF, TUO_V_ACK_DIFFERS },
-    { TUO__TCP_ACK + 2, 0xFF, TUO_V_ACK_DIFFERS },
-    { TUO__TCP_ACK + 3, 0xFF, TUO_V_ACK_DIFFERS },
-    { TUO__TCP_DOFF, 0x0F, TUO_V_RESERVED_DIFFERS },   /* K 4.7 */
-    { TUO__TCP_FLAGS, 0xFF & ~(TUO__FIN | TUO__PSH), TUO_V_FLAGS_DIFFERS }, /* K 4.7, 4.11 */
-    { TUO__TCP_WINDOW, 0xFF, TUO_V_WINDOW_DIFFERS },   /* K 4.7 */
-    { TUO__TCP_WINDOW + 1, 0xFF, TUO_V_WINDOW_DIFFERS },
-    { TUO__TCP_URGENT, 0xFF, TUO_V_URGENT_DIFFERS },   /* lossless; K 4.8 */
-    { TUO__TCP_URGENT + 1, 0xFF, TUO_V_URGENT_DIFFERS },
-    { TUO__TCP_DOFF, 0xF0, TUO_V_OPTIONS_DIFFERS },    /* K 4.9 */
+static const tuoi_equal_row tuoi_equal_tcp[] = {
+    { TUOI_TCP_ACK, 0xFF, TUO_V_ACK_DIFFERS },         /* K 4.6 */
+    { TUOI_TCP_ACK + 1, 0xFF, TUO_V_ACK_DIFFERS },
+    { TUOI_TCP_ACK + 2, 0xFF, TUO_V_ACK_DIFFERS },
+    { TUOI_TCP_ACK + 3, 0xFF, TUO_V_ACK_DIFFERS },
+    { TUOI_TCP_DOFF, 0x0F, TUO_V_RESERVED_DIFFERS },   /* K 4.7 */
+    { TUOI_TCP_FLAGS, 0xFF & ~(TUOI_FIN | TUOI_PSH), TUO_V_FLAGS_DIFFERS }, /* K 4.7, 4.11 */
+    { TUOI_TCP_WINDOW, 0xFF, TUO_V_WINDOW_DIFFERS },   /* K 4.7 */
+    { TUOI_TCP_WINDOW + 1, 0xFF, TUO_V_WINDOW_DIFFERS },
+    { TUOI_TCP_URGENT, 0xFF, TUO_V_URGENT_DIFFERS },   /* lossless; K 4.8 */
+    { TUOI_TCP_URGENT + 1, 0xFF, TUO_V_URGENT_DIFFERS },
+    { TUOI_TCP_DOFF, 0xF0, TUO_V_OPTIONS_DIFFERS },    /* K 4.9 */
 };
 
-typedef struct tuo__layer {
-    const tuo__equal_row *rows;
+typedef struct tuoi_layer {
+    const tuoi_equal_row *rows;
     uint32_t row_count, len;
-} tuo__layer;
+} tuoi_layer;
 
-#define TUO__ROWS(rows) (rows), sizeof(rows) / sizeof(rows)[0]
-static const tuo__layer tuo__layers[TUO__LAYER_COUNT] = {
-    { TUO__ROWS(tuo__equal_ip4), TUO__IP4_LEN },
-    { TUO__ROWS(tuo__equal_ip6), TUO__IP6_LEN },
-    { TUO__ROWS(tuo__equal_tcp), TUO__TCP_LEN },
+#define TUOI_ROWS(rows) (rows), sizeof(rows) / sizeof(rows)[0]
+static const tuoi_layer tuoi_layers[TUOI_LAYER_COUNT] = {
+    { TUOI_ROWS(tuoi_equal_ip4), TUOI_IP4_LEN },
+    { TUOI_ROWS(tuoi_equal_ip6), TUOI_IP6_LEN },
+    { TUOI_ROWS(tuoi_equal_tcp), TUOI_TCP_LEN },
 };
 
 /* Where a packet of the same flow and kind has the same bytes, besides those rows: the rest of the flow key, and what says that it is a
    candidate with headers of the same length. */
-typedef struct tuo__range {
+typedef struct tuoi_range {
     uint8_t off, len;
-} tuo__range;
+} tuoi_range;
 
-static const tuo__range tuo__same_ip4[] = { { 0, 1 }, { TUO__IP4_FRAG, 2 }, { TUO__IP4_PROTO, 1 }, { TUO__IP4_SRC, 8 }, { 0, 0 } };
-static const tuo__range tuo__same_ip6[] = { { 0, 4 }, { TUO__IP6_NEXT, 1 }, { TUO__IP6_SRC, 32 }, { 0, 0 } };
-static const tuo__range tuo__same_tcp[] = { { 0, 4 }, { TUO__TCP_DOFF, 1 }, { TUO__TCP_LEN, 40 }, { 0, 0 } }; /* 40: options */
-static const tuo__range tuo__same_udp[] = { { 0, 4 }, { 0, 0 } };
+static const tuoi_range tuoi_same_ip4[] = { { 0, 1 }, { TUOI_IP4_FRAG, 2 }, { TUOI_IP4_PROTO, 1 }, { TUOI_IP4_SRC, 8 }, { 0, 0 } };
+static const tuoi_range tuoi_same_ip6[] = { { 0, 4 }, { TUOI_IP6_NEXT, 1 }, { TUOI_IP6_SRC, 32 }, { 0, 0 } };
+static const tuoi_range tuoi_same_tcp[] = { { 0, 4 }, { TUOI_TCP_DOFF, 1 }, { TUOI_TCP_LEN, 40 }, { 0, 0 } }; /* 40: options */
+static const tuoi_range tuoi_same_udp[] = { { 0, 4 }, { 0, 0 } };
 
 /* The rows as byte masks: one pass of words says "equal", and rows are only read to name a difference. `same` goes over IP header (without
    extension headers) and L4 header of a kind, rows and ranges together. */
-enum { TUO__SAME_MAX = 104 }; /* 40 + 60 */
-typedef struct tuo__masks {
-    uint8_t layer[TUO__LAYER_COUNT][TUO__LAYER_LEN_MAX];
-    uint8_t same[5][TUO__SAME_MAX]; /* by kind */
-} tuo__masks;
+enum { TUOI_SAME_MAX = 104 }; /* 40 + 60 */
+typedef struct tuoi_masks {
+    uint8_t layer[TUOI_LAYER_COUNT][TUOI_LAYER_LEN_MAX];
+    uint8_t same[5][TUOI_SAME_MAX]; /* by kind */
+} tuoi_masks;
 
-static void tuo__masks_add(uint8_t *mask, const tuo__range *range) {
+static void tuoi_masks_add(uint8_t *mask, const tuoi_range *range) {
     for (; range->len; range++) TUO_MEMSET(mask + range->off, 0xFF, range->len);
 }
 
-static void tuo__masks_build(tuo__masks *masks) {
+static void tuoi_masks_build(tuoi_masks *masks) {
     uint32_t i, k;
     TUO_MEMSET(masks, 0, sizeof *masks);
-    for (i = 0; i < TUO__LAYER_COUNT; i++) {
-        for (k = 0; k < tuo__layers[i].row_count; k++) masks->layer[i][tuo__layers[i].rows[k].off] |= tuo__layers[i].rows[k].mask;
+    for (i = 0; i < TUOI_LAYER_COUNT; i++) {
+        for (k = 0; k < tuoi_layers[i].row_count; k++) masks->layer[i][tuoi_layers[i].rows[k].off] |= tuoi_layers[i].rows[k].mask;
     }
     for (i = TUO_KIND_TCP4; i <= TUO_KIND_UDP6; i++) {
-        const unsigned ip = tuo__is_ip4(i) ? TUO__LAYER_IP4 : TUO__LAYER_IP6;
-        uint8_t *const l4 = masks->same[i] + tuo__layers[ip].len;
-        TUO_MEMCPY(masks->same[i], masks->layer[ip], tuo__layers[ip].len);
-        if (tuo__is_tcp(i)) TUO_MEMCPY(l4, masks->layer[TUO__LAYER_TCP], TUO__TCP_LEN);
-        tuo__masks_add(masks->same[i], tuo__is_ip4(i) ? tuo__same_ip4 : tuo__same_ip6);
-        tuo__masks_add(l4, tuo__is_tcp(i) ? tuo__same_tcp : tuo__same_udp);
+        const unsigned ip = tuoi_is_ip4(i) ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6;
+        uint8_t *const l4 = masks->same[i] + tuoi_layers[ip].len;
+        TUO_MEMCPY(masks->same[i], masks->layer[ip], tuoi_layers[ip].len);
+        if (tuoi_is_tcp(i)) TUO_MEMCPY(l4, masks->layer[TUOI_LAYER_TCP], TUOI_TCP_LEN);
+        tuoi_masks_add(masks->same[i], tuoi_is_ip4(i) ? tuoi_same_ip4 : tuoi_same_ip6);
+        tuoi_masks_add(l4, tuoi_is_tcp(i) ? tuoi_same_tcp : tuoi_same_udp);
     }
 }
 
 /* TUO_V_HELD if the layer's headers at a and b are equal where they must be. */
-static tuo_verdict tuo__layer_differs(const tuo__masks *masks, unsigned layer, const uint8_t *a, const uint8_t *b) {
-    const tuo__equal_row *const rows = tuo__layers[layer].rows;
+static tuo_verdict tuoi_layer_differs(const tuoi_masks *masks, unsigned layer, const uint8_t *a, const uint8_t *b) {
+    const tuoi_equal_row *const rows = tuoi_layers[layer].rows;
     uint32_t i;
-    if (tuo__equal_masked(a, b, masks->layer[layer], tuo__layers[layer].len)) return TUO_V_HELD;
-    for (i = 0; i + 1 < tuo__layers[layer].row_count; i++) { /* the mask is these rows: if not before, the last one differs */
+    if (tuoi_equal_masked(a, b, masks->layer[layer], tuoi_layers[layer].len)) return TUO_V_HELD;
+    for (i = 0; i + 1 < tuoi_layers[layer].row_count; i++) { /* the mask is these rows: if not before, the last one differs */
         if ((a[rows[i].off] ^ b[rows[i].off]) & rows[i].mask) break;
     }
     return (tuo_verdict)rows[i].verdict;
@@ -2862,22 +2862,22 @@ static tuo_verdict tuo__layer_differs(const tuo__masks *masks, unsigned layer, c
 
 /* The same for all headers. What belongs to the identity of the flow is equal already: Ethernet header, tags, addresses, flow label,
    extension headers, ports. */
-static tuo_verdict tuo__headers_differ(const tuo__masks *masks, const tuo__item *item, const tuo__packet *pkt) {
-    const tuo__shape *const shape = &item->shape;
+static tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item *item, const tuoi_packet *pkt) {
+    const tuoi_shape *const shape = &item->shape;
     const uint8_t *const head = item->bytes, *const bytes = pkt->bytes;
-    const unsigned ip = tuo__is_ip4(shape->kind) ? TUO__LAYER_IP4 : TUO__LAYER_IP6;
-    const uint32_t options_off = shape->l4_off + TUO__TCP_LEN;
-    tuo_verdict differs = tuo__layer_differs(masks, ip, head + shape->ip_off, bytes + shape->ip_off);
-    if (differs == TUO_V_HELD && tuo__is_tcp(shape->kind)) {
-        differs = tuo__layer_differs(masks, TUO__LAYER_TCP, head + shape->l4_off, bytes + shape->l4_off);
-        if (differs == TUO_V_HELD && !tuo__same_bytes(head + options_off, bytes + options_off, shape->hdr_len - options_off)) {
+    const unsigned ip = tuoi_is_ip4(shape->kind) ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6;
+    const uint32_t options_off = shape->l4_off + TUOI_TCP_LEN;
+    tuo_verdict differs = tuoi_layer_differs(masks, ip, head + shape->ip_off, bytes + shape->ip_off);
+    if (differs == TUO_V_HELD && tuoi_is_tcp(shape->kind)) {
+        differs = tuoi_layer_differs(masks, TUOI_LAYER_TCP, head + shape->l4_off, bytes + shape->l4_off);
+        if (differs == TUO_V_HELD && !tuoi_same_bytes(head + options_off, bytes + options_off, shape->hdr_len - options_off)) {
             differs = TUO_V_OPTIONS_DIFFERS;
         }
     }
     return differs;
 }
 
-static tuo_verdict tuo__verdict_of_result(tuo_result result) {
+static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
     switch (result) {
         case TUO_E_VLAN_DEPTH: return TUO_V_VLAN_DEPTH;
         case TUO_E_NOT_IP: return TUO_V_NOT_IP;
@@ -2891,7 +2891,7 @@ static tuo_verdict tuo__verdict_of_result(tuo_result result) {
     }
 }
 
-static int tuo__port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
+static int tuoi_port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
     uint32_t i;
     for (i = 0; i < desc->udp_excluded_port_count; i++) {
         if (desc->udp_excluded_ports[i] == info->src_port || desc->udp_excluded_ports[i] == info->dst_port) return 1;
@@ -2899,17 +2899,17 @@ static int tuo__port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info
     return 0;
 }
 
-static int tuo__kind_disabled(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
+static int tuoi_kind_disabled(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
     switch (info->kind) {
         case TUO_KIND_TCP4: return desc->disable_tcp4;
         case TUO_KIND_UDP4: return desc->disable_udp4;
-        case TUO_KIND_TCP6: return desc->disable_tcp6 || (desc->disable_tcp6_ext && info->ip_hdr_len > TUO__IP6_LEN);
+        case TUO_KIND_TCP6: return desc->disable_tcp6 || (desc->disable_tcp6_ext && info->ip_hdr_len > TUOI_IP6_LEN);
         default: return desc->disable_udp6;
     }
 }
 
 /* IP layer of a parsed packet. */
-static TUO__NOINLINE tuo_verdict tuo__classify_ip(const tuo_pkt_info *info) {
+static TUOI_NOINLINE tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_V_IP_FRAGMENT;          /* K 4.1 */
     if (info->flags & TUO_PKT_OPAQUE) return TUO_V_IP6_EXT;
     if (info->kind == TUO_KIND_NONE) return TUO_V_PROTOCOL;
@@ -2922,121 +2922,121 @@ static TUO__NOINLINE tuo_verdict tuo__classify_ip(const tuo_pkt_info *info) {
 }
 
 /* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting writes 0x0000 (K 6.6). */
-TUO__FORCE_INLINE tuo_verdict tuo__classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
     const uint8_t *const l4 = bytes + info->l4_off;
-    if (tuo__is_tcp(info->kind)) {
-        if (info->tcp_flags & (TUO__SYN | TUO__RST | TUO__URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
-        if (info->tcp_flags & TUO__CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
+    if (tuoi_is_tcp(info->kind)) {
+        if (info->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
+        if (info->tcp_flags & TUOI_CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
         if (info->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
-        if (tuo__rd16(l4 + TUO__TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
+        if (tuoi_rd16(l4 + TUOI_TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     } else {
         if (info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_V_UDP_LENGTH; /* K 5.4 */
-        if (tuo__rd16(l4 + TUO__UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
+        if (tuoi_rd16(l4 + TUOI_UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
         if (info->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
     }
-    if (info->ip_version == 4 && tuo__rd16(bytes + info->ip_off + TUO__IP4_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
+    if (info->ip_version == 4 && tuoi_rd16(bytes + info->ip_off + TUOI_IP4_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     return TUO_V_HELD;
 }
 
 /* TUO_V_HELD: may merge. Fills what the rules read of *info, as far as the packet could be read. ip_off: where the IP header is without
    tags; 0 means that there is no Ethernet header. */
-TUO__FORCE_INLINE tuo_verdict tuo__classify(const tuo_gro_desc *desc, uint32_t ip_off, const uint8_t *bytes, size_t len,
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify(const tuo_gro_desc *desc, uint32_t ip_off, const uint8_t *bytes, size_t len,
                                             tuo_pkt_info *info) {
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
-    if (!(ip4 ? tuo__parse_plain(bytes, len, ip_off, 1, info) : tuo__parse_plain(bytes, len, ip_off, 0, info))) {
-        const tuo_result result = tuo__parse(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, info);
-        if (result != TUO_OK) return tuo__verdict_of_result(result);
-        verdict = tuo__classify_ip(info);
+    if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, info) : tuoi_parse_plain(bytes, len, ip_off, 0, info))) {
+        const tuo_result result = tuoi_parse(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, info);
+        if (result != TUO_OK) return tuoi_verdict_of_result(result);
+        verdict = tuoi_classify_ip(info);
     }
-    if (verdict == TUO_V_HELD) verdict = tuo__classify_l4(bytes, info);
+    if (verdict == TUO_V_HELD) verdict = tuoi_classify_l4(bytes, info);
     if (verdict != TUO_V_HELD) return verdict;
-    if (tuo__kind_disabled(desc, info)) return TUO_V_DISABLED;
-    if (!tuo__is_tcp(info->kind) && tuo__port_excluded(desc, info)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
+    if (tuoi_kind_disabled(desc, info)) return TUO_V_DISABLED;
+    if (!tuoi_is_tcp(info->kind) && tuoi_port_excluded(desc, info)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
     if (info->total_len > desc->max_bytes) return TUO_V_TOO_LARGE;
     return TUO_V_HELD;
 }
 
 /* May no segment leave before one that arrived earlier? */
-static int tuo__in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
+static int tuoi_in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
 
 /* Is there a gap between the end of an older item and the segment? If not, that item is the one to ask: it may be adjacent or overlap. */
-TUO__WRAPS static int tuo__clear_of(const tuo__item *items, uint32_t older, const tuo__packet *pkt) {
+TUOI_WRAPS static int tuoi_clear_of(const tuoi_item *items, uint32_t older, const tuoi_packet *pkt) {
     uint32_t gap;
-    if (older == TUO__NONE) return 1;
+    if (older == TUOI_NONE) return 1;
     gap = pkt->info.seq - (items[older].seq + items[older].payload_len);
     return gap != 0 && gap < 0x80000000u;
 }
 
 /* Where a segment stands among the open items of its flow. APPENDED and PREPENDED: adjacent to the item, which has to be asked the rest. */
-typedef struct tuo__stand {
+typedef struct tuoi_position {
     tuo_verdict verdict;
     uint32_t item;
     uint32_t check_count; /* items looked at */
-} tuo__stand;
+} tuoi_position;
 
 /* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo 2^32 (RFC 9293 3.4). */
-TUO__WRAPS static tuo__stand tuo__stand_tcp(const tuo_gro_desc *desc, const tuo__item *items, uint32_t newest, const tuo__packet *pkt) {
-    tuo__stand stand = { TUO_V_SEQ_LATE, newest, 1 };
-    for (;; stand.item = items[stand.item].older, stand.check_count++) {
-        const tuo__item *const item = &items[stand.item];
+TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, const tuoi_item *items, uint32_t newest, const tuoi_packet *pkt) {
+    tuoi_position position = { TUO_V_SEQ_LATE, newest, 1 };
+    for (;; position.item = items[position.item].older, position.check_count++) {
+        const tuoi_item *const item = &items[position.item];
         const uint32_t after = pkt->info.seq - (item->seq + item->payload_len);
         const uint32_t before = item->seq - (pkt->info.seq + pkt->info.payload_len);
         if (after == 0) {
-            stand.verdict = TUO_V_APPENDED;
+            position.verdict = TUO_V_APPENDED;
         } else if (after < 0x80000000u) {
-            stand.verdict = stand.item == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
+            position.verdict = position.item == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
         } else if (before >= 0x80000000u) {
-            stand.verdict = TUO_V_SEQ_OVERLAP;
-        } else if (before == 0 && tuo__clear_of(items, item->older, pkt)) {
-            stand.verdict = tuo__in_order_only(desc) ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
-        } else if (item->older != TUO__NONE) {
+            position.verdict = TUO_V_SEQ_OVERLAP;
+        } else if (before == 0 && tuoi_clear_of(items, item->older, pkt)) {
+            position.verdict = tuoi_in_order_only(desc) ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
+        } else if (item->older != TUOI_NONE) {
             continue;
         }
-        return stand;
+        return position;
     }
 }
 
 /* K 4.4, 5.7: IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
-TUO__WRAPS TUO__FORCE_INLINE int tuo__ip_id_fits(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info, int front) {
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, int front) {
     const int df = (info->flags & TUO_PKT_DF) != 0;
     const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
     if (info->ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
-    if (info->ip_id == counting) return item->id_mode != TUO__ID_CONSTANT;
-    return info->ip_id == item->ip_id && item->id_mode != TUO__ID_COUNTS && df && !desc->exact_ip_id;
+    if (info->ip_id == counting) return item->id_mode != TUOI_ID_CONSTANT;
+    return info->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && df && !desc->exact_ip_id;
 }
 
-/* cap_len: of the packet that would be first; gathered: without buffers. */
-TUO__FORCE_INLINE tuo_verdict tuo__caps(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info, uint32_t cap_len,
+/* capacity: of the packet that would be first; gathered: without buffers. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, uint32_t capacity,
                                         int gathered) {
     const uint32_t payload_len = item->payload_len + info->payload_len;
-    const uint32_t max_segs = tuo__is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
+    const uint32_t max_segs = tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
     if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES; /* K 4.13 */
     if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;                                                         /* K 5.6 */
     if (item->seg_count >= desc->max_frags && gathered) return TUO_V_CAP_FRAGS;
-    if (item->shape.hdr_len + payload_len > cap_len) return TUO_V_CAP_BUFFER;
+    if (item->shape.hdr_len + payload_len > capacity) return TUO_V_CAP_BUFFER;
     return TUO_V_HELD;
 }
 
 /* K 4.10: all but the last segment have gso_size bytes. */
-TUO__FORCE_INLINE tuo_verdict tuo__decide_append(const tuo_gro_desc *desc, const tuo__item *item, const tuo_pkt_info *info,
-                                                 uint32_t pkt_cap_len) {
+TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info,
+                                                 uint32_t pkt_capacity) {
     tuo_verdict caps;
     if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
     if (info->payload_len > item->gso_size) return TUO_V_LONGER;
-    if (!tuo__ip_id_fits(desc, item, info, 0)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuo__caps(desc, item, info, item->cap_len, pkt_cap_len == TUO__GATHERED);
+    if (!tuoi_ip_id_fits(desc, item, info, 0)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, info, item->capacity, pkt_capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
-static tuo_verdict tuo__decide_prepend(const tuo_gro_desc *desc, const tuo__item *item, const tuo__packet *pkt) {
+static tuo_verdict tuoi_decide_prepend(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_packet *pkt) {
     const uint32_t len = pkt->info.payload_len;
     tuo_verdict caps;
-    if (pkt->info.tcp_flags & (TUO__FIN | TUO__PSH)) return TUO_V_AFTER_PSH_FIN;
-    if (len < TUO__TCP_GSO_SIZE_MIN) return TUO_V_TINY;
+    if (pkt->info.tcp_flags & (TUOI_FIN | TUOI_PSH)) return TUO_V_AFTER_PSH_FIN;
+    if (len < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;
     if (item->seg_count == 1 ? len < item->payload_len : len != item->gso_size) return TUO_V_LONGER;
-    if (!tuo__ip_id_fits(desc, item, &pkt->info, 1)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuo__caps(desc, item, &pkt->info, pkt->cap_len, pkt->cap_len == TUO__GATHERED);
+    if (!tuoi_ip_id_fits(desc, item, &pkt->info, 1)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, &pkt->info, pkt->capacity, pkt->capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_PREPENDED : caps;
 }
 
@@ -3045,36 +3045,36 @@ static tuo_verdict tuo__decide_prepend(const tuo_gro_desc *desc, const tuo__item
    Invariants: a record with an item is the first-arrived of it; absorbed records leave with their item; all others leave alone.
    The index leads from a flow to its newest open item. Draining walks the records once, so emission is in order of arrival. */
 
-enum { TUO__RECENT_BITS = 5, TUO__BARRIERS = 64, TUO__PACKETS_MAX = 1 << 20, TUO__ITEMS_PER_FLOW_MAX = 16 };
+enum { TUOI_RECENT_BITS = 5, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 16 };
 
-typedef struct tuo__record {
+typedef struct tuoi_record {
     tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves alone */
     void *user;
-    uint32_t next; /* record of the next segment in the item, or TUO__NONE */
-    uint32_t item; /* item that leaves at this position; TUO__NONE: leaves alone; TUO__ABSORBED: leaves at another position */
-} tuo__record;
+    uint32_t next; /* record of the next segment in the item, or TUOI_NONE */
+    uint32_t item; /* item that leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at another position */
+} tuoi_record;
 
 /* What a lookup has found lately. It holds until the index changes. */
-typedef struct tuo__recent {
+typedef struct tuoi_recent {
     uint64_t flow;    /* addresses and ports, mixed: flows that are equal in this push each other out */
     uint64_t changes; /* of the index, then; 0 is never now */
     uint32_t item;
-} tuo__recent;
+} tuoi_recent;
 
 struct tuo_gro {
     tuo_gro_desc desc;
     tuo_gro_stats stats;
-    tuo__masks masks;
-    const tuo__sums *sums;
-    uint64_t express_count; /* packets that joined by the express lane: one lookup, one item check each */
-    tuo__index flows;  /* its stats are part of stats */
-    tuo__record *records;
-    tuo__item *items;
+    tuoi_masks masks;
+    const tuoi_sums *sums;
+    uint64_t fast_count; /* packets that joined by the fast path: one lookup, one item check each */
+    tuoi_index flows;  /* its stats are part of stats */
+    tuoi_record *records;
+    tuoi_item *items;
     tuo_iov *iovs;     /* of superpackets, handed out by the drain: 1 per record, and 1 per item of at least 2 */
     void **users;      /* of superpackets, handed out by the drain */
     uint32_t record_count, item_count, iov_count, user_count;
     uint32_t emit_idx; /* record that the drain looks at next */
-    uint32_t leftover; /* rest of a chain whose copying failed, or TUO__NONE: leaves before emit_idx */
+    uint32_t leftover; /* rest of a chain whose copying failed, or TUOI_NONE: leaves before emit_idx */
     uint8_t flows_open;   /* pushed since the index was reset */
     uint8_t drained;      /* TUO_DONE was returned: the next push starts over */
     uint8_t borrowed;     /* a held packet came from tuo_gro_push and has no buffer */
@@ -3082,130 +3082,130 @@ struct tuo_gro {
     uint8_t plain_ip_off; /* bytes in front of an IP header without tags */
     uint8_t hint;         /* TUO_F_TRUST: for every packet */
     uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
-    tuo__recent recent[1 << TUO__RECENT_BITS];
-    uint32_t barrier[TUO__BARRIERS]; /* by hash of the addresses: flows of items that started before this record are closed */
+    tuoi_recent recent[1 << TUOI_RECENT_BITS];
+    uint32_t barrier[TUOI_BARRIERS]; /* by hash of the addresses: flows of items that started before this record are closed */
 };
 
 /* --- memory and configuration --- */
 
-static void tuo__default32(uint32_t *value, uint32_t fallback) {
+static void tuoi_default32(uint32_t *value, uint32_t fallback) {
     if (*value == 0) *value = fallback;
 }
 
-static tuo_gro_desc tuo__gro_desc_effective(const tuo_gro_desc *desc) {
+static tuo_gro_desc tuoi_gro_desc_effective(const tuo_gro_desc *desc) {
     tuo_gro_desc d = *desc;
-    tuo__default32(&d.max_packets, 256);
-    tuo__default32(&d.max_flows, 128);
-    tuo__default32(&d.max_bytes, 0xFFFF);
-    tuo__default32(&d.max_segs, TUO__NONE);
-    tuo__default32(&d.max_udp_segs, 64);
-    tuo__default32(&d.max_frags, 1022);
-    tuo__default32(&d.max_items_per_flow, 4);
-    tuo__default32(&d.vnet_hdr_len, TUO_VNET_LEN);
+    tuoi_default32(&d.max_packets, 256);
+    tuoi_default32(&d.max_flows, 128);
+    tuoi_default32(&d.max_bytes, 0xFFFF);
+    tuoi_default32(&d.max_segs, TUOI_NONE);
+    tuoi_default32(&d.max_udp_segs, 64);
+    tuoi_default32(&d.max_frags, 1022);
+    tuoi_default32(&d.max_items_per_flow, 4);
+    tuoi_default32(&d.vnet_hdr_len, TUO_VNET_LEN);
     return d;
 }
 
-static int tuo__in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
+static int tuoi_in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
 
-static int tuo__gro_desc_ok(const tuo_gro_desc *d) { /* effective */
-    const int ids_ok = !d->exact_ip_id || !d->ignore_df_ip_id, simd_ok = d->simd == TUO_SIMD_DETECT || tuo__sums_of(d->simd) != NULL;
-    return tuo__in(d->max_packets, 1, TUO__PACKETS_MAX) && tuo__in(d->max_flows, 1, TUO__FLOWS_MAX) &&
-           tuo__in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuo__in(d->max_udp_segs, 2, TUO__UDP_SEGS_MAX) &&
-           tuo__in(d->max_frags, 2, 0xFFFF) && tuo__in(d->max_items_per_flow, 1, TUO__ITEMS_PER_FLOW_MAX) &&
-           tuo__vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
+static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
+    const int ids_ok = !d->exact_ip_id || !d->ignore_df_ip_id, simd_ok = d->simd == TUO_SIMD_DETECT || tuoi_sums_of(d->simd) != NULL;
+    return tuoi_in(d->max_packets, 1, TUOI_PACKETS_MAX) && tuoi_in(d->max_flows, 1, TUOI_FLOWS_MAX) &&
+           tuoi_in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuoi_in(d->max_udp_segs, 2, TUOI_UDP_SEGS_MAX) &&
+           tuoi_in(d->max_frags, 2, 0xFFFF) && tuoi_in(d->max_items_per_flow, 1, TUOI_ITEMS_PER_FLOW_MAX) &&
+           tuoi_vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
 }
 
 /* One block: instance, index, records, items, iovs, users. */
-typedef struct tuo__gro_layout {
+typedef struct tuoi_gro_layout {
     size_t flows, records, items, iovs, users, end; /* offsets */
-} tuo__gro_layout;
+} tuoi_gro_layout;
 
-static tuo__gro_layout tuo__gro_layout_of(const tuo_gro_desc *d) {
+static tuoi_gro_layout tuoi_gro_layout_of(const tuo_gro_desc *d) {
     const size_t n = d->max_packets;
-    tuo__gro_layout at;
-    at.flows = tuo__align_up(sizeof(tuo_gro));
-    at.records = at.flows + tuo__index_memory_size(d->max_flows);
-    at.items = at.records + tuo__align_up(n * sizeof(tuo__record));
-    at.iovs = at.items + tuo__align_up(n * sizeof(tuo__item));
-    at.users = at.iovs + tuo__align_up((n + n / 2) * sizeof(tuo_iov));
-    at.end = at.users + tuo__align_up(n * sizeof(void *));
+    tuoi_gro_layout at;
+    at.flows = tuoi_align_up(sizeof(tuo_gro));
+    at.records = at.flows + tuoi_index_memory_size(d->max_flows);
+    at.items = at.records + tuoi_align_up(n * sizeof(tuoi_record));
+    at.iovs = at.items + tuoi_align_up(n * sizeof(tuoi_item));
+    at.users = at.iovs + tuoi_align_up((n + n / 2) * sizeof(tuo_iov));
+    at.end = at.users + tuoi_align_up(n * sizeof(void *));
     return at;
 }
 
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc) {
-    const tuo_gro_desc d = tuo__gro_desc_effective(desc);
-    return tuo__gro_desc_ok(&d) ? tuo__gro_layout_of(&d).end : 0;
+    const tuo_gro_desc d = tuoi_gro_desc_effective(desc);
+    return tuoi_gro_desc_ok(&d) ? tuoi_gro_layout_of(&d).end : 0;
 }
 
 /* Forget all packets. The index is left to flows_open: it was reset when the drain began, or is reset here. */
-static void tuo__gro_clear(tuo_gro *gro) {
+static void tuoi_gro_clear(tuo_gro *gro) {
     gro->record_count = gro->item_count = gro->iov_count = gro->user_count = gro->emit_idx = 0;
-    gro->leftover = TUO__NONE;
+    gro->leftover = TUOI_NONE;
     gro->drained = gro->borrowed = 0;
 }
 
-static TUO__NOINLINE void tuo__gro_close_flows_now(tuo_gro *gro) {
+static TUOI_NOINLINE void tuoi_gro_close_flows_now(tuo_gro *gro) {
     gro->flows_open = 0;
-    tuo__index_reset(&gro->flows);
+    tuoi_index_reset(&gro->flows);
     if (gro->barriers_set) TUO_MEMSET(gro->barrier, 0, sizeof gro->barrier);
     gro->barriers_set = 0;
 }
 
-TUO__INLINE void tuo__gro_close_flows(tuo_gro *gro) {
-    if (gro->flows_open) tuo__gro_close_flows_now(gro);
+TUOI_INLINE void tuoi_gro_close_flows(tuo_gro *gro) {
+    if (gro->flows_open) tuoi_gro_close_flows_now(gro);
 }
 
 TUO_API void tuo_gro_reset(tuo_gro *gro) {
-    tuo__gro_close_flows(gro);
-    tuo__gro_clear(gro);
+    tuoi_gro_close_flows(gro);
+    tuoi_gro_clear(gro);
 }
 
-static void tuo__gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
+static void tuoi_gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
     gro->desc = *effective;
     if (gro->desc.simd == TUO_SIMD_DETECT) gro->desc.simd = tuo_simd_best();
-    gro->sums = tuo__sums_of(gro->desc.simd);
-    gro->plain_ip_off = effective->ethernet ? TUO__ETH_LEN : 0;
+    gro->sums = tuoi_sums_of(gro->desc.simd);
+    gro->plain_ip_off = effective->ethernet ? TUOI_ETH_LEN : 0;
     gro->hint = effective->trust_checksums ? TUO_F_TRUST : 0;
     gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
 }
 
-TUO_API tuo_result tuo_gro_init(void *mem, size_t mem_len, const tuo_gro_desc *desc, tuo_gro **gro) {
-    const tuo_gro_desc d = tuo__gro_desc_effective(desc);
+TUO_API tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const tuo_gro_desc *desc) {
+    const tuo_gro_desc d = tuoi_gro_desc_effective(desc);
     uint8_t *const base = (uint8_t *)mem;
     tuo_gro *const g = (tuo_gro *)mem;
-    tuo__gro_layout at;
+    tuoi_gro_layout at;
     TUO_ASSERT(gro != NULL);
-    if (!tuo__gro_desc_ok(&d) || !tuo_simd_usable(d.simd) || !tuo__aligned(mem)) return TUO_E_INVALID;
-    at = tuo__gro_layout_of(&d);
+    if (!tuoi_gro_desc_ok(&d) || !tuo_simd_usable(d.simd) || !tuoi_aligned(mem)) return TUO_E_INVALID;
+    at = tuoi_gro_layout_of(&d);
     if (mem_len < at.end) return TUO_E_NOSPACE;
     TUO_MEMSET(g, 0, sizeof *g);
-    tuo__gro_configure(g, &d);
-    tuo__masks_build(&g->masks);
-    g->records = (tuo__record *)(void *)(base + at.records);
-    g->items = (tuo__item *)(void *)(base + at.items);
+    tuoi_gro_configure(g, &d);
+    tuoi_masks_build(&g->masks);
+    g->records = (tuoi_record *)(void *)(base + at.records);
+    g->items = (tuoi_item *)(void *)(base + at.items);
     g->iovs = (tuo_iov *)(void *)(base + at.iovs);
     g->users = (void **)(void *)(base + at.users);
-    tuo__index_init(&g->flows, base + at.flows, d.max_flows, d.hash_seed);
-    tuo__gro_clear(g);
+    tuoi_index_init(&g->flows, base + at.flows, d.max_flows, d.hash_seed);
+    tuoi_gro_clear(g);
     *gro = g;
     return TUO_OK;
 }
 
-static int tuo__gro_holds(const tuo_gro *gro) { return gro->emit_idx < gro->record_count || gro->leftover != TUO__NONE; }
+static int tuoi_gro_holds(const tuo_gro *gro) { return gro->emit_idx < gro->record_count || gro->leftover != TUOI_NONE; }
 
 TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
     tuo_gro_desc d = *desc;
-    tuo__default32(&d.max_packets, gro->desc.max_packets);
-    tuo__default32(&d.max_flows, gro->desc.max_flows);
+    tuoi_default32(&d.max_packets, gro->desc.max_packets);
+    tuoi_default32(&d.max_flows, gro->desc.max_flows);
     if (d.hash_seed == 0) d.hash_seed = gro->desc.hash_seed;
     if (d.simd == TUO_SIMD_DETECT) d.simd = gro->desc.simd;
-    d = tuo__gro_desc_effective(&d);
+    d = tuoi_gro_desc_effective(&d);
     if (d.max_packets != gro->desc.max_packets || d.max_flows != gro->desc.max_flows || d.hash_seed != gro->desc.hash_seed) {
         return TUO_E_INVALID;
     }
-    if (!tuo__gro_desc_ok(&d) || tuo__gro_holds(gro)) return TUO_E_INVALID;
+    if (!tuoi_gro_desc_ok(&d) || tuoi_gro_holds(gro)) return TUO_E_INVALID;
     if (d.simd != gro->desc.simd && !tuo_simd_usable(d.simd)) return TUO_E_INVALID; /* CPUID is slow: not without need */
-    tuo__gro_configure(gro, &d);
+    tuoi_gro_configure(gro, &d);
     return TUO_OK;
 }
 
@@ -3216,89 +3216,89 @@ TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats) {
     *stats = gro->stats;
     for (i = 0; i < TUO_V_COUNT; i++) stats->packets_in += i == TUO_V_NO_ROOM ? 0 : stats->verdicts[i];
     stats->flow = gro->flows.stats;
-    stats->flow.lookups += gro->express_count;
-    stats->flow.probes += gro->express_count * TUO_FLOW_WAYS;
-    stats->item_checks += gro->express_count;
+    stats->flow.lookups += gro->fast_count;
+    stats->flow.probes += gro->fast_count * TUO_FLOW_WAYS;
+    stats->item_checks += gro->fast_count;
 }
 
 /* --- flows --- */
-/* What a flow is, is said once, by tuo__same_flow, in terms of packets: the index holds no keys. The hash only has to agree with it. */
+/* What a flow is, is said once, by tuoi_same_flow, in terms of packets: the index holds no keys. The hash only has to agree with it. */
 
 /* Sum over the two addresses, which is a hash by itself (barriers), and a part of the flow's. */
-TUO__FORCE_INLINE uint64_t tuo__nh_addresses(const tuo__index *index, const uint8_t *ip, int ip4) {
-    return ip4 ? tuo__nh(index, ip + TUO__IP4_SRC, 2, 0) : tuo__nh(index, ip + TUO__IP6_SRC, 8, 0);
+TUOI_FORCE_INLINE uint64_t tuoi_nh_addresses(const tuoi_index *index, const uint8_t *ip, int ip4) {
+    return ip4 ? tuoi_nh(index, ip + TUOI_IP4_SRC, 2, 0) : tuoi_nh(index, ip + TUOI_IP6_SRC, 8, 0);
 }
 
 /* Ports, protocol and flow label. */
-TUO__WRAPS TUO__FORCE_INLINE uint64_t tuo__flow_hash(const tuo__index *index, const uint8_t *ip, const uint8_t *l4, int ip4,
+TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_flow_hash(const tuoi_index *index, const uint8_t *ip, const uint8_t *l4, int ip4,
                                                      unsigned proto) {
-    const uint32_t ports = tuo__load32(l4) + index->word_keys[8];
-    const uint32_t rest = (ip4 ? 0 : tuo__rd32(ip) << 12) + proto + index->word_keys[9];
-    return tuo__hash_finish(index, tuo__nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
+    const uint32_t ports = tuoi_load32(l4) + index->word_keys[8];
+    const uint32_t rest = (ip4 ? 0 : tuoi_rd32(ip) << 12) + proto + index->word_keys[9];
+    return tuoi_hash_finish(index, tuoi_nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
 }
 
 /* For bytes that few flows have: tags and extension headers. */
-TUO__WRAPS static uint64_t tuo__hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
+TUOI_WRAPS static uint64_t tuoi_hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
     uint32_t i;
     for (i = 0; i < len; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
     return hash;
 }
 
 /* Where a packet would have its headers without tags, options and extension headers. */
-TUO__FORCE_INLINE uint32_t tuo__plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
-TUO__FORCE_INLINE uint32_t tuo__fixed_len(int ip4) { return ip4 ? TUO__IP4_LEN : TUO__IP6_LEN; }
-TUO__FORCE_INLINE uint8_t tuo__is_plain(const tuo_gro *gro, const tuo_pkt_info *info) {
-    return info->ip_off == tuo__plain_ip_off(gro) && info->l4_off == info->ip_off + tuo__fixed_len(info->ip_version == 4);
+TUOI_FORCE_INLINE uint32_t tuoi_plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
+TUOI_FORCE_INLINE uint32_t tuoi_fixed_len(int ip4) { return ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN; }
+TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuo_pkt_info *info) {
+    return info->ip_off == tuoi_plain_ip_off(gro) && info->l4_off == info->ip_off + tuoi_fixed_len(info->ip_version == 4);
 }
 
 /* The place of a parsed packet's flow: by the hash of a plain packet, or the same for any other. */
-TUO__FORCE_INLINE tuo__place tuo__gro_probe(const tuo_gro *gro, const tuo__packet *pkt) {
+TUOI_FORCE_INLINE tuoi_slot tuoi_gro_probe(const tuo_gro *gro, const tuoi_packet *pkt) {
     const tuo_pkt_info *const info = &pkt->info;
     const uint8_t *const ip = pkt->bytes + info->ip_off;
     const int ip4 = info->ip_version == 4;
-    const uint32_t ext_off = info->ip_off + tuo__fixed_len(ip4);
+    const uint32_t ext_off = info->ip_off + tuoi_fixed_len(ip4);
     uint64_t hash;
-    if (pkt->plain_hash && tuo__is_plain(gro, info)) return tuo__index_probe(&gro->flows, pkt->plain_hash);
-    hash = tuo__flow_hash(&gro->flows, ip, pkt->bytes + info->l4_off, ip4, info->l4_proto);
-    if (info->vlan_count) hash = tuo__hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, info->ip_off);
-    if (!ip4 && info->l4_off != ext_off) hash = tuo__hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, info->l4_off - ext_off);
-    return tuo__index_probe(&gro->flows, hash);
+    if (pkt->plain_hash && tuoi_is_plain(gro, info)) return tuoi_index_probe(&gro->flows, pkt->plain_hash);
+    hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + info->l4_off, ip4, info->l4_proto);
+    if (info->vlan_count) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, info->ip_off);
+    if (!ip4 && info->l4_off != ext_off) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, info->l4_off - ext_off);
+    return tuoi_index_probe(&gro->flows, hash);
 }
 
 /* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, flow label, extension headers, ports. A packet with
    IPv4 options can be of the flow of one without. */
-static int tuo__same_flow(const tuo__item *item, const tuo__packet *pkt) {
+static int tuoi_same_flow(const tuoi_item *item, const tuoi_packet *pkt) {
     const tuo_pkt_info *const info = &pkt->info;
-    const tuo__kind_row *const kind = &tuo__kinds[item->shape.kind];
+    const tuoi_kind_row *const kind = &tuoi_kinds[item->shape.kind];
     const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + info->ip_off;
     const uint32_t l4_off = item->shape.l4_off - item->shape.ip_off;
     if (info->ip_off != item->shape.ip_off || info->ip_version != kind->ip_version || info->l4_proto != kind->l4_proto) return 0;
-    if (tuo__load32(item->bytes + item->shape.l4_off) != tuo__load32(pkt->bytes + info->l4_off)) return 0;
-    if (!tuo__same_bytes(a + kind->addr_off, b + kind->addr_off, 2 * (size_t)kind->addr_len)) return 0;
+    if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + info->l4_off)) return 0;
+    if (!tuoi_same_bytes(a + kind->addr_off, b + kind->addr_off, 2 * (size_t)kind->addr_len)) return 0;
     if (kind->ip_version == 6) {
-        if ((tuo__rd32(a) ^ tuo__rd32(b)) & 0xFFFFFu || l4_off != info->l4_off - info->ip_off) return 0;
-        if (a[TUO__IP6_NEXT] != b[TUO__IP6_NEXT] || !tuo__same_bytes(a + TUO__IP6_LEN, b + TUO__IP6_LEN, l4_off - TUO__IP6_LEN)) return 0;
+        if ((tuoi_rd32(a) ^ tuoi_rd32(b)) & 0xFFFFFu || l4_off != info->l4_off - info->ip_off) return 0;
+        if (a[TUOI_IP6_NEXT] != b[TUOI_IP6_NEXT] || !tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, l4_off - TUOI_IP6_LEN)) return 0;
     }
-    return tuo__same_bytes(item->bytes, pkt->bytes, info->ip_off);
+    return tuoi_same_bytes(item->bytes, pkt->bytes, info->ip_off);
 }
 
 /* The flow's place in the index, whose value is its newest item; way TUO_FLOW_WAYS if it has none. */
-TUO__FORCE_INLINE tuo__place tuo__gro_find(tuo_gro *gro, const tuo__packet *pkt) {
-    tuo__place place = tuo__gro_probe(gro, pkt);
-    tuo__index_count_lookup(&gro->flows, &place);
-    while (tuo__place_next(&place)) {
-        if (tuo__same_flow(&gro->items[place.bucket->value[place.way]], pkt)) break;
+TUOI_FORCE_INLINE tuoi_slot tuoi_gro_find(tuo_gro *gro, const tuoi_packet *pkt) {
+    tuoi_slot slot = tuoi_gro_probe(gro, pkt);
+    tuoi_index_count_lookup(&gro->flows, &slot);
+    while (tuoi_slot_next(&slot)) {
+        if (tuoi_same_flow(&gro->items[slot.bucket->value[slot.way]], pkt)) break;
     }
-    return place;
+    return slot;
 }
 
-static uint32_t *tuo__gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
-    return &gro->barrier[(tuo__hash_finish(&gro->flows, tuo__nh_addresses(&gro->flows, ip, ip4)) >> 40) % TUO__BARRIERS];
+static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
+    return &gro->barrier[(tuoi_hash_finish(&gro->flows, tuoi_nh_addresses(&gro->flows, ip, ip4)) >> 40) % TUOI_BARRIERS];
 }
 
 /* Packets that pass may belong to a flow that is held. Those whose ports are known close just that flow, the others all flows of
    their addresses, and those without readable addresses none: nobody could receive them out of order. */
-static TUO__NOINLINE void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuo__packet *pkt) {
+static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuoi_packet *pkt) {
     const tuo_pkt_info *const info = &pkt->info;
     const int ports_known = info->l4_off && info->ip_off + info->total_len - info->l4_off >= 4;
     switch (verdict) {
@@ -3311,12 +3311,12 @@ static TUO__NOINLINE void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdic
         default: break;
     }
     if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
-        tuo__place place;
+        tuoi_slot slot;
         if (info->l4_off > TUO_HEADER_MAX) return; /* nothing with that many header bytes is ever held to be joined */
-        place = tuo__gro_find(gro, pkt);
-        if (place.way < TUO_FLOW_WAYS) tuo__index_remove(&gro->flows, &place);
+        slot = tuoi_gro_find(gro, pkt);
+        if (slot.way < TUO_FLOW_WAYS) tuoi_index_remove(&gro->flows, &slot);
     } else {
-        *tuo__gro_barrier(gro, pkt->bytes + info->ip_off, info->ip_version == 4) = pkt->record + 1;
+        *tuoi_gro_barrier(gro, pkt->bytes + info->ip_off, info->ip_version == 4) = pkt->record + 1;
         gro->barriers_set = 1;
         gro->flows.changes++;
     }
@@ -3325,35 +3325,35 @@ static TUO__NOINLINE void tuo__gro_close_behind(tuo_gro *gro, tuo_verdict verdic
 /* --- joining --- */
 
 /* TUO_V_HELD: both checksums are right. A candidate's IPv4 header has no options. */
-static TUO__NOINLINE tuo_verdict tuo__gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuo__shape *shape, uint32_t payload_len,
+static TUOI_NOINLINE tuo_verdict tuoi_gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuoi_shape *shape, uint32_t payload_len,
                                                  uint8_t *copy_to) {
     gro->stats.verified_packets++;
-    if (tuo__is_ip4(shape->kind) && !tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN)) return TUO_V_BAD_IP_CSUM;
-    return tuo__l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+    if (tuoi_is_ip4(shape->kind) && !tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN)) return TUO_V_BAD_IP_CSUM;
+    return tuoi_l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
 }
 
 /* The same where a device has verified TCP or UDP. */
-static tuo_verdict tuo__gro_verify_ip(const uint8_t *bytes, const tuo__shape *shape) {
-    return !tuo__is_ip4(shape->kind) || tuo__ip4_csum_ok(bytes + shape->ip_off, TUO__IP4_LEN) ? TUO_V_HELD : TUO_V_BAD_IP_CSUM;
+static tuo_verdict tuoi_gro_verify_ip(const uint8_t *bytes, const tuoi_shape *shape) {
+    return !tuoi_is_ip4(shape->kind) || tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN) ? TUO_V_HELD : TUO_V_BAD_IP_CSUM;
 }
 
-static TUO__NOINLINE void tuo__gro_verify_head(tuo_gro *gro, tuo__item *item) {
-    const tuo_verdict bad = item->head_csum == TUO__CSUM_L4_RIGHT
-                                ? tuo__gro_verify_ip(item->bytes, &item->shape)
-                                : tuo__gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
-    item->head_csum = bad == TUO_V_HELD ? TUO__CSUM_RIGHT : TUO__CSUM_WRONG;
+static TUOI_NOINLINE void tuoi_gro_verify_head(tuo_gro *gro, tuoi_item *item) {
+    const tuo_verdict bad = item->head_csum == TUOI_CSUM_L4_RIGHT
+                                ? tuoi_gro_verify_ip(item->bytes, &item->shape)
+                                : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
+    item->head_csum = bad == TUO_V_HELD ? TUOI_CSUM_RIGHT : TUOI_CSUM_WRONG;
 }
 
 /* Why nothing can be appended behind this packet, if so. */
-TUO__FORCE_INLINE tuo_verdict tuo__closes_after(const tuo_pkt_info *info, uint32_t gso_size, int head) {
-    const int tcp = tuo__is_tcp(info->kind);
-    if (tcp && (info->tcp_flags & (TUO__FIN | TUO__PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
-    if (tcp && head && gso_size < TUO__TCP_GSO_SIZE_MIN) return TUO_V_TINY;               /* K 1.9 */
+TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuo_pkt_info *info, uint32_t gso_size, int head) {
+    const int tcp = tuoi_is_tcp(info->kind);
+    if (tcp && (info->tcp_flags & (TUOI_FIN | TUOI_PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
+    if (tcp && head && gso_size < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;               /* K 1.9 */
     return info->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
 }
 
-TUO__FORCE_INLINE void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uint32_t older) {
-    tuo__item *const item = &gro->items[gro->item_count];
+TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uint32_t older) {
+    tuoi_item *const item = &gro->items[gro->item_count];
     item->bytes = pkt->bytes;
     item->collect = pkt->collect;
     item->head = item->tail = item->first = pkt->record;
@@ -3361,35 +3361,35 @@ TUO__FORCE_INLINE void tuo__item_start(tuo_gro *gro, const tuo__packet *pkt, uin
     item->seq = pkt->info.seq;
     item->payload_len = pkt->info.payload_len;
     item->seg_count = 1;
-    item->cap_len = pkt->cap_len;
+    item->capacity = pkt->capacity;
     item->gso_size = (uint16_t)pkt->info.payload_len; /* total_len is at most max_bytes */
     item->ip_id = pkt->info.ip_id;
-    item->id_mode = TUO__ID_UNDECIDED;
-    item->closed = (uint8_t)tuo__closes_after(&pkt->info, item->gso_size, 1);
-    item->head_csum = pkt->csum == TUO_V_HELD ? TUO__CSUM_RIGHT : pkt->csum == TUO__V_L4_RIGHT ? TUO__CSUM_L4_RIGHT : TUO__CSUM_UNKNOWN;
-    item->shape = tuo__shape_of(&pkt->info);
-    item->plain = tuo__is_plain(gro, &pkt->info);
+    item->id_mode = TUOI_ID_UNDECIDED;
+    item->closed = (uint8_t)tuoi_closes_after(&pkt->info, item->gso_size, 1);
+    item->head_csum = pkt->csum == TUO_V_HELD ? TUOI_CSUM_RIGHT : pkt->csum == TUOI_V_L4_RIGHT ? TUOI_CSUM_L4_RIGHT : TUOI_CSUM_UNKNOWN;
+    item->shape = tuoi_shape_of(&pkt->info);
+    item->plain = tuoi_is_plain(gro, &pkt->info);
     gro->item_count++;
 }
 
-TUO__FORCE_INLINE void tuo__item_append(tuo__record *records, tuo__item *item, const tuo_pkt_info *info, uint32_t record) {
+TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, const tuo_pkt_info *info, uint32_t record) {
     records[item->tail].next = record;
-    records[record].item = TUO__ABSORBED;
+    records[record].item = TUOI_ABSORBED;
     item->tail = record;
-    if (item->seg_count == 1) item->id_mode = info->ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
+    if (item->seg_count == 1) item->id_mode = info->ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
     item->payload_len += info->payload_len;
     item->seg_count++;
-    item->closed = (uint8_t)tuo__closes_after(info, item->gso_size, 0);
+    item->closed = (uint8_t)tuoi_closes_after(info, item->gso_size, 0);
 }
 
-static void tuo__item_prepend(tuo__record *records, tuo__item *item, const tuo__packet *pkt) {
+static void tuoi_item_prepend(tuoi_record *records, tuoi_item *item, const tuoi_packet *pkt) {
     records[pkt->record].next = item->head;
-    records[pkt->record].item = TUO__ABSORBED;
+    records[pkt->record].item = TUOI_ABSORBED;
     item->head = pkt->record;
     item->bytes = pkt->bytes;
     item->collect = NULL;
     if (item->seg_count == 1) {
-        item->id_mode = pkt->info.ip_id == item->ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS;
+        item->id_mode = pkt->info.ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
         item->gso_size = (uint16_t)pkt->info.payload_len;
         /* The old head is the tail now: what closed it as a tail remains, and it may have become a short one. */
         if (item->closed != TUO_V_AFTER_PSH_FIN) {
@@ -3398,269 +3398,269 @@ static void tuo__item_prepend(tuo__record *records, tuo__item *item, const tuo__
     }
     item->seq = pkt->info.seq;
     item->ip_id = pkt->info.ip_id;
-    item->cap_len = pkt->cap_len;
+    item->capacity = pkt->capacity;
     item->payload_len += pkt->info.payload_len;
     item->seg_count++;
 }
 
 /* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the caller. */
-static tuo__stand tuo__gro_decide(tuo_gro *gro, uint32_t newest, const tuo__packet *pkt) {
+static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_packet *pkt) {
     const uint8_t *const ip = pkt->bytes + pkt->info.ip_off;
-    tuo__stand stand = { TUO_V_APPENDED, newest, 1 };
-    const tuo__item *item;
+    tuoi_position position = { TUO_V_APPENDED, newest, 1 };
+    const tuoi_item *item;
     tuo_verdict differs;
-    if (tuo__is_tcp(pkt->info.kind)) stand = tuo__stand_tcp(&gro->desc, gro->items, newest, pkt);
-    gro->stats.item_checks += stand.check_count;
-    if (gro->barriers_set && gro->items[newest].first < *tuo__gro_barrier(gro, ip, pkt->info.ip_version == 4)) {
-        stand.verdict = TUO_V_PAIR_CLOSED;
+    if (tuoi_is_tcp(pkt->info.kind)) position = tuoi_position_tcp(&gro->desc, gro->items, newest, pkt);
+    gro->stats.item_checks += position.check_count;
+    if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->info.ip_version == 4)) {
+        position.verdict = TUO_V_PAIR_CLOSED;
     }
-    if (stand.verdict != TUO_V_APPENDED && stand.verdict != TUO_V_PREPENDED) return stand;
-    item = &gro->items[stand.item];
-    differs = tuo__headers_differ(&gro->masks, item, pkt);
+    if (position.verdict != TUO_V_APPENDED && position.verdict != TUO_V_PREPENDED) return position;
+    item = &gro->items[position.item];
+    differs = tuoi_headers_differ(&gro->masks, item, pkt);
     if (differs != TUO_V_HELD) {
-        stand.verdict = differs;
-    } else if (stand.verdict == TUO_V_APPENDED) {
-        stand.verdict = tuo__decide_append(&gro->desc, item, &pkt->info, pkt->cap_len);
+        position.verdict = differs;
+    } else if (position.verdict == TUO_V_APPENDED) {
+        position.verdict = tuoi_decide_append(&gro->desc, item, &pkt->info, pkt->capacity);
     } else {
-        stand.verdict = tuo__decide_prepend(&gro->desc, item, pkt);
+        position.verdict = tuoi_decide_prepend(&gro->desc, item, pkt);
     }
-    return stand;
+    return position;
 }
 
 /* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet is summed once at most, and where the
    head's buffer collects the payloads, copied there in the same pass: behind its end, where it matters only if the packet does join. */
-TUO__FORCE_INLINE tuo_verdict tuo__gro_verify_join(tuo_gro *gro, tuo__item *item, tuo__packet *pkt, uint32_t payload_len,
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_join(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt, uint32_t payload_len,
                                                    tuo_verdict join) {
     uint8_t *const copy_to = item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
-    if (pkt->csum == TUO__V_L4_RIGHT) pkt->csum = tuo__gro_verify_ip(pkt->bytes, &item->shape);
+    if (pkt->csum == TUOI_V_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
     if (pkt->csum == TUO_V_COUNT) {
-        pkt->csum = tuo__gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
+        pkt->csum = tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
     } else if (copy_to) {
         TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
     if (pkt->csum != TUO_V_HELD) return pkt->csum;
-    if (item->head_csum >= TUO__CSUM_UNKNOWN) tuo__gro_verify_head(gro, item);
-    return item->head_csum == TUO__CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
+    if (item->head_csum >= TUOI_CSUM_UNKNOWN) tuoi_gro_verify_head(gro, item);
+    return item->head_csum == TUOI_CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
 }
 
-/* --- the express lane --- */
+/* --- the fast path --- */
 /* Most packets look like the one before them in their flow. One masked comparison with the head of the flow's newest item finds out what
-   parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; all other packets go the
-   whole way, which finds out the same again and more. */
+   parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; all other packets take the
+   slow path, which finds out the same again and more. */
 
 /* Fill *info, as far as the rules need it, for a packet whose headers equal the head's. 0: they do not. ip4 is known at compile time. */
-TUO__FORCE_INLINE int tuo__gro_recognise(const tuo_gro *gro, const tuo__item *item, const tuo__packet *pkt, int ip4, tuo_pkt_info *info) {
-    const uint32_t ip_off = tuo__plain_ip_off(gro), hdr_len = item->shape.hdr_len;
-    const uint8_t *const ip = pkt->bytes + ip_off, *const l4 = ip + tuo__fixed_len(ip4);
+TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt, int ip4, tuo_pkt_info *info) {
+    const uint32_t ip_off = tuoi_plain_ip_off(gro), hdr_len = item->shape.hdr_len;
+    const uint8_t *const ip = pkt->bytes + ip_off, *const l4 = ip + tuoi_fixed_len(ip4);
     if (!item->plain || pkt->len <= hdr_len) return 0;
-    if (!tuo__equal_masked(item->bytes + ip_off, ip, gro->masks.same[item->shape.kind], hdr_len - ip_off)) return 0;
-    if (!tuo__same_bytes(item->bytes, pkt->bytes, ip_off)) return 0;
-    info->total_len = ip4 ? tuo__rd16(ip + TUO__IP4_TOTAL) : (uint32_t)TUO__IP6_LEN + tuo__rd16(ip + TUO__IP6_PAYLOAD);
+    if (!tuoi_equal_masked(item->bytes + ip_off, ip, gro->masks.same[item->shape.kind], hdr_len - ip_off)) return 0;
+    if (!tuoi_same_bytes(item->bytes, pkt->bytes, ip_off)) return 0;
+    info->total_len = ip4 ? tuoi_rd16(ip + TUOI_IP4_TOTAL) : (uint32_t)TUOI_IP6_LEN + tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
     if (info->total_len != pkt->len - ip_off) return 0;
     info->ip_off = ip_off;
-    info->l4_off = ip_off + tuo__fixed_len(ip4);
+    info->l4_off = ip_off + tuoi_fixed_len(ip4);
     info->payload_off = hdr_len;
     info->payload_len = (uint32_t)pkt->len - hdr_len;
     info->kind = item->shape.kind;
     info->ip_version = ip4 ? 4 : 6;
-    info->ip_id = ip4 ? tuo__rd16(ip + TUO__IP4_ID) : 0;
-    info->flags = (uint8_t)(ip4 && (ip[TUO__IP4_FRAG] & (TUO__IP4_DF >> 8)) ? TUO_PKT_DF : 0);
+    info->ip_id = ip4 ? tuoi_rd16(ip + TUOI_IP4_ID) : 0;
+    info->flags = (uint8_t)(ip4 && (ip[TUOI_IP4_FRAG] & (TUOI_IP4_DF >> 8)) ? TUO_PKT_DF : 0);
     info->tcp_flags = 0;
-    if (tuo__is_tcp(info->kind)) {
-        info->tcp_flags = l4[TUO__TCP_FLAGS];
-        if (tuo__rd32(l4 + TUO__TCP_SEQ) != tuo__seq_add(item->seq, item->payload_len)) return 0;
-    } else if (tuo__rd16(l4 + TUO__UDP_TOTAL) != pkt->len - info->l4_off) {
+    if (tuoi_is_tcp(info->kind)) {
+        info->tcp_flags = l4[TUOI_TCP_FLAGS];
+        if (tuoi_rd32(l4 + TUOI_TCP_SEQ) != tuoi_seq_add(item->seq, item->payload_len)) return 0;
+    } else if (tuoi_rd16(l4 + TUOI_UDP_TOTAL) != pkt->len - info->l4_off) {
         return 0;
     }
-    return tuo__classify_l4(pkt->bytes, info) == TUO_V_HELD;
+    return tuoi_classify_l4(pkt->bytes, info) == TUO_V_HELD;
 }
 
-/* The newest item of the flow that a plain packet has, or another item, or TUO__NONE; remembered. */
-static TUO__NOINLINE uint32_t tuo__gro_look_up(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4, uint64_t flow) {
-    tuo__recent *const recent = &gro->recent[flow >> (64 - TUO__RECENT_BITS)];
-    tuo__place place;
-    if (gro->barriers_set) return TUO__NONE;
-    pkt->plain_hash = tuo__flow_hash(&gro->flows, ip, ip + tuo__fixed_len(ip4), ip4, ip[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT]);
-    place = tuo__index_probe(&gro->flows, pkt->plain_hash);
-    if (!tuo__place_next(&place)) return TUO__NONE;
+/* The newest item of the flow that a plain packet has, or another item, or TUOI_NONE; remembered. */
+static TUOI_NOINLINE uint32_t tuoi_gro_look_up(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4, uint64_t flow) {
+    tuoi_recent *const recent = &gro->recent[flow >> (64 - TUOI_RECENT_BITS)];
+    tuoi_slot slot;
+    if (gro->barriers_set) return TUOI_NONE;
+    pkt->plain_hash = tuoi_flow_hash(&gro->flows, ip, ip + tuoi_fixed_len(ip4), ip4, ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT]);
+    slot = tuoi_index_probe(&gro->flows, pkt->plain_hash);
+    if (!tuoi_slot_next(&slot)) return TUOI_NONE;
     recent->flow = flow;
     recent->changes = gro->flows.changes;
-    recent->item = place.bucket->value[place.way];
+    recent->item = slot.bucket->value[slot.way];
     return recent->item;
 }
 
-TUO__WRAPS TUO__FORCE_INLINE uint32_t tuo__gro_guess(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
-    const uint64_t addresses = ip4 ? tuo__load64(ip + TUO__IP4_SRC) /* both; of IPv6 the lower halves */
-                                   : tuo__load64(ip + TUO__IP6_SRC + 8) + tuo__load64(ip + TUO__IP6_SRC + 24);
-    const uint64_t ports = tuo__load32(ip + tuo__fixed_len(ip4)) * 0xBF58476D1CE4E5B9u;
+TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_gro_guess(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4) {
+    const uint64_t addresses = ip4 ? tuoi_load64(ip + TUOI_IP4_SRC) /* both; of IPv6 the lower halves */
+                                   : tuoi_load64(ip + TUOI_IP6_SRC + 8) + tuoi_load64(ip + TUOI_IP6_SRC + 24);
+    const uint64_t ports = tuoi_load32(ip + tuoi_fixed_len(ip4)) * 0xBF58476D1CE4E5B9u;
     const uint64_t flow = (addresses ^ ports) * 0x9E3779B97F4A7C15u;
-    const tuo__recent *const recent = &gro->recent[flow >> (64 - TUO__RECENT_BITS)];
+    const tuoi_recent *const recent = &gro->recent[flow >> (64 - TUOI_RECENT_BITS)];
     if (recent->flow == flow && recent->changes == gro->flows.changes) return recent->item;
-    return tuo__gro_look_up(gro, pkt, ip, ip4, flow);
+    return tuoi_gro_look_up(gro, pkt, ip, ip4, flow);
 }
 
-TUO__FORCE_INLINE int tuo__gro_express(tuo_gro *gro, tuo__packet *pkt, const uint8_t *ip, int ip4) {
-    const uint32_t guess = tuo__gro_guess(gro, pkt, ip, ip4);
-    tuo__item *item;
+TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4) {
+    const uint32_t guess = tuoi_gro_guess(gro, pkt, ip, ip4);
+    tuoi_item *item;
     tuo_pkt_info info;
-    if (guess == TUO__NONE) return 0;
+    if (guess == TUOI_NONE) return 0;
     item = &gro->items[guess];
-    if (!tuo__gro_recognise(gro, item, pkt, ip4, &info)) return 0;
-    if (tuo__decide_append(&gro->desc, item, &info, pkt->cap_len) != TUO_V_APPENDED) return 0;
-    if (tuo__gro_verify_join(gro, item, pkt, info.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
-    tuo__item_append(gro->records, item, &info, pkt->record);
-    gro->express_count++;
+    if (!tuoi_gro_recognise(gro, item, pkt, ip4, &info)) return 0;
+    if (tuoi_decide_append(&gro->desc, item, &info, pkt->capacity) != TUO_V_APPENDED) return 0;
+    if (tuoi_gro_verify_join(gro, item, pkt, info.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
+    tuoi_item_append(gro->records, item, &info, pkt->record);
+    gro->fast_count++;
     return 1;
 }
 
-/* What is not IPv4 is taken for IPv6 here; the whole way decides what it is. */
-TUO__FORCE_INLINE int tuo__gro_try_express(tuo_gro *gro, tuo__packet *pkt) {
-    const uint32_t ip_off = tuo__plain_ip_off(gro);
+/* What is not IPv4 is taken for IPv6 here; the slow path decides what it is. */
+TUOI_FORCE_INLINE int tuoi_gro_try_fast(tuo_gro *gro, tuoi_packet *pkt) {
+    const uint32_t ip_off = tuoi_plain_ip_off(gro);
     const uint8_t *ip;
     pkt->plain_hash = 0;
-    if (gro->flows.live_count == 0 || pkt->len < ip_off + TUO__IP4_LEN + 4) return 0;
+    if (gro->flows.live_count == 0 || pkt->len < ip_off + TUOI_IP4_LEN + 4) return 0;
     ip = pkt->bytes + ip_off;
-    if (ip[0] >> 4 == 4) return tuo__gro_express(gro, pkt, ip, 1);
-    if (pkt->len < ip_off + TUO__IP6_LEN + 4) return 0;
-    return tuo__gro_express(gro, pkt, ip, 0);
+    if (ip[0] >> 4 == 4) return tuoi_gro_fast(gro, pkt, ip, 1);
+    if (pkt->len < ip_off + TUOI_IP6_LEN + 4) return 0;
+    return tuoi_gro_fast(gro, pkt, ip, 0);
 }
 
-/* --- the whole way --- */
+/* --- the slow path --- */
 
 /* Keep at most max_items_per_flow open: with one more on top, the oldest goes. */
-static void tuo__items_trim(tuo_gro *gro, uint32_t newest) {
+static void tuoi_items_trim(tuo_gro *gro, uint32_t newest) {
     uint32_t at = newest, count;
-    for (count = 1; count < gro->desc.max_items_per_flow && gro->items[at].older != TUO__NONE; count++) at = gro->items[at].older;
-    gro->items[at].older = TUO__NONE;
+    for (count = 1; count < gro->desc.max_items_per_flow && gro->items[at].older != TUOI_NONE; count++) at = gro->items[at].older;
+    gro->items[at].older = TUOI_NONE;
 }
 
 /* A candidate that found the flow: let it join, or say why not. */
-static tuo_verdict tuo__gro_try_join(tuo_gro *gro, tuo__packet *pkt, uint32_t newest) {
-    const tuo__stand stand = tuo__gro_decide(gro, newest, pkt);
-    tuo__item *const item = &gro->items[stand.item];
-    tuo_verdict verdict = stand.verdict;
+static tuo_verdict tuoi_gro_try_join(tuo_gro *gro, tuoi_packet *pkt, uint32_t newest) {
+    const tuoi_position position = tuoi_gro_decide(gro, newest, pkt);
+    tuoi_item *const item = &gro->items[position.item];
+    tuo_verdict verdict = position.verdict;
     if (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED) return verdict;
-    verdict = tuo__gro_verify_join(gro, item, pkt, pkt->info.payload_len, verdict);
-    if (verdict == TUO_V_APPENDED) tuo__item_append(gro->records, item, &pkt->info, pkt->record);
-    if (verdict == TUO_V_PREPENDED) tuo__item_prepend(gro->records, item, pkt);
+    verdict = tuoi_gro_verify_join(gro, item, pkt, pkt->info.payload_len, verdict);
+    if (verdict == TUO_V_APPENDED) tuoi_item_append(gro->records, item, &pkt->info, pkt->record);
+    if (verdict == TUO_V_PREPENDED) tuoi_item_prepend(gro->records, item, pkt);
     return verdict;
 }
 
 /* A candidate: let it join, or start an item. */
-TUO__FORCE_INLINE tuo_verdict tuo__gro_join(tuo_gro *gro, tuo__packet *pkt, tuo__record *record) {
-    const tuo__place place = tuo__gro_find(gro, pkt);
-    uint32_t *const newest = &place.bucket->value[place.way % TUO_FLOW_WAYS];
-    uint32_t older = TUO__NONE;
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_join(tuo_gro *gro, tuoi_packet *pkt, tuoi_record *record) {
+    const tuoi_slot slot = tuoi_gro_find(gro, pkt);
+    uint32_t *const newest = &slot.bucket->value[slot.way % TUO_FLOW_WAYS];
+    uint32_t older = TUOI_NONE;
     tuo_verdict verdict = TUO_V_HELD;
-    if (place.way < TUO_FLOW_WAYS) {
-        verdict = tuo__gro_try_join(gro, pkt, *newest);
+    if (slot.way < TUO_FLOW_WAYS) {
+        verdict = tuoi_gro_try_join(gro, pkt, *newest);
         if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
         if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
-            tuo__index_remove(&gro->flows, &place);
+            tuoi_index_remove(&gro->flows, &slot);
             return verdict;
         }
-        if (verdict == TUO_V_SEQ_GAP && !tuo__in_order_only(&gro->desc)) older = *newest;
+        if (verdict == TUO_V_SEQ_GAP && !tuoi_in_order_only(&gro->desc)) older = *newest;
         *newest = gro->item_count;
         gro->flows.changes++;
     } else {
-        tuo__index_put(&gro->flows, place.bucket, tuo__index_choose_way(&gro->flows, place.bucket), place.tag, gro->item_count);
+        tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, gro->item_count);
     }
     record->item = gro->item_count;
-    tuo__item_start(gro, pkt, older);
-    if (older != TUO__NONE) tuo__items_trim(gro, record->item);
+    tuoi_item_start(gro, pkt, older);
+    if (older != TUOI_NONE) tuoi_items_trim(gro, record->item);
     return verdict;
 }
 
-static TUO__NOINLINE tuo_verdict tuo__gro_push_whole(tuo_gro *gro, tuo__packet *pkt, tuo__record *record) {
-    const tuo_verdict verdict = tuo__classify(&gro->desc, tuo__plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->info);
-    if (verdict == TUO_V_HELD) return tuo__gro_join(gro, pkt, record);
-    if (gro->flows.live_count) tuo__gro_close_behind(gro, verdict, pkt);
+static TUOI_NOINLINE tuo_verdict tuoi_gro_push_slow(tuo_gro *gro, tuoi_packet *pkt, tuoi_record *record) {
+    const tuo_verdict verdict = tuoi_classify(&gro->desc, tuoi_plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->info);
+    if (verdict == TUO_V_HELD) return tuoi_gro_join(gro, pkt, record);
+    if (gro->flows.live_count) tuoi_gro_close_behind(gro, verdict, pkt);
     return verdict;
 }
 
-TUO__FORCE_INLINE tuo_verdict tuo__gro_push(tuo_gro *gro, tuo__packet *pkt, unsigned hint, void *user) {
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsigned hint, void *user) {
     tuo_verdict verdict = TUO_V_NO_ROOM;
-    tuo__record *record;
-    if (gro->drained) tuo__gro_clear(gro);
+    tuoi_record *record;
+    if (gro->drained) tuoi_gro_clear(gro);
     if (gro->record_count == gro->desc.max_packets) {
         gro->stats.verdicts[verdict]++;
         return verdict;
     }
     pkt->record = gro->record_count++;
-    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : hint & TUO_F_TRUST_L4 ? TUO__V_L4_RIGHT : TUO_V_COUNT;
+    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : hint & TUO_F_TRUST_L4 ? TUOI_V_L4_RIGHT : TUO_V_COUNT;
     gro->flows_open = 1;
     record = &gro->records[pkt->record];
     record->iov[1].base = pkt->bytes;
     record->iov[1].len = pkt->len;
     record->user = user;
-    record->next = record->item = TUO__NONE;
+    record->next = record->item = TUOI_NONE;
     verdict = TUO_V_APPENDED;
-    if (!tuo__gro_try_express(gro, pkt)) {
-        tuo__packet whole; /* a copy, so that *pkt can live in registers; member by member, since its info is not filled */
+    if (!tuoi_gro_try_fast(gro, pkt)) {
+        tuoi_packet whole; /* a copy, so that *pkt can live in registers; member by member, since its info is not filled */
         whole.bytes = pkt->bytes;
         whole.len = pkt->len;
-        whole.cap_len = pkt->cap_len;
+        whole.capacity = pkt->capacity;
         whole.record = pkt->record;
         whole.collect = pkt->collect;
         whole.csum = pkt->csum;
         whole.plain_hash = pkt->plain_hash;
-        verdict = tuo__gro_push_whole(gro, &whole, record);
+        verdict = tuoi_gro_push_slow(gro, &whole, record);
     }
     gro->stats.bytes_in += pkt->len;
     gro->stats.verdicts[verdict]++;
     return verdict;
 }
 
-TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, unsigned hint, void *user) {
-    tuo__packet packet;
+TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint) {
+    tuoi_packet packet;
     tuo_verdict verdict;
     TUO_ASSERT(gro != NULL && (pkt != NULL || len == 0));
     packet.bytes = (const uint8_t *)pkt;
     packet.len = len;
-    packet.cap_len = TUO__GATHERED;
+    packet.capacity = TUOI_GATHERED;
     packet.collect = NULL;
-    verdict = tuo__gro_push(gro, &packet, hint, user);
+    verdict = tuoi_gro_push(gro, &packet, hint, user);
     if (verdict != TUO_V_NO_ROOM) gro->borrowed = 1;
     return verdict;
 }
 
 /* --- draining --- */
 
-/* The record at whose position something leaves next, or TUO__NONE: by itself, or as the first-arrived of an item of several. */
-TUO__FORCE_INLINE uint32_t tuo__gro_leave(tuo_gro *gro) {
-    const uint32_t record = gro->leftover != TUO__NONE ? gro->leftover : gro->emit_idx;
-    tuo__gro_close_flows(gro);
-    if (gro->leftover != TUO__NONE) {
+/* The record at whose position something leaves next, or TUOI_NONE: by itself, or as the first-arrived of an item of several. */
+TUOI_FORCE_INLINE uint32_t tuoi_gro_leave(tuo_gro *gro) {
+    const uint32_t record = gro->leftover != TUOI_NONE ? gro->leftover : gro->emit_idx;
+    tuoi_gro_close_flows(gro);
+    if (gro->leftover != TUOI_NONE) {
         gro->leftover = gro->records[record].next;
         return record;
     }
     if (record == gro->record_count) {
         gro->drained = 1;
-        return TUO__NONE;
+        return TUOI_NONE;
     }
     do gro->emit_idx++; /* never stands on an absorbed record: what is behind it then is still held */
-    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUO__ABSORBED);
+    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUOI_ABSORBED);
     return record;
 }
 
 /* The item that leaves at a record; NULL: the packet leaves alone. */
-TUO__FORCE_INLINE tuo__item *tuo__gro_item_at(const tuo_gro *gro, uint32_t record) {
+TUOI_FORCE_INLINE tuoi_item *tuoi_gro_item_at(const tuo_gro *gro, uint32_t record) {
     const uint32_t item = gro->records[record].item;
-    return item < TUO__ABSORBED && gro->items[item].seg_count > 1 ? &gro->items[item] : NULL;
+    return item < TUOI_ABSORBED && gro->items[item].seg_count > 1 ? &gro->items[item] : NULL;
 }
 
 /* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header bytes are those of the first. */
-static void tuo__gro_account(const tuo_gro *gro, uint8_t *hdr, const tuo__item *item, tuo_vnet_hdr *vnet) {
-    if (tuo__is_tcp(item->shape.kind)) {
-        const uint32_t flags_off = item->shape.l4_off + TUO__TCP_FLAGS;
+static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *item, tuo_vnet_hdr *vnet) {
+    if (tuoi_is_tcp(item->shape.kind)) {
+        const uint32_t flags_off = item->shape.l4_off + TUOI_TCP_FLAGS;
         const uint8_t *const last = (const uint8_t *)gro->records[item->tail].iov[1].base;
-        hdr[flags_off] = (uint8_t)((hdr[flags_off] & ~(unsigned)(TUO__FIN | TUO__PSH)) | (last[flags_off] & (TUO__FIN | TUO__PSH)));
+        hdr[flags_off] = (uint8_t)((hdr[flags_off] & ~(unsigned)(TUOI_FIN | TUOI_PSH)) | (last[flags_off] & (TUOI_FIN | TUOI_PSH)));
     }
-    tuo__account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
+    tuoi_account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
 
 /* Everything in *sp but vnet. */
-TUO__FORCE_INLINE void tuo__gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len, size_t vnet_len,
+TUOI_FORCE_INLINE void tuoi_gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len, size_t vnet_len,
                                      void *const *users, size_t packet_count) {
     sp->iov = iov;
     sp->iov_count = iov_count;
@@ -3673,12 +3673,12 @@ TUO__FORCE_INLINE void tuo__gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tu
 }
 
 /* The users of an item's packets, in segment order; with iov, also their payloads. */
-static void *const *tuo__gro_emit_chain(tuo_gro *gro, const tuo__item *item, tuo_iov *iov) {
+static void *const *tuoi_gro_emit_chain(tuo_gro *gro, const tuoi_item *item, tuo_iov *iov) {
     void **const users = &gro->users[gro->user_count];
     const uint32_t hdr_len = item->shape.hdr_len;
     uint32_t i, at = item->head;
     for (i = 0; i < item->seg_count; i++) {
-        const tuo__record *const record = &gro->records[at];
+        const tuoi_record *const record = &gro->records[at];
         if (iov) {
             iov[i].base = (const uint8_t *)record->iov[1].base + hdr_len;
             iov[i].len = record->iov[1].len - hdr_len;
@@ -3693,35 +3693,35 @@ static void *const *tuo__gro_emit_chain(tuo_gro *gro, const tuo__item *item, tuo
 }
 
 /* A superpacket in pieces: its new headers, then the payload of each packet. */
-static TUO__NOINLINE void tuo__gro_emit_item(tuo_gro *gro, const tuo__item *item, tuo_superpacket *sp) {
+static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item, tuo_superpacket *sp) {
     const uint32_t hdr_len = item->shape.hdr_len, vnet_len = gro->vnet_len;
-    uint8_t *const hdr = sp->tuo__head + vnet_len;
+    uint8_t *const hdr = sp->tuoi_head + vnet_len;
     tuo_iov *const iov = &gro->iovs[gro->iov_count];
     const size_t len = (size_t)vnet_len + hdr_len + item->payload_len;
     TUO_MEMCPY(hdr, item->bytes, hdr_len);
-    tuo__gro_account(gro, hdr, item, &sp->vnet);
-    tuo__vnet_write(sp->tuo__head, vnet_len, gro->desc.vnet_order, &sp->vnet);
-    iov->base = sp->tuo__head;
+    tuoi_gro_account(gro, hdr, item, &sp->vnet);
+    tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
+    iov->base = sp->tuoi_head;
     iov->len = vnet_len + hdr_len;
     gro->iov_count += 1 + item->seg_count;
-    tuo__gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuo__gro_emit_chain(gro, item, iov + 1), item->seg_count);
+    tuoi_gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_emit_chain(gro, item, iov + 1), item->seg_count);
 }
 
 TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
-    const uint32_t at = tuo__gro_leave(gro);
-    const tuo__item *item;
-    if (at == TUO__NONE) return TUO_DONE;
-    item = tuo__gro_item_at(gro, at);
+    const uint32_t at = tuoi_gro_leave(gro);
+    const tuoi_item *item;
+    if (at == TUOI_NONE) return TUO_DONE;
+    item = tuoi_gro_item_at(gro, at);
     if (item) {
-        tuo__gro_emit_item(gro, item, sp);
+        tuoi_gro_emit_item(gro, item, sp);
     } else {
-        tuo__record *const record = &gro->records[at];
+        tuoi_record *const record = &gro->records[at];
         const uint32_t vnet_len = gro->vnet_len;
         TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
-        TUO_MEMSET(sp->tuo__head, 0, TUO_VNET_LEN_MAX);
-        record->iov[0].base = sp->tuo__head;
+        TUO_MEMSET(sp->tuoi_head, 0, TUO_VNET_LEN_MAX);
+        record->iov[0].base = sp->tuoi_head;
         record->iov[0].len = vnet_len;
-        tuo__gro_emit(gro, sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len, vnet_len,
+        tuoi_gro_emit(gro, sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len, vnet_len,
                       &record->user, 1);
     }
     return TUO_OK;
@@ -3729,78 +3729,78 @@ TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
 
 /* --- buffers --- */
 
-static uint8_t *tuo__buf_data(void *user, void *buf) {
+static uint8_t *tuoi_buf_data(void *user, void *buf) {
     (void)user;
     return ((tuo_buf *)buf)->data;
 }
-static size_t tuo__buf_length(void *user, const void *buf) {
+static size_t tuoi_buf_len(void *user, const void *buf) {
     (void)user;
     return ((const tuo_buf *)buf)->len;
 }
-static size_t tuo__buf_capacity(void *user, const void *buf) {
+static size_t tuoi_buf_capacity(void *user, const void *buf) {
     (void)user;
-    return ((const tuo_buf *)buf)->cap;
+    return ((const tuo_buf *)buf)->capacity;
 }
-static int tuo__buf_resize(void *user, void *buf, size_t len) {
+static int tuoi_buf_resize(void *user, void *buf, size_t len) {
     tuo_buf *const b = (tuo_buf *)buf;
     (void)user;
-    if (len > b->cap) return -1;
+    if (len > b->capacity) return -1;
     b->len = len;
     return 0;
 }
-static int tuo__buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
+static int tuoi_buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
     tuo_buf *const b = (tuo_buf *)buf;
     (void)user;
-    if (len > b->cap - b->len) return -1;
+    if (len > b->capacity - b->len) return -1;
     TUO_MEMCPY(b->data + b->len, bytes, len);
     b->len += len;
     return 0;
 }
 
-static const tuo_buf_ops tuo__plain_ops = { NULL, tuo__buf_data, tuo__buf_length, tuo__buf_capacity, tuo__buf_resize, tuo__buf_append };
+static const tuo_buf_ops tuoi_plain_ops = { NULL, tuoi_buf_data, tuoi_buf_len, tuoi_buf_capacity, tuoi_buf_resize, tuoi_buf_append };
 
 /* The callbacks, without a call for plain buffers. */
-TUO__FORCE_INLINE uint8_t *tuo__ops_data(const tuo_buf_ops *ops, void *buf) {
-    return ops == &tuo__plain_ops ? tuo__buf_data(NULL, buf) : ops->data(ops->user, buf);
+TUOI_FORCE_INLINE uint8_t *tuoi_ops_data(const tuo_buf_ops *ops, void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_data(NULL, buf) : ops->data(ops->user, buf);
 }
-TUO__FORCE_INLINE size_t tuo__ops_length(const tuo_buf_ops *ops, const void *buf) {
-    return ops == &tuo__plain_ops ? tuo__buf_length(NULL, buf) : ops->length(ops->user, buf);
+TUOI_FORCE_INLINE size_t tuoi_ops_len(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_len(NULL, buf) : ops->len(ops->user, buf);
 }
-TUO__FORCE_INLINE size_t tuo__ops_capacity(const tuo_buf_ops *ops, const void *buf) {
-    return ops == &tuo__plain_ops ? tuo__buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
+TUOI_FORCE_INLINE size_t tuoi_ops_capacity(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
 }
-TUO__FORCE_INLINE int tuo__ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
-    return ops == &tuo__plain_ops ? tuo__buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
+TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
 }
 
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint) {
     static const uint8_t nothing[1] = { 0 };
-    const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
-    const size_t len = tuo__ops_length(o, buf), cap = tuo__ops_capacity(o, buf);
-    tuo__packet packet;
-    packet.collect = len > offset && o == &tuo__plain_ops ? ((tuo_buf *)buf)->data + offset : NULL;
-    packet.bytes = len > offset ? tuo__ops_data(o, buf) + offset : nothing;
+    const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
+    const size_t len = tuoi_ops_len(o, buf), capacity = tuoi_ops_capacity(o, buf);
+    tuoi_packet packet;
+    packet.collect = len > offset && o == &tuoi_plain_ops ? ((tuo_buf *)buf)->data + offset : NULL;
+    packet.bytes = len > offset ? tuoi_ops_data(o, buf) + offset : nothing;
     packet.len = len > offset ? len - offset : 0;
-    packet.cap_len = cap > offset ? (uint32_t)(cap - offset < TUO__GATHERED ? cap - offset : TUO__GATHERED - 1) : 0;
-    return tuo__gro_push(gro, &packet, hint, buf);
+    packet.capacity = capacity > offset ? (uint32_t)(capacity - offset < TUOI_GATHERED ? capacity - offset : TUOI_GATHERED - 1) : 0;
+    return tuoi_gro_push(gro, &packet, hint, buf);
 }
 
 /* Payloads into the head's buffer, if they are not there already. If a callback fails, the item ends in front of that packet, and the
    rest is left over. */
-static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo__item *item) {
-    const tuo__record *const head = &gro->records[item->head];
+static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuoi_item *item) {
+    const tuoi_record *const head = &gro->records[item->head];
     const uint32_t hdr_len = item->shape.hdr_len;
     uint32_t at;
-    if (item->collect && tuo__ops_resize(ops, head->user, offset + hdr_len + item->payload_len) == 0) return;
+    if (item->collect && tuoi_ops_resize(ops, head->user, offset + hdr_len + item->payload_len) == 0) return;
     item->tail = item->head;
     item->payload_len = (uint32_t)head->iov[1].len - hdr_len; /* items have packets of at most 65535 bytes */
     item->seg_count = 1;
-    for (at = head->next; at != TUO__NONE; at = gro->records[at].next) {
+    for (at = head->next; at != TUOI_NONE; at = gro->records[at].next) {
         const tuo_iov *const packet = &gro->records[at].iov[1];
         if (ops->append(ops->user, head->user, (const uint8_t *)packet->base + hdr_len, packet->len - hdr_len) != 0) {
             gro->stats.append_failures++;
             gro->leftover = at;
-            for (; at != TUO__NONE; at = gro->records[at].next) gro->records[at].item = TUO__ABSORBED; /* its position has passed */
+            for (; at != TUOI_NONE; at = gro->records[at].next) gro->records[at].item = TUOI_ABSORBED; /* its position has passed */
             return;
         }
         item->tail = at;
@@ -3810,56 +3810,56 @@ static void tuo__gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
 }
 
 /* The drain by copy; *at tells the record whose buffer it is in. */
-static tuo_result tuo__gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *at) {
+static tuo_result tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *at) {
     const size_t vnet_len = offset < gro->vnet_len ? 0 : gro->vnet_len;
-    tuo__item *item;
-    tuo__record *record;
+    tuoi_item *item;
+    tuoi_record *record;
     size_t len;
     uint8_t *data;
-    if (gro->borrowed && tuo__gro_holds(gro)) return TUO_E_INVALID;
-    *at = tuo__gro_leave(gro);
-    if (*at == TUO__NONE) return TUO_DONE;
-    item = tuo__gro_item_at(gro, *at);
+    if (gro->borrowed && tuoi_gro_holds(gro)) return TUO_E_INVALID;
+    *at = tuoi_gro_leave(gro);
+    if (*at == TUOI_NONE) return TUO_DONE;
+    item = tuoi_gro_item_at(gro, *at);
     if (item) {
         *at = item->head;
-        tuo__gro_append_all(gro, ops, offset, item);
+        tuoi_gro_append_all(gro, ops, offset, item);
     }
     record = &gro->records[*at];
-    data = tuo__ops_data(ops, record->user);
-    len = tuo__ops_length(ops, record->user);
+    data = tuoi_ops_data(ops, record->user);
+    len = tuoi_ops_len(ops, record->user);
     TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
-    if (item && item->seg_count > 1) tuo__gro_account(gro, data + offset, item, &sp->vnet);
+    if (item && item->seg_count > 1) tuoi_gro_account(gro, data + offset, item, &sp->vnet);
     record->iov[0].base = data;
     record->iov[0].len = 0;
     if (data && len >= offset) { /* otherwise shorter than its headroom: no packet, and no place for a header */
-        tuo__vnet_write(data + offset - vnet_len, vnet_len, gro->desc.vnet_order, &sp->vnet);
+        tuoi_vnet_write(data + offset - vnet_len, vnet_len, gro->desc.vnet_order, &sp->vnet);
         record->iov[0].base = data + offset - vnet_len;
         record->iov[0].len = len - offset + vnet_len;
     }
     if (item && item->seg_count > 1) {
-        tuo__gro_emit(gro, sp, record->iov, 1, record->iov[0].len, vnet_len, tuo__gro_emit_chain(gro, item, NULL), item->seg_count);
+        tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, vnet_len, tuoi_gro_emit_chain(gro, item, NULL), item->seg_count);
     } else {
-        tuo__gro_emit(gro, sp, record->iov, 1, record->iov[0].len, record->iov[0].len ? vnet_len : 0, &record->user, 1);
+        tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, record->iov[0].len ? vnet_len : 0, &record->user, 1);
     }
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp) {
     uint32_t at;
-    return tuo__gro_next_copy(gro, ops ? ops : &tuo__plain_ops, offset, sp, &at);
+    return tuoi_gro_next_copy(gro, ops ? ops : &tuoi_plain_ops, offset, sp, &at);
 }
 
 TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *to_write,
                                  size_t *to_write_count) {
-    const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
+    const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
     tuo_superpacket sp;
     size_t first = 0, next = 0, written = 0;
     uint32_t head;
-    if (tuo__gro_holds(gro) || gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len) return TUO_E_INVALID;
+    if (tuoi_gro_holds(gro) || gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len) return TUO_E_INVALID;
     tuo_gro_reset(gro); /* so that record numbers are positions in the batch */
     while (first < count) {
         while (next < count && tuo_gro_push_buf(gro, o, bufs[next], offset, 0) != TUO_V_NO_ROOM) next++;
-        while (tuo__gro_next_copy(gro, o, offset, &sp, &head) == TUO_OK) to_write[written++] = first + head;
+        while (tuoi_gro_next_copy(gro, o, offset, &sp, &head) == TUO_OK) to_write[written++] = first + head;
         first = next;
     }
     *to_write_count = written;
@@ -3871,7 +3871,7 @@ TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flag
     tuo_pkt_info info;
     TUO_MEMSET(&desc, 0, sizeof desc);
     desc.max_bytes = 0xFFFF;
-    return tuo__classify(&desc, flags & TUO_F_ETHERNET ? TUO__ETH_LEN : 0, (const uint8_t *)pkt, len, &info);
+    return tuoi_classify(&desc, flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &info);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- >>gso */
@@ -3881,188 +3881,188 @@ TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flag
    template. */
 
 /* A raw sum of up to some dozen words, as all sums of the plan. */
-static uint32_t tuo__raw_sum(const uint8_t *p, size_t len) { return tuo__fold(tuo__scalar(NULL, p, len, 0)); }
+static uint32_t tuoi_raw_sum(const uint8_t *p, size_t len) { return tuoi_fold(tuoi_scalar(NULL, p, len, 0)); }
 
 /* The L4 header without what differs per segment: sequence number and flags of TCP, and the checksum. */
-static uint32_t tuo__gso_l4_shared_sum(const uint8_t *l4, uint32_t l4_hdr_len, int tcp) {
-    if (!tcp) return tuo__raw_sum(l4, TUO__UDP_CSUM);
-    return tuo__raw_sum(l4, TUO__TCP_SEQ) + tuo__raw_sum(l4 + TUO__TCP_ACK, 4) + tuo__big16((uint32_t)l4[TUO__TCP_DOFF] << 8) +
-           tuo__raw_sum(l4 + TUO__TCP_WINDOW, 2) + tuo__raw_sum(l4 + TUO__TCP_URGENT, l4_hdr_len - TUO__TCP_URGENT);
+static uint32_t tuoi_gso_l4_shared_sum(const uint8_t *l4, uint32_t l4_hdr_len, int tcp) {
+    if (!tcp) return tuoi_raw_sum(l4, TUOI_UDP_CSUM);
+    return tuoi_raw_sum(l4, TUOI_TCP_SEQ) + tuoi_raw_sum(l4 + TUOI_TCP_ACK, 4) + tuoi_big16((uint32_t)l4[TUOI_TCP_DOFF] << 8) +
+           tuoi_raw_sum(l4 + TUOI_TCP_WINDOW, 2) + tuoi_raw_sum(l4 + TUOI_TCP_URGENT, l4_hdr_len - TUOI_TCP_URGENT);
 }
 
-static uint32_t tuo__gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) {
-    return tuo__raw_sum(ip, TUO__IP4_ID) + tuo__raw_sum(ip + TUO__IP4_FRAG, TUO__IP4_CSUM - TUO__IP4_FRAG) +
-           tuo__raw_sum(ip + TUO__IP4_SRC, ip_hdr_len - TUO__IP4_SRC);
+static uint32_t tuoi_gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) {
+    return tuoi_raw_sum(ip, TUOI_IP4_ID) + tuoi_raw_sum(ip + TUOI_IP4_FRAG, TUOI_IP4_CSUM - TUOI_IP4_FRAG) +
+           tuoi_raw_sum(ip + TUOI_IP4_SRC, ip_hdr_len - TUOI_IP4_SRC);
 }
 
 /* Pseudo-header sum without the length. Of a partial checksum it is the seed, less the length that it includes (K 6.10): a seed made before
    an address was damaged must stay wrong (P2), and one may be for other addresses than the IP header's (source routes, RFC 8200 8.1, RFC
    6275 11.3.1). */
-static uint32_t tuo__gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
-    const tuo__shape shape = tuo__shape_of(info);
+static uint32_t tuoi_gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
+    const tuoi_shape shape = tuoi_shape_of(info);
     const uint32_t l4_len = info->l4_hdr_len + info->payload_len;
-    const uint32_t seed = tuo__rd16(pkt + info->l4_off + tuo__kinds[info->kind].l4_csum_off);
-    return partial ? tuo__fold32(seed + (uint16_t)~tuo__fold32(l4_len)) : tuo__fold32(tuo__pseudo(pkt, &shape, 0));
+    const uint32_t seed = tuoi_rd16(pkt + info->l4_off + tuoi_kinds[info->kind].l4_csum_off);
+    return partial ? tuoi_fold32(seed + (uint16_t)~tuoi_fold32(l4_len)) : tuoi_fold32(tuoi_pseudo(pkt, &shape, 0));
 }
 
-static void tuo__gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vnet) {
-    gso->tuo__kind = TUO_KIND_NONE;
-    gso->tuo__pkt_len = len;
-    gso->tuo__seg_count = 1;
-    gso->tuo__fill_csum = (vnet->flags & TUO_VNET_NEEDS_CSUM) && !gso->tuo__pseudo;
-    gso->tuo__csum_start = vnet->csum_start;
-    gso->tuo__csum_offset = vnet->csum_offset;
+static void tuoi_gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vnet) {
+    gso->tuoi_kind = TUO_KIND_NONE;
+    gso->tuoi_pkt_len = len;
+    gso->tuoi_seg_count = 1;
+    gso->tuoi_fill_csum = (vnet->flags & TUO_VNET_NEEDS_CSUM) && !gso->tuoi_pseudo;
+    gso->tuoi_csum_start = vnet->csum_start;
+    gso->tuoi_csum_offset = vnet->csum_offset;
 }
 
 /* Length fields for a segment of len payload bytes; the plan has bounded what they hold to 65535. */
-static void tuo__gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
-    const uint32_t end = gso->tuo__hdr_len + len;
-    uint8_t *const ip = hdr + gso->tuo__ip_off;
-    if (tuo__is_ip4(gso->tuo__kind)) {
-        tuo__wr16(ip + TUO__IP4_TOTAL, end - gso->tuo__ip_off);
+static void tuoi_gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
+    const uint32_t end = gso->tuoi_hdr_len + len;
+    uint8_t *const ip = hdr + gso->tuoi_ip_off;
+    if (tuoi_is_ip4(gso->tuoi_kind)) {
+        tuoi_wr16(ip + TUOI_IP4_TOTAL, end - gso->tuoi_ip_off);
     } else {
-        tuo__wr16(ip + TUO__IP6_PAYLOAD, end - gso->tuo__ip_off - TUO__IP6_LEN);
+        tuoi_wr16(ip + TUOI_IP6_PAYLOAD, end - gso->tuoi_ip_off - TUOI_IP6_LEN);
     }
-    if (!tuo__is_tcp(gso->tuo__kind)) tuo__wr16(hdr + gso->tuo__l4_off + TUO__UDP_TOTAL, end - gso->tuo__l4_off);
+    if (!tuoi_is_tcp(gso->tuoi_kind)) tuoi_wr16(hdr + gso->tuoi_l4_off + TUOI_UDP_TOTAL, end - gso->tuoi_l4_off);
 }
 
 /* Of a full segment: the lengths are in the template already. The pseudo-header comes from the superpacket. */
-static void tuo__gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
-    const uint8_t *const hdr = gso->tuo__hdr;
-    const uint32_t l4_len = info->l4_hdr_len + gso->tuo__gso_size;
-    gso->tuo__pseudo_raw = tuo__big16(tuo__gso_pseudo_sum(pkt, info, partial)) + tuo__big16(l4_len);
-    gso->tuo__l4_raw = gso->tuo__pseudo_raw + tuo__gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuo__is_tcp(info->kind));
-    if (tuo__is_ip4(info->kind)) gso->tuo__ip_raw = tuo__gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
+static void tuoi_gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
+    const uint8_t *const hdr = gso->tuoi_hdr;
+    const uint32_t l4_len = info->l4_hdr_len + gso->tuoi_gso_size;
+    gso->tuoi_pseudo_raw = tuoi_big16(tuoi_gso_pseudo_sum(pkt, info, partial)) + tuoi_big16(l4_len);
+    gso->tuoi_l4_raw = gso->tuoi_pseudo_raw + tuoi_gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuoi_is_tcp(info->kind));
+    if (tuoi_is_ip4(info->kind)) gso->tuoi_ip_raw = tuoi_gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
 }
 
-static void tuo__gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet) {
+static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet) {
     const uint32_t gso_size = vnet->gso_size;
     const uint32_t payload_len = info->payload_len;
     TUO_ASSERT(gso_size != 0);
-    gso->tuo__kind = info->kind;
-    gso->tuo__pkt_len = (size_t)info->payload_off + payload_len;
-    gso->tuo__hdr_len = info->payload_off;
-    gso->tuo__payload_len = payload_len;
-    gso->tuo__gso_size = tuo__min32(gso_size, payload_len);
-    gso->tuo__seg_count = payload_len / gso_size + (payload_len % gso_size != 0);
-    gso->tuo__ip_off = info->ip_off;
-    gso->tuo__l4_off = info->l4_off;
-    gso->tuo__seq = info->seq;
-    gso->tuo__ip_id = info->ip_id;
-    gso->tuo__tcp_flags = info->tcp_flags;
-    TUO_MEMCPY(gso->tuo__hdr, pkt, info->payload_off);
-    tuo__gso_write_lengths(gso, gso->tuo__hdr, gso->tuo__gso_size);
-    tuo__gso_plan_sums(gso, pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
+    gso->tuoi_kind = info->kind;
+    gso->tuoi_pkt_len = (size_t)info->payload_off + payload_len;
+    gso->tuoi_hdr_len = info->payload_off;
+    gso->tuoi_payload_len = payload_len;
+    gso->tuoi_gso_size = tuoi_min32(gso_size, payload_len);
+    gso->tuoi_seg_count = payload_len / gso_size + (payload_len % gso_size != 0);
+    gso->tuoi_ip_off = info->ip_off;
+    gso->tuoi_l4_off = info->l4_off;
+    gso->tuoi_seq = info->seq;
+    gso->tuoi_ip_id = info->ip_id;
+    gso->tuoi_tcp_flags = info->tcp_flags;
+    TUO_MEMCPY(gso->tuoi_hdr, pkt, info->payload_off);
+    tuoi_gso_write_lengths(gso, gso->tuoi_hdr, gso->tuoi_gso_size);
+    tuoi_gso_plan_sums(gso, pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
 }
 
 /* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is only a seed, used as it is. */
-static tuo_result tuo__gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet, unsigned flags) {
+static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet, unsigned flags) {
     const int partial = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
-    const tuo__shape shape = tuo__shape_of(info);
+    const tuoi_shape shape = tuoi_shape_of(info);
     if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
     if (flags & TUO_F_TRUST) return TUO_OK;
-    if (info->ip_version == 4 && !tuo__ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
-    return partial || tuo__l4_csum_ok(tuo__sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
+    if (info->ip_version == 4 && !tuoi_ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
+    return partial || tuoi_l4_csum_ok(tuoi_sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
 /* *info is filled for GSO types only, and zero otherwise. */
-static tuo_result tuo__gso_check(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags, tuo_pkt_info *info) {
-    const tuo_result result = tuo__vnet_check(vnet, pkt, len, flags & TUO_F_ETHERNET, info);
-    return result == TUO_OK && info->kind != TUO_KIND_NONE ? tuo__gso_verify(pkt, info, vnet, flags) : result;
+static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags, tuo_pkt_info *info) {
+    const tuo_result result = tuoi_vnet_check(vnet, pkt, len, flags & TUO_F_ETHERNET, info);
+    return result == TUO_OK && info->kind != TUO_KIND_NONE ? tuoi_gso_verify(pkt, info, vnet, flags) : result;
 }
 
-static void tuo__gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
-    TUO_MEMSET(gso, 0, sizeof *gso - sizeof gso->tuo__hdr);
-    gso->tuo__pkt = pkt;
-    gso->tuo__sums = tuo__sums_flagged(flags);
-    gso->tuo__pseudo = (flags & TUO_F_PSEUDO) != 0;
+static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
+    TUO_MEMSET(gso, 0, sizeof *gso - sizeof gso->tuoi_hdr);
+    gso->tuoi_pkt = pkt;
+    gso->tuoi_sums = tuoi_sums_flagged(flags);
+    gso->tuoi_pseudo = (flags & TUO_F_PSEUDO) != 0;
 }
 
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
-    const tuo_result result = tuo__gso_check(bytes, len, vnet, flags, &info);
+    const tuo_result result = tuoi_gso_check(bytes, len, vnet, flags, &info);
     if (result != TUO_OK) return result;
-    tuo__gso_begin(gso, bytes, flags);
+    tuoi_gso_begin(gso, bytes, flags);
     if (info.kind == TUO_KIND_NONE) {
-        tuo__gso_plan_whole(gso, len, vnet);
+        tuoi_gso_plan_whole(gso, len, vnet);
     } else {
-        tuo__gso_plan_cut(gso, bytes, &info, vnet);
+        tuoi_gso_plan_cut(gso, bytes, &info, vnet);
     }
     return TUO_OK;
 }
 
-TUO_API size_t tuo_gso_count(const tuo_gso *gso) { return gso->tuo__seg_count; }
-TUO_API size_t tuo_gso_remaining(const tuo_gso *gso) { return gso->tuo__seg_count - gso->tuo__next_idx; }
+TUO_API size_t tuo_gso_count(const tuo_gso *gso) { return gso->tuoi_seg_count; }
+TUO_API size_t tuo_gso_remaining(const tuo_gso *gso) { return gso->tuoi_seg_count - gso->tuoi_next_idx; }
 
 /* Headers of 28 bytes and more, without a call; the last step overlaps the one before it. */
-TUO__FORCE_INLINE void tuo__copy_header(uint8_t *dst, const uint8_t *src, uint32_t len) {
+TUOI_FORCE_INLINE void tuoi_copy_header(uint8_t *dst, const uint8_t *src, uint32_t len) {
     uint32_t at;
     for (at = 0; at < len - 16; at += 16) TUO_MEMCPY(dst + at, src + at, 16);
     TUO_MEMCPY(dst + len - 16, src + len - 16, 16);
 }
 
 /* What the next segment borrows: its payload, or the whole packet if that is not cut. */
-typedef struct tuo__gso_piece {
+typedef struct tuoi_gso_piece {
     const uint8_t *bytes;
     size_t len;
     uint32_t off; /* in the payload of the superpacket */
-} tuo__gso_piece;
+} tuoi_gso_piece;
 
-TUO__FORCE_INLINE tuo__gso_piece tuo__gso_piece_next(const tuo_gso *gso) {
-    tuo__gso_piece piece = { gso->tuo__pkt, gso->tuo__pkt_len, 0 };
-    TUO_ASSERT(gso->tuo__next_idx < gso->tuo__seg_count);
-    if (gso->tuo__kind == TUO_KIND_NONE) return piece;
-    piece.off = gso->tuo__next_idx * gso->tuo__gso_size; /* below payload_len */
-    piece.len = tuo__min32(gso->tuo__gso_size, gso->tuo__payload_len - piece.off);
-    piece.bytes += gso->tuo__hdr_len + piece.off;
+TUOI_FORCE_INLINE tuoi_gso_piece tuoi_gso_piece_next(const tuo_gso *gso) {
+    tuoi_gso_piece piece = { gso->tuoi_pkt, gso->tuoi_pkt_len, 0 };
+    TUO_ASSERT(gso->tuoi_next_idx < gso->tuoi_seg_count);
+    if (gso->tuoi_kind == TUO_KIND_NONE) return piece;
+    piece.off = gso->tuoi_next_idx * gso->tuoi_gso_size; /* below payload_len */
+    piece.len = tuoi_min32(gso->tuoi_gso_size, gso->tuoi_payload_len - piece.off);
+    piece.bytes += gso->tuoi_hdr_len + piece.off;
     return piece;
 }
 
 /* less: the raw sum of what the total length falls short of that in the plan, negated. */
-TUO__FORCE_INLINE void tuo__gso_stamp_ip4(const tuo_gso *gso, uint8_t *ip, uint32_t less) {
-    const uint16_t id = tuo__big16(gso->tuo__ip_id + gso->tuo__next_idx); /* K 6.2 */
-    tuo__store16(ip + TUO__IP4_ID, id);
-    tuo__store16(ip + TUO__IP4_CSUM, tuo__finish(gso->tuo__ip_raw + less + id, 0));
+TUOI_FORCE_INLINE void tuoi_gso_stamp_ip4(const tuo_gso *gso, uint8_t *ip, uint32_t less) {
+    const uint16_t id = tuoi_big16(gso->tuoi_ip_id + gso->tuoi_next_idx); /* K 6.2 */
+    tuoi_store16(ip + TUOI_IP4_ID, id);
+    tuoi_store16(ip + TUOI_IP4_CSUM, tuoi_finish(gso->tuoi_ip_raw + less + id, 0));
 }
 
 /* K 6.4: CWR on the first segment only, FIN and PSH on the last. */
-TUO__FORCE_INLINE unsigned tuo__cut_flags(unsigned flags, int first, int last) {
-    if (!first) flags &= ~(unsigned)TUO__CWR;
-    if (!last) flags &= ~(unsigned)(TUO__FIN | TUO__PSH);
+TUOI_FORCE_INLINE unsigned tuoi_cut_flags(unsigned flags, int first, int last) {
+    if (!first) flags &= ~(unsigned)TUOI_CWR;
+    if (!last) flags &= ~(unsigned)(TUOI_FIN | TUOI_PSH);
     return flags;
 }
 
 /* Returns the sum of what it wrote. */
-TUO__FORCE_INLINE uint64_t tuo__gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
-    const uint32_t seq = tuo__big32(tuo__seq_add(gso->tuo__seq, payload_off));
+TUOI_FORCE_INLINE uint64_t tuoi_gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, uint32_t payload_off) {
+    const uint32_t seq = tuoi_big32(tuoi_seq_add(gso->tuoi_seq, payload_off));
     const unsigned flags =
-        tuo__cut_flags(gso->tuo__tcp_flags, gso->tuo__next_idx == 0, gso->tuo__next_idx + 1 == gso->tuo__seg_count);
-    TUO_MEMCPY(tcp + TUO__TCP_SEQ, &seq, 4);
-    tcp[TUO__TCP_FLAGS] = (uint8_t)flags;
-    return (uint64_t)seq + tuo__big16(flags);
+        tuoi_cut_flags(gso->tuoi_tcp_flags, gso->tuoi_next_idx == 0, gso->tuoi_next_idx + 1 == gso->tuoi_seg_count);
+    TUO_MEMCPY(tcp + TUOI_TCP_SEQ, &seq, 4);
+    tcp[TUOI_TCP_FLAGS] = (uint8_t)flags;
+    return (uint64_t)seq + tuoi_big16(flags);
 }
 
 /* Write what differs into a header that holds the template. payload_raw is not looked at for pseudo-header sums. Taking away is adding the
    complement (RFC 1071 1); for a full segment that is 0xffff, which changes no sum but that of nothing. */
-TUO__FORCE_INLINE void tuo__gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuo__gso_piece *piece, uint64_t payload_raw) {
-    const int tcp = tuo__is_tcp(gso->tuo__kind);
-    uint8_t *const l4 = hdr + gso->tuo__l4_off;
-    const uint32_t missing_len = gso->tuo__gso_size - (uint32_t)piece->len;
-    const uint32_t less = tuo__big16(~missing_len);
-    uint64_t raw = payload_raw + gso->tuo__l4_raw + less;
-    if (missing_len) tuo__gso_write_lengths(gso, hdr, (uint32_t)piece->len);
-    if (tuo__is_ip4(gso->tuo__kind)) tuo__gso_stamp_ip4(gso, hdr + gso->tuo__ip_off, less);
-    raw += tcp ? tuo__gso_stamp_tcp(gso, l4, piece->off) : less; /* the length of UDP stands in its header, too */
-    tuo__store16(l4 + tuo__kinds[gso->tuo__kind].l4_csum_off,
-                 gso->tuo__pseudo ? tuo__fold32(gso->tuo__pseudo_raw + less) : tuo__finish(tuo__fold(raw), !tcp));
+TUOI_FORCE_INLINE void tuoi_gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuoi_gso_piece *piece, uint64_t payload_raw) {
+    const int tcp = tuoi_is_tcp(gso->tuoi_kind);
+    uint8_t *const l4 = hdr + gso->tuoi_l4_off;
+    const uint32_t missing_len = gso->tuoi_gso_size - (uint32_t)piece->len;
+    const uint32_t less = tuoi_big16(~missing_len);
+    uint64_t raw = payload_raw + gso->tuoi_l4_raw + less;
+    if (missing_len) tuoi_gso_write_lengths(gso, hdr, (uint32_t)piece->len);
+    if (tuoi_is_ip4(gso->tuoi_kind)) tuoi_gso_stamp_ip4(gso, hdr + gso->tuoi_ip_off, less);
+    raw += tcp ? tuoi_gso_stamp_tcp(gso, l4, piece->off) : less; /* the length of UDP stands in its header, too */
+    tuoi_store16(l4 + tuoi_kinds[gso->tuoi_kind].l4_csum_off,
+                 gso->tuoi_pseudo ? tuoi_fold32(gso->tuoi_pseudo_raw + less) : tuoi_finish(tuoi_fold(raw), !tcp));
 }
 
-TUO__INLINE uint64_t tuo__gso_payload_sum(const tuo_gso *gso, const tuo__gso_piece *piece) {
-    return gso->tuo__pseudo ? 0 : gso->tuo__sums->sum(piece->bytes, piece->len, 0);
+TUOI_INLINE uint64_t tuoi_gso_payload_sum(const tuo_gso *gso, const tuoi_gso_piece *piece) {
+    return gso->tuoi_pseudo ? 0 : gso->tuoi_sums->sum(piece->bytes, piece->len, 0);
 }
 
-static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len) {
+static void tuoi_segment_add(tuo_segment *segment, const void *base, size_t len) {
     segment->iov[segment->iov_count].base = base;
     segment->iov[segment->iov_count].len = len;
     segment->iov_count++;
@@ -4070,131 +4070,131 @@ static void tuo__segment_add(tuo_segment *segment, const void *base, size_t len)
 }
 
 /* The partial checksum of a packet that is not cut; where it is was checked at init. */
-static uint16_t tuo__gso_completed(const tuo_gso *gso) {
-    return tuo__complete(gso->tuo__sums, gso->tuo__pkt, gso->tuo__pkt_len, gso->tuo__csum_start);
+static uint16_t tuoi_gso_completed(const tuo_gso *gso) {
+    return tuoi_complete(gso->tuoi_sums, gso->tuoi_pkt, gso->tuoi_pkt_len, gso->tuoi_csum_start);
 }
 
-static void tuo__gso_fill_csum(const tuo_gso *gso, uint8_t *pkt) {
-    tuo__wr16(pkt + gso->tuo__csum_start + gso->tuo__csum_offset, tuo__gso_completed(gso));
+static void tuoi_gso_fill_csum(const tuo_gso *gso, uint8_t *pkt) {
+    tuoi_wr16(pkt + gso->tuoi_csum_start + gso->tuoi_csum_offset, tuoi_gso_completed(gso));
 }
 
 /* The packet as it is, or with its two checksum bytes taken from `field`. */
-static void tuo__gso_next_whole(const tuo_gso *gso, uint8_t *field, tuo_segment *segment) {
-    const size_t field_off = (size_t)gso->tuo__csum_start + gso->tuo__csum_offset;
-    if (!gso->tuo__fill_csum) {
-        tuo__segment_add(segment, gso->tuo__pkt, gso->tuo__pkt_len);
+static void tuoi_gso_next_whole(const tuo_gso *gso, uint8_t *field, tuo_segment *segment) {
+    const size_t field_off = (size_t)gso->tuoi_csum_start + gso->tuoi_csum_offset;
+    if (!gso->tuoi_fill_csum) {
+        tuoi_segment_add(segment, gso->tuoi_pkt, gso->tuoi_pkt_len);
         return;
     }
-    tuo__wr16(field, tuo__gso_completed(gso));
-    tuo__segment_add(segment, gso->tuo__pkt, field_off);
-    tuo__segment_add(segment, field, 2);
-    tuo__segment_add(segment, gso->tuo__pkt + field_off + 2, gso->tuo__pkt_len - field_off - 2);
+    tuoi_wr16(field, tuoi_gso_completed(gso));
+    tuoi_segment_add(segment, gso->tuoi_pkt, field_off);
+    tuoi_segment_add(segment, field, 2);
+    tuoi_segment_add(segment, gso->tuoi_pkt + field_off + 2, gso->tuoi_pkt_len - field_off - 2);
 }
 
 TUO_API tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment) {
-    uint8_t *const hdr = header ? header : gso->tuo__hdr;
-    if (gso->tuo__next_idx == gso->tuo__seg_count) return TUO_DONE;
+    uint8_t *const hdr = header ? header : gso->tuoi_hdr;
+    if (gso->tuoi_next_idx == gso->tuoi_seg_count) return TUO_DONE;
     segment->iov_count = segment->len = segment->payload_len = 0;
-    if (gso->tuo__kind == TUO_KIND_NONE) {
-        tuo__gso_next_whole(gso, hdr, segment);
+    if (gso->tuoi_kind == TUO_KIND_NONE) {
+        tuoi_gso_next_whole(gso, hdr, segment);
     } else {
-        const tuo__gso_piece piece = tuo__gso_piece_next(gso);
-        if (header) tuo__copy_header(header, gso->tuo__hdr, gso->tuo__hdr_len);
-        tuo__gso_stamp(gso, hdr, &piece, tuo__gso_payload_sum(gso, &piece));
-        tuo__segment_add(segment, hdr, gso->tuo__hdr_len);
-        tuo__segment_add(segment, piece.bytes, piece.len);
+        const tuoi_gso_piece piece = tuoi_gso_piece_next(gso);
+        if (header) tuoi_copy_header(header, gso->tuoi_hdr, gso->tuoi_hdr_len);
+        tuoi_gso_stamp(gso, hdr, &piece, tuoi_gso_payload_sum(gso, &piece));
+        tuoi_segment_add(segment, hdr, gso->tuoi_hdr_len);
+        tuoi_segment_add(segment, piece.bytes, piece.len);
         segment->payload_len = piece.len;
     }
-    gso->tuo__next_idx++;
+    gso->tuoi_next_idx++;
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment) {
     uint8_t *data = (uint8_t *)pkt;
-    size_t len = gso->tuo__pkt_len;
-    if (data != gso->tuo__pkt) return TUO_E_INVALID;
-    if (gso->tuo__next_idx == gso->tuo__seg_count) return TUO_DONE;
-    if (gso->tuo__kind != TUO_KIND_NONE) {
-        const tuo__gso_piece piece = tuo__gso_piece_next(gso);
-        const uint64_t payload_raw = tuo__gso_payload_sum(gso, &piece);
+    size_t len = gso->tuoi_pkt_len;
+    if (data != gso->tuoi_pkt) return TUO_E_INVALID;
+    if (gso->tuoi_next_idx == gso->tuoi_seg_count) return TUO_DONE;
+    if (gso->tuoi_kind != TUO_KIND_NONE) {
+        const tuoi_gso_piece piece = tuoi_gso_piece_next(gso);
+        const uint64_t payload_raw = tuoi_gso_payload_sum(gso, &piece);
         data += piece.off; /* hdr_len bytes in front of the payload, at or behind the start of the buffer */
-        len = gso->tuo__hdr_len + piece.len;
-        tuo__copy_header(data, gso->tuo__hdr, gso->tuo__hdr_len);
-        tuo__gso_stamp(gso, data, &piece, payload_raw);
-    } else if (gso->tuo__fill_csum) {
-        tuo__gso_fill_csum(gso, data);
+        len = gso->tuoi_hdr_len + piece.len;
+        tuoi_copy_header(data, gso->tuoi_hdr, gso->tuoi_hdr_len);
+        tuoi_gso_stamp(gso, data, &piece, payload_raw);
+    } else if (gso->tuoi_fill_csum) {
+        tuoi_gso_fill_csum(gso, data);
     }
     segment->data = data;
-    segment->len = segment->cap = len;
-    gso->tuo__next_idx++;
+    segment->len = segment->capacity = len;
+    gso->tuoi_next_idx++;
     return TUO_OK;
 }
 
 /* Write the next segment, of one byte or more, to dst, which has room for it. */
-static void tuo__gso_write(const tuo_gso *gso, const tuo__gso_piece *piece, uint8_t *dst) {
-    uint8_t *const body = dst + gso->tuo__hdr_len;
-    if (gso->tuo__kind == TUO_KIND_NONE || gso->tuo__pseudo) {
+static void tuoi_gso_write(const tuo_gso *gso, const tuoi_gso_piece *piece, uint8_t *dst) {
+    uint8_t *const body = dst + gso->tuoi_hdr_len;
+    if (gso->tuoi_kind == TUO_KIND_NONE || gso->tuoi_pseudo) {
         TUO_MEMCPY(body, piece->bytes, piece->len);
-        if (gso->tuo__fill_csum) tuo__gso_fill_csum(gso, dst);
+        if (gso->tuoi_fill_csum) tuoi_gso_fill_csum(gso, dst);
     }
-    if (gso->tuo__kind != TUO_KIND_NONE) {
-        const uint64_t raw = gso->tuo__pseudo ? 0 : gso->tuo__sums->copy_sum(body, piece->bytes, piece->len, 0);
-        tuo__copy_header(dst, gso->tuo__hdr, gso->tuo__hdr_len);
-        tuo__gso_stamp(gso, dst, piece, raw);
+    if (gso->tuoi_kind != TUO_KIND_NONE) {
+        const uint64_t raw = gso->tuoi_pseudo ? 0 : gso->tuoi_sums->copy_sum(body, piece->bytes, piece->len, 0);
+        tuoi_copy_header(dst, gso->tuoi_hdr, gso->tuoi_hdr_len);
+        tuoi_gso_stamp(gso, dst, piece, raw);
     }
 }
 
 TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *written) {
-    const tuo_buf_ops *const o = ops ? ops : &tuo__plain_ops;
+    const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
     tuo_result result = TUO_OK;
     size_t i;
-    for (i = 0; i < count && gso->tuo__next_idx < gso->tuo__seg_count; i++) {
-        const tuo__gso_piece piece = tuo__gso_piece_next(gso);
-        const size_t len = gso->tuo__hdr_len + piece.len; /* hdr_len is 0 for a packet that is not cut */
-        const size_t cap = tuo__ops_capacity(o, bufs[i]);
-        if (cap < offset || cap - offset < len) result = TUO_E_NOSPACE;
-        if (result == TUO_OK && tuo__ops_resize(o, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
+    for (i = 0; i < count && gso->tuoi_next_idx < gso->tuoi_seg_count; i++) {
+        const tuoi_gso_piece piece = tuoi_gso_piece_next(gso);
+        const size_t len = gso->tuoi_hdr_len + piece.len; /* hdr_len is 0 for a packet that is not cut */
+        const size_t capacity = tuoi_ops_capacity(o, bufs[i]);
+        if (capacity < offset || capacity - offset < len) result = TUO_E_NOSPACE;
+        if (result == TUO_OK && tuoi_ops_resize(o, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
         if (result != TUO_OK) break;
-        if (len) tuo__gso_write(gso, &piece, tuo__ops_data(o, bufs[i]) + offset); /* an empty buffer may have no memory */
-        gso->tuo__next_idx++;
+        if (len) tuoi_gso_write(gso, &piece, tuoi_ops_data(o, bufs[i]) + offset); /* an empty buffer may have no memory */
+        gso->tuoi_next_idx++;
     }
     *written = i;
     if (result != TUO_OK) return result;
-    return gso->tuo__next_idx < gso->tuo__seg_count ? TUO_MORE : TUO_OK;
+    return gso->tuoi_next_idx < gso->tuoi_seg_count ? TUO_MORE : TUO_OK;
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- >>tx */
 /* Capabilities, the ladder, bursts. What is left to a device is decided once per packet from capabilities and headers; superpackets are
    then finished by >>account, segments by >>gso. */
 
-static int tuo__caps_ok(const tuo_caps *caps) {
-    return (caps->l2_hdr_len == 0 || caps->l2_hdr_len == TUO__ETH_LEN) && caps->tx_vlan_max <= TUO_VLAN_MAX;
+static int tuoi_caps_ok(const tuo_caps *caps) {
+    return caps->ethernet <= 1 && caps->tx_vlan_max <= TUO_VLAN_MAX;
 }
 
-static unsigned tuo__caps_frame_flags(const tuo_caps *caps) { return caps->l2_hdr_len ? (unsigned)TUO_F_ETHERNET : 0u; }
+static unsigned tuoi_caps_frame_flags(const tuo_caps *caps) { return caps->ethernet ? (unsigned)TUO_F_ETHERNET : 0u; }
 
-static uint32_t tuo__caps_max_len(const tuo_caps *caps, unsigned kind) {
+static uint32_t tuoi_caps_max_len(const tuo_caps *caps, unsigned kind) {
     const uint32_t by_kind[5] = { 0, caps->max_tcp4, caps->max_udp4, caps->max_tcp6, caps->max_udp6 };
     return by_kind[kind];
 }
 
-static int tuo__caps_csum(const tuo_caps *caps, unsigned kind) {
+static int tuoi_caps_csum(const tuo_caps *caps, unsigned kind) {
     const uint8_t by_kind[5] = { 0, caps->tx_csum_tcp4, caps->tx_csum_udp4, caps->tx_csum_tcp6, caps->tx_csum_udp6 };
     return kind != TUO_KIND_NONE && (by_kind[kind] || caps->tx_csum_any);
 }
 
 /* The smaller of two limits of which 0 is none. */
-static uint32_t tuo__tighter(uint32_t a, uint32_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
+static uint32_t tuoi_tighter(uint32_t a, uint32_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
 
 TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_caps *both) {
     tuo_caps c;
-    if (!tuo__caps_ok(a) || !tuo__caps_ok(b) || a->l2_hdr_len != b->l2_hdr_len) return TUO_E_INVALID;
+    if (!tuoi_caps_ok(a) || !tuoi_caps_ok(b) || a->ethernet != b->ethernet) return TUO_E_INVALID;
     c = *a;
     c.tx_csum_ip4 = (uint8_t)(a->tx_csum_ip4 && b->tx_csum_ip4);
-    c.tx_csum_tcp4 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_TCP4) && tuo__caps_csum(b, TUO_KIND_TCP4));
-    c.tx_csum_udp4 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_UDP4) && tuo__caps_csum(b, TUO_KIND_UDP4));
-    c.tx_csum_tcp6 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_TCP6) && tuo__caps_csum(b, TUO_KIND_TCP6));
-    c.tx_csum_udp6 = (uint8_t)(tuo__caps_csum(a, TUO_KIND_UDP6) && tuo__caps_csum(b, TUO_KIND_UDP6));
+    c.tx_csum_tcp4 = (uint8_t)(tuoi_caps_csum(a, TUO_KIND_TCP4) && tuoi_caps_csum(b, TUO_KIND_TCP4));
+    c.tx_csum_udp4 = (uint8_t)(tuoi_caps_csum(a, TUO_KIND_UDP4) && tuoi_caps_csum(b, TUO_KIND_UDP4));
+    c.tx_csum_tcp6 = (uint8_t)(tuoi_caps_csum(a, TUO_KIND_TCP6) && tuoi_caps_csum(b, TUO_KIND_TCP6));
+    c.tx_csum_udp6 = (uint8_t)(tuoi_caps_csum(a, TUO_KIND_UDP6) && tuoi_caps_csum(b, TUO_KIND_UDP6));
     c.rx_csum_ip4 = (uint8_t)(a->rx_csum_ip4 && b->rx_csum_ip4);
     c.rx_csum_tcp4 = (uint8_t)(a->rx_csum_tcp4 && b->rx_csum_tcp4);
     c.rx_csum_udp4 = (uint8_t)(a->rx_csum_udp4 && b->rx_csum_udp4);
@@ -4202,17 +4202,17 @@ TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_
     c.rx_csum_udp6 = (uint8_t)(a->rx_csum_udp6 && b->rx_csum_udp6);
     c.tx_csum_any = (uint8_t)(a->tx_csum_any && b->tx_csum_any);
     c.tx_ip6_ext = (uint8_t)(a->tx_ip6_ext && b->tx_ip6_ext);
-    c.tx_vlan_max = (uint8_t)tuo__min32(a->tx_vlan_max, b->tx_vlan_max);
+    c.tx_vlan_max = (uint8_t)tuoi_min32(a->tx_vlan_max, b->tx_vlan_max);
     c.tso_cwr = (uint8_t)(a->tso_cwr && b->tso_cwr);
-    c.max_tcp4 = tuo__min32(a->max_tcp4, b->max_tcp4);
-    c.max_tcp6 = tuo__min32(a->max_tcp6, b->max_tcp6);
-    c.max_udp4 = tuo__min32(a->max_udp4, b->max_udp4);
-    c.max_udp6 = tuo__min32(a->max_udp6, b->max_udp6);
+    c.max_tcp4 = tuoi_min32(a->max_tcp4, b->max_tcp4);
+    c.max_tcp6 = tuoi_min32(a->max_tcp6, b->max_tcp6);
+    c.max_udp4 = tuoi_min32(a->max_udp4, b->max_udp4);
+    c.max_udp6 = tuoi_min32(a->max_udp6, b->max_udp6);
     c.min_seg_size = a->min_seg_size > b->min_seg_size ? a->min_seg_size : b->min_seg_size;
-    c.max_seg_size = tuo__tighter(a->max_seg_size, b->max_seg_size);
-    c.max_segs = tuo__tighter(a->max_segs, b->max_segs);
-    c.max_udp_segs = tuo__tighter(a->max_udp_segs, b->max_udp_segs);
-    c.max_frags = tuo__tighter(a->max_frags, b->max_frags);
+    c.max_seg_size = tuoi_tighter(a->max_seg_size, b->max_seg_size);
+    c.max_segs = tuoi_tighter(a->max_segs, b->max_segs);
+    c.max_udp_segs = tuoi_tighter(a->max_udp_segs, b->max_udp_segs);
+    c.max_frags = tuoi_tighter(a->max_frags, b->max_frags);
     if (!a->tso_sum_no_len != !b->tso_sum_no_len || (c.max_seg_size && c.max_seg_size < c.min_seg_size)) {
         c.max_tcp4 = c.max_tcp6 = c.max_udp4 = c.max_udp6 = 0;
     }
@@ -4227,21 +4227,21 @@ TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet) {
 
 TUO_API tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet) {
     tuo_pkt_info info;
-    tuo__shape shape;
+    tuoi_shape shape;
     uint32_t seg_len, fixed_len;
     tuo_result result;
-    if (!tuo__caps_ok(caps)) return TUO_E_INVALID;
-    result = tuo__parse((const uint8_t *)pkt, len, tuo__caps_frame_flags(caps) | TUO__F_WHOLE, &info);
+    if (!tuoi_caps_ok(caps)) return TUO_E_INVALID;
+    result = tuoi_parse((const uint8_t *)pkt, len, tuoi_caps_frame_flags(caps) | TUOI_F_WHOLE, &info);
     if (result != TUO_OK) return result;
     if (info.flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
     if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_E_VNET_PROTOCOL;
     if (info.payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
-    fixed_len = info.ip_version == 4 ? 0 : TUO__IP6_LEN; /* what the length field does not count */
-    seg_len = info.payload_off - info.ip_off + tuo__min32(gso_size, info.payload_len);
+    fixed_len = info.ip_version == 4 ? 0 : TUOI_IP6_LEN; /* what the length field does not count */
+    seg_len = info.payload_off - info.ip_off + tuoi_min32(gso_size, info.payload_len);
     if (gso_size == 0 || gso_size == 0xFFFFu || seg_len - fixed_len > 0xFFFFu) return TUO_E_VNET_GSO_SIZE;
-    if (info.total_len - fixed_len > 0xFFFFu && info.total_len > tuo__caps_max_len(caps, info.kind)) return TUO_E_IP_LENGTH;
-    shape = tuo__shape_of(&info);
-    tuo__account_any((uint8_t *)pkt, &shape, info.payload_len, gso_size, vnet);
+    if (info.total_len - fixed_len > 0xFFFFu && info.total_len > tuoi_caps_max_len(caps, info.kind)) return TUO_E_IP_LENGTH;
+    shape = tuoi_shape_of(&info);
+    tuoi_account_any((uint8_t *)pkt, &shape, info.payload_len, gso_size, vnet);
     return TUO_OK;
 }
 
@@ -4249,93 +4249,93 @@ TUO_API tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, con
 
 /* Can the device finish checksums behind these headers? A seed behind a routing header is for another destination than the one in the IP
    header, from which some devices make their own; the same of bytes that only some of them count. */
-static int tuo__ladder_offloads(const tuo_caps *caps, const tuo_pkt_info *info) {
-    return tuo__caps_csum(caps, info->kind) && !(info->flags & TUO_PKT_ROUTING) && info->vlan_count <= caps->tx_vlan_max &&
-           (caps->tx_ip6_ext || info->ip_version == 4 || info->ip_hdr_len == TUO__IP6_LEN);
+static int tuoi_ladder_offloads(const tuo_caps *caps, const tuo_pkt_info *info) {
+    return tuoi_caps_csum(caps, info->kind) && !(info->flags & TUO_PKT_ROUTING) && info->vlan_count <= caps->tx_vlan_max &&
+           (caps->tx_ip6_ext || info->ip_version == 4 || info->ip_hdr_len == TUOI_IP6_LEN);
 }
 
 /* Fill in how a superpacket leaves as superpackets. 0: it cannot. */
-static int tuo__ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pkt_info *info) {
-    const uint32_t size = tx->tuo__gso_size, max_len = tuo__caps_max_len(caps, info->kind);
+static int tuoi_ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pkt_info *info) {
+    const uint32_t size = tx->tuoi_gso_size, max_len = tuoi_caps_max_len(caps, info->kind);
     const uint32_t hdr_len = info->payload_off - info->ip_off, seg_count = info->payload_len / size + (info->payload_len % size != 0);
-    const uint32_t segs_max = tuo__is_tcp(info->kind) ? caps->max_segs : caps->max_udp_segs;
+    const uint32_t segs_max = tuoi_is_tcp(info->kind) ? caps->max_segs : caps->max_udp_segs;
     if (seg_count < 2 || max_len <= hdr_len || size < caps->min_seg_size || (caps->max_seg_size && size > caps->max_seg_size)) return 0;
-    tx->tuo__segs_max = segs_max ? segs_max : TUO__NONE;
-    tx->tuo__payload_max = max_len - hdr_len;
-    tx->tuo__unit_segs = tuo__min32(tx->tuo__segs_max, tx->tuo__payload_max / size);
-    if (tx->tuo__unit_segs == 0) return 0; /* 1: a short last segment may still fit behind a full one */
-    tx->tuo__first_alone = (info->tcp_flags & TUO__CWR) && !caps->tso_cwr;
-    tx->tuo__seg_count = seg_count;
+    tx->tuoi_segs_max = segs_max ? segs_max : TUOI_NONE;
+    tx->tuoi_payload_max = max_len - hdr_len;
+    tx->tuoi_unit_segs = tuoi_min32(tx->tuoi_segs_max, tx->tuoi_payload_max / size);
+    if (tx->tuoi_unit_segs == 0) return 0; /* 1: a short last segment may still fit behind a full one */
+    tx->tuoi_first_alone = (info->tcp_flags & TUOI_CWR) && !caps->tso_cwr;
+    tx->tuoi_seg_count = seg_count;
     return 1;
 }
 
-/* What leaves as tuo__gso hands it out: with its seed at csum_start, or finished. */
-static void tuo__ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, const tuo_vnet_hdr *where, unsigned flags) {
-    tuo__gso_begin(&tx->tuo__gso, pkt, partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
+/* What leaves as tuoi_gso hands it out: with its seed at csum_start, or finished. */
+static void tuoi_ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, const tuo_vnet_hdr *where, unsigned flags) {
+    tuoi_gso_begin(&tx->tuoi_gso, pkt, partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
     if (!partial) return;
-    tx->tuo__vnet.flags = TUO_VNET_NEEDS_CSUM;
-    tx->tuo__vnet.csum_start = where->csum_start;
-    tx->tuo__vnet.csum_offset = where->csum_offset;
-    tx->tuo__vnet.hdr_len = where->hdr_len;
+    tx->tuoi_vnet.flags = TUO_VNET_NEEDS_CSUM;
+    tx->tuoi_vnet.csum_start = where->csum_start;
+    tx->tuoi_vnet.csum_offset = where->csum_offset;
+    tx->tuoi_vnet.hdr_len = where->hdr_len;
 }
 
-static void tuo__ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info,
+static void tuoi_ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info,
                                          const tuo_vnet_hdr *vnet, unsigned flags) {
-    const int offloads = tuo__ladder_offloads(caps, info);
+    const int offloads = tuoi_ladder_offloads(caps, info);
     tuo_vnet_hdr where;
     TUO_MEMSET(&where, 0, sizeof where);
     where.csum_start = (uint16_t)info->l4_off; /* headers have at most TUO_HEADER_MAX bytes here */
-    where.csum_offset = tuo__kinds[info->kind].l4_csum_off;
+    where.csum_offset = tuoi_kinds[info->kind].l4_csum_off;
     where.hdr_len = (uint16_t)info->payload_off;
-    if (offloads) tx->tuo__info = *info;
-    tuo__ladder_plan_csum(tx, pkt, offloads || caps->tx_csum_any, &where, flags);
-    if (offloads && tuo__ladder_plan_units(tx, caps, info)) {
-        tx->tuo__pseudo_sum = tuo__gso_pseudo_sum(pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
-        TUO_MEMCPY(tx->tuo__gso.tuo__hdr, pkt, info->payload_off);
+    if (offloads) tx->tuoi_info = *info;
+    tuoi_ladder_plan_csum(tx, pkt, offloads || caps->tx_csum_any, &where, flags);
+    if (offloads && tuoi_ladder_plan_units(tx, caps, info)) {
+        tx->tuoi_pseudo_sum = tuoi_gso_pseudo_sum(pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
+        TUO_MEMCPY(tx->tuoi_gso.tuoi_hdr, pkt, info->payload_off);
     } else {
-        tuo__gso_plan_cut(&tx->tuo__gso, pkt, info, vnet);
+        tuoi_gso_plan_cut(&tx->tuoi_gso, pkt, info, vnet);
     }
 }
 
 /* Is the partial checksum that of the packet's own TCP or UDP header, over all that follows it? Then devices that know these protocols, but
    not csum_start and csum_offset, can finish it. */
-static int tuo__ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, tuo_pkt_info *info) {
-    return tuo__parse(pkt, len, tuo__caps_frame_flags(caps), info) == TUO_OK && tuo__ladder_offloads(caps, info) &&
-           vnet->csum_start == info->l4_off && vnet->csum_offset == tuo__kinds[info->kind].l4_csum_off &&
+static int tuoi_ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, tuo_pkt_info *info) {
+    return tuoi_parse(pkt, len, tuoi_caps_frame_flags(caps), info) == TUO_OK && tuoi_ladder_offloads(caps, info) &&
+           vnet->csum_start == info->l4_off && vnet->csum_offset == tuoi_kinds[info->kind].l4_csum_off &&
            (size_t)info->payload_off + info->payload_len == len && info->payload_off <= TUO_HEADER_MAX;
 }
 
-static void tuo__ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet,
+static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                     unsigned flags) {
     tuo_vnet_hdr where = *vnet;
     tuo_pkt_info info;
     int partial = 0;
     if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
-        const int own = tuo__ladder_own_csum(caps, pkt, len, vnet, &info);
+        const int own = tuoi_ladder_own_csum(caps, pkt, len, vnet, &info);
         where.hdr_len = (uint16_t)(own ? info.payload_off : 0u); /* a hint; Linux raises it to what it needs (K 1.7b) */
         partial = own || caps->tx_csum_any;
-        if (own) tx->tuo__info = info;
+        if (own) tx->tuoi_info = info;
     }
-    tuo__ladder_plan_csum(tx, pkt, partial, &where, flags);
-    tuo__gso_plan_whole(&tx->tuo__gso, len, vnet);
+    tuoi_ladder_plan_csum(tx, pkt, partial, &where, flags);
+    tuoi_gso_plan_whole(&tx->tuoi_gso, len, vnet);
 }
 
 TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
     tuo_result result;
-    if (!tuo__caps_ok(caps)) return TUO_E_INVALID;
-    result = tuo__gso_check(bytes, len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuo__caps_frame_flags(caps), &info);
+    if (!tuoi_caps_ok(caps)) return TUO_E_INVALID;
+    result = tuoi_gso_check(bytes, len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps), &info);
     if (result != TUO_OK) return result;
     TUO_MEMSET(tx, 0, sizeof *tx);
-    tx->tuo__gso_size = vnet->gso_size;
-    tx->tuo__frags_max = caps->max_frags;
-    tx->tuo__csum_ip4 = caps->tx_csum_ip4;
-    tx->tuo__sum_no_len = caps->tso_sum_no_len;
+    tx->tuoi_gso_size = vnet->gso_size;
+    tx->tuoi_frags_max = caps->max_frags;
+    tx->tuoi_csum_ip4 = caps->tx_csum_ip4;
+    tx->tuoi_sum_no_len = caps->tso_sum_no_len;
     if (info.kind == TUO_KIND_NONE) {
-        tuo__ladder_plan_packet(tx, caps, bytes, len, vnet, flags);
+        tuoi_ladder_plan_packet(tx, caps, bytes, len, vnet, flags);
     } else {
-        tuo__ladder_plan_superpacket(tx, caps, bytes, &info, vnet, flags);
+        tuoi_ladder_plan_superpacket(tx, caps, bytes, &info, vnet, flags);
     }
     return TUO_OK;
 }
@@ -4343,27 +4343,27 @@ TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt
 /* --- the ladder: hand out --- */
 
 /* What leaves next of a packet that leaves as superpackets. */
-typedef struct tuo__ladder_unit {
+typedef struct tuoi_ladder_unit {
     uint32_t segs, off, len; /* off, len: payload bytes */
-} tuo__ladder_unit;
+} tuoi_ladder_unit;
 
-static tuo__ladder_unit tuo__ladder_unit_next(const tuo_tx *tx) {
-    const uint32_t segs_left = tx->tuo__seg_count - tx->tuo__next_seg;
-    tuo__ladder_unit unit;
+static tuoi_ladder_unit tuoi_ladder_unit_next(const tuo_tx *tx) {
+    const uint32_t segs_left = tx->tuoi_seg_count - tx->tuoi_next_seg;
+    tuoi_ladder_unit unit;
     uint32_t len_left;
-    unit.off = tx->tuo__next_seg * tx->tuo__gso_size; /* below payload_len */
-    len_left = tx->tuo__info.payload_len - unit.off;
-    if (tx->tuo__first_alone && tx->tuo__next_seg == 0) {
+    unit.off = tx->tuoi_next_seg * tx->tuoi_gso_size; /* below payload_len */
+    len_left = tx->tuoi_info.payload_len - unit.off;
+    if (tx->tuoi_first_alone && tx->tuoi_next_seg == 0) {
         unit.segs = 1;
     } else {
-        unit.segs = segs_left <= tx->tuo__segs_max && len_left <= tx->tuo__payload_max ? segs_left : tx->tuo__unit_segs;
+        unit.segs = segs_left <= tx->tuoi_segs_max && len_left <= tx->tuoi_payload_max ? segs_left : tx->tuoi_unit_segs;
     }
-    unit.len = tuo__min32(len_left, unit.segs * tx->tuo__gso_size);
+    unit.len = tuoi_min32(len_left, unit.segs * tx->tuoi_gso_size);
     return unit;
 }
 
-static void tuo__ladder_describe(const tuo_tx *tx, tuo_tx_packet *packet) {
-    const tuo_pkt_info *const info = &tx->tuo__info;
+static void tuoi_ladder_describe(const tuo_tx *tx, tuo_tx_packet *packet) {
+    const tuo_pkt_info *const info = &tx->tuoi_info;
     packet->kind = info->kind;
     packet->l2_len = (uint16_t)info->ip_off;
     packet->l3_len = (uint16_t)(info->l4_off - info->ip_off);
@@ -4371,110 +4371,110 @@ static void tuo__ladder_describe(const tuo_tx *tx, tuo_tx_packet *packet) {
 }
 
 /* hdr holds the headers of the packet, or of the one that left before. */
-static void tuo__ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuo__ladder_unit *unit, tuo_tx_packet *packet) {
-    const tuo_pkt_info *const info = &tx->tuo__info;
-    const tuo__shape shape = tuo__shape_of(info);
+static void tuoi_ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuoi_ladder_unit *unit, tuo_tx_packet *packet) {
+    const tuo_pkt_info *const info = &tx->tuoi_info;
+    const tuoi_shape shape = tuoi_shape_of(info);
     uint8_t *const ip = hdr + info->ip_off, *const l4 = hdr + info->l4_off;
-    const uint32_t seg = tx->tuo__next_seg, l4_len = info->l4_hdr_len + unit->len;
-    const uint32_t summed_len = tx->tuo__sum_no_len && unit->segs > 1 ? 0 : tuo__fold32(l4_len);
-    if (info->ip_version == 4) tuo__wr16(ip + TUO__IP4_ID, info->ip_id + seg); /* K 6.2 */
-    if (tuo__is_tcp(info->kind)) {
-        tuo__wr32(l4 + TUO__TCP_SEQ, tuo__seq_add(info->seq, unit->off));
-        l4[TUO__TCP_FLAGS] = (uint8_t)tuo__cut_flags(info->tcp_flags, seg == 0, seg + unit->segs == tx->tuo__seg_count);
+    const uint32_t seg = tx->tuoi_next_seg, l4_len = info->l4_hdr_len + unit->len;
+    const uint32_t summed_len = tx->tuoi_sum_no_len && unit->segs > 1 ? 0 : tuoi_fold32(l4_len);
+    if (info->ip_version == 4) tuoi_wr16(ip + TUOI_IP4_ID, info->ip_id + seg); /* K 6.2 */
+    if (tuoi_is_tcp(info->kind)) {
+        tuoi_wr32(l4 + TUOI_TCP_SEQ, tuoi_seq_add(info->seq, unit->off));
+        l4[TUOI_TCP_FLAGS] = (uint8_t)tuoi_cut_flags(info->tcp_flags, seg == 0, seg + unit->segs == tx->tuoi_seg_count);
     }
-    tuo__account_any(hdr, &shape, unit->len, (uint16_t)tx->tuo__gso_size, &packet->vnet);
-    tuo__wr16(l4 + tuo__kinds[info->kind].l4_csum_off, tuo__fold32(tx->tuo__pseudo_sum + summed_len)); /* never of other addresses */
+    tuoi_account_any(hdr, &shape, unit->len, (uint16_t)tx->tuoi_gso_size, &packet->vnet);
+    tuoi_wr16(l4 + tuoi_kinds[info->kind].l4_csum_off, tuoi_fold32(tx->tuoi_pseudo_sum + summed_len)); /* never of other addresses */
     packet->seg_count = unit->segs;
-    tuo__ladder_describe(tx, packet);
+    tuoi_ladder_describe(tx, packet);
     if (unit->segs == 1) return;
-    if (tuo__is_tcp(info->kind) && (l4[TUO__TCP_FLAGS] & TUO__CWR)) packet->vnet.gso_type |= TUO_GSO_ECN; /* virtio 1.3 5.1.6.2 */
-    if (tx->tuo__csum_ip4 && info->ip_version == 4) {
-        tuo__wr16(ip + TUO__IP4_CSUM, 0);
+    if (tuoi_is_tcp(info->kind) && (l4[TUOI_TCP_FLAGS] & TUOI_CWR)) packet->vnet.gso_type |= TUO_GSO_ECN; /* virtio 1.3 5.1.6.2 */
+    if (tx->tuoi_csum_ip4 && info->ip_version == 4) {
+        tuoi_wr16(ip + TUOI_IP4_CSUM, 0);
         packet->csum_ip4 = 1;
     }
 }
 
-/* The metadata of what tuo__gso hands out. */
-static void tuo__ladder_describe_gso(const tuo_tx *tx, tuo_tx_packet *packet) {
+/* The metadata of what tuoi_gso hands out. */
+static void tuoi_ladder_describe_gso(const tuo_tx *tx, tuo_tx_packet *packet) {
     packet->seg_count = 1;
-    packet->vnet = tx->tuo__vnet;
-    tuo__ladder_describe(tx, packet);
+    packet->vnet = tx->tuoi_vnet;
+    tuoi_ladder_describe(tx, packet);
 }
 
-static size_t tuo__ladder_pieces(const tuo_tx *tx) {
-    if (tx->tuo__seg_count || tx->tuo__gso.tuo__kind != TUO_KIND_NONE) return 2;
-    return tx->tuo__gso.tuo__fill_csum ? 3 : 1;
+static size_t tuoi_ladder_pieces(const tuo_tx *tx) {
+    if (tx->tuoi_seg_count || tx->tuoi_gso.tuoi_kind != TUO_KIND_NONE) return 2;
+    return tx->tuoi_gso.tuoi_fill_csum ? 3 : 1;
 }
 
-static void tuo__ladder_add(tuo_tx_packet *packet, const void *base, size_t len) {
+static void tuoi_ladder_add(tuo_tx_packet *packet, const void *base, size_t len) {
     packet->iov[packet->iov_count].base = base;
     packet->iov[packet->iov_count].len = len;
     packet->iov_count++;
     packet->len += len;
 }
 
-static int tuo__ladder_done(const tuo_tx *tx) {
-    return tx->tuo__seg_count ? tx->tuo__next_seg == tx->tuo__seg_count : tuo_gso_remaining(&tx->tuo__gso) == 0;
+static int tuoi_ladder_done(const tuo_tx *tx) {
+    return tx->tuoi_seg_count ? tx->tuoi_next_seg == tx->tuoi_seg_count : tuo_gso_remaining(&tx->tuoi_gso) == 0;
 }
 
 TUO_API size_t tuo_tx_remaining(const tuo_tx *tx) {
-    uint32_t segs = tx->tuo__seg_count - tx->tuo__next_seg, count = 0, by_segs = 0, by_len = 0, len, unit_len;
-    if (tx->tuo__seg_count == 0) return tuo_gso_remaining(&tx->tuo__gso);
+    uint32_t segs = tx->tuoi_seg_count - tx->tuoi_next_seg, count = 0, by_segs = 0, by_len = 0, len, unit_len;
+    if (tx->tuoi_seg_count == 0) return tuo_gso_remaining(&tx->tuoi_gso);
     if (segs == 0) return 0;
-    len = tx->tuo__info.payload_len - tx->tuo__next_seg * tx->tuo__gso_size;
-    if (tx->tuo__first_alone && tx->tuo__next_seg == 0) {
+    len = tx->tuoi_info.payload_len - tx->tuoi_next_seg * tx->tuoi_gso_size;
+    if (tx->tuoi_first_alone && tx->tuoi_next_seg == 0) {
         segs--;
-        len -= tx->tuo__gso_size;
+        len -= tx->tuoi_gso_size;
         count++;
     }
-    unit_len = tx->tuo__unit_segs * tx->tuo__gso_size; /* at most payload_max; not used if that takes all */
-    if (segs > tx->tuo__segs_max) by_segs = (segs - tx->tuo__segs_max - 1) / tx->tuo__unit_segs + 1;
-    if (len > tx->tuo__payload_max) by_len = (len - tx->tuo__payload_max - 1) / unit_len + 1;
+    unit_len = tx->tuoi_unit_segs * tx->tuoi_gso_size; /* at most payload_max; not used if that takes all */
+    if (segs > tx->tuoi_segs_max) by_segs = (segs - tx->tuoi_segs_max - 1) / tx->tuoi_unit_segs + 1;
+    if (len > tx->tuoi_payload_max) by_len = (len - tx->tuoi_payload_max - 1) / unit_len + 1;
     return (size_t)count + (by_segs > by_len ? by_segs : by_len) + 1;
 }
 
 TUO_API tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet) {
-    tuo_gso *const gso = &tx->tuo__gso;
-    if (tuo__ladder_done(tx)) return TUO_DONE;
-    if (tx->tuo__frags_max && tuo__ladder_pieces(tx) > tx->tuo__frags_max) return TUO_E_UNSUPPORTED;
+    tuo_gso *const gso = &tx->tuoi_gso;
+    if (tuoi_ladder_done(tx)) return TUO_DONE;
+    if (tx->tuoi_frags_max && tuoi_ladder_pieces(tx) > tx->tuoi_frags_max) return TUO_E_UNSUPPORTED;
     TUO_MEMSET(packet, 0, sizeof *packet);
-    if (tx->tuo__seg_count) {
-        const tuo__ladder_unit unit = tuo__ladder_unit_next(tx);
-        const uint32_t hdr_len = tx->tuo__info.payload_off;
-        uint8_t *const hdr = header ? header : gso->tuo__hdr;
-        if (header) tuo__copy_header(header, gso->tuo__hdr, hdr_len);
-        tuo__ladder_stamp(tx, hdr, &unit, packet);
-        tuo__ladder_add(packet, hdr, hdr_len);
-        tuo__ladder_add(packet, gso->tuo__pkt + hdr_len + unit.off, unit.len);
-        tx->tuo__next_seg += unit.segs;
+    if (tx->tuoi_seg_count) {
+        const tuoi_ladder_unit unit = tuoi_ladder_unit_next(tx);
+        const uint32_t hdr_len = tx->tuoi_info.payload_off;
+        uint8_t *const hdr = header ? header : gso->tuoi_hdr;
+        if (header) tuoi_copy_header(header, gso->tuoi_hdr, hdr_len);
+        tuoi_ladder_stamp(tx, hdr, &unit, packet);
+        tuoi_ladder_add(packet, hdr, hdr_len);
+        tuoi_ladder_add(packet, gso->tuoi_pkt + hdr_len + unit.off, unit.len);
+        tx->tuoi_next_seg += unit.segs;
     } else {
         tuo_segment segment;
         size_t i;
         (void)!tuo_gso_next(gso, header, &segment); /* something is left */
-        for (i = 0; i < segment.iov_count; i++) tuo__ladder_add(packet, segment.iov[i].base, segment.iov[i].len);
-        tuo__ladder_describe_gso(tx, packet);
+        for (i = 0; i < segment.iov_count; i++) tuoi_ladder_add(packet, segment.iov[i].base, segment.iov[i].len);
+        tuoi_ladder_describe_gso(tx, packet);
     }
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet) {
     uint8_t *const bytes = (uint8_t *)pkt;
-    tuo_gso *const gso = &tx->tuo__gso;
-    if (bytes != gso->tuo__pkt) return TUO_E_INVALID;
-    if (tuo__ladder_done(tx)) return TUO_DONE;
+    tuo_gso *const gso = &tx->tuoi_gso;
+    if (bytes != gso->tuoi_pkt) return TUO_E_INVALID;
+    if (tuoi_ladder_done(tx)) return TUO_DONE;
     TUO_MEMSET(packet, 0, sizeof *packet);
-    if (tx->tuo__seg_count) {
-        const tuo__ladder_unit unit = tuo__ladder_unit_next(tx);
-        const uint32_t hdr_len = tx->tuo__info.payload_off;
-        tuo__copy_header(bytes + unit.off, gso->tuo__hdr, hdr_len); /* ends where the payload starts */
-        tuo__ladder_stamp(tx, bytes + unit.off, &unit, packet);
-        tuo__ladder_add(packet, bytes + unit.off, (size_t)hdr_len + unit.len);
-        tx->tuo__next_seg += unit.segs;
+    if (tx->tuoi_seg_count) {
+        const tuoi_ladder_unit unit = tuoi_ladder_unit_next(tx);
+        const uint32_t hdr_len = tx->tuoi_info.payload_off;
+        tuoi_copy_header(bytes + unit.off, gso->tuoi_hdr, hdr_len); /* ends where the payload starts */
+        tuoi_ladder_stamp(tx, bytes + unit.off, &unit, packet);
+        tuoi_ladder_add(packet, bytes + unit.off, (size_t)hdr_len + unit.len);
+        tx->tuoi_next_seg += unit.segs;
     } else {
         tuo_buf segment;
         (void)!tuo_gso_next_in_place(gso, pkt, &segment); /* something is left */
-        tuo__ladder_add(packet, segment.data, segment.len);
-        tuo__ladder_describe_gso(tx, packet);
+        tuoi_ladder_add(packet, segment.data, segment.len);
+        tuoi_ladder_describe_gso(tx, packet);
     }
     return TUO_OK;
 }
@@ -4482,26 +4482,26 @@ TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *pa
 /* --- bursts --- */
 
 /* Both queues are rings over slots of the caller. */
-static size_t tuo__ring_at(size_t head, size_t off, size_t cap) { return off < cap - head ? head + off : off - (cap - head); }
+static size_t tuoi_ring_at(size_t head, size_t off, size_t capacity) { return off < capacity - head ? head + off : off - (capacity - head); }
 
-TUO_API tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_burst send, void *user) {
+TUO_API tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_batch send, void *user) {
     if (!slots || slot_count == 0 || !send) return TUO_E_INVALID;
     TUO_MEMSET(queue, 0, sizeof *queue);
-    queue->tuo__send = send;
-    queue->tuo__user = user;
-    queue->tuo__slots = slots;
-    queue->tuo__cap = slot_count;
+    queue->tuoi_send = send;
+    queue->tuoi_user = user;
+    queue->tuoi_slots = slots;
+    queue->tuoi_capacity = slot_count;
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue) {
-    while (queue->tuo__count) {
-        const size_t to_end = queue->tuo__cap - queue->tuo__head; /* one offer is contiguous */
-        const size_t offered = queue->tuo__count < to_end ? queue->tuo__count : to_end;
-        const size_t claimed = queue->tuo__send(queue->tuo__user, queue->tuo__slots + queue->tuo__head, offered);
+    while (queue->tuoi_count) {
+        const size_t to_end = queue->tuoi_capacity - queue->tuoi_head; /* one offer is contiguous */
+        const size_t offered = queue->tuoi_count < to_end ? queue->tuoi_count : to_end;
+        const size_t claimed = queue->tuoi_send(queue->tuoi_user, queue->tuoi_slots + queue->tuoi_head, offered);
         const size_t taken = claimed < offered ? claimed : offered;
-        queue->tuo__head = tuo__ring_at(queue->tuo__head, taken, queue->tuo__cap);
-        queue->tuo__count -= taken;
+        queue->tuoi_head = tuoi_ring_at(queue->tuoi_head, taken, queue->tuoi_capacity);
+        queue->tuoi_count -= taken;
         if (claimed > offered) return TUO_E_BUFFER;
         if (taken == 0) return TUO_AGAIN; /* fewer than offered is no end: some drivers take a few at a time */
     }
@@ -4509,53 +4509,53 @@ TUO_API tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue) {
 }
 
 TUO_API tuo_result tuo_tx_queue_push(tuo_tx_queue *queue, void *packet) {
-    if (queue->tuo__count == queue->tuo__cap) {
+    if (queue->tuoi_count == queue->tuoi_capacity) {
         const tuo_result result = tuo_tx_queue_flush(queue);
         if (result < 0) return result;
-        if (queue->tuo__count == queue->tuo__cap) return TUO_AGAIN;
+        if (queue->tuoi_count == queue->tuoi_capacity) return TUO_AGAIN;
     }
-    queue->tuo__slots[tuo__ring_at(queue->tuo__head, queue->tuo__count, queue->tuo__cap)] = packet;
-    queue->tuo__count++;
+    queue->tuoi_slots[tuoi_ring_at(queue->tuoi_head, queue->tuoi_count, queue->tuoi_capacity)] = packet;
+    queue->tuoi_count++;
     return TUO_OK;
 }
 
-TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue) { return queue->tuo__count; }
+TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue) { return queue->tuoi_count; }
 
 TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue) {
     void *packet;
-    if (queue->tuo__count == 0) return NULL;
-    packet = queue->tuo__slots[queue->tuo__head];
-    queue->tuo__head = tuo__ring_at(queue->tuo__head, 1, queue->tuo__cap);
-    queue->tuo__count--;
+    if (queue->tuoi_count == 0) return NULL;
+    packet = queue->tuoi_slots[queue->tuoi_head];
+    queue->tuoi_head = tuoi_ring_at(queue->tuoi_head, 1, queue->tuoi_capacity);
+    queue->tuoi_count--;
     return packet;
 }
 
-TUO_API tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_burst recv, void *user) {
+TUO_API tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_batch recv, void *user) {
     if (!recv || (!slots && slot_count)) return TUO_E_INVALID;
     TUO_MEMSET(queue, 0, sizeof *queue);
-    queue->tuo__recv = recv;
-    queue->tuo__user = user;
-    queue->tuo__slots = slots;
-    queue->tuo__cap = slot_count;
+    queue->tuoi_recv = recv;
+    queue->tuoi_user = user;
+    queue->tuoi_slots = slots;
+    queue->tuoi_capacity = slot_count;
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const tuo_rx_packet *packet) {
-    if (queue->tuo__count == queue->tuo__cap) return TUO_E_NOSPACE;
-    queue->tuo__slots[tuo__ring_at(queue->tuo__head, queue->tuo__count, queue->tuo__cap)] = *packet;
-    queue->tuo__count++;
+    if (queue->tuoi_count == queue->tuoi_capacity) return TUO_E_NOSPACE;
+    queue->tuoi_slots[tuoi_ring_at(queue->tuoi_head, queue->tuoi_count, queue->tuoi_capacity)] = *packet;
+    queue->tuoi_count++;
     return TUO_OK;
 }
 
-TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count) {
+TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count) {
     size_t n = 0, claimed;
-    while (n < count && queue->tuo__count) {
-        packets[n++] = queue->tuo__slots[queue->tuo__head];
-        queue->tuo__head = tuo__ring_at(queue->tuo__head, 1, queue->tuo__cap);
-        queue->tuo__count--;
+    while (n < count && queue->tuoi_count) {
+        packets[n++] = queue->tuoi_slots[queue->tuoi_head];
+        queue->tuoi_head = tuoi_ring_at(queue->tuoi_head, 1, queue->tuoi_capacity);
+        queue->tuoi_count--;
     }
     if (n == count) return n;
-    claimed = queue->tuo__recv(queue->tuo__user, packets + n, count - n);
+    claimed = queue->tuoi_recv(queue->tuoi_user, packets + n, count - n);
     return claimed < count - n ? n + claimed : count;
 }
 
@@ -4564,41 +4564,41 @@ TUO_API size_t tuo_rx_queue_burst(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 
 TUO_API const char *tuo_result_name(tuo_result result) {
     switch (result) {
-#define TUO__X(name, value, text) \
+#define TUOI_X(name, value, text) \
     case TUO_##name: return #name;
-        TUO_RESULTS(TUO__X)
-#undef TUO__X
+        TUO_RESULTS(TUOI_X)
+#undef TUOI_X
         default: return "?";
     }
 }
 
 TUO_API const char *tuo_result_text(tuo_result result) {
     switch (result) {
-#define TUO__X(name, value, text) \
+#define TUOI_X(name, value, text) \
     case TUO_##name: return text;
-        TUO_RESULTS(TUO__X)
-#undef TUO__X
+        TUO_RESULTS(TUOI_X)
+#undef TUOI_X
         default: return "?";
     }
 }
 
-typedef struct tuo__verdict_row {
+typedef struct tuoi_verdict_row {
     const char *name, *text, *source;
-} tuo__verdict_row;
+} tuoi_verdict_row;
 
-static const tuo__verdict_row *tuo__verdict_of(tuo_verdict verdict) {
-    static const tuo__verdict_row rows[] = {
-#define TUO__X(name, text, source) { #name, text, source },
-        TUO_VERDICTS(TUO__X)
-#undef TUO__X
+static const tuoi_verdict_row *tuoi_verdict_of(tuo_verdict verdict) {
+    static const tuoi_verdict_row rows[] = {
+#define TUOI_X(name, text, source) { #name, text, source },
+        TUO_VERDICTS(TUOI_X)
+#undef TUOI_X
         { "?", "?", "?" }
     };
     return &rows[(unsigned)verdict < (unsigned)TUO_V_COUNT ? (unsigned)verdict : (unsigned)TUO_V_COUNT];
 }
 
-TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuo__verdict_of(verdict)->name; }
-TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuo__verdict_of(verdict)->text; }
-TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuo__verdict_of(verdict)->source; }
+TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->name; }
+TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->text; }
+TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->source; }
 
 #ifdef TUNOFFLOAD_TUN
 /* ----------------------------------------------------------------------------------------------------------- >>linux-tun */
@@ -4629,68 +4629,68 @@ TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuo__verdic
 #endif
 
 enum {
-    TUO__RX_LEN = 65535 + 64,     /* IP packet and an Ethernet header with tags (K 3.1, 3.2) */
-    TUO__TX_IOV_MAX = 1024,       /* IOV_MAX of Linux, uapi/linux/uio.h UIO_MAXIOV */
-    TUO__RECV_IOV_MAX = 15,
-    TUO__RECV_CAP_MAX = 1 << 30,
-    TUO__READ_TRIES = 16,         /* unusable packets skipped in one call */
-    TUO__FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
+    TUOI_RX_LEN = 65535 + 64,     /* IP packet and an Ethernet header with tags (K 3.1, 3.2) */
+    TUOI_TX_IOV_MAX = 1024,       /* IOV_MAX of Linux, uapi/linux/uio.h UIO_MAXIOV */
+    TUOI_RECV_IOV_MAX = 15,
+    TUOI_RECV_CAPACITY_MAX = 1 << 30,
+    TUOI_READ_TRIES = 16,         /* unusable packets skipped in one call */
+    TUOI_FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
 };
 
-TUO__STATIC_ASSERT(iov_is_iovec, sizeof(tuo_iov) == sizeof(struct iovec) &&
+TUOI_STATIC_ASSERT(iov_is_iovec, sizeof(tuo_iov) == sizeof(struct iovec) &&
                    offsetof(tuo_iov, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(tuo_iov, len) == offsetof(struct iovec, iov_len));
 
 /* struct ifreq as far as TUN needs it; <net/if.h> hides it from strict C99 and quarrels with <linux/if.h>. */
-typedef struct tuo__ifreq {
+typedef struct tuoi_ifreq {
     char name[16];
     union {
         short flags;
         int index;
         char room[24];
     } u;
-} tuo__ifreq;
+} tuoi_ifreq;
 
 /* What the sending half still has to write. */
-typedef enum tuo__pending {
-    TUO__PENDING_NONE,
-    TUO__PENDING_EMITTED, /* sp, as emitted */
-    TUO__PENDING_SINGLES, /* sp was refused: its packets from next_user on */
-    TUO__PENDING_SPLIT    /* segments of the superpacket in scratch */
-} tuo__pending;
+typedef enum tuoi_pending {
+    TUOI_PENDING_NONE,
+    TUOI_PENDING_EMITTED, /* sp, as emitted */
+    TUOI_PENDING_SINGLES, /* sp was refused: its packets from next_user on */
+    TUOI_PENDING_SPLIT    /* segments of the superpacket in scratch */
+} tuoi_pending;
 
 /* A protocol that can be switched off by refusals. */
-typedef struct tuo__feature {
+typedef struct tuoi_feature {
     uint32_t refused;     /* in a row */
     uint8_t off;
     uint64_t off_since;   /* stats.tx_packets then */
-} tuo__feature;
+} tuoi_feature;
 
-typedef struct tuo__rx {
+typedef struct tuoi_tun_rx {
     tuo_gso gso;          /* of the superpacket in bytes */
     int splitting;
     size_t last_count;    /* segments of the last superpacket */
     int last_errno;
     tuo_tun_stats stats;
-    uint8_t bytes[TUO__RX_LEN];
-} tuo__rx;
+    uint8_t bytes[TUOI_RX_LEN];
+} tuoi_tun_rx;
 
-typedef struct tuo__tx {
+typedef struct tuoi_tun_tx {
     tuo_gro *gro;
     tuo_gro_desc gro_desc; /* the user's; features that are off come on top */
     tuo_buf_ops ops;       /* of the packets held */
     size_t offset;
-    tuo__pending pending;
+    tuoi_pending pending;
     tuo_superpacket sp;
     size_t next_user;
     tuo_gso gso;
     tuo_segment segment;   /* of gso, being written */
     int segment_ready;
-    tuo__feature features[TUO__FEATURES];
+    tuoi_feature features[TUOI_FEATURES];
     int last_errno;
     tuo_tun_stats stats;
-    uint8_t scratch[TUO__RX_LEN];
-} tuo__tx;
+    uint8_t scratch[TUOI_RX_LEN];
+} tuoi_tun_tx;
 
 struct tuo_tun {
     int fd, wake_fd, netlink_fd;
@@ -4705,19 +4705,19 @@ struct tuo_tun {
     tuo_tun_desc desc;     /* strings not kept */
     char name[16];
     int if_index;
-    tuo__rx rx;
-    tuo__tx tx;
+    tuoi_tun_rx rx;
+    tuoi_tun_tx tx;
 };
 
 /* --- calls in progress --- */
 
 /* Every call that may wait or touches a descriptor stands between these two, so that tuo_tun_close can wait for it. */
-static int tuo__tun_enter(tuo_tun *tun) {
+static int tuoi_tun_enter(tuo_tun *tun) {
     __atomic_add_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
     return !__atomic_load_n(&tun->closing, __ATOMIC_SEQ_CST);
 }
 
-static tuo_result tuo__tun_leave(tuo_tun *tun, tuo_result result) {
+static tuo_result tuoi_tun_leave(tuo_tun *tun, tuo_result result) {
     __atomic_sub_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
     return result;
 }
@@ -4725,27 +4725,27 @@ static tuo_result tuo__tun_leave(tuo_tun *tun, tuo_result result) {
 /* --- system calls --- */
 
 /* Each returns 0 or more, or -errno. */
-static int tuo__sys(long returned) { return returned < 0 ? -errno : (int)returned; }
+static int tuoi_sys(long returned) { return returned < 0 ? -errno : (int)returned; }
 
-static int tuo__ioctl(int fd, unsigned long request, void *argument) { return tuo__sys(ioctl(fd, request, argument)); }
+static int tuoi_ioctl(int fd, unsigned long request, void *argument) { return tuoi_sys(ioctl(fd, request, argument)); }
 
-static void tuo__close_fd(int *fd) {
+static void tuoi_close_fd(int *fd) {
     if (*fd >= 0) (void)close(*fd);
     *fd = -1;
 }
 
 /* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the descriptor. */
 #ifdef O_CLOEXEC
-#define TUO__O_CLOEXEC O_CLOEXEC
+#define TUOI_O_CLOEXEC O_CLOEXEC
 #else
-#define TUO__O_CLOEXEC 0
+#define TUOI_O_CLOEXEC 0
 #endif
-static int tuo__fd_flags(int fd) {
-    const int flags = tuo__sys(fcntl(fd, F_GETFL)), returned = flags < 0 ? flags : tuo__sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
-    return returned < 0 ? returned : tuo__sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+static int tuoi_fd_flags(int fd) {
+    const int flags = tuoi_sys(fcntl(fd, F_GETFL)), returned = flags < 0 ? flags : tuoi_sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    return returned < 0 ? returned : tuoi_sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
-static tuo_result tuo__tun_failed(int *last_errno, int negative_errno) {
+static tuo_result tuoi_tun_failed(int *last_errno, int negative_errno) {
     if (negative_errno != -EAGAIN) *last_errno = -negative_errno;
     switch (-negative_errno) {
         case EAGAIN: return TUO_AGAIN;
@@ -4757,12 +4757,12 @@ static tuo_result tuo__tun_failed(int *last_errno, int negative_errno) {
 }
 
 /* One rtnetlink request with its acknowledgment. attributes: already encoded behind a body of body_len bytes. */
-typedef struct tuo__netlink {
+typedef struct tuoi_netlink {
     struct nlmsghdr header;
     uint8_t body[128];
-} tuo__netlink;
+} tuoi_netlink;
 
-static void tuo__netlink_begin(tuo__netlink *request, uint16_t type, uint16_t flags, const void *body, size_t body_len) {
+static void tuoi_netlink_begin(tuoi_netlink *request, uint16_t type, uint16_t flags, const void *body, size_t body_len) {
     TUO_MEMSET(request, 0, sizeof *request);
     request->header.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + NLMSG_ALIGN(body_len));
     request->header.nlmsg_type = type;
@@ -4770,7 +4770,7 @@ static void tuo__netlink_begin(tuo__netlink *request, uint16_t type, uint16_t fl
     TUO_MEMCPY(request->body, body, body_len);
 }
 
-static void tuo__netlink_add(tuo__netlink *request, uint16_t type, const void *value, size_t value_len) {
+static void tuoi_netlink_add(tuoi_netlink *request, uint16_t type, const void *value, size_t value_len) {
     uint8_t *const at = (uint8_t *)request + NLMSG_ALIGN(request->header.nlmsg_len);
     struct rtattr attribute;
     attribute.rta_type = type;
@@ -4781,28 +4781,28 @@ static void tuo__netlink_add(tuo__netlink *request, uint16_t type, const void *v
 }
 
 /* One message each way; the length of the reply, or -errno. */
-static int tuo__netlink_exchange(int fd, const tuo__netlink *request, void *reply, size_t reply_cap) {
-    int returned = fd < 0 ? -EOPNOTSUPP : tuo__sys(send(fd, request, request->header.nlmsg_len, 0));
+static int tuoi_netlink_exchange(int fd, const tuoi_netlink *request, void *reply, size_t reply_cap) {
+    int returned = fd < 0 ? -EOPNOTSUPP : tuoi_sys(send(fd, request, request->header.nlmsg_len, 0));
     if (returned < 0) return returned;
-    do returned = tuo__sys(recv(fd, reply, reply_cap, 0));
+    do returned = tuoi_sys(recv(fd, reply, reply_cap, 0));
     while (returned == -EINTR);
     return returned;
 }
 
-static int tuo__netlink_call(int fd, const tuo__netlink *request) {
+static int tuoi_netlink_call(int fd, const tuoi_netlink *request) {
     struct {
         struct nlmsghdr header;
         struct nlmsgerr error;
         uint8_t rest[512];
     } reply;
-    const int returned = tuo__netlink_exchange(fd, request, &reply, sizeof reply);
+    const int returned = tuoi_netlink_exchange(fd, request, &reply, sizeof reply);
     if (returned < 0) return returned;
     if ((size_t)returned < NLMSG_HDRLEN + sizeof(int) || reply.header.nlmsg_type != NLMSG_ERROR) return -EPROTO;
     return reply.error.error;
 }
 
 /* The value of the attribute `type` in bytes[*off..end), whose place becomes *off and *end; 0 if there is none. */
-static int tuo__netlink_find(const uint8_t *bytes, size_t *off, size_t *end, unsigned type) {
+static int tuoi_netlink_find(const uint8_t *bytes, size_t *off, size_t *end, unsigned type) {
     struct rtattr attribute;
     while (*end - *off >= sizeof attribute) {
         TUO_MEMCPY(&attribute, bytes + *off, sizeof attribute);
@@ -4819,60 +4819,60 @@ static int tuo__netlink_find(const uint8_t *bytes, size_t *off, size_t *end, uns
 }
 
 /* linux include/uapi/linux/if_link.h */
-enum { TUO__IFLA_LINKINFO = 18, TUO__IFLA_INFO_DATA = 2, TUO__IFLA_TUN_PI = 4 };
+enum { TUOI_IFLA_LINKINFO = 18, TUOI_IFLA_INFO_DATA = 2, TUOI_IFLA_TUN_PI = 4 };
 
-static void tuo__netlink_link(const tuo_tun *tun, tuo__netlink *request, unsigned flags, unsigned change) {
+static void tuoi_netlink_link(const tuo_tun *tun, tuoi_netlink *request, unsigned flags, unsigned change) {
     struct ifinfomsg link;
     TUO_MEMSET(&link, 0, sizeof link);
     link.ifi_index = tun->if_index;
     link.ifi_flags = flags;
     link.ifi_change = change;
-    tuo__netlink_begin(request, RTM_NEWLINK, 0, &link, sizeof link);
+    tuoi_netlink_begin(request, RTM_NEWLINK, 0, &link, sizeof link);
 }
 
-enum { TUO__IFF_UP = 1 };
+enum { TUOI_IFF_UP = 1 };
 
 /* Do packets carry the 4 bytes of packet information? TUNGETIFF cannot tell: it sets IFF_NOFILTER, which is the same bit as IFF_NO_PI.
    A kernel before 4.20 does not say; then it is taken for no, which is what everybody uses. */
-static int tuo__tun_has_packet_info(const tuo_tun *tun) {
+static int tuoi_tun_has_packet_info(const tuo_tun *tun) {
     uint8_t reply[8192];
-    tuo__netlink request;
+    tuoi_netlink request;
     size_t off = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct ifinfomsg)), end;
     int returned;
-    tuo__netlink_link(tun, &request, 0, 0);
+    tuoi_netlink_link(tun, &request, 0, 0);
     request.header.nlmsg_type = RTM_GETLINK;
     request.header.nlmsg_flags = NLM_F_REQUEST;
-    returned = tuo__netlink_exchange(tun->netlink_fd, &request, reply, sizeof reply);
+    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, reply, sizeof reply);
     if (returned < 0 || (size_t)returned < off) return 0;
     end = (size_t)returned;
-    return tuo__netlink_find(reply, &off, &end, TUO__IFLA_LINKINFO) && tuo__netlink_find(reply, &off, &end, TUO__IFLA_INFO_DATA) &&
-           tuo__netlink_find(reply, &off, &end, TUO__IFLA_TUN_PI) && end > off && reply[off] != 0;
+    return tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) && tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_DATA) &&
+           tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_TUN_PI) && end > off && reply[off] != 0;
 }
 
 /* The outcome of a setting. */
-static tuo_result tuo__netlink_set(tuo_tun *tun, const tuo__netlink *request) {
+static tuo_result tuoi_netlink_set(tuo_tun *tun, const tuoi_netlink *request) {
     int returned;
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    returned = tuo__netlink_call(tun->netlink_fd, request);
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    returned = tuoi_netlink_call(tun->netlink_fd, request);
     if (returned < 0) tun->tx.last_errno = -returned;
-    return tuo__tun_leave(tun, returned >= 0 ? TUO_OK : returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
+    return tuoi_tun_leave(tun, returned >= 0 ? TUO_OK : returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
 }
 
 TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
-    tuo__netlink request;
-    tuo__netlink_link(tun, &request, up ? TUO__IFF_UP : 0, TUO__IFF_UP);
-    return tuo__netlink_set(tun, &request);
+    tuoi_netlink request;
+    tuoi_netlink_link(tun, &request, up ? TUOI_IFF_UP : 0, TUOI_IFF_UP);
+    return tuoi_netlink_set(tun, &request);
 }
 
 TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
-    tuo__netlink request;
-    tuo__netlink_link(tun, &request, 0, 0);
-    tuo__netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
-    return tuo__netlink_set(tun, &request);
+    tuoi_netlink request;
+    tuoi_netlink_link(tun, &request, 0, 0);
+    tuoi_netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
+    return tuoi_netlink_set(tun, &request);
 }
 
 /* "ADDRESS/PREFIX" to binary. */
-static int tuo__parse_address(const char *text, struct ifaddrmsg *message, uint8_t address[16]) {
+static int tuoi_parse_address(const char *text, struct ifaddrmsg *message, uint8_t address[16]) {
     char host[64];
     size_t len = 0;
     unsigned prefix = 0, digits = 0;
@@ -4888,26 +4888,26 @@ static int tuo__parse_address(const char *text, struct ifaddrmsg *message, uint8
 
 TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
     struct ifaddrmsg message;
-    tuo__netlink request;
+    tuoi_netlink request;
     uint8_t address[16];
     size_t address_len;
     TUO_MEMSET(&message, 0, sizeof message);
-    if (!text || !tuo__parse_address(text, &message, address)) return TUO_E_INVALID;
+    if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
     address_len = message.ifa_family == AF_INET ? 4 : 16;
     if (message.ifa_family == AF_INET6) message.ifa_flags = IFA_F_NODAD; /* a point-to-point link has nobody to ask */
     message.ifa_index = (uint32_t)tun->if_index;
-    tuo__netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
-    tuo__netlink_add(&request, IFA_LOCAL, address, address_len);
-    tuo__netlink_add(&request, IFA_ADDRESS, address, address_len);
-    return tuo__netlink_set(tun, &request);
+    tuoi_netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
+    tuoi_netlink_add(&request, IFA_LOCAL, address, address_len);
+    tuoi_netlink_add(&request, IFA_ADDRESS, address, address_len);
+    return tuoi_netlink_set(tun, &request);
 }
 
 /* --- opening --- */
 
-static int tuo__tun_set_offload(const tuo_tun *tun, uint32_t set) { return tuo__sys(ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)set)); }
+static int tuoi_tun_set_offload(const tuo_tun *tun, uint32_t set) { return tuoi_sys(ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)set)); }
 
 /* What the user wants of a set, with what depends on each other (K 2.5). */
-static uint32_t tuo__tun_wanted(const tuo_tun *tun, uint32_t set) {
+static uint32_t tuoi_tun_wanted(const tuo_tun *tun, uint32_t set) {
     set &= ~tun->desc.disable_offloads;
     if (!(set & TUO_TUN_CSUM)) return 0;
     if (!(set & (TUO_TUN_TSO4 | TUO_TUN_TSO6))) set &= ~(uint32_t)TUO_TUN_TSO_ECN;
@@ -4916,7 +4916,7 @@ static uint32_t tuo__tun_wanted(const tuo_tun *tun, uint32_t set) {
 }
 
 /* Read-side offloads from the largest set down. A set that the kernel does not know is refused as a whole and changes nothing (K 2.5). */
-static int tuo__tun_negotiate(tuo_tun *tun) {
+static int tuoi_tun_negotiate(tuo_tun *tun) {
     static const uint32_t sets[] = {
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN,
@@ -4925,28 +4925,28 @@ static int tuo__tun_negotiate(tuo_tun *tun) {
         0,
     };
     size_t i;
-    if (!tun->vnet_hdr_len) return tuo__tun_set_offload(tun, 0);
-    tun->knows_uso = tuo__tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0; /* also decides what may be written (K 1.10) */
+    if (!tun->vnet_hdr_len) return tuoi_tun_set_offload(tun, 0);
+    tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0; /* also decides what may be written (K 1.10) */
     for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        const int returned = tuo__tun_set_offload(tun, tuo__tun_wanted(tun, sets[i]));
-        tun->offloads = tuo__tun_wanted(tun, sets[i]);
+        const int returned = tuoi_tun_set_offload(tun, tuoi_tun_wanted(tun, sets[i]));
+        tun->offloads = tuoi_tun_wanted(tun, sets[i]);
         if (returned >= 0 || sets[i] == 0) return returned;
     }
     return 0;
 }
 
 /* Per device and sticky, so always said explicitly (K 2.3). */
-static int tuo__tun_set_vnet_len(tuo_tun *tun) {
+static int tuoi_tun_set_vnet_len(tuo_tun *tun) {
     int len = (int)tun->vnet_hdr_len;
-    return len ? tuo__ioctl(tun->fd, TUNSETVNETHDRSZ, &len) : 0;
+    return len ? tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len) : 0;
 }
 
 /* What the kernel says about the descriptor: never assumed from what was asked for (K 2.2). */
-static int tuo__tun_read_back(tuo_tun *tun) {
-    tuo__ifreq request;
+static int tuoi_tun_read_back(tuo_tun *tun) {
+    tuoi_ifreq request;
     int returned, value = 0;
     TUO_MEMSET(&request, 0, sizeof request);
-    returned = tuo__ioctl(tun->fd, TUNGETIFF, &request);
+    returned = tuoi_ioctl(tun->fd, TUNGETIFF, &request);
     if (returned < 0) return returned;
     tun->is_tap = (request.u.flags & IFF_TAP) != 0;
     tun->desc.tap = (uint8_t)tun->is_tap; /* for further queues */
@@ -4957,87 +4957,87 @@ static int tuo__tun_read_back(tuo_tun *tun) {
     tun->vnet_hdr_len = 0;
     if (!(request.u.flags & IFF_VNET_HDR)) return 0;
     if (tun->desc.no_vnet_hdr) return -EOPNOTSUPP; /* an adopted descriptor, or another queue's choice */
-    returned = tuo__ioctl(tun->fd, TUNGETVNETHDRSZ, &value);
+    returned = tuoi_ioctl(tun->fd, TUNGETVNETHDRSZ, &value);
     if (returned < 0) return returned;
     tun->vnet_hdr_len = (uint32_t)value;
-    if (tuo__ioctl(tun->fd, TUNGETVNETLE, &value) >= 0 && value) tun->order = TUO_ORDER_LITTLE;
-    if (tuo__ioctl(tun->fd, TUNGETVNETBE, &value) >= 0 && value) tun->order = TUO_ORDER_BIG;
+    if (tuoi_ioctl(tun->fd, TUNGETVNETLE, &value) >= 0 && value) tun->order = TUO_ORDER_LITTLE;
+    if (tuoi_ioctl(tun->fd, TUNGETVNETBE, &value) >= 0 && value) tun->order = TUO_ORDER_BIG;
     return 0;
 }
 
-static int tuo__tun_attach(tuo_tun *tun, const char *name) {
+static int tuoi_tun_attach(tuo_tun *tun, const char *name) {
     const tuo_tun_desc *const desc = &tun->desc;
     const int base = (desc->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (desc->multi_queue ? IFF_MULTI_QUEUE : 0);
-    tuo__ifreq request;
+    tuoi_ifreq request;
     size_t i;
     int returned, vnet = desc->no_vnet_hdr ? 0 : IFF_VNET_HDR;
-    tun->fd = tuo__sys(open("/dev/net/tun", O_RDWR | TUO__O_CLOEXEC));
+    tun->fd = tuoi_sys(open("/dev/net/tun", O_RDWR | TUOI_O_CLOEXEC));
     if (tun->fd < 0) return tun->fd;
     TUO_MEMSET(&request, 0, sizeof request);
     for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
     request.u.flags = (short)(base | vnet);
-    returned = tuo__ioctl(tun->fd, TUNSETIFF, &request);
+    returned = tuoi_ioctl(tun->fd, TUNSETIFF, &request);
     if (returned == -EINVAL && vnet) { /* a kernel, or an existing device, without vnet headers */
         request.u.flags = (short)base;
-        returned = tuo__ioctl(tun->fd, TUNSETIFF, &request);
+        returned = tuoi_ioctl(tun->fd, TUNSETIFF, &request);
     }
-    return returned < 0 ? returned : tuo__fd_flags(tun->fd);
+    return returned < 0 ? returned : tuoi_fd_flags(tun->fd);
 }
 
-static int tuo__tun_ownership(const tuo_tun *tun) {
+static int tuoi_tun_ownership(const tuo_tun *tun) {
     const tuo_tun_desc *const desc = &tun->desc;
     int returned = 0;
-    if (desc->set_owner) returned = tuo__sys(ioctl(tun->fd, TUNSETOWNER, (unsigned long)desc->owner));
-    if (returned >= 0 && desc->set_group) returned = tuo__sys(ioctl(tun->fd, TUNSETGROUP, (unsigned long)desc->group));
-    if (returned >= 0 && desc->persist) returned = tuo__sys(ioctl(tun->fd, TUNSETPERSIST, 1ul));
+    if (desc->set_owner) returned = tuoi_sys(ioctl(tun->fd, TUNSETOWNER, (unsigned long)desc->owner));
+    if (returned >= 0 && desc->set_group) returned = tuoi_sys(ioctl(tun->fd, TUNSETGROUP, (unsigned long)desc->group));
+    if (returned >= 0 && desc->persist) returned = tuoi_sys(ioctl(tun->fd, TUNSETPERSIST, 1ul));
     return returned;
 }
 
 /* The socket belongs to the network namespace of now: later settings reach the device even if the process has moved on. */
-static int tuo__tun_open_netlink(tuo_tun *tun) {
-    tuo__ifreq request;
+static int tuoi_tun_open_netlink(tuo_tun *tun) {
+    tuoi_ifreq request;
     int returned;
-    tun->netlink_fd = tuo__sys(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    tun->netlink_fd = tuoi_sys(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
     if (tun->netlink_fd < 0) return tun->netlink_fd;
     TUO_MEMSET(&request, 0, sizeof request);
     TUO_MEMCPY(request.name, tun->name, sizeof request.name);
-    returned = tuo__ioctl(tun->netlink_fd, 0x8933 /* SIOCGIFINDEX */, &request);
+    returned = tuoi_ioctl(tun->netlink_fd, 0x8933 /* SIOCGIFINDEX */, &request);
     tun->if_index = request.u.index;
     return returned;
 }
 
 /* A device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. Or -errno, if
    descriptors run out. A kernel that cannot be asked (ENOTTY, EINVAL) leaves it here; unknown: no right to ask, or no /proc. */
-enum { TUO__IS_HERE, TUO__IS_ELSEWHERE, TUO__IS_UNKNOWN };
-static int tuo__tun_where(const tuo_tun *tun) {
+enum { TUOI_IS_HERE, TUOI_IS_ELSEWHERE, TUOI_IS_UNKNOWN };
+static int tuoi_tun_where(const tuo_tun *tun) {
     struct stat device, here;
-    int device_ns = tuo__sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */));
-    int here_ns = device_ns < 0 ? device_ns : tuo__sys(open("/proc/thread-self/ns/net", O_RDONLY | TUO__O_CLOEXEC));
-    int result = device_ns >= 0 || device_ns == -EPERM ? TUO__IS_UNKNOWN : TUO__IS_HERE;
+    int device_ns = tuoi_sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */));
+    int here_ns = device_ns < 0 ? device_ns : tuoi_sys(open("/proc/thread-self/ns/net", O_RDONLY | TUOI_O_CLOEXEC));
+    int result = device_ns >= 0 || device_ns == -EPERM ? TUOI_IS_UNKNOWN : TUOI_IS_HERE;
     if (here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0) {
-        result = device.st_ino != here.st_ino || device.st_dev != here.st_dev ? TUO__IS_ELSEWHERE : TUO__IS_HERE;
+        result = device.st_ino != here.st_ino || device.st_dev != here.st_dev ? TUOI_IS_ELSEWHERE : TUOI_IS_HERE;
     }
     if (here_ns == -EMFILE || here_ns == -ENFILE) result = here_ns;
-    tuo__close_fd(&device_ns);
-    tuo__close_fd(&here_ns);
+    tuoi_close_fd(&device_ns);
+    tuoi_close_fd(&here_ns);
     return result;
 }
 
-static uint32_t tuo__feature_of(uint8_t gso_type) {
+static uint32_t tuoi_feature_of(uint8_t gso_type) {
     const unsigned type = gso_type & ~(unsigned)TUO_GSO_ECN;
     return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
 }
 
 /* The user's switches, what the device makes of them, and what refusals have switched off. */
-static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
-    const tuo__feature *const f = tun->tx.features;
+static tuo_gro_desc tuoi_tun_tx_gro_desc(const tuo_tun *tun) {
+    const tuoi_feature *const f = tun->tx.features;
     tuo_gro_desc desc = tun->tx.gro_desc;
     desc.no_vnet_hdr = tun->vnet_hdr_len == 0;
     desc.vnet_hdr_len = tun->vnet_hdr_len;
     desc.vnet_order = tun->order;
     desc.ethernet = (uint8_t)tun->is_tap;
     desc.disable_tcp6_ext = 1;
-    if (desc.max_frags <= 0xFFFFu) desc.max_frags = tuo__min32(desc.max_frags, TUO__TX_IOV_MAX - 2); /* all in one writev */
+    if (desc.max_frags <= 0xFFFFu) desc.max_frags = tuoi_min32(desc.max_frags, TUOI_TX_IOV_MAX - 2); /* all in one writev */
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
@@ -5045,32 +5045,32 @@ static tuo_gro_desc tuo__tx_gro_desc(const tuo_tun *tun) {
 }
 
 /* What can be told wrong without asking the kernel. */
-static int tuo__tun_desc_ok(const tuo_tun_desc *desc) {
+static int tuoi_tun_desc_ok(const tuo_tun_desc *desc) {
     struct ifaddrmsg message;
     uint8_t address[16];
     size_t name_len = 0;
     while (desc->name && name_len < sizeof ((tuo_tun *)0)->name && desc->name[name_len]) name_len++;
     if (name_len == sizeof ((tuo_tun *)0)->name) return 0;
-    if (desc->address4 && (!tuo__parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET)) return 0;
-    return !desc->address6 || (tuo__parse_address(desc->address6, &message, address) && message.ifa_family == AF_INET6);
+    if (desc->address4 && (!tuoi_parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET)) return 0;
+    return !desc->address6 || (tuoi_parse_address(desc->address6, &message, address) && message.ifa_family == AF_INET6);
 }
 
 /* One allocation: the queue and its GRO instance behind it. */
-static tuo_result tuo__tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
+static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
     tuo_gro_desc gro_desc = desc->gro;
     size_t gro_len;
     tuo_tun *tun = NULL;
     gro_desc.vnet_hdr_len = 0;
     gro_len = tuo_gro_memory_size(&gro_desc);
-    if (gro_len == 0 || !tuo__tun_desc_ok(desc)) return TUO_E_INVALID;
-    tun = (tuo_tun *)calloc(1, tuo__align_up(sizeof *tun) + gro_len);
+    if (gro_len == 0 || !tuoi_tun_desc_ok(desc)) return TUO_E_INVALID;
+    tun = (tuo_tun *)calloc(1, tuoi_align_up(sizeof *tun) + gro_len);
     if (!tun) return TUO_E_SYSTEM;
     tun->fd = tun->netlink_fd = tun->wake_fd = -1;
     tun->desc = *desc;
     tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
-    tuo__default32(&tun->desc.refusal_limit, 3);
-    tuo__default32(&tun->desc.retry_after, 100000);
-    if (tuo_gro_init((uint8_t *)tun + tuo__align_up(sizeof *tun), gro_len, &gro_desc, &tun->tx.gro) != TUO_OK) {
+    tuoi_default32(&tun->desc.refusal_limit, 3);
+    tuoi_default32(&tun->desc.retry_after, 100000);
+    if (tuo_gro_init(&tun->tx.gro, (uint8_t *)tun + tuoi_align_up(sizeof *tun), gro_len, &gro_desc) != TUO_OK) {
         free(tun);
         return TUO_E_INVALID;
     }
@@ -5081,39 +5081,39 @@ static tuo_result tuo__tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
     return TUO_OK;
 }
 
-static void tuo__tun_free(tuo_tun *tun) {
-    tuo__close_fd(&tun->fd);
-    tuo__close_fd(&tun->netlink_fd);
-    tuo__close_fd(&tun->wake_fd);
+static void tuoi_tun_free(tuo_tun *tun) {
+    tuoi_close_fd(&tun->fd);
+    tuoi_close_fd(&tun->netlink_fd);
+    tuoi_close_fd(&tun->wake_fd);
     free(tun);
 }
 
 /* A sandbox without netlink, or a device that is not here though the kernel could not say so. Packets need no netlink. */
-static int tuo__netlink_is_denied(int returned) {
+static int tuoi_netlink_is_denied(int returned) {
     return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT || returned == -ENODEV ||
            returned == -ENOSYS;
 }
 
 /* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
-static int tuo__tun_finish(tuo_tun *tun, int adopted) {
+static int tuoi_tun_finish(tuo_tun *tun, int adopted) {
     tuo_gro_desc desc;
-    int returned, denied, where = TUO__IS_HERE;
-    returned = tun->wake_fd = tuo__sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (returned >= 0 && adopted) returned = where = tuo__tun_where(tun);
-    if (returned >= 0 && where != TUO__IS_ELSEWHERE) {
-        returned = tuo__tun_open_netlink(tun);
-        if (returned >= 0 && tuo__tun_has_packet_info(tun)) returned = -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
-        denied = adopted && tuo__netlink_is_denied(returned);
+    int returned, denied, where = TUOI_IS_HERE;
+    returned = tun->wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (returned >= 0 && adopted) returned = where = tuoi_tun_where(tun);
+    if (returned >= 0 && where != TUOI_IS_ELSEWHERE) {
+        returned = tuoi_tun_open_netlink(tun);
+        if (returned >= 0 && tuoi_tun_has_packet_info(tun)) returned = -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
+        denied = adopted && tuoi_netlink_is_denied(returned);
         if (denied) returned = 0;
-        if (denied || where == TUO__IS_UNKNOWN) tuo__close_fd(&tun->netlink_fd);
+        if (denied || where == TUOI_IS_UNKNOWN) tuoi_close_fd(&tun->netlink_fd);
     }
-    desc = tuo__tx_gro_desc(tun);
+    desc = tuoi_tun_tx_gro_desc(tun);
     if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
     return returned;
 }
 
 /* Settings of the interface that the desc asks for. */
-static int tuo__tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
+static int tuoi_tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
     tuo_result result = TUO_OK;
     if (desc->mtu) result = tuo_tun_set_mtu(tun, desc->mtu);
     if (result == TUO_OK && desc->address4) result = tuo_tun_add_address(tun, desc->address4);
@@ -5122,41 +5122,41 @@ static int tuo__tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
     return result == TUO_OK ? 0 : result == TUO_E_INVALID ? -EINVAL : -tun->tx.last_errno;
 }
 
-static tuo_result tuo__tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int *error) {
+static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int *error) {
     if (returned >= 0) {
         *out = tun;
         return TUO_OK;
     }
     if (error) *error = -returned;
-    tuo__tun_free(tun);
+    tuoi_tun_free(tun);
     return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
 }
 
 TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
     int returned;
-    const tuo_result result = tuo__tun_allocate(&t, desc);
+    const tuo_result result = tuoi_tun_allocate(&t, desc);
     if (result != TUO_OK) {
         if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
         return result;
     }
-    returned = tuo__tun_attach(t, desc->name);
-    if (returned >= 0) returned = tuo__tun_read_back(t);
+    returned = tuoi_tun_attach(t, desc->name);
+    if (returned >= 0) returned = tuoi_tun_read_back(t);
     if (returned >= 0 && t->vnet_hdr_len) {
         t->vnet_hdr_len = TUO_VNET_LEN;
-        returned = tuo__tun_set_vnet_len(t);
+        returned = tuoi_tun_set_vnet_len(t);
     }
-    if (returned >= 0) returned = tuo__tun_negotiate(t);
-    if (returned >= 0) returned = tuo__tun_ownership(t);
-    if (returned >= 0) returned = tuo__tun_finish(t, 0);
-    if (returned >= 0) returned = tuo__tun_interface(t, desc);
-    return tuo__tun_opened(t, returned, tun, error);
+    if (returned >= 0) returned = tuoi_tun_negotiate(t);
+    if (returned >= 0) returned = tuoi_tun_ownership(t);
+    if (returned >= 0) returned = tuoi_tun_finish(t, 0);
+    if (returned >= 0) returned = tuoi_tun_interface(t, desc);
+    return tuoi_tun_opened(t, returned, tun, error);
 }
 
-static int tuo__tun_renegotiate(tuo_tun *tun, uint32_t old_len) {
-    int len = (int)old_len, returned = tuo__tun_set_vnet_len(tun);
-    if (returned >= 0) returned = tuo__tun_negotiate(tun);
-    if (returned < 0 && len) (void)tuo__ioctl(tun->fd, TUNSETVNETHDRSZ, &len);
+static int tuoi_tun_renegotiate(tuo_tun *tun, uint32_t old_len) {
+    int len = (int)old_len, returned = tuoi_tun_set_vnet_len(tun);
+    if (returned >= 0) returned = tuoi_tun_negotiate(tun);
+    if (returned < 0 && len) (void)tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len);
     return returned;
 }
 
@@ -5164,27 +5164,27 @@ TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc
     tuo_tun *t;
     uint32_t old_len;
     int returned;
-    tuo_result result = tuo__tun_allocate(&t, desc);
+    tuo_result result = tuoi_tun_allocate(&t, desc);
     if (result != TUO_OK) {
         if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
         return result;
     }
     t->fd = fd;
     t->knows_uso = 1; /* until the kernel refuses one */
-    returned = tuo__sys(fcntl(fd, F_GETFL));
+    returned = tuoi_sys(fcntl(fd, F_GETFL));
     t->polls_first = returned >= 0 && !(returned & O_NONBLOCK);
-    if (returned >= 0) returned = tuo__tun_read_back(t);
+    if (returned >= 0) returned = tuoi_tun_read_back(t);
     old_len = t->vnet_hdr_len;
     if (desc->adopt_negotiate && old_len) t->vnet_hdr_len = TUO_VNET_LEN;
-    if (returned >= 0) returned = tuo__tun_finish(t, 1);
-    if (returned >= 0) returned = tuo__tun_interface(t, desc);
-    if (returned >= 0 && desc->adopt_negotiate) returned = tuo__tun_renegotiate(t, old_len); /* last: it changes packets */
+    if (returned >= 0) returned = tuoi_tun_finish(t, 1);
+    if (returned >= 0) returned = tuoi_tun_interface(t, desc);
+    if (returned >= 0 && desc->adopt_negotiate) returned = tuoi_tun_renegotiate(t, old_len); /* last: it changes packets */
     if (returned < 0) t->fd = -1; /* still the caller's */
-    return tuo__tun_opened(t, returned, tun, error);
+    return tuoi_tun_opened(t, returned, tun, error);
 }
 
-/* Are two sockets in the same network namespace? Linux 5.14; before, only tuo__tun_where can tell. */
-static int tuo__same_netns(int a, int b) {
+/* Are two sockets in the same network namespace? Linux 5.14; before, only tuoi_tun_where can tell. */
+static int tuoi_same_netns(int a, int b) {
     uint64_t cookies[2] = { 0, 0 };
     socklen_t len = sizeof cookies[0];
     (void)getsockopt(a, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookies[0], &len);
@@ -5197,27 +5197,27 @@ static int tuo__same_netns(int a, int b) {
    of it is compared by index. */
 TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
     tuo_tun *t;
-    tuo__ifreq device;
+    tuoi_ifreq device;
     int returned;
-    tuo_result result = tuo__tun_allocate(&t, &first->desc);
+    tuo_result result = tuoi_tun_allocate(&t, &first->desc);
     if (result != TUO_OK) {
         if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
         return result;
     }
-    returned = tuo__ioctl(first->fd, TUNGETIFF, &device);
-    if (returned >= 0) returned = tuo__tun_where(first);
-    if (returned == TUO__IS_ELSEWHERE || (returned == TUO__IS_UNKNOWN && first->netlink_fd < 0)) returned = -EOPNOTSUPP;
-    if (returned >= 0) returned = tuo__tun_attach(t, device.name);
-    if (returned >= 0) returned = tuo__tun_read_back(t);
+    returned = tuoi_ioctl(first->fd, TUNGETIFF, &device);
+    if (returned >= 0) returned = tuoi_tun_where(first);
+    if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) returned = -EOPNOTSUPP;
+    if (returned >= 0) returned = tuoi_tun_attach(t, device.name);
+    if (returned >= 0) returned = tuoi_tun_read_back(t);
     if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;
     t->offloads = first->offloads; /* per device (K 2.3) */
     t->knows_uso = first->knows_uso;
-    if (returned >= 0) returned = tuo__tun_finish(t, first->netlink_fd < 0);
+    if (returned >= 0) returned = tuoi_tun_finish(t, first->netlink_fd < 0);
     if (returned >= 0 && first->netlink_fd >= 0) { /* otherwise there is nothing to compare */
-        if (!tuo__same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
+        if (!tuoi_same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
         else if (t->if_index != first->if_index) returned = -EBADFD; /* deleted or renamed just now */
     }
-    result = tuo__tun_opened(t, returned, queue, error);
+    result = tuoi_tun_opened(t, returned, queue, error);
     return returned == -EBADFD ? TUO_E_GONE : result;
 }
 
@@ -5240,53 +5240,53 @@ TUO_API void tuo_tun_close(tuo_tun *tun) {
     __atomic_store_n(&tun->closing, 1, __ATOMIC_SEQ_CST);
     tuo_tun_wake(tun);
     while (__atomic_load_n(&tun->inside_count, __ATOMIC_SEQ_CST) != 0) (void)poll(NULL, 0, 1);
-    tuo__tun_free(tun);
+    tuoi_tun_free(tun);
 }
 
 /* 0: ready; -EAGAIN after the time; -EINTR: a signal came; -ECANCELED: woken. */
-static int tuo__tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
+static int tuoi_tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
     struct pollfd fds[2];
     int returned;
     fds[0].fd = tun->fd;
     fds[0].events = for_writing ? POLLOUT : POLLIN;
     fds[1].fd = tun->wake_fd;
     fds[1].events = POLLIN;
-    returned = tuo__sys(poll(fds, 2, timeout_ms));
+    returned = tuoi_sys(poll(fds, 2, timeout_ms));
     if (returned < 0) return returned;
     if (fds[1].revents) return -ECANCELED;
     return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
 }
 
 /* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is done. */
-static int tuo__tun_ready(const tuo_tun *tun, int for_writing) {
+static int tuoi_tun_ready(const tuo_tun *tun, int for_writing) {
     struct pollfd fd;
     int returned;
     fd.fd = tun->fd;
     fd.events = for_writing ? POLLOUT : POLLIN;
-    returned = tuo__sys(poll(&fd, 1, 0));
+    returned = tuoi_sys(poll(&fd, 1, 0));
     return returned == 0 ? -EAGAIN : returned < 0 ? returned : 0;
 }
 
 /* Is the interface down, as far as can be told? poll() has no room for writing then. */
-static int tuo__tun_is_down(const tuo_tun *tun) {
-    tuo__ifreq request;
+static int tuoi_tun_is_down(const tuo_tun *tun) {
+    tuoi_ifreq request;
     TUO_MEMSET(&request, 0, sizeof request);
     request.u.index = tun->if_index;
-    if (tuo__ioctl(tun->netlink_fd, 0x8910 /* SIOCGIFNAME */, &request) < 0) return 0;
-    return tuo__ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUO__IFF_UP);
+    if (tuoi_ioctl(tun->netlink_fd, 0x8910 /* SIOCGIFNAME */, &request) < 0) return 0;
+    return tuoi_ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUOI_IFF_UP);
 }
 
 /* The result of a failed system call; blocking queues wait and say "again" (1) instead of TUO_AGAIN. */
-static int tuo__tun_retry(tuo_tun *tun, int for_writing, int returned, int *last_errno, tuo_result *result) {
+static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int returned, int *last_errno, tuo_result *result) {
     if (returned == -EINTR) return 1;
     if (returned == -EAGAIN && tun->desc.blocking) {
-        returned = tuo__tun_poll(tun, for_writing, -1);
+        returned = tuoi_tun_poll(tun, for_writing, -1);
         if (returned == 0 || returned == -EINTR) return 1;
     }
     if (returned == -ECANCELED) {
         *result = TUO_E_WOKEN;
     } else {
-        *result = tuo__tun_failed(last_errno, returned);
+        *result = tuoi_tun_failed(last_errno, returned);
     }
     return 0;
 }
@@ -5294,18 +5294,18 @@ static int tuo__tun_retry(tuo_tun *tun, int for_writing, int returned, int *last
 TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
     tuo_result result = TUO_E_WOKEN;
     int ignored, returned;
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, result);
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, result);
     if (!for_writing && tun->rx.splitting) timeout_ms = 0; /* wakes up for nothing but tuo_tun_wake */
-    returned = tuo__tun_poll(tun, for_writing, timeout_ms);
+    returned = tuoi_tun_poll(tun, for_writing, timeout_ms);
     if (!for_writing && tun->rx.splitting && returned == -EAGAIN) returned = 0;
     if (returned == 0) result = TUO_OK;
-    if (returned < 0 && returned != -ECANCELED) result = tuo__tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
-    return tuo__tun_leave(tun, result);
+    if (returned < 0 && returned != -ECANCELED) result = tuoi_tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
+    return tuoi_tun_leave(tun, result);
 }
 
 /* --- facts --- */
 
-static unsigned tuo__tun_frame_flags(const tuo_tun *tun) {
+static unsigned tuoi_tun_frame_flags(const tuo_tun *tun) {
     return (tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_SIMD(tun->simd);
 }
 
@@ -5318,14 +5318,14 @@ TUO_API int tuo_tun_send_errno(const tuo_tun *tun) { return tun->tx.last_errno; 
 
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     TUO_MEMSET(caps, 0, sizeof *caps);
-    caps->l2_hdr_len = tun->is_tap ? TUO__ETH_LEN : 0;
+    caps->ethernet = (uint8_t)tun->is_tap;
     if (!tun->vnet_hdr_len) return;
     caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = caps->tx_csum_any = 1;
     caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 = (tun->offloads & TUO_TUN_CSUM) != 0;
     caps->max_tcp4 = caps->max_tcp6 = 0xFFFF;
     if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = 0xFFFF;
-    caps->min_seg_size = TUO__TCP_GSO_SIZE_MIN; /* K 1.9 */
-    caps->max_frags = TUO__TX_IOV_MAX - 2;
+    caps->min_seg_size = TUOI_TCP_GSO_SIZE_MIN; /* K 1.9 */
+    caps->max_frags = TUOI_TX_IOV_MAX - 2;
     caps->tx_vlan_max = tun->is_tap ? TUO_VLAN_MAX : 0;
     caps->max_udp_segs = tun->knows_uso ? 64 : 0;
 }
@@ -5349,40 +5349,40 @@ TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats) {
 
 /* One read into vnet header, the caller's pieces, and one byte more: if that byte is written, the packet did not fit (K 3.1: the kernel
    truncates without a word). Returns the length, or -errno. */
-static int tuo__tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, size_t cap, tuo_vnet_hdr *hdr) {
-    uint8_t vnet[TUO_VNET_LEN_MAX], spare;
-    struct iovec all[TUO__RECV_IOV_MAX + 2];
+static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, size_t capacity, tuo_vnet_hdr *vnet) {
+    uint8_t wire[TUO_VNET_LEN_MAX], spare;
+    struct iovec all[TUOI_RECV_IOV_MAX + 2];
     int returned, count = 0;
     size_t i, len;
-    TUO_MEMSET(vnet, 0, sizeof vnet); /* Linux up to 6.12 leaves bytes from 10 on as they are (K 7.9) */
-    all[count].iov_base = vnet;
+    TUO_MEMSET(wire, 0, sizeof wire); /* Linux up to 6.12 leaves bytes from 10 on as they are (K 7.9) */
+    all[count].iov_base = wire;
     all[count++].iov_len = tun->vnet_hdr_len;
     for (i = 0; i < iov_count; i++) all[count++] = iov[i];
     all[count].iov_base = &spare;
     all[count++].iov_len = 1;
-    if (tun->polls_first && (returned = tuo__tun_ready(tun, 0)) < 0) return returned;
-    returned = tuo__sys(readv(tun->fd, all, count));
+    if (tun->polls_first && (returned = tuoi_tun_ready(tun, 0)) < 0) return returned;
+    returned = tuoi_sys(readv(tun->fd, all, count));
     if (returned < 0) return returned;
     len = (size_t)returned;
     if (len <= tun->vnet_hdr_len) return -EAGAIN; /* no packet: nothing to hand out */
     len -= tun->vnet_hdr_len;
-    if (len > cap) return -ENOBUFS;
-    TUO_MEMSET(hdr, 0, sizeof *hdr);
-    if (tun->vnet_hdr_len && tuo_vnet_decode(vnet, sizeof vnet, tun->vnet_hdr_len, tun->order, hdr) != TUO_OK) return -EPROTO;
+    if (len > capacity) return -ENOBUFS;
+    TUO_MEMSET(vnet, 0, sizeof *vnet);
+    if (tun->vnet_hdr_len && tuo_vnet_decode(wire, sizeof wire, tun->vnet_hdr_len, tun->order, vnet) != TUO_OK) return -EPROTO;
     tun->rx.stats.rx_reads++;
     tun->rx.stats.rx_bytes += len;
-    tun->rx.stats.rx_superpackets += hdr->gso_type != TUO_GSO_NONE;
+    tun->rx.stats.rx_superpackets += vnet->gso_type != TUO_GSO_NONE;
     return (int)len;
 }
 
 /* As above until there is a packet or a reason why not. EINVAL on read concerns one packet, which is gone (K 7.16). */
-static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr, size_t *len) {
+static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet, size_t *len) {
     tuo_result result = TUO_AGAIN;
     int returned, tries;
-    size_t i, cap = 0;
-    for (i = 0; i < iov_count; i++) cap += iov[i].iov_len;
-    for (tries = 0; tries < TUO__READ_TRIES;) {
-        returned = tuo__tun_readv(tun, iov, iov_count, cap, hdr);
+    size_t i, capacity = 0;
+    for (i = 0; i < iov_count; i++) capacity += iov[i].iov_len;
+    for (tries = 0; tries < TUOI_READ_TRIES;) {
+        returned = tuoi_tun_readv(tun, iov, iov_count, capacity, vnet);
         if (returned >= 0) {
             *len = (size_t)returned;
             return TUO_OK;
@@ -5394,7 +5394,7 @@ static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
         if (returned == -EINVAL) {
             tun->rx.stats.rx_refused++;
             tries++;
-        } else if (!tuo__tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
+        } else if (!tuoi_tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
             TUO_ASSERT(result != TUO_OK);
             return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result; /* being taken away; deleted while a read waited */
         }
@@ -5402,54 +5402,54 @@ static tuo_result tuo__tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
     return TUO_AGAIN;
 }
 
-TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *hdr, size_t *len) {
-    size_t i, cap = 0;
-    if (iov_count > TUO__RECV_IOV_MAX) return TUO_E_INVALID;
+TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet, size_t *len) {
+    size_t i, capacity = 0;
+    if (iov_count > TUOI_RECV_IOV_MAX) return TUO_E_INVALID;
     for (i = 0; i < iov_count; i++) {
-        if (iov[i].iov_len > TUO__RECV_CAP_MAX - cap) return TUO_E_INVALID; /* EINVAL of the kernel speaks of packets */
-        cap += iov[i].iov_len;
+        if (iov[i].iov_len > TUOI_RECV_CAPACITY_MAX - capacity) return TUO_E_INVALID; /* EINVAL of the kernel speaks of packets */
+        capacity += iov[i].iov_len;
     }
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    return tuo__tun_leave(tun, tuo__tun_recv(tun, iov, iov_count, hdr, len));
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_recv(tun, iov, iov_count, vnet, len));
 }
 
-TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t cap, tuo_vnet_hdr *hdr, size_t *len) {
+TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet, size_t *len) {
     struct iovec iov;
     iov.iov_base = bytes;
-    iov.iov_len = cap;
-    return tuo_tun_recv_iov(tun, &iov, 1, hdr, len);
+    iov.iov_len = capacity;
+    return tuo_tun_recv_iov(tun, &iov, 1, vnet, len);
 }
 
 /* The next packet to split into rx.gso. A packet that contradicts its header is counted and skipped. */
-static tuo_result tuo__tun_recv_next(tuo_tun *tun) {
-    tuo__rx *const rx = &tun->rx;
-    tuo_vnet_hdr hdr;
+static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
+    tuoi_tun_rx *const rx = &tun->rx;
+    tuo_vnet_hdr vnet;
     struct iovec iov;
     size_t len;
     tuo_result result;
     iov.iov_base = rx->bytes;
     iov.iov_len = sizeof rx->bytes;
-    result = tuo__tun_recv(tun, &iov, 1, &hdr, &len);
+    result = tuoi_tun_recv(tun, &iov, 1, &vnet, &len);
     if (result != TUO_OK) return result;
-    rx->splitting = tuo_gso_init(&rx->gso, rx->bytes, len, &hdr, tuo__tun_frame_flags(tun)) == TUO_OK;
+    rx->splitting = tuo_gso_init(&rx->gso, rx->bytes, len, &vnet, tuoi_tun_frame_flags(tun)) == TUO_OK;
     if (!rx->splitting) rx->stats.rx_refused++;
     return TUO_OK;
 }
 
-static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                          size_t *received) {
-    tuo__rx *const rx = &tun->rx;
+    tuoi_tun_rx *const rx = &tun->rx;
     tuo_result result = TUO_OK;
     int refused = 0;
     while (*received < count) {
         size_t written = 0;
         if (!rx->splitting) {
             if (*received && rx->last_count > count - *received) break; /* the next one would be cut apart, and coalesced in two */
-            if (*received && tun->desc.blocking && tuo__tun_ready(tun, 0) != 0) break; /* wait for the first packet only */
-            result = tuo__tun_recv_next(tun);
+            if (*received && tun->desc.blocking && tuoi_tun_ready(tun, 0) != 0) break; /* wait for the first packet only */
+            result = tuoi_tun_recv_next(tun);
             if (result != TUO_OK) break;
             if (!rx->splitting) {
-                if (++refused < TUO__READ_TRIES) continue;
+                if (++refused < TUOI_READ_TRIES) continue;
                 result = TUO_AGAIN; /* a flood of them must not keep the caller from a wake-up */
                 break;
             }
@@ -5465,11 +5465,11 @@ static tuo_result tuo__tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, v
     return *received ? TUO_OK : result;
 }
 
-TUO_API tuo_result tuo_tun_recv_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+TUO_API tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                          size_t *received) {
     *received = 0;
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    return tuo__tun_leave(tun, tuo__tun_recv_multiple(tun, ops, bufs, count, offset, received));
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_recv_batch(tun, ops, bufs, count, offset, received));
 }
 
 TUO_API void tuo_tun_recv_discard(tuo_tun *tun) {
@@ -5480,46 +5480,46 @@ TUO_API void tuo_tun_recv_discard(tuo_tun *tun) {
 /* --- sending --- */
 
 /* One writev, waited for if the queue is a blocking one. */
-static tuo_result tuo__tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
     tuo_result result = TUO_OK;
     int returned;
     do {
-        returned = tun->polls_first ? tuo__tun_ready(tun, 1) : 0;
-        if (returned == -EAGAIN && tuo__tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
-        if (returned == 0) returned = tuo__sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+        returned = tun->polls_first ? tuoi_tun_ready(tun, 1) : 0;
+        if (returned == -EAGAIN && tuoi_tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
+        if (returned == 0) returned = tuoi_sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
         if (returned == 0) returned = -EINVAL; /* no bytes at all: the kernel does not even ask the device */
         if (returned >= 0) {
             tun->tx.stats.tx_writes++;
             tun->tx.stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
             return TUO_OK;
         }
-    } while (tuo__tun_retry(tun, 1, returned, &tun->tx.last_errno, &result));
+    } while (tuoi_tun_retry(tun, 1, returned, &tun->tx.last_errno, &result));
     tun->tx.stats.tx_again += result == TUO_AGAIN;
     return result;
 }
 
-/* A vnet header and up to TUO__TX_IOV_MAX - 1 pieces. */
-static tuo_result tuo__tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
-    uint8_t vnet[TUO_VNET_LEN_MAX];
-    tuo_iov all[TUO__TX_IOV_MAX];
-    tuo__vnet_write(vnet, tun->vnet_hdr_len, tun->order, hdr);
-    all[0].base = vnet;
+/* A vnet header and up to TUOI_TX_IOV_MAX - 1 pieces. */
+static tuo_result tuoi_tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+    uint8_t wire[TUO_VNET_LEN_MAX];
+    tuo_iov all[TUOI_TX_IOV_MAX];
+    tuoi_vnet_write(wire, tun->vnet_hdr_len, tun->order, vnet);
+    all[0].base = wire;
     all[0].len = tun->vnet_hdr_len;
     if (iov_count) TUO_MEMCPY(all + 1, iov, iov_count * sizeof *iov);
-    return tuo__tun_writev(tun, all, iov_count + 1);
+    return tuoi_tun_writev(tun, all, iov_count + 1);
 }
 
 /* One packet without offloads. What the kernel does not take as a packet is counted and gone: nothing else could be done with it. */
-static tuo_result tuo__tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    const tuo_result result = tuo__tun_write_pieces(tun, &zero, iov, iov_count);
+    const tuo_result result = tuoi_tun_write_pieces(tun, &zero, iov, iov_count);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     return result;
 }
 
 /* A superpacket of GRO was taken, or refused: too many refusals in a row switch its protocol off. GRO hears of it with the next batch. */
-static void tuo__tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
-    tuo__feature *const f = &tun->tx.features[tuo__feature_of(gso_type)];
+static void tuoi_tun_tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
+    tuoi_feature *const f = &tun->tx.features[tuoi_feature_of(gso_type)];
     if (!refused) {
         tun->tx.stats.tx_superpackets++;
         f->refused = 0;
@@ -5533,143 +5533,143 @@ static void tuo__tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
 }
 
 /* Refused for what it is, not for the state of the device. EIO can be either: the packets themselves will tell. */
-static int tuo__refused(tuo_result result) { return result == TUO_E_REFUSED || result == TUO_E_DOWN; }
+static int tuoi_refused(tuo_result result) { return result == TUO_E_REFUSED || result == TUO_E_DOWN; }
 
 /* Each step writes what is pending and says TUO_OK when it is done. What could not be written stays pending. */
-static tuo_result tuo__tx_emitted(tuo_tun *tun) {
-    tuo__tx *const tx = &tun->tx;
+static tuo_result tuoi_tun_tx_emitted(tuo_tun *tun) {
+    tuoi_tun_tx *const tx = &tun->tx;
     const int superpacket = tx->sp.packet_count > 1;
-    const tuo_result result = tuo__tun_writev(tun, tx->sp.iov, tx->sp.iov_count);
-    if (superpacket && tuo__refused(result)) {
+    const tuo_result result = tuoi_tun_writev(tun, tx->sp.iov, tx->sp.iov_count);
+    if (superpacket && tuoi_refused(result)) {
         tx->next_user = 0;
-        tx->pending = TUO__PENDING_SINGLES;
+        tx->pending = TUOI_PENDING_SINGLES;
         return TUO_OK;
     }
-    if (result == TUO_OK && superpacket) tuo__tx_judge(tun, tx->sp.vnet.gso_type, 0);
+    if (result == TUO_OK && superpacket) tuoi_tun_tx_judge(tun, tx->sp.vnet.gso_type, 0);
     if (!superpacket) tx->stats.tx_refused_packets += result == TUO_E_REFUSED;
     if (result != TUO_OK && result != TUO_E_REFUSED) return result;
-    tx->pending = TUO__PENDING_NONE;
+    tx->pending = TUOI_PENDING_NONE;
     return TUO_OK;
 }
 
-static tuo_result tuo__tx_singles(tuo_tun *tun) {
-    tuo__tx *const tx = &tun->tx;
+static tuo_result tuoi_tun_tx_singles(tuo_tun *tun) {
+    tuoi_tun_tx *const tx = &tun->tx;
     while (tx->next_user < tx->sp.packet_count) {
         void *const buf = tx->sp.users[tx->next_user];
         tuo_iov packet;
         tuo_result result;
         packet.base = tx->ops.data(tx->ops.user, buf) + tx->offset;
-        packet.len = tx->ops.length(tx->ops.user, buf) - tx->offset;
-        result = tuo__tun_write_single(tun, &packet, 1);
-        if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUO__PENDING_EMITTED; /* it was the device, not the superpacket */
+        packet.len = tx->ops.len(tx->ops.user, buf) - tx->offset;
+        result = tuoi_tun_write_single(tun, &packet, 1);
+        if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUOI_PENDING_EMITTED; /* it was the device, not the superpacket */
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
-        if (tx->next_user++ == 0) tuo__tx_judge(tun, tx->sp.vnet.gso_type, 1); /* the device works: it was the superpacket */
+        if (tx->next_user++ == 0) tuoi_tun_tx_judge(tun, tx->sp.vnet.gso_type, 1); /* the device works: it was the superpacket */
         tx->stats.tx_resent_packets += result == TUO_OK;
     }
-    tx->pending = TUO__PENDING_NONE;
+    tx->pending = TUOI_PENDING_NONE;
     return TUO_OK;
 }
 
-static tuo_result tuo__tx_split(tuo_tun *tun) {
-    tuo__tx *const tx = &tun->tx;
+static tuo_result tuoi_tun_tx_split(tuo_tun *tun) {
+    tuoi_tun_tx *const tx = &tun->tx;
     for (;;) {
         tuo_result result;
         if (!tx->segment_ready && tuo_gso_next(&tx->gso, NULL, &tx->segment) != TUO_OK) break;
         tx->segment_ready = 1;
-        result = tuo__tun_write_single(tun, tx->segment.iov, tx->segment.iov_count);
+        result = tuoi_tun_write_single(tun, tx->segment.iov, tx->segment.iov_count);
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
         tx->segment_ready = 0;
         tx->stats.tx_resent_packets += result == TUO_OK;
     }
-    tx->pending = TUO__PENDING_NONE;
+    tx->pending = TUOI_PENDING_NONE;
     return TUO_OK;
 }
 
 /* Write everything that is held. */
-static tuo_result tuo__tx_drain(tuo_tun *tun) {
-    tuo__tx *const tx = &tun->tx;
+static tuo_result tuoi_tun_tx_drain(tuo_tun *tun) {
+    tuoi_tun_tx *const tx = &tun->tx;
     for (;;) {
         tuo_result result = TUO_OK;
         switch (tx->pending) {
-            case TUO__PENDING_EMITTED: result = tuo__tx_emitted(tun); break;
-            case TUO__PENDING_SINGLES: result = tuo__tx_singles(tun); break;
-            case TUO__PENDING_SPLIT: result = tuo__tx_split(tun); break;
+            case TUOI_PENDING_EMITTED: result = tuoi_tun_tx_emitted(tun); break;
+            case TUOI_PENDING_SINGLES: result = tuoi_tun_tx_singles(tun); break;
+            case TUOI_PENDING_SPLIT: result = tuoi_tun_tx_split(tun); break;
             default:
                 if (tuo_gro_next(tx->gro, &tx->sp) != TUO_OK) return TUO_OK;
-                tx->pending = TUO__PENDING_EMITTED;
+                tx->pending = TUOI_PENDING_EMITTED;
         }
         if (result != TUO_OK) return result;
     }
 }
 
 /* With nothing held: give a protocol that is off another chance, and let GRO know what is on. */
-static tuo_result tuo__tx_configure(tuo_tun *tun) {
+static tuo_result tuoi_tun_tx_configure(tuo_tun *tun) {
     tuo_gro_desc desc;
     int i;
-    for (i = 0; i < TUO__FEATURES; i++) {
-        tuo__feature *const f = &tun->tx.features[i];
+    for (i = 0; i < TUOI_FEATURES; i++) {
+        tuoi_feature *const f = &tun->tx.features[i];
         if (!f->off || tun->tx.stats.tx_packets - f->off_since < tun->desc.retry_after) continue;
         f->off = 0;
         f->refused = tun->desc.refusal_limit - 1; /* one more refusal is enough this time */
     }
-    desc = tuo__tx_gro_desc(tun);
+    desc = tuoi_tun_tx_gro_desc(tun);
     return tuo_gro_reconfigure(tun->tx.gro, &desc);
 }
 
-static tuo_result tuo__tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
-    tuo__tx *const tx = &tun->tx;
-    tuo_result result = tuo__tx_configure(tun);
+static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
+    tuoi_tun_tx *const tx = &tun->tx;
+    tuo_result result = tuoi_tun_tx_configure(tun);
     while (result == TUO_OK && *taken < count) {
         while (*taken < count) {
             void *const buf = bufs[*taken];
-            const size_t len = tx->ops.length(tx->ops.user, buf);
+            const size_t len = tx->ops.len(tx->ops.user, buf);
             if (len <= tx->offset) { /* nothing in it: nothing to write */
                 ++*taken;
                 continue;
             }
-            if (tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, 0, buf) == TUO_V_NO_ROOM) break;
+            if (tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, 0) == TUO_V_NO_ROOM) break;
             ++*taken;
             tx->stats.tx_packets++;
         }
-        result = tuo__tx_drain(tun);
+        result = tuoi_tun_tx_drain(tun);
     }
     return result;
 }
 
-TUO_API tuo_result tuo_tun_send_multiple(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+TUO_API tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                          size_t *taken) {
     tuo_result result;
     *taken = 0;
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    result = tuo__tx_drain(tun);
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    result = tuoi_tun_tx_drain(tun);
     if (result == TUO_OK) {
-        tun->tx.ops = ops ? *ops : tuo__plain_ops;
+        tun->tx.ops = ops ? *ops : tuoi_plain_ops;
         tun->tx.offset = offset;
-        result = tuo__tx_batch(tun, bufs, count, taken);
+        result = tuoi_tun_tx_batch(tun, bufs, count, taken);
     }
-    return tuo__tun_leave(tun, result);
+    return tuoi_tun_leave(tun, result);
 }
 
 TUO_API tuo_result tuo_tun_flush(tuo_tun *tun) {
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    return tuo__tun_leave(tun, tuo__tx_drain(tun));
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_tx_drain(tun));
 }
 
 TUO_API void tuo_tun_discard(tuo_tun *tun) {
     tuo_gro_reset(tun->tx.gro);
-    tun->tx.pending = TUO__PENDING_NONE;
+    tun->tx.pending = TUOI_PENDING_NONE;
     tun->tx.segment_ready = 0;
 }
 
 TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
     const tuo_gro_desc old = tun->tx.gro_desc;
-    tuo__feature features[TUO__FEATURES];
+    tuoi_feature features[TUOI_FEATURES];
     tuo_result result;
-    if (tun->tx.pending != TUO__PENDING_NONE || tuo__gro_holds(tun->tx.gro)) return TUO_E_INVALID;
+    if (tun->tx.pending != TUOI_PENDING_NONE || tuoi_gro_holds(tun->tx.gro)) return TUO_E_INVALID;
     TUO_MEMCPY(features, tun->tx.features, sizeof features);
     TUO_MEMSET(tun->tx.features, 0, sizeof features);
     tun->tx.gro_desc = *desc;
-    result = tuo__tx_configure(tun);
+    result = tuoi_tun_tx_configure(tun);
     if (result != TUO_OK) {
         tun->tx.gro_desc = old;
         TUO_MEMCPY(tun->tx.features, features, sizeof features);
@@ -5678,8 +5678,8 @@ TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
 }
 
 /* Copy the pieces to scratch, where they stay until they are written, and plan their split. */
-static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
-    tuo__tx *const tx = &tun->tx;
+static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+    tuoi_tun_tx *const tx = &tun->tx;
     size_t i, len = 0;
     tuo_result result;
     for (i = 0; i < iov_count; i++) {
@@ -5687,160 +5687,160 @@ static tuo_result tuo__tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, cons
         if (iov[i].len) TUO_MEMCPY(tx->scratch + len, iov[i].base, iov[i].len);
         len += iov[i].len;
     }
-    result = tuo_gso_init(&tx->gso, tx->scratch, len, hdr, tuo__tun_frame_flags(tun)); /* nobody has verified what it vouches for */
-    if (result == TUO_OK) tx->pending = TUO__PENDING_SPLIT;
+    result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun)); /* nobody has verified what it vouches for */
+    if (result == TUO_OK) tx->pending = TUOI_PENDING_SPLIT;
     return result;
 }
 
 /* The kernel did not take it as one: split and write that. If an error meets the first segment already, it was the device and not the
    superpacket, which stays the caller's. Once a segment is written, the whole is taken, and what is left is held: a caller who sent it
    again would double what went out. */
-static tuo_result tuo__tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
-    tuo__tx *const tx = &tun->tx;
+static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+    tuoi_tun_tx *const tx = &tun->tx;
     const uint64_t refused = tx->stats.tx_refused_packets;
-    tuo_result result = tuo__tx_plan_split(tun, hdr, iov, iov_count);
+    tuo_result result = tuoi_tun_tx_plan_split(tun, vnet, iov, iov_count);
     if (result != TUO_OK) return result;
-    result = tuo__tx_drain(tun);
+    result = tuoi_tun_tx_drain(tun);
     if (result < 0 && tuo_gso_remaining(&tx->gso) + 1 == tuo_gso_count(&tx->gso)) {
-        tx->pending = TUO__PENDING_NONE;
+        tx->pending = TUOI_PENDING_NONE;
         tx->segment_ready = 0;
         return result;
     }
     if (result == TUO_OK && tx->stats.tx_refused_packets - refused == tuo_gso_count(&tx->gso)) return TUO_E_REFUSED;
     tx->stats.tx_packets++;
-    tx->stats.tx_refused_superpackets += hdr->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len;
+    tx->stats.tx_refused_superpackets += vnet->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len;
     return TUO_OK;
 }
 
-static tuo_result tuo__tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
-    const int offloaded = hdr->gso_type != TUO_GSO_NONE || (hdr->flags & TUO_VNET_NEEDS_CSUM);
-    tuo_result result = tuo__tx_drain(tun);
+static tuo_result tuoi_tun_tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+    const int offloaded = vnet->gso_type != TUO_GSO_NONE || (vnet->flags & TUO_VNET_NEEDS_CSUM);
+    tuo_result result = tuoi_tun_tx_drain(tun);
     if (result != TUO_OK) return result;
-    if (offloaded && !tun->vnet_hdr_len) return tuo__tx_resend_split(tun, hdr, iov, iov_count); /* no way to say so: finish it here */
-    result = tuo__tun_write_pieces(tun, hdr, iov, iov_count);
-    if (offloaded && tuo__refused(result)) return tuo__tx_resend_split(tun, hdr, iov, iov_count);
+    if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, iov, iov_count); /* no way to say so: finish it here */
+    result = tuoi_tun_write_pieces(tun, vnet, iov, iov_count);
+    if (offloaded && tuoi_refused(result)) return tuoi_tun_tx_resend_split(tun, vnet, iov, iov_count);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     tun->tx.stats.tx_packets += result == TUO_OK;
-    tun->tx.stats.tx_superpackets += result == TUO_OK && hdr->gso_type != TUO_GSO_NONE;
+    tun->tx.stats.tx_superpackets += result == TUO_OK && vnet->gso_type != TUO_GSO_NONE;
     return result;
 }
 
-TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_vnet_hdr *hdr, const tuo_iov *iov, size_t iov_count) {
+TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, const tuo_vnet_hdr *vnet) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    if (iov_count > TUO__TX_IOV_MAX - 1) return TUO_E_INVALID;
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    return tuo__tun_leave(tun, tuo__tx_send_iov(tun, hdr ? hdr : &zero, iov, iov_count));
+    if (iov_count > TUOI_TX_IOV_MAX - 1) return TUO_E_INVALID;
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_tx_send_iov(tun, vnet ? vnet : &zero, iov, iov_count));
 }
 
 TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
     tuo_iov iov;
     iov.base = pkt;
     iov.len = len;
-    return tuo_tun_send_iov(tun, NULL, &iov, 1);
+    return tuo_tun_send_iov(tun, &iov, 1, NULL);
 }
 
 /* Headers into one piece, with the fields that depend on the payload filled. */
-static tuo_result tuo__tx_gso_headers(const tuo_tun *tun, const tuo_tun_gso *parts, uint8_t *hdr, uint32_t payload_len,
+static tuo_result tuoi_tun_tx_gso_headers(const tuo_tun *tun, const tuo_tun_parts *parts, uint8_t *hdr, uint32_t payload_len,
                                       tuo_vnet_hdr *vnet) {
     const size_t hdr_len = parts->ip_header_len + parts->l4_header_len;
     tuo_pkt_info info;
-    tuo__shape shape;
+    tuoi_shape shape;
     tuo_result result;
-    if (parts->ip_header_len < (tun->is_tap ? TUO__ETH_LEN : 0) + TUO__IP4_LEN || parts->l4_header_len == 0) return TUO_E_TRUNCATED;
+    if (parts->ip_header_len < (tun->is_tap ? TUOI_ETH_LEN : 0) + TUOI_IP4_LEN || parts->l4_header_len == 0) return TUO_E_TRUNCATED;
     TUO_MEMCPY(hdr, parts->ip_header, parts->ip_header_len);
     TUO_MEMCPY(hdr + parts->ip_header_len, parts->l4_header, parts->l4_header_len);
-    result = tuo__parse(hdr, hdr_len, tuo__tun_frame_flags(tun) | TUO__F_WHOLE, &info);
+    result = tuoi_parse(hdr, hdr_len, tuoi_tun_frame_flags(tun) | TUOI_F_WHOLE, &info);
     if (result != TUO_OK) return result;
     if (info.kind == TUO_KIND_NONE || info.payload_off != hdr_len || info.l4_off != parts->ip_header_len) return TUO_E_INVALID;
     if (info.flags & TUO_PKT_ROUTING) return TUO_E_VNET_PROTOCOL; /* the sum covers another destination than the header's */
     if (hdr_len - info.ip_off + payload_len > 0xFFFFu) return TUO_E_IP_LENGTH;
-    shape = tuo__shape_of(&info);
-    tuo__account_any(hdr, &shape, payload_len, parts->gso_size, vnet);
+    shape = tuoi_shape_of(&info);
+    tuoi_account_any(hdr, &shape, payload_len, parts->gso_size, vnet);
     return TUO_OK;
 }
 
-TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_gso *parts) {
+TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts) {
     uint8_t hdr[TUO_HEADER_MAX];
-    tuo_iov iov[TUO__TX_IOV_MAX - 2];
+    tuo_iov iov[TUOI_TX_IOV_MAX - 2];
     tuo_vnet_hdr vnet;
     size_t i, payload_len = 0;
     tuo_result result;
-    if (parts->payload_count > TUO__TX_IOV_MAX - 3 || parts->gso_size == 0 || parts->gso_size == 0xFFFFu) return TUO_E_INVALID;
+    if (parts->payload_count > TUOI_TX_IOV_MAX - 3 || parts->gso_size == 0 || parts->gso_size == 0xFFFFu) return TUO_E_INVALID;
     if (parts->ip_header_len > sizeof hdr || parts->l4_header_len > sizeof hdr - parts->ip_header_len) return TUO_E_HEADER_TOO_LONG;
     for (i = 0; i < parts->payload_count; i++) {
         if (parts->payload[i].len > 0xFFFFu - payload_len) return TUO_E_IP_LENGTH;
         payload_len += parts->payload[i].len;
         iov[i + 1] = parts->payload[i];
     }
-    result = tuo__tx_gso_headers(tun, parts, hdr, (uint32_t)payload_len, &vnet);
+    result = tuoi_tun_tx_gso_headers(tun, parts, hdr, (uint32_t)payload_len, &vnet);
     if (result != TUO_OK) return result;
     iov[0].base = hdr;
     iov[0].len = parts->ip_header_len + parts->l4_header_len;
-    return tuo_tun_send_iov(tun, &vnet, iov, parts->payload_count + 1);
+    return tuo_tun_send_iov(tun, iov, parts->payload_count + 1, &vnet);
 }
 
 /* --- probe --- */
 
-enum { TUO__PROBE_HDR_LEN = 40 + 20, TUO__PROBE_GSO_SIZE = 16, TUO__PROBE_PAYLOAD_MAX = 16 * 128 };
+enum { TUOI_PROBE_HDR_LEN = 40 + 20, TUOI_PROBE_GSO_SIZE = 16, TUOI_PROBE_PAYLOAD_MAX = 16 * 128 };
 
 /* A superpacket from loopback to loopback: routed nowhere on any device but lo. */
-static tuo_result tuo__tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t payload_len) {
-    static const uint8_t payload[TUO__PROBE_PAYLOAD_MAX] = { 0 };
-    uint8_t hdr[TUO__PROBE_HDR_LEN];
-    tuo__shape shape;
+static tuo_result tuoi_tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t payload_len) {
+    static const uint8_t payload[TUOI_PROBE_PAYLOAD_MAX] = { 0 };
+    uint8_t hdr[TUOI_PROBE_HDR_LEN];
+    tuoi_shape shape;
     tuo_vnet_hdr vnet;
     tuo_iov iov[2];
-    const int ip4 = tuo__is_ip4(kind), tcp = tuo__is_tcp(kind);
+    const int ip4 = tuoi_is_ip4(kind), tcp = tuoi_is_tcp(kind);
     TUO_MEMSET(hdr, 0, sizeof hdr);
     shape.kind = (uint8_t)kind;
     shape.ip_off = 0;
-    shape.l4_off = ip4 ? TUO__IP4_LEN : TUO__IP6_LEN;
-    shape.hdr_len = shape.l4_off + (uint32_t)(tcp ? TUO__TCP_LEN : TUO__UDP_LEN);
+    shape.l4_off = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
+    shape.hdr_len = shape.l4_off + (uint32_t)(tcp ? TUOI_TCP_LEN : TUOI_UDP_LEN);
     hdr[0] = ip4 ? 0x45 : 0x60;
-    hdr[ip4 ? TUO__IP4_PROTO : TUO__IP6_NEXT] = tuo__kinds[kind].l4_proto;
+    hdr[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT] = tuoi_kinds[kind].l4_proto;
     if (ip4) {
         static const uint8_t loopback[8] = { 127, 0, 0, 1, 127, 0, 0, 1 };
-        TUO_MEMCPY(hdr + TUO__IP4_SRC, loopback, sizeof loopback);
+        TUO_MEMCPY(hdr + TUOI_IP4_SRC, loopback, sizeof loopback);
     } else {
-        hdr[TUO__IP6_SRC + 15] = hdr[TUO__IP6_SRC + 31] = 1;
+        hdr[TUOI_IP6_SRC + 15] = hdr[TUOI_IP6_SRC + 31] = 1;
     }
     if (tcp) {
-        hdr[shape.l4_off + TUO__TCP_DOFF] = TUO__TCP_LEN / 4 << 4;
-        hdr[shape.l4_off + TUO__TCP_FLAGS] = 0x10;
+        hdr[shape.l4_off + TUOI_TCP_DOFF] = TUOI_TCP_LEN / 4 << 4;
+        hdr[shape.l4_off + TUOI_TCP_FLAGS] = 0x10;
     }
-    tuo__account(hdr, &shape, payload_len, TUO__PROBE_GSO_SIZE, &vnet);
+    tuoi_account(hdr, &shape, payload_len, TUOI_PROBE_GSO_SIZE, &vnet);
     iov[0].base = hdr;
     iov[0].len = shape.hdr_len;
     iov[1].base = payload;
     iov[1].len = payload_len;
-    return tuo__tun_write_pieces(tun, &vnet, iov, 2);
+    return tuoi_tun_write_pieces(tun, &vnet, iov, 2);
 }
 
 /* One finding: 1 taken, 0 refused. Anything else ends the probe. */
-static uint8_t tuo__tun_probe_one(tuo_tun *tun, unsigned kind, uint32_t payload_len, tuo_result *result) {
+static uint8_t tuoi_tun_probe_one(tuo_tun *tun, unsigned kind, uint32_t payload_len, tuo_result *result) {
     tuo_result written;
     if (*result != TUO_OK) return 0;
-    written = tuo__tun_probe_write(tun, kind, payload_len);
+    written = tuoi_tun_probe_write(tun, kind, payload_len);
     if (written != TUO_OK && written != TUO_E_REFUSED) *result = written;
     return written == TUO_OK;
 }
 
-static tuo_result tuo__tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
-    static const uint32_t udp_segs[] = { 2, 64, TUO__UDP_SEGS_MAX };
+static tuo_result tuoi_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
+    static const uint32_t udp_segs[] = { 2, 64, TUOI_UDP_SEGS_MAX };
     tuo_tun_probe_report found;
-    tuo_result result = tuo__tx_drain(tun);
+    tuo_result result = tuoi_tun_tx_drain(tun);
     uint8_t even4, even6;
     size_t i;
     TUO_MEMSET(&found, 0, sizeof found);
-    even4 = tuo__tun_probe_one(tun, TUO_KIND_TCP4, 2 * TUO__PROBE_GSO_SIZE, &result);
-    even6 = tuo__tun_probe_one(tun, TUO_KIND_TCP6, 2 * TUO__PROBE_GSO_SIZE, &result);
-    found.tcp4 = tuo__tun_probe_one(tun, TUO_KIND_TCP4, 2 * TUO__PROBE_GSO_SIZE - 1, &result) && even4;
-    found.tcp6 = tuo__tun_probe_one(tun, TUO_KIND_TCP6, 2 * TUO__PROBE_GSO_SIZE - 1, &result) && even6;
+    even4 = tuoi_tun_probe_one(tun, TUO_KIND_TCP4, 2 * TUOI_PROBE_GSO_SIZE, &result);
+    even6 = tuoi_tun_probe_one(tun, TUO_KIND_TCP6, 2 * TUOI_PROBE_GSO_SIZE, &result);
+    found.tcp4 = tuoi_tun_probe_one(tun, TUO_KIND_TCP4, 2 * TUOI_PROBE_GSO_SIZE - 1, &result) && even4;
+    found.tcp6 = tuoi_tun_probe_one(tun, TUO_KIND_TCP6, 2 * TUOI_PROBE_GSO_SIZE - 1, &result) && even6;
     found.tcp4_short_tail_refused = even4 && !found.tcp4;
     found.tcp6_short_tail_refused = even6 && !found.tcp6;
     for (i = 0; i < sizeof udp_segs / sizeof udp_segs[0]; i++) {
-        if (tuo__tun_probe_one(tun, TUO_KIND_UDP4, udp_segs[i] * TUO__PROBE_GSO_SIZE, &result)) found.udp4_segs = udp_segs[i];
-        if (tuo__tun_probe_one(tun, TUO_KIND_UDP6, udp_segs[i] * TUO__PROBE_GSO_SIZE, &result)) found.udp6_segs = udp_segs[i];
+        if (tuoi_tun_probe_one(tun, TUO_KIND_UDP4, udp_segs[i] * TUOI_PROBE_GSO_SIZE, &result)) found.udp4_segs = udp_segs[i];
+        if (tuoi_tun_probe_one(tun, TUO_KIND_UDP6, udp_segs[i] * TUOI_PROBE_GSO_SIZE, &result)) found.udp6_segs = udp_segs[i];
     }
     if (result == TUO_OK) *report = found;
     return result;
@@ -5848,25 +5848,25 @@ static tuo_result tuo__tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
 
 TUO_API tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
     if (!tun->vnet_hdr_len || tun->is_tap) return TUO_E_UNSUPPORTED;
-    if (!tuo__tun_enter(tun)) return tuo__tun_leave(tun, TUO_E_WOKEN);
-    return tuo__tun_leave(tun, tuo__tun_probe(tun, report));
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_probe(tun, report));
 }
 
 /* --- several queues --- */
 
-enum { TUO__QUEUES_MAX = 64 };
+enum { TUOI_QUEUES_MAX = 64 };
 
-struct tuo_tun_set {
+struct tuo_tun_group {
     size_t count;
-    tuo_tun *queues[TUO__QUEUES_MAX];
+    tuo_tun *queues[TUOI_QUEUES_MAX];
 };
 
-TUO_API tuo_result tuo_tun_set_open(tuo_tun_set **set, const tuo_tun_desc *desc, size_t queue_count, int *error) {
+TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **set, const tuo_tun_desc *desc, size_t queue_count, int *error) {
     tuo_tun_desc d = *desc;
-    tuo_tun_set *s;
+    tuo_tun_group *s;
     tuo_result result;
-    if (queue_count == 0 || queue_count > TUO__QUEUES_MAX) return TUO_E_INVALID;
-    s = (tuo_tun_set *)calloc(1, sizeof *s);
+    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) return TUO_E_INVALID;
+    s = (tuo_tun_group *)calloc(1, sizeof *s);
     if (!s) {
         if (error) *error = ENOMEM;
         return TUO_E_SYSTEM;
@@ -5879,25 +5879,25 @@ TUO_API tuo_result tuo_tun_set_open(tuo_tun_set **set, const tuo_tun_desc *desc,
         if (result == TUO_OK) s->count++;
     }
     if (result != TUO_OK) {
-        tuo_tun_set_close(s);
+        tuo_tun_group_close(s);
         return result;
     }
     *set = s;
     return TUO_OK;
 }
 
-TUO_API size_t tuo_tun_set_count(const tuo_tun_set *set) { return set->count; }
-TUO_API tuo_tun *tuo_tun_set_queue(tuo_tun_set *set, size_t index) { return index < set->count ? set->queues[index] : NULL; }
+TUO_API size_t tuo_tun_group_count(const tuo_tun_group *set) { return set->count; }
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *set, size_t index) { return index < set->count ? set->queues[index] : NULL; }
 
-TUO_API void tuo_tun_set_wake(tuo_tun_set *set) {
+TUO_API void tuo_tun_group_wake(tuo_tun_group *set) {
     size_t i;
     for (i = 0; i < set->count; i++) tuo_tun_wake(set->queues[i]);
 }
 
-TUO_API void tuo_tun_set_close(tuo_tun_set *set) {
+TUO_API void tuo_tun_group_close(tuo_tun_group *set) {
     size_t i;
     if (!set) return;
-    tuo_tun_set_wake(set);
+    tuo_tun_group_wake(set);
     for (i = 0; i < set->count; i++) tuo_tun_close(set->queues[i]);
     free(set);
 }

@@ -557,7 +557,7 @@ static int generate(struct bridge *b) {
     struct input *const input = new_input(b);
     uint8_t *l4;
     if (!input) return 0;
-    frames.l2_hdr_len = RTE_ETHER_HDR_LEN;
+    frames.ethernet = 1;
     memcpy(input->bytes, g->header, g->header_len);
     fill_lines(input->bytes + g->header_len, len, g->position);
     l4 = input->bytes + g->l4_off;
@@ -670,7 +670,7 @@ static size_t recv_burst(void *user, tuo_rx_packet *packets, size_t count) {
         packets[n].user = m;
         if (packets[n].vnet.flags) {
             port->stats.verified++;
-            if (port->bridge->options.check && tuo_csum_valid(packets[n].bytes, packets[n].len, TUO_F_ETHERNET) != TUO_OK) {
+            if (port->bridge->options.check && tuo_csum_check(packets[n].bytes, packets[n].len, TUO_F_ETHERNET) != TUO_OK) {
                 port->bridge->checks_failed++;
             }
         }
@@ -683,7 +683,7 @@ static tuo_verdict coalesce(struct port *port, const tuo_rx_packet *packet) {
     struct bridge *const b = port->bridge;
     const unsigned hint = tuo_rx_hint(&port->caps, &packet->vnet);
     if (b->options.copy) return tuo_gro_push_buf(b->gro, &b->mbuf_ops, packet->user, 0, hint);
-    return tuo_gro_push(b->gro, packet->bytes, packet->len, hint, packet->user);
+    return tuo_gro_push(b->gro, packet->bytes, packet->len, packet->user, hint);
 }
 
 /* To another port. An mbuf that also goes elsewhere is copied: a tag may be written into this one. */
@@ -729,7 +729,7 @@ static int switch_one(struct port *from, const tuo_rx_packet *packet) {
 /* One burst. What cannot be passed on is put back and comes first the next time. */
 static int carry_from_port(struct port *port) {
     tuo_rx_packet packets[BURST];
-    const size_t count = tuo_rx_queue_burst(&port->rx, packets, BURST);
+    const size_t count = tuo_rx_queue_batch(&port->rx, packets, BURST);
     size_t i = 0;
     int moved;
     while (i < count && switch_one(port, &packets[i])) i++;
@@ -746,7 +746,7 @@ static int carry_from_port(struct port *port) {
 /* A full TAP makes us wait; one that is down loses packets, like a cut cable. */
 static void write_tap(struct bridge *b, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
     tuo_result result;
-    do result = tuo_tun_send_iov(b->tap, vnet, iov, iov_count);
+    do result = tuo_tun_send_iov(b->tap, iov, iov_count, vnet);
     while (result == TUO_AGAIN && !stopping && (result = tuo_tun_wait(b->tap, 1, 100)) >= 0);
     if (result == TUO_E_GONE) b->failure = result;
     b->lost += result != TUO_OK;
@@ -831,7 +831,7 @@ static void describe_port(struct port *port, const struct rte_eth_dev_info *info
     tuo_caps *const c = &port->caps;
     port->flat = !(tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) || info->tx_desc_lim.nb_seg_max == 1;
     port->inserts_tag = (tx & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
-    c->l2_hdr_len = RTE_ETHER_HDR_LEN;
+    c->ethernet = 1;
     c->tx_csum_ip4 = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
     c->tx_csum_tcp4 = c->tx_csum_tcp6 = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
     c->tx_csum_udp4 = c->tx_csum_udp6 = (tx & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
@@ -943,12 +943,12 @@ static void make_instances(struct bridge *b) {
     memcpy(desc.udp_excluded_ports, tunnels, sizeof tunnels);
     desc.udp_excluded_port_count = RTE_DIM(tunnels);
     size = tuo_gro_memory_size(&desc);
-    if (tuo_gro_init(memory(size), size, &desc, &b->gro) != TUO_OK) fail("start", "GRO");
+    if (tuo_gro_init(&b->gro, memory(size), size, &desc) != TUO_OK) fail("start", "GRO");
     size = tuo_flow_table_memory_size(STATIONS);
-    if (tuo_flow_table_init(memory(size), size, STATIONS, rte_rand(), &b->stations) != TUO_OK) fail("start", "table of stations");
+    if (tuo_flow_table_init(&b->stations, memory(size), size, STATIONS, rte_rand()) != TUO_OK) fail("start", "table of stations");
     b->mbuf_ops.user = b;
     b->mbuf_ops.data = mbuf_data;
-    b->mbuf_ops.length = mbuf_length;
+    b->mbuf_ops.len = mbuf_length;
     b->mbuf_ops.capacity = mbuf_capacity;
     b->mbuf_ops.resize = mbuf_resize;
     b->mbuf_ops.append = mbuf_append;
@@ -976,7 +976,7 @@ static unsigned close_ports(struct bridge *b) {
     for (i = 0; i < b->port_count; i++) {
         struct port *const port = &b->ports[i];
         tuo_rx_packet packets[BURST];
-        size_t count = tuo_rx_queue_burst(&port->rx, packets, BURST); /* what was put back is among them */
+        size_t count = tuo_rx_queue_batch(&port->rx, packets, BURST); /* what was put back is among them */
         void *m;
         while (count) rte_pktmbuf_free((struct rte_mbuf *)packets[--count].user);
         while ((m = tuo_tx_queue_take(&port->tx)) != NULL) rte_pktmbuf_free((struct rte_mbuf *)m);

@@ -11,7 +11,7 @@
 
    A TCP superpacket is nothing but a long segment, and lwIP takes segments of any length that its window has room for. A UDP
    superpacket stands for many datagrams, so it must be split. What lwIP sends is kept until the end of the turn, by reference, and
-   leaves through tuo_tun_send_multiple. Checksums that the kernel vouches for are not summed again: see "Checksums".
+   leaves through tuo_tun_send_batch. Checksums that the kernel vouches for are not summed again: see "Checksums".
 
    Where the library is used: read_one(), take() and split() hand packets to lwIP, collect() and transmit() take them from it. One
    thread, without lwIP's own: it calls lwIP's raw API and runs its timers. The state is global, as lwIP's is.
@@ -155,7 +155,7 @@ u16_t lwip_standard_chksum(const void *bytes, int len) {
     return lwip_htons(tuo_csum(bytes, (size_t)len, 0));
 }
 
-u16_t lwip_chksum_copy(void *to, const void *from, u16_t len) { return lwip_htons(tuo_csum_copy(to, from, len, 0)); }
+u16_t lwip_chksum_copy(void *to, const void *from, u16_t len) { return lwip_htons(tuo_csum_copy(from, len, 0, to)); }
 
 /* Of TCP and UDP. The sum over a chain of pbufs, some perhaps of odd length, is left to lwIP, which uses the one above. */
 u16_t ip_chksum_pseudo(struct pbuf *p, u8_t proto, u16_t proto_len, const ip_addr_t *src, const ip_addr_t *dest) {
@@ -289,7 +289,7 @@ static tuo_result transmit(void) {
     tuo_result result = TUO_OK;
     while (done < app.queued && result == TUO_OK) {
         size_t taken;
-        result = tuo_tun_send_multiple(app.tun, NULL, app.pointers + done, app.queued - done, 0, &taken);
+        result = tuo_tun_send_batch(app.tun, NULL, app.pointers + done, app.queued - done, 0, &taken);
         if (result == TUO_AGAIN) result = flush();
         if (result == TUO_OK) done += taken;
     }
@@ -315,7 +315,7 @@ static err_t collect(struct pbuf *p) {
     s = &app.queue[app.queued++];
     s->p = p;
     s->buf.data = (uint8_t *)p->payload;
-    s->buf.len = s->buf.cap = p->len;
+    s->buf.len = s->buf.capacity = p->len;
     app.pbufs_held++;
     app.count.packets_out++;
     return ERR_OK;

@@ -373,11 +373,11 @@ static void guess_vnet(const struct job *job, uint8_t *pkt, size_t *len, size_t 
     addr_len = info.ip_version == 4 ? 4 : 16;
     addresses = pkt + info.ip_off + (info.ip_version == 4 ? 12 : 8);
     seed = tuo_csum_pseudo(addresses, addresses + addr_len, addr_len, info.l4_proto, info.l4_hdr_len + info.payload_len);
-    partial = load16(field) == seed && tuo_csum_valid(pkt, *len, job->flags) != TUO_OK;
+    partial = load16(field) == seed && tuo_csum_check(pkt, *len, job->flags) != TUO_OK;
 
     if (info.payload_len > mss) {
         if (udp && !partial) {
-            if (load16(field) == 0 || (!job->opt.trust && tuo_csum_valid(pkt, *len, job->flags) != TUO_OK))
+            if (load16(field) == 0 || (!job->opt.trust && tuo_csum_check(pkt, *len, job->flags) != TUO_OK))
                 return; /* its segments would get checksums that nobody has vouched for */
             store16(field, seed);
         }
@@ -407,7 +407,7 @@ static tuo_result next_segment(struct job *job, tuo_gso *gso, uint8_t *pkt, tuo_
 
         buffers[0] = segment;
         segment->data = job->segment.data;
-        segment->cap = job->segment.room;
+        segment->capacity = job->segment.room;
         result = tuo_gso_split(gso, NULL, buffers, 1, 0, &written); /* TUO_OK or TUO_MORE */
         return result < 0 ? result : written ? TUO_OK : TUO_DONE;
     } else {
@@ -654,7 +654,7 @@ static tuo_verdict push_packet(struct job *job, struct packet *packet)
     struct growing *buffer;
 
     if (!job->opt.copy) /* gather: the library keeps pointers into the captured bytes */
-        return tuo_gro_push(job->gro, packet->frame, packet->len, 0, packet);
+        return tuo_gro_push(job->gro, packet->frame, packet->len, packet, 0);
 
     buffer = &job->buffers[job->held]; /* copy: it appends to the buffer of each superpacket's first packet */
     buffer->packet = packet;
@@ -713,7 +713,7 @@ static void emit_to_tun(struct job *job, const tuo_superpacket *sp, tuo_vnet_hdr
         vnet.hdr_len = (uint16_t)(vnet.hdr_len - ip_off);
     if (vnet.flags & TUO_VNET_NEEDS_CSUM)
         vnet.csum_start = (uint16_t)(vnet.csum_start - ip_off);
-    if (tuo_vnet_encode(header, sizeof header, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet) != TUO_OK)
+    if (tuo_vnet_encode(&vnet, TUO_VNET_LEN, TUO_ORDER_NATIVE, header, sizeof header) != TUO_OK)
         die(job->in, "a virtio-net header could not be encoded");
     piece[0].bytes = header;
     piece[0].len = sizeof header;
@@ -837,10 +837,10 @@ static void start_coalescing(struct job *job)
 
     memory_len = tuo_gro_memory_size(&desc);
     job->gro_memory = allocate(memory_len, 1);
-    if (tuo_gro_init(job->gro_memory, memory_len, &desc, &job->gro) != TUO_OK)
+    if (tuo_gro_init(&job->gro, job->gro_memory, memory_len, &desc) != TUO_OK)
         die("pcap_offload", "tuo_gro_init refused its configuration");
     job->ops.data = growing_data;
-    job->ops.length = growing_length;
+    job->ops.len = growing_length;
     job->ops.capacity = growing_capacity;
     job->ops.resize = growing_resize;
     job->ops.append = growing_append;

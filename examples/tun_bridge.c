@@ -138,7 +138,7 @@ static int set_capacity(struct worker *w, size_t cap) {
         uint8_t *const data = (uint8_t *)realloc(buf->data, cap);
         if (!data) return 0;
         buf->data = data;
-        buf->cap = cap;
+        buf->capacity = cap;
         w->pool[i] = w->pool[i] ? w->pool[i] : buf;
     }
     return 1;
@@ -152,11 +152,11 @@ static tuo_result receive(struct worker *w, size_t *count) {
     switch (w->options->mode) {
         case PLAIN:
         case PASS:
-            result = tuo_tun_recv(w->from, first->buf.data, first->buf.cap, &first->hdr, &first->buf.len);
+            result = tuo_tun_recv(w->from, first->buf.data, first->buf.capacity, &first->hdr, &first->buf.len);
             *count = result == TUO_OK;
             return result;
         default:
-            result = tuo_tun_recv_multiple(w->from, NULL, w->pool, BATCH, 0, count);
+            result = tuo_tun_recv_batch(w->from, NULL, w->pool, BATCH, 0, count);
             if (result == TUO_E_NOSPACE && set_capacity(w, PACKET_MAX)) result = TUO_OK; /* the packet is kept for next time */
             return result;
     }
@@ -176,7 +176,7 @@ static tuo_result transmit_one(struct worker *w, const struct packet *packet) {
     iov.base = packet->buf.data;
     iov.len = packet->buf.len;
     do {
-        if (w->options->mode == PASS) result = tuo_tun_send_iov(w->to, &packet->hdr, &iov, 1);
+        if (w->options->mode == PASS) result = tuo_tun_send_iov(w->to, &iov, 1, &packet->hdr);
         else result = tuo_tun_send(w->to, iov.base, iov.len);
     } while (result == TUO_AGAIN && (result = tuo_tun_wait(w->to, 1, -1)) >= 0); /* AGAIN: not taken, so once more */
     return result == TUO_OK ? flush(w->to) : result; /* a resend that stopped halfway */
@@ -186,7 +186,7 @@ static tuo_result transmit_one(struct worker *w, const struct packet *packet) {
 static tuo_result transmit_some(struct worker *w, void *const *packets, size_t count, size_t *done) {
     tuo_result result;
     if (w->options->mode == OFFLOAD) {
-        result = tuo_tun_send_multiple(w->to, NULL, packets, count, 0, done);
+        result = tuo_tun_send_batch(w->to, NULL, packets, count, 0, done);
         if (result == TUO_AGAIN) result = flush(w->to); /* until then the packets that it took must stay where they are */
     } else {
         *done = 1;
@@ -270,13 +270,13 @@ static void enter_netns(const char *name) {
     (void)close(fd);
 }
 
-static tuo_tun_set *open_side(const struct options *options, int side) {
+static tuo_tun_group *open_side(const struct options *options, int side) {
     const char *const text = options->side[side], *const at = strchr(text, '@');
     const size_t name_len = at ? (size_t)(at - text) : strlen(text);
     const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     char name[16];
     tuo_tun_desc desc = { 0 };
-    tuo_tun_set *set = NULL;
+    tuo_tun_group *set = NULL;
     tuo_result result;
     int error = 0;
     if (name_len >= sizeof name) fail(text, "names of devices have at most 15 characters");
@@ -287,7 +287,7 @@ static tuo_tun_set *open_side(const struct options *options, int side) {
     desc.no_vnet_hdr = options->mode == PLAIN;
     desc.gro.max_packets = 2 * BATCH + LATE_MAX;
     if (at) enter_netns(at + 1);
-    result = tuo_tun_set_open(&set, &desc, options->queues, &error);
+    result = tuo_tun_group_open(&set, &desc, options->queues, &error);
     if (result != TUO_OK) fail(text, error ? strerror(error) : tuo_result_text(result));
     if (at && setns(home, CLONE_NEWNET) < 0) fail("return from the namespace", strerror(errno));
     (void)close(home);
@@ -343,13 +343,13 @@ static void print_rates(const struct traffic *now, const struct traffic *before,
 static double seconds_of(const struct timeval *t) { return (double)t->tv_sec + (double)t->tv_usec * 1e-6; }
 
 /* Every worker has ended. Each packet that could not be sent is in dropped or in tx_refused_packets, not in both. */
-static void print_totals(const struct traffic *t, tuo_tun_set *const *sides, size_t queues) {
+static void print_totals(const struct traffic *t, tuo_tun_group *const *sides, size_t queues) {
     uint64_t in = 0, out = 0, refused = 0, lost = t->dropped;
     struct rusage used;
     size_t i;
     for (i = 0; i < 2 * queues; i++) {
         tuo_tun_stats stats;
-        tuo_tun_query_stats(tuo_tun_set_queue(sides[i % 2], i / 2), &stats);
+        tuo_tun_query_stats(tuo_tun_group_queue(sides[i % 2], i / 2), &stats);
         in += stats.rx_superpackets;
         out += stats.tx_superpackets;
         refused += stats.tx_refused_superpackets;
@@ -471,7 +471,7 @@ int main(int argc, char **argv) {
     const struct options options = read_options(argc, argv);
     struct worker *workers[2 * QUEUES_MAX];
     const size_t count = 2 * options.queues;
-    tuo_tun_set *sides[2];
+    tuo_tun_group *sides[2];
     struct traffic traffic;
     sigset_t signals;
     size_t i;
@@ -482,7 +482,7 @@ int main(int argc, char **argv) {
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before there are threads: only sigtimedwait gets them */
     for (i = 0; i < 2; i++) sides[i] = open_side(&options, (int)i);
     for (i = 0; i < count; i++) {
-        tuo_tun *const from = tuo_tun_set_queue(sides[i % 2], i / 2), *const to = tuo_tun_set_queue(sides[1 - i % 2], i / 2);
+        tuo_tun *const from = tuo_tun_group_queue(sides[i % 2], i / 2), *const to = tuo_tun_group_queue(sides[1 - i % 2], i / 2);
         workers[i] = new_worker(&options, from, to, i);
     }
     for (i = 0; i < count; i++) {
@@ -492,7 +492,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "tun_bridge: %s <-> %s, mode %s\n", options.side[0], options.side[1], mode_names[options.mode]);
     until_signal(&signals, options.stats, workers, count);
     __atomic_store_n(&stopping, 1, __ATOMIC_RELAXED);
-    for (i = 0; i < 2; i++) tuo_tun_set_wake(sides[i]);
+    for (i = 0; i < 2; i++) tuo_tun_group_wake(sides[i]);
     for (i = 0; i < count; i++) (void)pthread_join(workers[i]->thread, NULL);
     traffic = sum_traffic(workers, count);
     print_totals(&traffic, sides, options.queues);
@@ -504,6 +504,6 @@ int main(int argc, char **argv) {
         }
         free_worker(workers[i]);
     }
-    for (i = 0; i < 2; i++) tuo_tun_set_close(sides[i]);
+    for (i = 0; i < 2; i++) tuo_tun_group_close(sides[i]);
     return status;
 }

@@ -262,7 +262,7 @@ static size_t arena_capacity(void *user, const void *buf) {
     return left > arena->tail ? left - arena->tail : 0;
 }
 
-/* tuo_tun_recv_multiple sizes each buffer once, in order, after it has asked for the capacity. */
+/* tuo_tun_recv_batch sizes each buffer once, in order, after it has asked for the capacity. */
 static int arena_resize(void *user, void *buf, size_t len) {
     struct arena *const arena = (struct arena *)user;
     tuo_buf *const packet = (tuo_buf *)buf;
@@ -391,7 +391,7 @@ static int from_tun(struct tunnel *t) {
     tuo_result result;
     t->arena.used = 0;
     t->arena.tail = t->tail;
-    result = tuo_tun_recv_multiple(t->tun, &ops, t->pointers, PACKETS_MAX, t->head, &received);
+    result = tuo_tun_recv_batch(t->tun, &ops, t->pointers, PACKETS_MAX, t->head, &received);
     if (result == TUO_AGAIN) return 0;
     if (result != TUO_OK) fail(tuo_tun_name(t->tun), tuo_result_text(result));
     t->count.tun_in_packets += received;
@@ -412,7 +412,7 @@ static int from_tun(struct tunnel *t) {
 static void to_tun(struct tunnel *t, size_t count) {
     size_t first = 0, taken;
     while (first < count) {
-        tuo_result result = tuo_tun_send_multiple(t->tun, NULL, t->pointers + first, count - first, 0, &taken);
+        tuo_result result = tuo_tun_send_batch(t->tun, NULL, t->pointers + first, count - first, 0, &taken);
         first += taken;
         while (result == TUO_AGAIN && tuo_tun_wait(t->tun, 1, WAIT_MS) == TUO_OK) result = tuo_tun_flush(t->tun);
         if (result == TUO_OK) {
@@ -458,7 +458,7 @@ static size_t cut(struct tunnel *t, uint8_t *data, size_t len, size_t size, size
         }
         packet = &t->packets[count++];
         packet->data = data + at + t->head;
-        packet->len = packet->cap = piece - t->head - t->tail;
+        packet->len = packet->capacity = piece - t->head - t->tail;
     }
     return count;
 }

@@ -84,7 +84,7 @@ static inline size_t buf_length(void *user, const void *buf)
 static inline size_t buf_capacity(void *user, const void *buf)
 {
     (void)user;
-    return ((const tuo_buf *)buf)->cap;
+    return ((const tuo_buf *)buf)->capacity;
 }
 
 #endif /* FUZZ_H */

@@ -25,7 +25,7 @@ enum {
     MODE_TRUST = 32,
     LEVEL_SHIFT = 6,     /* the upper two bits: which level of tuo_simd */
     /* second byte of switches, above tso_sum_no_len and three bits of tx_vlan_max (of which 5 to 7 are out of range) */
-    CAPS_BAD_L2 = 16,
+    CAPS_BAD_ETHERNET = 16,
     CAPS_FRAGS_SHIFT = 5, /* two bits */
     CAPS_NEAR = 128,      /* largest superpackets as distances to the length of this packet */
     SEGS_MAX = 150,       /* added payload stays below so many segments: inputs must not be slow */
@@ -68,7 +68,7 @@ static void make_caps(const caps_input *in, size_t ip_len, tuo_caps *caps)
     caps->tso_sum_no_len = in->switches[1] & 1;
     caps->tx_vlan_max = in->switches[1] >> 1 & 7;
     caps->max_frags = in->switches[1] >> CAPS_FRAGS_SHIFT & 3;
-    caps->l2_hdr_len = ((in->mode & MODE_ETHERNET) != 0 ? 14u : 0u) + ((in->switches[1] & CAPS_BAD_L2) != 0 ? 1u : 0u);
+    caps->ethernet = (uint8_t)(((in->mode & MODE_ETHERNET) != 0) + ((in->switches[1] & CAPS_BAD_ETHERNET) != 0 ? 2 : 0));
     caps->max_tcp4 = largest_at(in, 0, ip_len);
     caps->max_udp4 = largest_at(in, 1, ip_len);
     caps->max_tcp6 = largest_at(in, 2, ip_len);
@@ -106,7 +106,7 @@ static void make_consistent(const caps_input *in, uint8_t *pkt, size_t len, cons
         memcpy(pkt, copy, len);
         *vnet = fitting;
         if ((in->mode & MODE_ZERO_SUM) != 0) {
-            ref_make_sum_zero(pkt, len - trailer, caps->l2_hdr_len != 0, vnet->gso_size);
+            ref_make_sum_zero(pkt, len - trailer, caps->ethernet != 0, vnet->gso_size);
         }
         if (vnet->gso_type == TUO_GSO_TCPV4 || vnet->gso_type == TUO_GSO_TCPV6) {
             vnet->gso_type = (uint8_t)(vnet->gso_type | ecn);
@@ -129,7 +129,7 @@ static tuo_result prepare(uint8_t *pkt, size_t len, uint16_t gso_size, const tuo
     FUZZ_CHECK((result == TUO_OK) == (good != 0));
     if (result == TUO_OK) {
         FUZZ_CHECK(memcmp(pkt, expected, len) == 0 && fuzz_same_vnet(vnet, &vnet_expected));
-        FUZZ_CHECK(tuo_vnet_check(vnet, pkt, len, caps->l2_hdr_len != 0 ? TUO_F_ETHERNET : 0) == TUO_OK);
+        FUZZ_CHECK(tuo_vnet_check(vnet, pkt, len, caps->ethernet != 0 ? TUO_F_ETHERNET : 0) == TUO_OK);
     } else {
         FUZZ_CHECK((len == 0 || memcmp(pkt, before, len) == 0) && fuzz_same_vnet(vnet, &vnet_before));
     }
@@ -176,13 +176,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pkt_view v = pkt_look(pkt, c.len, (in.mode & MODE_ETHERNET) != 0, 1);
     make_caps(&in, c.len - v.ip, &c.caps);
     c.pkt = pkt;
-    if ((in.switches[1] & CAPS_BAD_L2) != 0 || c.caps.tx_vlan_max > TUO_VLAN_MAX) {
+    if ((in.switches[1] & CAPS_BAD_ETHERNET) != 0 || c.caps.tx_vlan_max > TUO_VLAN_MAX) {
         check_invalid(&c, pkt);
         free(pkt);
         return 0;
     }
     tuo_caps both;
-    FUZZ_CHECK(tuo_caps_intersect(&c.caps, &c.caps, &both) == TUO_OK && both.l2_hdr_len == c.caps.l2_hdr_len);
+    FUZZ_CHECK(tuo_caps_intersect(&c.caps, &c.caps, &both) == TUO_OK && both.ethernet == c.caps.ethernet);
     if ((in.mode & MODE_PREPARE) != 0) {
         (void)prepare(pkt, c.len, c.vnet.gso_size, &c.caps, &c.vnet);
     } else if ((in.mode & (MODE_CONSISTENT | MODE_FULL_CSUM | MODE_ZERO_SUM)) != 0) {
@@ -208,7 +208,7 @@ static void repair_input(uint8_t *data, size_t size, rng *dice)
     }
     int ethernet = (data[0] & MODE_ETHERNET) != 0;
     if (!roll(dice, 8)) {
-        data[2] = (uint8_t)(data[2] & ~(CAPS_BAD_L2 | ((data[2] >> 1 & 7) > 4 ? 6 : 0)));
+        data[2] = (uint8_t)(data[2] & ~(CAPS_BAD_ETHERNET | ((data[2] >> 1 & 7) > 4 ? 6 : 0)));
     }
     repair_packet(data + FRONT, size - FRONT, ethernet, dice);
     pkt_view v = pkt_look(data + FRONT, size - FRONT, ethernet, 1);

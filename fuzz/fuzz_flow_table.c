@@ -45,8 +45,8 @@ static tuo_flow_table *new_table(uint8_t **mem, size_t *mem_len, uint32_t max_fl
     *mem = malloc(*mem_len);
     FUZZ_CHECK(*mem != NULL);
     memset(*mem, fill, *mem_len);
-    FUZZ_CHECK(tuo_flow_table_init(*mem, *mem_len - 1, max_flows, seed, &table) == TUO_E_NOSPACE && table == NULL);
-    FUZZ_CHECK(tuo_flow_table_init(*mem, *mem_len, max_flows, seed, &table) == TUO_OK);
+    FUZZ_CHECK(tuo_flow_table_init(&table, *mem, *mem_len - 1, max_flows, seed) == TUO_E_NOSPACE && table == NULL);
+    FUZZ_CHECK(tuo_flow_table_init(&table, *mem, *mem_len, max_flows, seed) == TUO_OK);
     FUZZ_CHECK((uint8_t *)table == *mem);
     return table;
 }

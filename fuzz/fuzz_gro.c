@@ -343,13 +343,13 @@ static void check_segment(const tuo_segment *segment, const packet *p, const pac
         used += segment->iov[i].len;
     }
     FUZZ_CHECK(used == p->len);
-    tuo_result valid = tuo_csum_valid(pushed, p->len, desc_ethernet);
+    tuo_result valid = tuo_csum_check(pushed, p->len, desc_ethernet);
     if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller has vouched for it */
         unsigned vouches = valid == TUO_E_L4_CSUM ? TUO_F_TRUST | TUO_F_TRUST_L4 : TUO_F_TRUST;
         FUZZ_CHECK(desc.trust_checksums || (p->hint & vouches) != 0);
         pkt_fix_checksums(pushed, p->len, desc.ethernet);
     }
-    FUZZ_CHECK(tuo_csum_valid(bytes, p->len, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(tuo_csum_check(bytes, p->len, desc_ethernet) == TUO_OK);
     FUZZ_CHECK(memcmp(bytes, pushed, p->len) == 0 || renumbered(bytes, pushed, p, head));
     free(bytes);
     free(pushed);
@@ -367,7 +367,7 @@ static void check_headers_finished(const uint8_t *pkt, size_t len, const tuo_vne
     FUZZ_CHECK(info.total_len <= (desc.max_bytes != 0 ? desc.max_bytes : 65535));
     FUZZ_CHECK((info.tcp_flags & 0x80) == 0);
     FUZZ_CHECK(tuo_csum_complete(copy, len, vnet->csum_start, vnet->csum_offset) == TUO_OK);
-    FUZZ_CHECK(tuo_csum_valid(copy, len, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(tuo_csum_check(copy, len, desc_ethernet) == TUO_OK);
     free(copy);
 }
 
@@ -432,7 +432,7 @@ static tuo_gro *new_gro(void **mem)
     FUZZ_CHECK(len > 0);
     *mem = malloc(len);
     FUZZ_CHECK(*mem != NULL);
-    FUZZ_CHECK(tuo_gro_init(*mem, len, &desc, &gro) == TUO_OK);
+    FUZZ_CHECK(tuo_gro_init(&gro, *mem, len, &desc) == TUO_OK);
     return gro;
 }
 
@@ -484,14 +484,14 @@ static void push_gather(tuo_gro *gro, packet *p, emission *out, progress *done)
 {
     tuo_gro_stats before, after;
     tuo_gro_query_stats(gro, &before);
-    p->verdict = tuo_gro_push(gro, p->bytes, p->len, p->hint, p);
+    p->verdict = tuo_gro_push(gro, p->bytes, p->len, p, p->hint);
     tuo_gro_query_stats(gro, &after);
     check_push_work(&before, &after);
     if (p->verdict == TUO_V_NO_ROOM) {
         saw_no_room = 1;
         FUZZ_CHECK(after.packets_in == before.packets_in);
         drain_gather(gro, 0, out, done);
-        p->verdict = tuo_gro_push(gro, p->bytes, p->len, p->hint, p);
+        p->verdict = tuo_gro_push(gro, p->bytes, p->len, p, p->hint);
     }
     FUZZ_CHECK((unsigned)p->verdict < TUO_V_COUNT && p->verdict != TUO_V_NO_ROOM);
     FUZZ_CHECK(!desc.strict_kernel || p->verdict != TUO_V_PREPENDED);
@@ -705,7 +705,7 @@ static int buf_append(void *user, void *buf, const uint8_t *bytes, size_t len)
 {
     tuo_buf *b = buf;
     (void)user;
-    FUZZ_CHECK(len <= b->cap - b->len); /* within the capacity that it was told at push */
+    FUZZ_CHECK(len <= b->capacity - b->len); /* within the capacity that it was told at push */
     if (until_failure-- == 0) {
         until_failure = 5;
         return -1;
@@ -723,9 +723,9 @@ static void fill_bufs(void)
     for (size_t i = 0; i < packet_count; i++) {
         size_t cap = HEADROOM + packets[i].len + (failing_buffers ? packet_count * 120 : BUFFER_LEN);
         bufs[i].data = arena[i];
-        bufs[i].cap = cap < BUFFER_LEN ? cap : BUFFER_LEN;
+        bufs[i].capacity = cap < BUFFER_LEN ? cap : BUFFER_LEN;
         bufs[i].len = HEADROOM + packets[i].len;
-        FUZZ_CHECK(bufs[i].len <= bufs[i].cap);
+        FUZZ_CHECK(bufs[i].len <= bufs[i].capacity);
         memset(arena[i], 0xee, HEADROOM);
         if (packets[i].len > 0) {
             memcpy(arena[i] + HEADROOM, packets[i].bytes, packets[i].len);

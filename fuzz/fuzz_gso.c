@@ -113,7 +113,7 @@ static segment_list split_in_place(const split_case *c)
     tuo_buf segment;
     FUZZ_CHECK(tuo_gso_init(&gso, pkt, c->len, &c->vnet, c->flags) == TUO_OK);
     while (tuo_gso_next_in_place(&gso, pkt, &segment) == TUO_OK) {
-        FUZZ_CHECK(segment.data >= pkt && segment.data + segment.len <= pkt + c->len && segment.cap == segment.len);
+        FUZZ_CHECK(segment.data >= pkt && segment.data + segment.len <= pkt + c->len && segment.capacity == segment.len);
         list_add_bytes(&list, segment.data, segment.len);
     }
     free(pkt);
@@ -125,7 +125,7 @@ static int failing_resize(void *user, void *buf, size_t len)
 {
     unsigned *until_failure = user;
     tuo_buf *b = buf;
-    if (len > b->cap || (*until_failure)-- == 0) {
+    if (len > b->capacity || (*until_failure)-- == 0) {
         *until_failure = 3;
         return -1;
     }
@@ -156,7 +156,7 @@ static void reset_bufs(const split_case *c, tuo_buf *bufs, size_t count, size_t 
         int tight = (c->buffers & 0x40) != 0 && attempt % 2 == 0 && i == count / 2;
         memset(bufs[i].data, 0xee, cap);
         bufs[i].len = 0;
-        bufs[i].cap = tight ? HEADROOM + 20 : cap;
+        bufs[i].capacity = tight ? HEADROOM + 20 : cap;
     }
 }
 
@@ -170,7 +170,7 @@ static void check_attempt(const split_case *c, const tuo_gso *gso, tuo_result re
     case TUO_E_BUFFER: FUZZ_CHECK(left > 0 && written < count && (c->buffers & 0x80) != 0); break;
     default:
         FUZZ_CHECK(result == TUO_E_NOSPACE && left > 0 && written < count);
-        FUZZ_CHECK(bufs[written].cap < cap && bufs[written].data[HEADROOM] == 0xee);
+        FUZZ_CHECK(bufs[written].capacity < cap && bufs[written].data[HEADROOM] == 0xee);
         break;
     }
 }
@@ -235,7 +235,7 @@ static void check_cut(const split_case *c, const segment_list *list)
         } else if ((c->flags & TUO_F_PSEUDO) != 0) {
             put_pseudo_sum(expected, len, ethernet);
         } else {
-            FUZZ_CHECK(tuo_csum_valid(segment, len, c->flags) == TUO_OK);
+            FUZZ_CHECK(tuo_csum_check(segment, len, c->flags) == TUO_OK);
         }
         FUZZ_CHECK(memcmp(segment, expected, len) == 0);
     }

@@ -3,7 +3,7 @@
    Asserts   no byte beyond the packet is read; *info keeps its documented invariants and is untouched on failure; the
              trailer does not matter; the parser of the tests (packets.h) finds the same, error by error; the checksum functions
              agree with a byte-wise sum and with each other, and tuo_csum_complete writes its two bytes and nothing else; every level of
-             tuo_simd gives these sums; what tuo_parse refuses, tuo_csum_valid and tuo_gro_candidate refuse too; GRO's shortcut finds
+             tuo_simd gives these sums; what tuo_parse refuses, tuo_csum_check and tuo_gro_candidate refuse too; GRO's shortcut finds
              what tuo_parse finds. */
 #include "fuzz.h"
 #include "../tests/packets.h"
@@ -66,10 +66,10 @@ static void check_parse(const uint8_t *pkt, size_t len, unsigned flags)
     FUZZ_CHECK(parsed == TUO_OK || memcmp(&info, &untouched, sizeof info) == 0);
     check_against_tests(pkt, len, flags, parsed, &info);
     if ((flags & TUO_F_SUPERPACKET) == 0) {
-        tuo_result valid = tuo_csum_valid(pkt, len, flags);
+        tuo_result valid = tuo_csum_check(pkt, len, flags);
         FUZZ_CHECK(parsed == TUO_OK ? valid == TUO_OK || valid == TUO_E_IP_CSUM || valid == TUO_E_L4_CSUM : valid == parsed);
         for (unsigned i = 0; i < simd_levels_here()->count; i++) {
-            FUZZ_CHECK(tuo_csum_valid(pkt, len, flags | TUO_F_SIMD(simd_level_at(i))) == valid);
+            FUZZ_CHECK(tuo_csum_check(pkt, len, flags | TUO_F_SIMD(simd_level_at(i))) == valid);
         }
         tuo_verdict candidate = tuo_gro_candidate(pkt, len, flags);
         FUZZ_CHECK((unsigned)candidate < TUO_V_COUNT);
@@ -107,10 +107,10 @@ static void check_levels(const uint8_t *pkt, size_t len)
     uint8_t *copy = malloc(len > 0 ? len : 1);
     FUZZ_CHECK(copy != NULL);
     for (unsigned i = 0; i < simd_levels_here()->count; i++) {
-        const tuo__sums *sums = tuo__sums_of(simd_level_at(i));
-        FUZZ_CHECK(tuo__fold_raw(sums->sum(pkt, len, 0)) == plain_sum(pkt, len, 0));
+        const tuoi_sums *sums = tuoi_sums_of(simd_level_at(i));
+        FUZZ_CHECK(tuoi_fold_raw(sums->sum(pkt, len, 0)) == plain_sum(pkt, len, 0));
         memset(copy, 0x5a, len);
-        FUZZ_CHECK(tuo__fold_raw(sums->copy_sum(copy, pkt, len, 0)) == plain_sum(pkt, len, 0));
+        FUZZ_CHECK(tuoi_fold_raw(sums->copy_sum(copy, pkt, len, 0)) == plain_sum(pkt, len, 0));
         FUZZ_CHECK(len == 0 || memcmp(copy, pkt, len) == 0);
     }
     free(copy);
@@ -123,7 +123,7 @@ static void check_sums(const uint8_t *pkt, size_t len, size_t csum_start, size_t
     uint8_t *copy = malloc(len + 1);
     FUZZ_CHECK(copy != NULL);
     copy[len] = 0x5a;
-    FUZZ_CHECK(tuo_csum_copy(copy, pkt, len, initial) == expected);
+    FUZZ_CHECK(tuo_csum_copy(pkt, len, initial, copy) == expected);
     FUZZ_CHECK(len == 0 || memcmp(copy, pkt, len) == 0);
     tuo_result completed = tuo_csum_complete(copy, len, csum_start, csum_offset);
     size_t field = csum_start + csum_offset;

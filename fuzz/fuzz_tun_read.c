@@ -66,7 +66,7 @@ static void make_consistent(const frame *f, uint16_t gso_size)
     tuo_vnet_hdr fitting;
     tuo_result result = tuo_coalesce_account(f->bytes + vnet_len, f->len - vnet_len, gso_size, frame_flags, &fitting);
     if (result == TUO_OK && vnet_len > 0) {
-        FUZZ_CHECK(tuo_vnet_encode(f->bytes, vnet_len, vnet_len, order, &fitting) == TUO_OK);
+        FUZZ_CHECK(tuo_vnet_encode(&fitting, vnet_len, order, f->bytes, vnet_len) == TUO_OK);
     }
 }
 
@@ -202,7 +202,7 @@ static void renew_buffers(buffer_set *set)
         int tight = (buffers & 0x40) != 0 && set->attempts % 2 == 0 && i == buffers / 8 % BUFS;
         memset(set->bufs[i].data, 0xee, set->cap < 64 ? set->cap : 64);
         set->bufs[i].len = 0;
-        set->bufs[i].cap = tight ? HEADROOM + 40 : set->cap;
+        set->bufs[i].capacity = tight ? HEADROOM + 40 : set->cap;
     }
     set->attempts++;
 }
@@ -278,7 +278,7 @@ static void check_core(frame *f)
     tuo_result planned = tuo_gso_init(&gso, f->pkt, f->pkt_len, &f->hdr, frame_flags);
     tuo_tx tx;
     memset(&caps, 0, sizeof caps);
-    caps.l2_hdr_len = frame_flags != 0 ? 14 : 0;
+    caps.ethernet = frame_flags != 0;
     FUZZ_CHECK(checked == TUO_OK || planned == checked);
     if (planned != TUO_OK) {
         FUZZ_CHECK(tuo_tx_init(&tx, &caps, f->pkt, f->pkt_len, &f->hdr, 0) == planned);
@@ -327,7 +327,7 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     void *argument = va_arg(args, void *);
     va_end(args);
-    tuo__ifreq *ifreq = argument;
+    tuoi_ifreq *ifreq = argument;
     int *number = argument;
     switch (request) {
     case TUNGETIFF:
@@ -490,7 +490,7 @@ static void check_recv_multiple(void)
     open_buffers(&set, longest);
     for (;;) {
         renew_buffers(&set);
-        tuo_result result = tuo_tun_recv_multiple(tun, NULL, set.handles, set.count, HEADROOM, &received);
+        tuo_result result = tuo_tun_recv_batch(tun, NULL, set.handles, set.count, HEADROOM, &received);
         FUZZ_CHECK(received <= set.count && (result == TUO_OK) == (received > 0));
         for (size_t i = 0; i < received; i++, segments++) {
             const uint8_t *bytes = buffered(&set, i, &len);

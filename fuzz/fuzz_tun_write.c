@@ -34,7 +34,7 @@ typedef enum packet_state {
     WIRED, LOST, DISCARDED
 } packet_state;
 
-/* A packet for tuo_tun_send_multiple. Memory that the library may look at is of exactly that size, and gone once it may not. */
+/* A packet for tuo_tun_send_batch. Memory that the library may look at is of exactly that size, and gone once it may not. */
 typedef struct packet {
     tuo_buf *buf;      /* headroom and packet; NULL if the library has no business with it */
     uint8_t *original; /* the packet alone */
@@ -155,7 +155,7 @@ static int set_offloads(unsigned set)
     return 0;
 }
 
-static int attach(tuo__ifreq *ifreq)
+static int attach(tuoi_ifreq *ifreq)
 {
     if ((ifreq->u.flags & IFF_VNET_HDR) != 0 && config.vnet_len == 0) {
         return failed_with(EINVAL);
@@ -188,8 +188,8 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     switch (request) {
     case TUNSETIFF: return attach(argument);
     case TUNGETIFF:
-        memset(((tuo__ifreq *)argument)->name, 'x', 16);
-        ((tuo__ifreq *)argument)->u.flags = (short)kernel.flags;
+        memset(((tuoi_ifreq *)argument)->name, 'x', 16);
+        ((tuoi_ifreq *)argument)->u.flags = (short)kernel.flags;
         return 0;
     case TUNSETVNETHDRSZ: return *(int *)argument < 10 ? failed_with(EINVAL) : (kernel.vnet_len = *(int *)argument, 0);
     case TUNGETVNETHDRSZ: *(int *)argument = kernel.vnet_len; return 0;
@@ -197,7 +197,7 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     case TUNGETVNETBE: *(int *)argument = config.order == TUO_ORDER_BIG; return 0;
     case TUNSETOFFLOAD: return set_offloads((unsigned)number);
     case TUNSETPERSIST: case TUNSETOWNER: case TUNSETGROUP: return number == 1 ? 0 : failed_with(EINVAL);
-    case 0x8933: ((tuo__ifreq *)argument)->u.index = 7; return 0; /* SIOCGIFINDEX */
+    case 0x8933: ((tuoi_ifreq *)argument)->u.index = 7; return 0; /* SIOCGIFINDEX */
     default: return failed_with(ENOTTY);
     }
 }
@@ -830,8 +830,8 @@ static void make_buf(packet *p, size_t headroom)
     p->headroom = headroom;
     p->buf = malloc(sizeof *p->buf);
     FUZZ_CHECK(p->buf != NULL);
-    p->buf->len = p->buf->cap = headroom + p->len;
-    p->buf->data = malloc(p->buf->cap > 0 ? p->buf->cap : 1);
+    p->buf->len = p->buf->capacity = headroom + p->len;
+    p->buf->data = malloc(p->buf->capacity > 0 ? p->buf->capacity : 1);
     FUZZ_CHECK(p->buf->data != NULL);
     memset(p->buf->data, 0xee, headroom);
     if (p->len > 0) {
@@ -842,7 +842,7 @@ static void make_buf(packet *p, size_t headroom)
 static void free_buf(packet *p)
 {
     if (p->buf != NULL) {
-        FUZZ_CHECK(p->buf->len == p->headroom + p->len && p->buf->cap == p->buf->len);
+        FUZZ_CHECK(p->buf->len == p->headroom + p->len && p->buf->capacity == p->buf->len);
         FUZZ_CHECK(p->len == 0 || memcmp(p->buf->data + p->headroom, p->original, p->len) == 0);
         for (size_t i = 0; i < p->headroom; i++) {
             FUZZ_CHECK(p->buf->data[i] == 0xee);
@@ -905,7 +905,7 @@ static void discard(int ask)
     }
 }
 
-/* --- tuo_tun_send_multiple --- */
+/* --- tuo_tun_send_batch --- */
 
 /* Callbacks of one's own: buffers are packets. */
 static uint8_t *packet_data(void *user, void *buf)
@@ -980,7 +980,7 @@ static void send_batch(void)
     before += held_single.is_used ? held_single.segments.count : 0;
     begin_call(1);
     void **exact = (void **)(void *)fuzz_copy(handles, count * sizeof *handles);
-    tuo_result result = tuo_tun_send_multiple(tun, with_own ? &own : NULL, exact, count, headroom, &taken);
+    tuo_result result = tuo_tun_send_batch(tun, with_own ? &own : NULL, exact, count, headroom, &taken);
     free(exact);
     memset(&own, 0, sizeof own); /* the library has a copy */
     FUZZ_CHECK(taken <= count && (result != TUO_OK || taken == count));
@@ -1091,13 +1091,13 @@ static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hd
     if (hdr == NULL && count == 1) {
         end_single(tuo_tun_send(tun, iov[0].base, iov[0].len));
     } else {
-        end_single(tuo_tun_send_iov(tun, hdr, iov, count));
+        end_single(tuo_tun_send_iov(tun, iov, count, hdr));
     }
     free_pieces(iov, count);
 }
 
 /* Refused before anything is written, held packets included. */
-static void check_refused_parts(const tuo_tun_gso *parts)
+static void check_refused_parts(const tuo_tun_parts *parts)
 {
     begin_call(1);
     tuo_result result = tuo_tun_send_gso(tun, parts);
@@ -1113,9 +1113,9 @@ static void send_parts(uint8_t *bytes, size_t l4, size_t headers, size_t len, ui
     tuo_vnet_hdr hdr;
     uint8_t *ip_header = fuzz_copy(bytes, l4), *l4_header = fuzz_copy(bytes + l4, headers - l4);
     size_t count = cut(bytes + headers, len - headers, how, pieces);
-    tuo_tun_gso parts = {ip_header, l4, l4_header, headers - l4, pieces, count, gso_size};
+    tuo_tun_parts parts = {ip_header, l4, l4_header, headers - l4, pieces, count, gso_size};
     memset(&caps, 0, sizeof caps);
-    caps.l2_hdr_len = config.tap ? 14 : 0;
+    caps.ethernet = config.tap != 0;
     int good = ref_prepare(bytes, len, gso_size, &caps, &hdr);
     if (good) {
         pkt_view v = pkt_look(bytes, len, config.tap, 1);
@@ -1431,7 +1431,7 @@ static void send_large(const one *o, unsigned how)
     tuo_vnet_hdr hdr;
     size_t l4, payload, len = build_large(large, sizeof large, o, &l4, &payload);
     memset(&caps, 0, sizeof caps);
-    caps.l2_hdr_len = config.tap ? 14 : 0;
+    caps.ethernet = config.tap != 0;
     if (!ref_prepare(large, len, gso_size_of(o), &caps, &hdr)) {
         memset(&hdr, 0, sizeof hdr);
     }
@@ -1549,7 +1549,7 @@ static void check_negotiated(int plain_adoption)
     tuo_tun_caps(tun, &caps);
     FUZZ_CHECK(tuo_tun_vnet_hdr_len(tun) == vnet_len && tuo_tun_fd(tun) == kernel.tun_fd);
     FUZZ_CHECK(tuo_tun_offloads(tun) == (plain_adoption ? 0 : kernel.offloads) && (kernel.offloads & config.disabled) == 0);
-    FUZZ_CHECK((caps.l2_hdr_len != 0) == config.tap && (caps.max_tcp4 != 0) == (vnet_len != 0));
+    FUZZ_CHECK((caps.ethernet != 0) == config.tap && (caps.max_tcp4 != 0) == (vnet_len != 0));
     if (config.fail_at == 0) {
         unsigned most = config.features & ~config.disabled;
         int takes_csum = vnet_len != 0 && !plain_adoption && (most & TUO_TUN_CSUM) != 0;

@@ -22,12 +22,12 @@ static int check_codec(fuzz_input *in, unsigned how, tuo_vnet_hdr *hdr)
     memset(wire, 0x5a, sizeof wire);
     if (decoded != TUO_OK) {
         FUZZ_CHECK(memcmp(hdr, &untouched, sizeof *hdr) == 0);
-        FUZZ_CHECK(known || tuo_vnet_encode(wire, sizeof wire, wire_len, order, hdr) == TUO_E_INVALID);
+        FUZZ_CHECK(known || tuo_vnet_encode(hdr, wire_len, order, wire, sizeof wire) == TUO_E_INVALID);
         FUZZ_CHECK(wire[0] == 0x5a);
         return 0;
     }
-    FUZZ_CHECK(tuo_vnet_encode(wire, wire_len - 1, wire_len, order, hdr) == TUO_E_NOSPACE && wire[0] == 0x5a);
-    FUZZ_CHECK(tuo_vnet_encode(wire, wire_len, wire_len, order, hdr) == TUO_OK);
+    FUZZ_CHECK(tuo_vnet_encode(hdr, wire_len, order, wire, wire_len - 1) == TUO_E_NOSPACE && wire[0] == 0x5a);
+    FUZZ_CHECK(tuo_vnet_encode(hdr, wire_len, order, wire, wire_len) == TUO_OK);
     /* The hash layouts have two bytes that mean nothing (padding): they need not come back. */
     FUZZ_CHECK(memcmp(wire, in->bytes, wire_len < 18 ? wire_len : 18) == 0);
     FUZZ_CHECK(wire_len < 24 || memcmp(wire + 20, in->bytes + 20, 4) == 0);

@@ -66,7 +66,7 @@ one_cxx() {
 }
 
 # symbols NAME OBJECT DEFINED UNDEFINED [COUNT]: the global symbols that the object defines match the pattern DEFINED (private
-# ones, tuo__, are static) and are at least COUNT, by default 40; those that it asks for match UNDEFINED.
+# ones, tuoi_, are static) and are at least COUNT, by default 40; those that it asks for match UNDEFINED.
 symbols() {
     if ! command -v nm > /dev/null 2>&1; then skip "$1" "no nm"; return; fi
     nm -P -g "$2" > "$build/nm" || { fail "$1: nm failed"; return; }

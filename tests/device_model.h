@@ -170,7 +170,7 @@ static inline const char *device_check_super(const tuo_caps *caps, const uint8_t
         return "the device does not compute checksums of this kind";
     if (v->proto == PKT_PROTO_TCP && !(p->vnet.gso_type & TUO_GSO_ECN) != !(b[v->l4 + 13] & PKT_CWR))
         return "the ECN bit says something else than CWR";
-    complaint = tuo_vnet_check(&p->vnet, b, len, (caps->l2_hdr_len ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_WRITE) == TUO_OK ? NULL
+    complaint = tuo_vnet_check(&p->vnet, b, len, (caps->ethernet ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_WRITE) == TUO_OK ? NULL
                 : v->proto == PKT_PROTO_UDP && segs > 128 ? NULL : "a kernel would not take this vnet header";
     if (complaint)
         return complaint;
@@ -188,7 +188,7 @@ static inline const char *device_check_super(const tuo_caps *caps, const uint8_t
 static inline const char *device_check(const tuo_caps *caps, const tuo_vnet_hdr *came, const uint8_t *b, size_t len,
                                        const tuo_tx_packet *p)
 {
-    int ethernet = caps->l2_hdr_len != 0;
+    int ethernet = caps->ethernet != 0;
     pkt_view v = pkt_look(b, len, ethernet, 1);
 
     if (p->vnet.flags == 0 && p->vnet.gso_type == TUO_GSO_NONE)
@@ -501,7 +501,7 @@ static inline size_t ladder_fewest(const tuo_caps *caps, const uint8_t *p, const
 /* Nothing done here that the device could do. */
 static inline const char *ladder_least_work(const ladder_case *c, const ladder_list *list)
 {
-    int ethernet = c->caps.l2_hdr_len != 0;
+    int ethernet = c->caps.ethernet != 0;
     pkt_view v = pkt_look(c->pkt, c->len, ethernet, 1);
     int cut = c->vnet.gso_type != TUO_GSO_NONE, partial = (c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
     size_t i;
@@ -599,7 +599,7 @@ static inline ref_list ladder_by_gso(tuo_gso gso)
 /* Everything that must hold of what was handed out. */
 static inline const char *ladder_judge(const ladder_case *c, const tuo_gso *gso, const ladder_list *list)
 {
-    int ethernet = c->caps.l2_hdr_len != 0;
+    int ethernet = c->caps.ethernet != 0;
     ref_list expected = ref_wire(c->pkt, c->len, ethernet, &c->vnet), cut = ladder_by_gso(*gso);
     const char *complaint = ladder_send(c, DEVICE_NIC, list, &expected);
 
@@ -619,7 +619,7 @@ static inline const char *ladder_check(const ladder_case *c, size_t *packets)
 {
     static const char *const differs[] = {NULL, "stored headers differ from scratch ones", "in place differs from gathered",
                                           "gathered, then in place differs from gathered", "with max_frags differs from without"};
-    unsigned flags = (c->flags & (TUO_F_TRUST | TUO_F_SIMD(0xff))) | (c->caps.l2_hdr_len ? (unsigned)TUO_F_ETHERNET : 0u);
+    unsigned flags = (c->flags & (TUO_F_TRUST | TUO_F_SIMD(0xff))) | (c->caps.ethernet ? (unsigned)TUO_F_ETHERNET : 0u);
     uint8_t *copy = (uint8_t *)ref_alloc(c->len, 1);
     ladder_list list = {NULL, 0};
     const char *complaint = NULL;

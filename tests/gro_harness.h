@@ -58,7 +58,7 @@ static inline h_gro h_open(const tuo_gro_desc *desc)
     h.gro = NULL;
     h.mem = h_alloc(len);
     memset(h.mem, 0xc7, len);
-    if (!CHECK_RESULT(tuo_gro_init(h.mem, len, desc, &h.gro), TUO_OK))
+    if (!CHECK_RESULT(tuo_gro_init(&h.gro, h.mem, len, desc), TUO_OK))
         exit(2);
     return h;
 }
@@ -147,7 +147,7 @@ static inline size_t h_index(const h_batch *b, const void *user)
 static inline tuo_verdict h_push(h_batch *b, tuo_gro *gro, size_t i, unsigned hint)
 {
     b->trusted[i] = (hint & TUO_F_TRUST) != 0;
-    b->verdict[i] = tuo_gro_push(gro, b->pkt[i], b->len[i], hint, h_user(b, i));
+    b->verdict[i] = tuo_gro_push(gro, b->pkt[i], b->len[i], h_user(b, i), hint);
     return b->verdict[i];
 }
 
@@ -364,7 +364,7 @@ static inline int h_check_wire_vnet(const h_group *g, const tuo_gro_desc *desc)
     if (desc->no_vnet_hdr)
         return CHECK_EQ_INT(g->vnet_len, 0);
     return CHECK_EQ_INT(g->vnet_len, len) &&
-           CHECK_RESULT(tuo_vnet_encode(wire, sizeof wire, len, desc->vnet_order, &g->vnet), TUO_OK) &&
+           CHECK_RESULT(tuo_vnet_encode(&g->vnet, len, desc->vnet_order, wire, sizeof wire), TUO_OK) &&
            CHECK_BYTES(g->wire_vnet, wire, len);
 }
 

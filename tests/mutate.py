@@ -54,7 +54,7 @@ def mutable_lines(source):
             section = found.group(1)
         if section in ("", "platform", "wire", "names", "linux-tun", "license") or "TUO_ASSERT" in line or "STATIC_ASSERT" in line:
             continue
-        if re.match(r"#if.*(TUO__HAVE_|TUO__BASE_SSE2)", line):
+        if re.match(r"#if.*(TUOI_HAVE_|TUOI_BASE_SSE2)", line):
             vector += 1
         elif vector and line.startswith("#if"):
             vector += 1
@@ -111,7 +111,7 @@ def mutants_of(source):
                         seen.add((index, new))
                         yield index, section, new + rest
         statement = STATEMENT.match(code)
-        if statement and not re.match(r"\s*(const|static|return|uint|int|size_t|tuo_\w+ \w+ =|tuo__\w+ \*?\w+ =)\b", code):
+        if statement and not re.match(r"\s*(const|static|return|uint|int|size_t|tuo_\w+ \w+ =|tuoi_\w+ \*?\w+ =)\b", code):
             yield index, section, statement.group(1) + ";"
 
 

@@ -14,13 +14,13 @@ static inline plain_outcome plain_compare(const uint8_t *pkt, size_t len, unsign
 
     memset(&quick, 0, sizeof quick);
     if (len > ip_off && pkt[ip_off] >> 4 == 4)
-        taken = tuo__parse_plain(pkt, len, ip_off, 1, &quick);
+        taken = tuoi_parse_plain(pkt, len, ip_off, 1, &quick);
     else
-        taken = tuo__parse_plain(pkt, len, ip_off, 0, &quick);
+        taken = tuoi_parse_plain(pkt, len, ip_off, 0, &quick);
     if (!taken)
         return PLAIN_NOT_TAKEN;
     memset(&full, 0, sizeof full);
-    if (tuo_parse(pkt, len, flags & TUO_F_ETHERNET, &full) != TUO_OK || tuo__classify_ip(&full) != TUO_V_HELD)
+    if (tuo_parse(pkt, len, flags & TUO_F_ETHERNET, &full) != TUO_OK || tuoi_classify_ip(&full) != TUO_V_HELD)
         return PLAIN_DIFFERS;
     /* what no rule reads is not filled */
     quick.ethertype = full.ethertype;

@@ -219,7 +219,7 @@ static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, cons
    p is in any state). caps: the largest superpacket of each kind, and Ethernet or not. */
 static inline int ref_prepare(uint8_t *p, size_t len, size_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet)
 {
-    int ethernet = caps->l2_hdr_len != 0;
+    int ethernet = caps->ethernet != 0;
     pkt_view v = pkt_look(p, len, ethernet, 1);
     size_t ip_len, segment, most, largest;
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sanitizers beyond those of `make test`. Usage: tests/san_test.sh BUILD_DIR (from the repository's root).
 #   integer  undefined, and clang's integer, implicit-conversion, local-bounds, nullability: in the header no unsigned number
-#            wraps or loses bits but where TUO__WRAPS says that it may
+#            wraps or loses bits but where TUOI_WRAPS says that it may
 #   memory   no decision depends on a byte that nobody wrote
 #   thread   the TUN backend: one thread that receives and one that sends, per queue (needs root and /dev/net/tun)
 # The unit tests and the fuzz targets over their seeds, with the newest clang that has compiler-rt (SAN_CC: another one). That each check is
@@ -131,16 +131,16 @@ mkdir -p "$tree/tests" "$tree/fuzz" "$tree/examples"
 cp tests/*.h tests/test_gro_property.c "$tree/tests"
 cp fuzz/*.[ch] "$tree/fuzz"
 cp examples/*.h "$tree/examples"
-sed 's/^#define TUO__WRAPS __attribute__.*/#define TUO__WRAPS/' tunoffload.h > "$tree/tunoffload.h"
+sed 's/^#define TUOI_WRAPS __attribute__.*/#define TUOI_WRAPS/' tunoffload.h > "$tree/tunoffload.h"
 for sources in tests/test_gro_property.c "fuzz/fuzz_gro.c fuzz/replay.c"; do
     name=$(basename "${sources%% *}" .c)
     # shellcheck disable=SC2046,SC2086
     if ! (cd "$tree" && "$SAN_CC" $common $(flags_of integer) -o "$name" $sources) > "$tree/$name.log" 2>&1; then
-        tail -n 5 "$tree/$name.log"; fail "integer: a header without TUO__WRAPS does not compile"
+        tail -n 5 "$tree/$name.log"; fail "integer: a header without TUOI_WRAPS does not compile"
     elif (cd "$tree" && if [ "$name" = fuzz_gro ]; then "./$name" "$build/seeds/gro"; else "./$name"; fi) > "$tree/$name.log" 2>&1; then
-        fail "integer: a header without TUO__WRAPS is not reported by $name"
+        fail "integer: a header without TUOI_WRAPS is not reported by $name"
     elif grep -q 'tunoffload.h:[0-9:]* runtime error: unsigned integer overflow' "$tree/$name.log"; then
-        ok "integer: a header without TUO__WRAPS is reported by $name"
+        ok "integer: a header without TUOI_WRAPS is reported by $name"
     else
         tail -n 5 "$tree/$name.log"; fail "integer: $name ended for another reason"
     fi

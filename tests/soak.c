@@ -1,8 +1,8 @@
 /* soak.c - hostile packets through a real TUN device and the kernel's router, for as long as one likes.
    Usage: soak SECONDS [SEED [BATCH]]. Needs root; not part of `make test`.
 
-   Each batch is made at random, written coalesced to one TUN device (tuo_tun_send_multiple), forwarded by the kernel, read from
-   another one and split (tuo_tun_recv_multiple). What arrives must be what a router makes of the packets that were given to the
+   Each batch is made at random, written coalesced to one TUN device (tuo_tun_send_batch), forwarded by the kernel, read from
+   another one and split (tuo_tun_recv_batch). What arrives must be what a router makes of the packets that were given to the
    library: each of them once, byte for byte, those of a flow in their order. The work for each packet is counted; memory and
    descriptors are watched. Writer and reader are one thread and the queues hold more than a batch, so that a packet that is
    missing was lost, not dropped for lack of room. A failed batch N of seed S comes again with `soak 1 S N`. Under AddressSanitizer,
@@ -564,7 +564,7 @@ static void build(batch *b)
             spoil_bytes(b, p, &len, (spoil)b->spoilt[i]);
         b->bufs[i].data = b->bytes[i];
         b->bufs[i].len = b->headroom + len;
-        b->bufs[i].cap = sizeof b->bytes[i];
+        b->bufs[i].capacity = sizeof b->bytes[i];
         soak.refused += p[0] >> 4 != 4 && p[0] >> 4 != 6; /* by write(): no IP packet */
         memcpy(routed, p, len);
         memset(s, 0, sizeof *s);
@@ -623,7 +623,7 @@ static void check_work(writer *w)
 
 static void send_batch(batch *b)
 {
-    tuo_buf_ops ops = tuo__plain_ops;
+    tuo_buf_ops ops = tuoi_plain_ops;
     void *pointers[BATCH_MAX];
     size_t taken, i;
     tuo_result result;
@@ -631,8 +631,8 @@ static void send_batch(batch *b)
     for (i = 0; i < b->count; i++)
         pointers[i] = &b->bufs[i];
     ops.user = b->to;
-    ops.length = counting_length;
-    result = tuo_tun_send_multiple(b->to->tun, &ops, pointers, b->count, b->headroom, &taken);
+    ops.len = counting_length;
+    result = tuo_tun_send_batch(b->to->tun, &ops, pointers, b->count, b->headroom, &taken);
     while (result == TUO_AGAIN) {
         result = tuo_tun_wait(b->to->tun, 1, PATIENCE_MS);
         if (result == TUO_OK)
@@ -678,11 +678,11 @@ static int receive(batch *b)
     b->arrived_count = 0;
     for (i = 0; i < READ_BUFS; i++) {
         bufs[i].data = bytes[i];
-        bufs[i].cap = sizeof bytes[i];
+        bufs[i].capacity = sizeof bytes[i];
         pointers[i] = &bufs[i];
     }
     for (;;) {
-        result = tuo_tun_recv_multiple(soak.out, NULL, pointers, READ_BUFS, 0, &n);
+        result = tuo_tun_recv_batch(soak.out, NULL, pointers, READ_BUFS, 0, &n);
         for (i = 0; i < n; i++)
             take(b, bytes[i], bufs[i].len);
         if (result == TUO_OK)
@@ -806,7 +806,7 @@ static void set_modes(batch *b)
 /* Flows that collide, found by trying, as somebody could who knows the seed. */
 static void find_colliding(writer *w)
 {
-    const tuo__bucket *target = NULL, *bucket;
+    const tuoi_bucket *target = NULL, *bucket;
     uint8_t bytes[256];
     size_t found = 0;
     uint32_t i;
@@ -814,12 +814,12 @@ static void find_colliding(writer *w)
     for (i = 0; i < 400000 && found < COLLIDING; i++) {
         pkt_spec s = {.kind = (pkt_kind)(i % PKT_KIND_COUNT), .payload_len = 20, .src = (uint16_t)(1 + (i >> 14)), .dst = 1,
                       .src_port = (int32_t)(1 + (i & 0x3fff))};
-        tuo__packet probe;
+        tuoi_packet probe;
         memset(&probe, 0, sizeof probe);
         probe.bytes = bytes;
         probe.len = pkt_build(bytes, sizeof bytes, &s);
         CHECK_RESULT(tuo_parse(bytes, probe.len, 0, &probe.info), TUO_OK);
-        bucket = tuo__gro_probe(w->tun->tx.gro, &probe).bucket;
+        bucket = tuoi_gro_probe(w->tun->tx.gro, &probe).bucket;
         target = target ? target : bucket;
         if (bucket == target)
             w->colliding[found++] = s;

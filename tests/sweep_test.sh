@@ -62,26 +62,26 @@ else
 fi
 
 # What over-reads or overruns
-planted "tag beyond the frame" '        if (len - off < TUO__VLAN_LEN) return TUO_E_TRUNCATED;
+planted "tag beyond the frame" '        if (len - off < TUOI_VLAN_LEN) return TUO_E_TRUNCATED;
 ' ''
-planted "IPv4 header one byte short" 'if (len < TUO__IP4_LEN) return TUO_E_TRUNCATED;' 'if (len < TUO__IP4_LEN - 1) return TUO_E_TRUNCATED;'
-planted "IPv6 header cut" '    if (len < TUO__IP6_LEN) return TUO_E_TRUNCATED;
-' '    if (len < TUO__IP6_LEN - 1) return TUO_E_TRUNCATED;
+planted "IPv4 header one byte short" 'if (len < TUOI_IP4_LEN) return TUO_E_TRUNCATED;' 'if (len < TUOI_IP4_LEN - 1) return TUO_E_TRUNCATED;'
+planted "IPv6 header cut" '    if (len < TUOI_IP6_LEN) return TUO_E_TRUNCATED;
+' '    if (len < TUOI_IP6_LEN - 1) return TUO_E_TRUNCATED;
 '
 planted "extension header cut" 'count == TUO_IP6_EXT_MAX || info->total_len - off < 8' 'count == TUO_IP6_EXT_MAX || info->total_len - off < 1'
-planted "TCP header cut" '    if (len < TUO__TCP_LEN) return TUO_E_TCP_HEADER;
-' '    if (len < TUO__UDP_LEN) return TUO_E_TCP_HEADER;
+planted "TCP header cut" '    if (len < TUOI_TCP_LEN) return TUO_E_TCP_HEADER;
+' '    if (len < TUOI_UDP_LEN) return TUO_E_TCP_HEADER;
 '
-planted "shortcut past the TCP header" 'if (len < ip_off + fixed_len + TUO__TCP_LEN ||' 'if (len < ip_off + fixed_len + TUO__UDP_LEN ||'
-planted "express lane past the ports" 'pkt->len < ip_off + TUO__IP4_LEN + 4) return 0;' 'pkt->len < ip_off + TUO__IP4_LEN) return 0;'
+planted "shortcut past the TCP header" 'if (len < ip_off + fixed_len + TUOI_TCP_LEN ||' 'if (len < ip_off + fixed_len + TUOI_UDP_LEN ||'
+planted "fast path past the ports" 'pkt->len < ip_off + TUOI_IP4_LEN + 4) return 0;' 'pkt->len < ip_off + TUOI_IP4_LEN) return 0;'
 planted "checksum field half outside" '(size_t)hdr->csum_start + hdr->csum_offset + 2 > len' '(size_t)hdr->csum_start + hdr->csum_offset + 1 > len'
 planted "headers longer than their copy" '    if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
     seg_len' '    seg_len'
 planted "headroom not counted" 'if (cap < offset || cap - offset < len) result' 'if (cap < offset || cap < len) result'
 # Checks that are missing or wrong
-planted "TCP options beyond the packet" 'info->l4_hdr_len < TUO__TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER' \
-    'info->l4_hdr_len < TUO__TCP_LEN) return TUO_E_TCP_HEADER'
-planted "UDP length beyond the packet" 'udp_len < TUO__UDP_LEN || udp_len > len' 'udp_len < TUO__UDP_LEN'
+planted "TCP options beyond the packet" 'info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER' \
+    'info->l4_hdr_len < TUOI_TCP_LEN) return TUO_E_TCP_HEADER'
+planted "UDP length beyond the packet" 'udp_len < TUOI_UDP_LEN || udp_len > len' 'udp_len < TUOI_UDP_LEN'
 planted "IPv6 length beyond the bytes" '    if (info->total_len > len) return TUO_E_IP_LENGTH;
     info->tos' '    info->tos'
 planted "a fifth tag" 'if (info->vlan_count == TUO_VLAN_MAX)' 'if (info->vlan_count > TUO_VLAN_MAX)'

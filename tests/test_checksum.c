@@ -17,13 +17,13 @@ TEST(rfc1071_example)
     uint8_t copy[8];
 
     CHECK_EQ_INT(tuo_csum(bytes, 8, 0), 0xddf2);
-    CHECK_EQ_INT(tuo_csum_copy(copy, bytes, 8, 0), 0xddf2);
+    CHECK_EQ_INT(tuo_csum_copy(bytes, 8, 0, copy), 0xddf2);
     CHECK_EQ_INT(tuo_csum(bytes, 7, 0), 0xdcfb);
     CHECK_EQ_INT(tuo_csum(bytes, 1, 0x1234), 0x1234);
     CHECK_EQ_INT(tuo_csum(bytes + 2, 1, 0), 0xf200);
     CHECK_EQ_INT(tuo_csum(NULL, 0, 0), 0);
     CHECK_EQ_INT(tuo_csum(NULL, 0, 0xffff), 0xffff);
-    CHECK_EQ_INT(tuo_csum_copy(NULL, NULL, 0, 7), 7);
+    CHECK_EQ_INT(tuo_csum_copy(NULL, 0, 7, NULL), 7);
 }
 
 /* 0x0000 and 0xffff mean the same in one's complement, but only the sum of nothing but zeros is 0. */
@@ -55,7 +55,7 @@ static void every_alignment(guard_page *from, guard_page *to, const uint8_t *dat
         CHECK_EQ_INT(tuo_csum(src, len, initial), expected);
         memset(dst - 8, 0x5a, len + 8);
         memset(dst + len, 0xa5, (size_t)(to->end - dst) - len);
-        CHECK_EQ_INT(tuo_csum_copy(dst, src, len, initial), expected);
+        CHECK_EQ_INT(tuo_csum_copy(src, len, initial, dst), expected);
         CHECK_BYTES(dst, data, len);
         CHECK_EQ_INT(dst[-1], 0x5a);
         CHECK(dst + len == to->end || dst[len] == 0xa5);
@@ -96,11 +96,11 @@ TEST(large_buffers)
         memset(bytes, 0xff, lens[i]);
         CHECK_EQ_INT(tuo_csum(bytes, lens[i], 0), lens[i] % 2 ? 0xff00 : 0xffff);
         CHECK_EQ_INT(tuo_csum(bytes, lens[i], 0xffff), lens[i] % 2 ? 0xff00 : 0xffff);
-        CHECK_EQ_INT(tuo_csum_copy(copy, bytes, lens[i], 0xffff), lens[i] % 2 ? 0xff00 : 0xffff);
+        CHECK_EQ_INT(tuo_csum_copy(bytes, lens[i], 0xffff, copy), lens[i] % 2 ? 0xff00 : 0xffff);
         check_row("%lu random bytes", (unsigned long)lens[i]);
         rng_bytes(&r, bytes, lens[i]);
         CHECK_EQ_INT(tuo_csum(bytes, lens[i], 0x7777), ref_csum(bytes, lens[i], 0x7777));
-        CHECK_EQ_INT(tuo_csum_copy(copy, bytes, lens[i], 0x7777), ref_csum(bytes, lens[i], 0x7777));
+        CHECK_EQ_INT(tuo_csum_copy(bytes, lens[i], 0x7777, copy), ref_csum(bytes, lens[i], 0x7777));
         CHECK_BYTES(copy, bytes, lens[i]);
     }
     free(bytes);
@@ -270,10 +270,10 @@ TEST(valid_table)
         const pkt_spec *s = &valid_rows[i].spec;
         size_t len = pkt_build(p, sizeof p, s);
         check_row("%s", valid_rows[i].name);
-        CHECK_RESULT(tuo_csum_valid(p, len, pkt_is_ethernet(s) ? TUO_F_ETHERNET : 0), valid_rows[i].expected);
+        CHECK_RESULT(tuo_csum_check(p, len, pkt_is_ethernet(s) ? TUO_F_ETHERNET : 0), valid_rows[i].expected);
     }
     check_row("nothing");
-    CHECK_RESULT(tuo_csum_valid(NULL, 0, 0), TUO_E_TRUNCATED);
+    CHECK_RESULT(tuo_csum_check(NULL, 0, 0), TUO_E_TRUNCATED);
 }
 
 /* The two spellings of zero verify alike; for UDP only one of them may be on the wire. */
@@ -301,13 +301,13 @@ TEST(valid_alias_of_zero)
         }
         len = pkt_build(p, sizeof p, &s);
         pkt_put16(p + at, 0xffff);
-        CHECK_RESULT(tuo_csum_valid(p, len, 0), TUO_OK);
+        CHECK_RESULT(tuo_csum_check(p, len, 0), TUO_OK);
         pkt_put16(p + at, 0);
-        CHECK_RESULT(tuo_csum_valid(p, len, 0), kind == PKT_UDP6 ? TUO_E_L4_CSUM : TUO_OK);
+        CHECK_RESULT(tuo_csum_check(p, len, 0), kind == PKT_UDP6 ? TUO_E_L4_CSUM : TUO_OK);
         p[len - 1] ^= 1;
-        CHECK_RESULT(tuo_csum_valid(p, len, 0), kind == PKT_UDP4 ? TUO_OK : TUO_E_L4_CSUM);
+        CHECK_RESULT(tuo_csum_check(p, len, 0), kind == PKT_UDP4 ? TUO_OK : TUO_E_L4_CSUM);
         pkt_put16(p + at, 0xffff);
-        CHECK_RESULT(tuo_csum_valid(p, len, 0), TUO_E_L4_CSUM);
+        CHECK_RESULT(tuo_csum_check(p, len, 0), TUO_E_L4_CSUM);
     }
 }
 
@@ -335,7 +335,7 @@ TEST(valid_every_flipped_bit)
             if (!byte_is_covered(&s, byte))
                 continue;
             p[byte] = (uint8_t)(p[byte] ^ 1 << bit % 8);
-            got = tuo_csum_valid(p, len, 0);
+            got = tuo_csum_check(p, len, 0);
             CHECK(got < 0);
             if (byte >= pkt_payload_off(&s) || (pkt_is_v6(&s) && byte < 40))
                 CHECK_RESULT(got, TUO_E_L4_CSUM);
@@ -345,7 +345,7 @@ TEST(valid_every_flipped_bit)
         }
         check_row("kind %d: hop limit, traffic class and flow label are free in IPv6", kind);
         p[pkt_is_v6(&s) ? 7 : 8] ^= 1;
-        CHECK_RESULT(tuo_csum_valid(p, len, 0), pkt_is_v6(&s) ? TUO_OK : TUO_E_IP_CSUM);
+        CHECK_RESULT(tuo_csum_check(p, len, 0), pkt_is_v6(&s) ? TUO_OK : TUO_E_IP_CSUM);
     }
 }
 
@@ -382,9 +382,9 @@ TEST(complete_makes_valid)
         s.l4_csum_pseudo = 1;
         s.payload_len = i & 4 ? 101 : 100;
         len = pkt_build(p + (i >> 3), sizeof p - 1, &s);
-        CHECK_RESULT(tuo_csum_valid(p + (i >> 3), len, 0), TUO_E_L4_CSUM);
+        CHECK_RESULT(tuo_csum_check(p + (i >> 3), len, 0), TUO_E_L4_CSUM);
         CHECK_RESULT(tuo_csum_complete(p + (i >> 3), len, pkt_l4_off(&s), pkt_is_udp(&s) ? 6 : 16), TUO_OK);
-        CHECK_RESULT(tuo_csum_valid(p + (i >> 3), len, 0), TUO_OK);
+        CHECK_RESULT(tuo_csum_check(p + (i >> 3), len, 0), TUO_OK);
         CHECK(ref_l4_valid(p + (i >> 3), len, 0));
     }
 }

@@ -77,13 +77,13 @@ static ladder_case case_of(const tuo_caps *caps, const packet *p)
 static void print_case(const ladder_case *c)
 {
     const tuo_caps *a = &c->caps;
-    pkt_view v = pkt_look(c->pkt, c->len, a->l2_hdr_len != 0, 1);
+    pkt_view v = pkt_look(c->pkt, c->len, a->ethernet != 0, 1);
     printf("    caps: sums %d%d%d%d%d any %d ext %d vlan %d cwr %d no_len %d max %lu %lu %lu %lu seg %lu..%lu "
            "segs %lu %lu frags %lu l2 %lu\n",
            a->tx_csum_ip4, a->tx_csum_tcp4, a->tx_csum_udp4, a->tx_csum_tcp6, a->tx_csum_udp6, a->tx_csum_any, a->tx_ip6_ext,
            a->tx_vlan_max, a->tso_cwr, a->tso_sum_no_len, (unsigned long)a->max_tcp4, (unsigned long)a->max_udp4,
            (unsigned long)a->max_tcp6, (unsigned long)a->max_udp6, (unsigned long)a->min_seg_size, (unsigned long)a->max_seg_size,
-           (unsigned long)a->max_segs, (unsigned long)a->max_udp_segs, (unsigned long)a->max_frags, (unsigned long)a->l2_hdr_len);
+           (unsigned long)a->max_segs, (unsigned long)a->max_udp_segs, (unsigned long)a->max_frags, (unsigned long)a->ethernet);
     printf("    packet: %lu bytes, status %d, ip %lu l4 %lu payload %lu + %lu end %lu, v%u proto %u vlans %u; vnet flags %u "
            "type %u size %u start %u + %u\n",
            (unsigned long)c->len, (int)v.status, (unsigned long)v.ip, (unsigned long)v.l4, (unsigned long)v.payload,
@@ -171,7 +171,7 @@ TEST(ladder_of_superpackets)
          .ip_options_len = 8},
          1000, {SUMS, LARGEST(4000 + HDR4 + 20)}, "S4"},
         {"Ethernet header and tags do not count", {.payload_len = 4000, .vlan_count = 2}, 1000,
-         {SUMS, LARGEST(4000 + HDR4), .tx_vlan_max = 2, .l2_hdr_len = 14}, "S4"},
+         {SUMS, LARGEST(4000 + HDR4), .tx_vlan_max = 2, .ethernet = 1}, "S4"},
         {"IPv6 counts its fixed header", {.kind = PKT_TCP6, .payload_len = 4000}, 1000, {SUMS, LARGEST(4000 + HDR6)}, "S4"},
         {"IPv6, one byte too long", {.kind = PKT_TCP6, .payload_len = 4000}, 1000, {SUMS, LARGEST(3999 + HDR6)}, "S3 p"},
         {"UDP fits to the byte", {.kind = PKT_UDP4, .payload_len = 4000}, 1000, {SUMS, LARGEST(4000 + UHDR4)}, "S4"},
@@ -225,13 +225,13 @@ TEST(ladder_of_superpackets)
         {"CWR, IPv6", {.kind = PKT_TCP6, .payload_len = 3000, .tcp_flags = PKT_ACK | PKT_CWR | PKT_ECE}, 1000,
          {SUMS, LARGEST(65535)}, "p S2"},
         {"one tag too many", {.payload_len = 4000, .vlan_count = 3}, 1000,
-         {SUMS, LARGEST(65535), .tx_vlan_max = 2, .l2_hdr_len = 14}, "f(4)"},
+         {SUMS, LARGEST(65535), .tx_vlan_max = 2, .ethernet = 1}, "f(4)"},
         {"as many tags as it takes", {.payload_len = 4000, .vlan_count = 4}, 1000,
-         {SUMS, LARGEST(65535), .tx_vlan_max = 4, .l2_hdr_len = 14}, "S4"},
-        {"no tags", {.payload_len = 4000, .ethernet = 1}, 1000, {SUMS, LARGEST(65535), .l2_hdr_len = 14}, "S4"},
-        {"one tag, none taken", {.payload_len = 4000, .vlan_count = 1}, 1000, {SUMS, LARGEST(65535), .l2_hdr_len = 14}, "f(4)"},
+         {SUMS, LARGEST(65535), .tx_vlan_max = 4, .ethernet = 1}, "S4"},
+        {"no tags", {.payload_len = 4000, .ethernet = 1}, 1000, {SUMS, LARGEST(65535), .ethernet = 1}, "S4"},
+        {"one tag, none taken", {.payload_len = 4000, .vlan_count = 1}, 1000, {SUMS, LARGEST(65535), .ethernet = 1}, "f(4)"},
         {"a tag on a device that sums anything", {.payload_len = 4000, .vlan_count = 1}, 1000,
-         {SUMS, LARGEST(65535), .tx_csum_any = 1, .l2_hdr_len = 14}, "p(4)"},
+         {SUMS, LARGEST(65535), .tx_csum_any = 1, .ethernet = 1}, "p(4)"},
         {"extension headers", {.kind = PKT_TCP6, .payload_len = 4000, .ext_chain = "HD"}, 1000, {SUMS, LARGEST(65535)}, "f(4)"},
         {"extension headers that it sees behind", {.kind = PKT_TCP6, .payload_len = 4000, .ext_chain = "HD"}, 1000,
          {SUMS, LARGEST(65535), .tx_ip6_ext = 1}, "S4"},
@@ -265,11 +265,11 @@ TEST(ladder_of_superpackets)
         {"NIC's conventions", {.payload_len = 10000, .tcp_flags = PKT_ACK | PKT_PSH | PKT_FIN, .ip_id = 0xfffd}, 1000,
          {SUMS, LARGEST(3000 + HDR4), .tx_csum_ip4 = 1, .tso_sum_no_len = 1}, "S3(3) p"},
         {"bytes behind the IP packet do not go out", {.payload_len = 4000, .ethernet = 1, .trailer_len = 37}, 1000,
-         {SUMS, LARGEST(4000 + HDR4), .l2_hdr_len = 14}, "S4"},
+         {SUMS, LARGEST(4000 + HDR4), .ethernet = 1}, "S4"},
         {"bytes behind the IP packet of a cut one", {.payload_len = 4000, .ethernet = 1, .trailer_len = 37}, 1000,
-         {SUMS, LARGEST(2000 + HDR4), .l2_hdr_len = 14}, "S2(2)"},
+         {SUMS, LARGEST(2000 + HDR4), .ethernet = 1}, "S2(2)"},
         {"bytes behind the IP packet of segments", {.payload_len = 4000, .ethernet = 1, .trailer_len = 1}, 1000,
-         {.l2_hdr_len = 14}, "f(4)"},
+         {.ethernet = 1}, "f(4)"},
     };
     for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
         check_row("%s", rows[i].name);
@@ -303,18 +303,18 @@ TEST(ladder_of_other_packets)
         {"partial IPv6 UDP", {.kind = PKT_UDP6}, 1, {.tx_csum_udp6 = 1}, "p"},
         {"partial IPv6 UDP, the device sums others", {.kind = PKT_UDP6}, 1, {.tx_csum_tcp4 = 1, .tx_csum_udp4 = 1, .tx_csum_tcp6 = 1}, "f"},
         {"partial, the device sums anything", {.payload_len = 100}, 1, {.tx_csum_any = 1}, "p"},
-        {"partial behind a tag", {.vlan_count = 1}, 1, {SUMS, .tx_vlan_max = 1, .l2_hdr_len = 14}, "p"},
-        {"partial behind a tag too many", {.vlan_count = 2}, 1, {SUMS, .tx_vlan_max = 1, .l2_hdr_len = 14}, "f"},
+        {"partial behind a tag", {.vlan_count = 1}, 1, {SUMS, .tx_vlan_max = 1, .ethernet = 1}, "p"},
+        {"partial behind a tag too many", {.vlan_count = 2}, 1, {SUMS, .tx_vlan_max = 1, .ethernet = 1}, "f"},
         {"partial behind extension headers", {.kind = PKT_UDP6, .ext_chain = "D"}, 1, {SUMS, .tx_ip6_ext = 1}, "p"},
         {"partial behind extension headers that stop it", {.kind = PKT_UDP6, .ext_chain = "D"}, 1, {SUMS}, "f"},
         {"partial behind a routing header with segments left", {.kind = PKT_TCP6, .ext_chain = "r"}, 1, {SUMS, .tx_ip6_ext = 1}, "f"},
         {"partial behind a routing header with segments left, summed by csum_start", {.kind = PKT_TCP6, .ext_chain = "r"}, 1,
          {SUMS, .tx_csum_any = 1}, "p"},
         {"partial with bytes behind the IP packet, which only some devices count", {.ethernet = 1, .trailer_len = 6}, 1, {SUMS,
-         .l2_hdr_len = 14},
+         .ethernet = 1},
          "f"},
         {"partial with bytes behind the IP packet, summed by csum_start", {.ethernet = 1, .trailer_len = 6}, 1,
-         {SUMS, .tx_csum_any = 1, .l2_hdr_len = 14}, "p"},
+         {SUMS, .tx_csum_any = 1, .ethernet = 1}, "p"},
         {"a pure ACK", {.payload_len = PKT_ZERO}, 1, {SUMS, LARGEST(65535)}, "p"},
         {"a SYN", {.payload_len = PKT_ZERO, .tcp_flags = PKT_SYN, .tcp_options = nops, .tcp_options_len = 20}, 1, {SUMS}, "p"},
         {"CWR does not matter", {.tcp_flags = PKT_ACK | PKT_CWR}, 1, {SUMS}, "p"},
@@ -381,13 +381,13 @@ TEST(ladder_of_inner_checksums)
 TEST(ladder_of_other_bytes)
 {
     static const tuo_caps all = {.tx_csum_ip4 = 1, SUMS, .tx_csum_any = 1, .tx_ip6_ext = 1, .tx_vlan_max = 4, LARGEST(65535),
-        .l2_hdr_len = 14};
+        .ethernet = 1};
     tuo_caps ip_only = all;
     uint8_t bytes[64];
     tuo_vnet_hdr none, valid;
     tuo_tx tx;
     tuo_tx_packet out;
-    ip_only.l2_hdr_len = 0;
+    ip_only.ethernet = 0;
     memset(bytes, 0x11, sizeof bytes);
     memset(&none, 0, sizeof none);
     valid = none;
@@ -415,7 +415,7 @@ TEST(ladder_of_other_bytes)
 TEST(descriptors)
 {
     static const tuo_caps nic = {.tx_csum_ip4 = 1, SUMS, .tx_ip6_ext = 1, .tx_vlan_max = 2, LARGEST(65535), .tso_sum_no_len = 1,
-        .l2_hdr_len = 14};
+        .ethernet = 1};
     tuo_tx tx;
     tuo_tx_packet out;
 
@@ -474,7 +474,7 @@ TEST(descriptors)
     free(p.bytes);
 
     check_row("virtio: whole");
-    tuo_caps virtio = {SUMS, .tx_csum_any = 1, LARGEST(65535), .l2_hdr_len = 14};
+    tuo_caps virtio = {SUMS, .tx_csum_any = 1, LARGEST(65535), .ethernet = 1};
     p = make_partial(&t, 1000);
     CHECK_RESULT(tuo_tx_init(&tx, &virtio, p.bytes, p.len, &p.vnet, 0), TUO_OK);
     CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
@@ -495,11 +495,11 @@ TEST(ladder_errors)
     tuo_tx tx, filled;
     memset(&filled, 0x5a, sizeof filled);
 
-    static const uint32_t l2[] = {1, 2, 13, 15, 18, 28, 0xffffffffu};
-    for (size_t i = 0; i < CHECK_COUNT_OF(l2); i++) {
-        check_row("l2_hdr_len %lu", (unsigned long)l2[i]);
+    static const uint8_t neither[] = {2, 14, 18, 255};
+    for (size_t i = 0; i < CHECK_COUNT_OF(neither); i++) {
+        check_row("ethernet %d", neither[i]);
         tuo_caps bad = good;
-        bad.l2_hdr_len = l2[i];
+        bad.ethernet = neither[i];
         tx = filled;
         CHECK_RESULT(tuo_tx_init(&tx, &bad, p.bytes, p.len, &p.vnet, 0), TUO_E_INVALID);
         CHECK(memcmp(&tx, &filled, sizeof tx) == 0);
@@ -766,7 +766,7 @@ static tuo_caps random_caps(rng *r, int ethernet, size_t ip_len, size_t payload_
     tuo_caps c;
     size_t segs = gso_size ? (payload_len + gso_size - 1) / gso_size : 1;
     memset(&c, 0, sizeof c);
-    c.l2_hdr_len = ethernet ? 14 : 0;
+    c.ethernet = ethernet != 0;
     if (rng_chance(r, 1, 20)) {
         return c;
     }
@@ -868,7 +868,7 @@ static void check_prepare(const pkt_spec *s, size_t gso_size, const tuo_caps *ca
             CHECK_EQ_INT(vnet.csum_offset, wanted.csum_offset);
             CHECK_EQ_INT(vnet.hdr_len, wanted.hdr_len);
             CHECK(vnet.num_buffers == 0 && vnet.hash_value == 0 && vnet.outer_th_offset == 0 && vnet.inner_nh_offset == 0);
-            CHECK_RESULT(tuo_vnet_check(&vnet, p.bytes, p.len, caps->l2_hdr_len ? TUO_F_ETHERNET : 0), TUO_OK);
+            CHECK_RESULT(tuo_vnet_check(&vnet, p.bytes, p.len, caps->ethernet ? TUO_F_ETHERNET : 0), TUO_OK);
             p.vnet = vnet;
             ladder_case c = case_of(caps, &p);
             if (g == 0) {
@@ -912,7 +912,7 @@ TEST(prepare_at_the_edges_of_length)
     for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
         for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
             for (int ethernet = 0; ethernet < 2; ethernet++) {
-                tuo_caps caps = {LARGEST(rows[i].largest), .l2_hdr_len = ethernet ? 14u : 0u};
+                tuo_caps caps = {LARGEST(rows[i].largest), .ethernet = ethernet != 0};
                 pkt_spec s = {.kind = (pkt_kind)kind, .vlan_count = (uint8_t)ethernet};
                 s.payload_len = (int32_t)(rows[i].ip_len - (pkt_payload_off(&s) - pkt_ip_off(&s)));
                 check_row("%lu bytes of %s%s, largest %lu", (unsigned long)rows[i].ip_len, kind_names[kind], ethernet ? " in a frame" : "",
@@ -986,11 +986,11 @@ TEST(prepare_by_rule)
         {"zero UDP checksum is replaced", {.kind = PKT_UDP4, .payload_len = 5000, .l4_csum_zero = 1}, 1000, TUO_OK},
     };
     for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
-        tuo_caps caps = {SUMS, LARGEST(262144), .tx_vlan_max = 4, .tx_ip6_ext = 1, .l2_hdr_len = pkt_is_ethernet(&rows[i].spec) ? 14u : 0u};
+        tuo_caps caps = {SUMS, LARGEST(262144), .tx_vlan_max = 4, .tx_ip6_ext = 1, .ethernet = pkt_is_ethernet(&rows[i].spec) != 0};
         check_row("%s", rows[i].name);
         check_prepare(&rows[i].spec, rows[i].gso_size, &caps, rows[i].result);
         if (rows[i].result == TUO_OK && rows[i].spec.payload_len < 60000) {
-            tuo_caps zero = {.l2_hdr_len = caps.l2_hdr_len}; /* what the device cannot do is not for this function to say */
+            tuo_caps zero = {.ethernet = caps.ethernet}; /* what the device cannot do is not for this function to say */
             check_prepare(&rows[i].spec, rows[i].gso_size, &zero, TUO_OK);
         }
     }
@@ -999,7 +999,7 @@ TEST(prepare_by_rule)
 /* What is not a TCP or UDP packet to its end. */
 TEST(prepare_of_broken_packets)
 {
-    static const tuo_caps ip = {LARGEST(65535)}, frames = {LARGEST(65535), .l2_hdr_len = 14};
+    static const tuo_caps ip = {LARGEST(65535)}, frames = {LARGEST(65535), .ethernet = 1};
     static const struct {
         const char *name;
         pkt_spec spec;
@@ -1046,7 +1046,7 @@ TEST(prepare_of_broken_packets)
     packet p = make_plain(&s);
     tuo_vnet_hdr vnet;
     tuo_caps bad = ip;
-    bad.l2_hdr_len = 1;
+    bad.ethernet = 2;
     CHECK_RESULT(tuo_tso_prepare(p.bytes, p.len, 1000, &bad, &vnet), TUO_E_INVALID);
     bad = ip;
     bad.tx_vlan_max = 5;
@@ -1115,7 +1115,7 @@ static const caps_field caps_limits[] = {FIELD(max_seg_size), FIELD(max_segs), F
 static int same_caps(const tuo_caps *a, const tuo_caps *b)
 {
     int same = a->tx_vlan_max == b->tx_vlan_max && a->tso_sum_no_len == b->tso_sum_no_len && a->min_seg_size == b->min_seg_size &&
-               a->l2_hdr_len == b->l2_hdr_len;
+               a->ethernet == b->ethernet;
     for (size_t i = 0; i < CHECK_COUNT_OF(caps_flags); i++) {
         same = same && *((const uint8_t *)a + caps_flags[i].offset) == *((const uint8_t *)b + caps_flags[i].offset);
     }
@@ -1150,7 +1150,7 @@ TEST(intersection_of_each_field)
 {
     static const tuo_caps full = {.tx_csum_ip4 = 1, SUMS, .rx_csum_ip4 = 1, .rx_csum_tcp4 = 1, .rx_csum_udp4 = 1, .rx_csum_tcp6 = 1,
         .rx_csum_udp6 = 1,
-                                  .tx_ip6_ext = 1, .tx_vlan_max = 3, .tso_cwr = 1, LARGEST(65535), .l2_hdr_len = 14};
+                                  .tx_ip6_ext = 1, .tx_vlan_max = 3, .tso_cwr = 1, LARGEST(65535), .ethernet = 1};
     check_row("a device with itself");
     check_intersect(&full, &full, &full);
     check_row("zero devices");
@@ -1159,7 +1159,7 @@ TEST(intersection_of_each_field)
     check_intersect(&zero, &zero, &zero);
     check_row("a zero device takes everything away but the kind of frames");
     tuo_caps zero_frames = zero;
-    zero_frames.l2_hdr_len = 14;
+    zero_frames.ethernet = 1;
     check_intersect(&full, &zero_frames, &zero_frames);
     for (size_t i = 0; i < CHECK_COUNT_OF(caps_flags); i++) {
         check_row("%s: only if both", caps_flags[i].name);
@@ -1216,7 +1216,7 @@ static void check_no_superpackets(const tuo_caps *a, const tuo_caps *b)
     tuo_caps both, other;
     CHECK_RESULT(tuo_caps_intersect(a, b, &both), TUO_OK);
     CHECK(both.max_tcp4 == 0 && both.max_tcp6 == 0 && both.max_udp4 == 0 && both.max_udp6 == 0);
-    CHECK(both.tx_csum_tcp4 == 1 && both.tx_csum_udp6 == 1 && both.l2_hdr_len == a->l2_hdr_len);
+    CHECK(both.tx_csum_tcp4 == 1 && both.tx_csum_udp6 == 1 && both.ethernet == a->ethernet);
     CHECK_RESULT(tuo_caps_intersect(b, a, &other), TUO_OK);
     CHECK(other.max_tcp4 == 0 && other.max_tcp6 == 0 && other.max_udp4 == 0 && other.max_udp6 == 0);
     CHECK_RESULT(tuo_caps_intersect(&both, &both, &both), TUO_OK); /* what comes out is in range */
@@ -1242,13 +1242,12 @@ TEST(intersection_of_contradicting_devices)
     tuo_caps untouched;
     memset(&untouched, 0x5a, sizeof untouched);
     static const struct {
-        uint32_t l2_a, l2_b;
-        uint8_t vlan_a, vlan_b;
-    } bad[] = {{0, 14, 0, 0}, {14, 0, 0, 0}, {1, 1, 0, 0}, {0, 1, 0, 0}, {18, 14, 0, 0}, {14, 14, 5, 0}, {14, 14, 0, 5}, {0, 0, 255, 255}};
+        uint8_t ethernet_a, ethernet_b, vlan_a, vlan_b;
+    } bad[] = {{0, 1, 0, 0}, {1, 0, 0, 0}, {2, 2, 0, 0}, {0, 2, 0, 0}, {14, 1, 0, 0}, {1, 1, 5, 0}, {1, 1, 0, 5}, {0, 0, 255, 255}};
     for (size_t i = 0; i < CHECK_COUNT_OF(bad); i++) {
         a = b = base;
-        a.l2_hdr_len = bad[i].l2_a;
-        b.l2_hdr_len = bad[i].l2_b;
+        a.ethernet = bad[i].ethernet_a;
+        b.ethernet = bad[i].ethernet_b;
         a.tx_vlan_max = bad[i].vlan_a;
         b.tx_vlan_max = bad[i].vlan_b;
         both = untouched;
@@ -1405,15 +1404,15 @@ static void merge_and_check(const merge_row *row, int by_copy, uint8_t ethernet)
     size_t count = 0;
     memset(&desc, 0, sizeof desc);
     desc.ethernet = ethernet;
-    if (!CHECK_RESULT(tuo_gro_init(memory, sizeof memory, &desc, &gro), TUO_OK)) {
+    if (!CHECK_RESULT(tuo_gro_init(&gro, memory, sizeof memory, &desc), TUO_OK)) {
         return;
     }
     for (size_t i = 0; i < MERGE_PACKETS; i++) {
         bufs[i].data = bytes[i];
         bufs[i].len = merge_packet(row, i, ethernet, bytes[i]);
-        bufs[i].cap = MERGE_CAP;
+        bufs[i].capacity = MERGE_CAP;
         CHECK_VERDICT(by_copy ? tuo_gro_push_buf(gro, NULL, &bufs[i], 0, row->hints[i])
-                              : tuo_gro_push(gro, bytes[i], bufs[i].len, row->hints[i], &bufs[i]),
+                              : tuo_gro_push(gro, bytes[i], bufs[i].len, &bufs[i], row->hints[i]),
                       row->verdicts[i]);
     }
     tuo_gro_query_stats(gro, &stats);
@@ -1457,7 +1456,7 @@ TEST(verified_by_a_device_then_split)
         size_t len = 0, at = 0;
         memset(&desc, 0, sizeof desc);
         desc.no_vnet_hdr = 1;
-        if (!CHECK_RESULT(tuo_gro_init(memory, sizeof memory, &desc, &gro), TUO_OK)) {
+        if (!CHECK_RESULT(tuo_gro_init(&gro, memory, sizeof memory, &desc), TUO_OK)) {
             return;
         }
         for (uint32_t i = 0; i < 3; i++) {
@@ -1465,7 +1464,7 @@ TEST(verified_by_a_device_then_split)
             len = pkt_build(good[i], sizeof good[i], &s);
             s.l4_csum_xor = 0x1234;
             CHECK_EQ_INT(pkt_build(in[i], sizeof in[i], &s), len);
-            CHECK_VERDICT(tuo_gro_push(gro, in[i], len, TUO_F_TRUST_L4, NULL), i == 0 ? TUO_V_HELD : TUO_V_APPENDED);
+            CHECK_VERDICT(tuo_gro_push(gro, in[i], len, NULL, TUO_F_TRUST_L4), i == 0 ? TUO_V_HELD : TUO_V_APPENDED);
         }
         if (!CHECK_RESULT(tuo_gro_next(gro, &sp), TUO_OK)) {
             continue;
@@ -1712,7 +1711,7 @@ TEST(rx_queue_injected_packets_go_first)
             size_t count = rng_below(&s.random, BURST + 1), held = injected - emitted, first = held < count ? held : count;
             size_t from_device = s.next, calls = s.calls;
             memset(packets, 0x5a, BURST * sizeof *packets);
-            size_t n = tuo_rx_queue_burst(&queue, packets, count);
+            size_t n = tuo_rx_queue_batch(&queue, packets, count);
             CHECK_EQ_INT(n, first + (s.next - from_device));
             CHECK(n <= count && s.calls <= calls + 1);
             CHECK(count == first || (s.calls == calls + 1 && s.asked == count - first)); /* one burst of the device for the rest */
@@ -1740,11 +1739,11 @@ TEST(rx_queue_by_rule)
 
     check_row("a callback that claims too many filled what it was asked for");
     CHECK_RESULT(tuo_rx_queue_init(&queue, slots, 2, source_recv, &s), TUO_OK);
-    CHECK_EQ_INT(tuo_rx_queue_burst(&queue, packets, 4), 4);
+    CHECK_EQ_INT(tuo_rx_queue_batch(&queue, packets, 4), 4);
     CHECK_EQ_INT(s.asked, 4);
     number_packet(&packets[0], 100);
     CHECK_RESULT(tuo_rx_queue_inject(&queue, &packets[0]), TUO_OK);
-    CHECK_EQ_INT(tuo_rx_queue_burst(&queue, packets, 5), 5);
+    CHECK_EQ_INT(tuo_rx_queue_batch(&queue, packets, 5), 5);
     CHECK_EQ_INT(s.asked, 4);
     CHECK(is_number(&packets[0], 100) && is_number(&packets[1], 4) && is_number(&packets[4], 7));
 
@@ -1754,15 +1753,15 @@ TEST(rx_queue_by_rule)
     number_packet(&packets[0], 102);
     CHECK_RESULT(tuo_rx_queue_inject(&queue, &packets[0]), TUO_OK);
     CHECK_RESULT(tuo_rx_queue_inject(&queue, &packets[0]), TUO_E_NOSPACE);
-    CHECK_EQ_INT(tuo_rx_queue_burst(&queue, packets, 1), 1);
+    CHECK_EQ_INT(tuo_rx_queue_batch(&queue, packets, 1), 1);
     CHECK(is_number(&packets[0], 101));
     number_packet(&packets[0], 103);
     CHECK_RESULT(tuo_rx_queue_inject(&queue, &packets[0]), TUO_OK);
-    CHECK_EQ_INT(tuo_rx_queue_burst(&queue, packets, 2), 2);
+    CHECK_EQ_INT(tuo_rx_queue_batch(&queue, packets, 2), 2);
     CHECK(is_number(&packets[0], 102) && is_number(&packets[1], 103));
 
     check_row("nothing asked for");
-    CHECK_EQ_INT(tuo_rx_queue_burst(&queue, NULL, 0), 0);
+    CHECK_EQ_INT(tuo_rx_queue_batch(&queue, NULL, 0), 0);
 }
 
 int main(int argc, char **argv)

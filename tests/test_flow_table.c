@@ -24,7 +24,7 @@ static table_in_page table_new(uint32_t max_flows, uint64_t seed)
     t.page = guard_page_new(size);
     t.table = NULL;
     memset(t.page.first, 0xd5, (size_t)(t.page.end - t.page.first));
-    CHECK_RESULT(tuo_flow_table_init(t.page.end - (size + 7) / 8 * 8, size, max_flows, seed, &t.table), TUO_OK);
+    CHECK_RESULT(tuo_flow_table_init(&t.table, t.page.end - (size + 7) / 8 * 8, size, max_flows, seed), TUO_OK);
     if (!t.table)
         exit(1); /* said above; nothing else can run */
     return t;
@@ -94,16 +94,16 @@ TEST(init_errors)
     CHECK(size < sizeof mem);
     memset(mem, 0x5c, sizeof mem);
     memcpy(before, mem, sizeof mem);
-    CHECK_RESULT(tuo_flow_table_init(NULL, sizeof mem, 16, 1, &table), TUO_E_INVALID);
-    CHECK_RESULT(tuo_flow_table_init(mem, sizeof mem, 0, 1, &table), TUO_E_INVALID);
-    CHECK_RESULT(tuo_flow_table_init(mem, sizeof mem, 65537, 1, &table), TUO_E_INVALID);
-    CHECK_RESULT(tuo_flow_table_init((uint8_t *)mem + 1, sizeof mem - 1, 16, 1, &table), TUO_E_INVALID);
-    CHECK_RESULT(tuo_flow_table_init((uint8_t *)mem + 4, sizeof mem - 4, 16, 1, &table), TUO_E_INVALID);
-    CHECK_RESULT(tuo_flow_table_init(mem, size - 1, 16, 1, &table), TUO_E_NOSPACE);
-    CHECK_RESULT(tuo_flow_table_init(mem, 0, 16, 1, &table), TUO_E_NOSPACE);
+    CHECK_RESULT(tuo_flow_table_init(&table, NULL, sizeof mem, 16, 1), TUO_E_INVALID);
+    CHECK_RESULT(tuo_flow_table_init(&table, mem, sizeof mem, 0, 1), TUO_E_INVALID);
+    CHECK_RESULT(tuo_flow_table_init(&table, mem, sizeof mem, 65537, 1), TUO_E_INVALID);
+    CHECK_RESULT(tuo_flow_table_init(&table, (uint8_t *)mem + 1, sizeof mem - 1, 16, 1), TUO_E_INVALID);
+    CHECK_RESULT(tuo_flow_table_init(&table, (uint8_t *)mem + 4, sizeof mem - 4, 16, 1), TUO_E_INVALID);
+    CHECK_RESULT(tuo_flow_table_init(&table, mem, size - 1, 16, 1), TUO_E_NOSPACE);
+    CHECK_RESULT(tuo_flow_table_init(&table, mem, 0, 16, 1), TUO_E_NOSPACE);
     CHECK_BYTES(mem, before, sizeof mem);
     CHECK((void *)table == (void *)mem);
-    CHECK_RESULT(tuo_flow_table_init(mem, size, 16, 1, &table), TUO_OK);
+    CHECK_RESULT(tuo_flow_table_init(&table, mem, size, 16, 1), TUO_OK);
     CHECK_BYTES((uint8_t *)mem + size, (uint8_t *)before + size, sizeof mem - size);
 }
 
@@ -179,13 +179,13 @@ TEST(equal_tags_are_not_equal_keys)
 {
     table_in_page t = table_new(1, 1);
     tuo_flow_key wanted = key_number(100);
-    tuo__place place = tuo__flow_locate(t.table, &wanted);
+    tuoi_slot slot = tuoi_flow_locate(t.table, &wanted);
     uint32_t n;
 
     for (n = 0; n < TUO_FLOW_WAYS; n++)
         table_put(t.table, n, n);
     for (n = 0; n < TUO_FLOW_WAYS; n++)
-        place.bucket->tag[n] = place.tag;
+        slot.bucket->tag[n] = slot.tag;
     CHECK(tuo_flow_table_find(t.table, &wanted) == NULL);
     CHECK_EQ_INT(tuo_flow_table_remove(t.table, &wanted), 0);
     guard_page_free(&t.page);
@@ -319,12 +319,12 @@ TEST(clock_wraps)
 static void colliding_keys(tuo_flow_table *table, uint32_t *out, uint32_t count)
 {
     tuo_flow_key key = key_number(0);
-    const tuo__bucket *bucket = tuo__flow_locate(table, &key).bucket;
+    const tuoi_bucket *bucket = tuoi_flow_locate(table, &key).bucket;
     uint32_t n, found = 0;
 
     for (n = 0; found < count; n++) {
         key = key_number(n);
-        if (tuo__flow_locate(table, &key).bucket == bucket)
+        if (tuoi_flow_locate(table, &key).bucket == bucket)
             out[found++] = n;
     }
 }

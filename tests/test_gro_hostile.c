@@ -25,7 +25,7 @@ static tuo_verdict push_counted(tuo_gro *gro, const uint8_t *pkt, size_t len, vo
     tuo_verdict v;
 
     tuo_gro_query_stats(gro, &before);
-    v = tuo_gro_push(gro, pkt, len, 0, user);
+    v = tuo_gro_push(gro, pkt, len, user, 0);
     tuo_gro_query_stats(gro, &after);
     if (after.flow.probes - before.flow.probes > worst.probes)
         worst.probes = after.flow.probes - before.flow.probes;
@@ -167,7 +167,7 @@ TEST(work_is_counted)
    could who knows the seed. */
 static size_t add_colliding(tuo_gro *gro, size_t want, uint32_t seq)
 {
-    const tuo__bucket *target = NULL;
+    const tuoi_bucket *target = NULL;
     uint8_t bytes[256];
     size_t found = 0;
     uint32_t i;
@@ -176,15 +176,15 @@ static size_t add_colliding(tuo_gro *gro, size_t want, uint32_t seq)
         pkt_spec s = {.payload_len = 20, .src = (uint16_t)(i >> 14), .src_port = (int32_t)(1 + (i & 0x3fff)), .seq = seq,
                       .ip_id = (uint16_t)(seq / 20)};
         size_t len = pkt_build(bytes, sizeof bytes, &s);
-        const tuo__bucket *bucket;
-        tuo__packet probe;
+        const tuoi_bucket *bucket;
+        tuoi_packet probe;
 
         memset(&probe, 0, sizeof probe);
         probe.bytes = bytes;
         probe.len = len;
         if (tuo_parse(bytes, len, 0, &probe.info) != TUO_OK)
             break;
-        bucket = tuo__gro_probe(gro, &probe).bucket;
+        bucket = tuoi_gro_probe(gro, &probe).bucket;
         if (!target)
             target = bucket;
         if (bucket == target) {
@@ -339,7 +339,7 @@ static void flood(flood_kind kind, rng *r)
         if (push_counted(h.gro, bytes + (size_t)i * FLOOD_LEN, len[i], &seen[i]) == TUO_V_NO_ROOM)
             wrong++;
     }
-    CHECK_VERDICT(tuo_gro_push(h.gro, bytes, len[0], 0, NULL), TUO_V_NO_ROOM);
+    CHECK_VERDICT(tuo_gro_push(h.gro, bytes, len[0], NULL, 0), TUO_V_NO_ROOM);
     check_work(h.gro);
     while (tuo_gro_next(h.gro, &sp) == TUO_OK)
         for (k = 0; k < sp.packet_count; k++, out++)

@@ -18,7 +18,7 @@ enum { BUFS = 96, HEADROOM_FILL = 0xa7 };
 /* A buffer in memory of exactly its length, which moves whenever the length changes. */
 typedef struct moving_buf {
     uint8_t *data;
-    size_t len, cap;
+    size_t len, capacity;
 } moving_buf;
 
 /* What the callbacks share: the append that fails, counted from 1; 0 = none; from then on all if sticky. */
@@ -42,7 +42,7 @@ static size_t moving_length(void *user, const void *buf)
 static size_t moving_capacity(void *user, const void *buf)
 {
     (void)user;
-    return ((const moving_buf *)buf)->cap;
+    return ((const moving_buf *)buf)->capacity;
 }
 
 static int moving_resize(void *user, void *buf, size_t len)
@@ -67,7 +67,7 @@ static int moving_append(void *user, void *buf, const uint8_t *bytes, size_t len
     state->appends++;
     if (state->fail_at && (state->appends == state->fail_at || (state->sticky && state->appends > state->fail_at)))
         return -1;
-    CHECK(old + len <= b->cap); /* the promise of capacity() must be enough */
+    CHECK(old + len <= b->capacity); /* the promise of capacity() must be enough */
     moving_resize(user, buf, old + len);
     memcpy(b->data + old, bytes, len);
     return 0;
@@ -87,7 +87,7 @@ static void fill_moving(moving_buf *bufs, const h_batch *from, size_t offset, si
 
     for (i = 0; i < from->count; i++) {
         bufs[i].len = offset + from->len[i];
-        bufs[i].cap = bufs[i].len + room;
+        bufs[i].capacity = bufs[i].len + room;
         bufs[i].data = (uint8_t *)h_alloc(bufs[i].len);
         memset(bufs[i].data, HEADROOM_FILL, offset);
         memcpy(bufs[i].data + offset, from->pkt[i], from->len[i]);
@@ -275,11 +275,11 @@ static void fill_plain(tuo_buf *bufs, const h_batch *from, const moving_buf *lik
 
     for (i = 0; i < from->count; i++) {
         bufs[i].len = offset + from->len[i];
-        bufs[i].cap = like[i].cap;
-        bufs[i].data = (uint8_t *)h_alloc(bufs[i].cap + GUARD_LEN);
+        bufs[i].capacity = like[i].capacity;
+        bufs[i].data = (uint8_t *)h_alloc(bufs[i].capacity + GUARD_LEN);
         memset(bufs[i].data, HEADROOM_FILL, offset);
         memcpy(bufs[i].data + offset, from->pkt[i], from->len[i]);
-        memset(bufs[i].data + bufs[i].cap, GUARD_FILL, GUARD_LEN);
+        memset(bufs[i].data + bufs[i].capacity, GUARD_FILL, GUARD_LEN);
     }
 }
 
@@ -289,7 +289,7 @@ static int guards_are_whole(const tuo_buf *bufs, size_t count)
 
     for (i = 0; i < count; i++)
         for (k = 0; k < GUARD_LEN; k++)
-            if (!CHECK_EQ_INT(bufs[i].data[bufs[i].cap + k], GUARD_FILL))
+            if (!CHECK_EQ_INT(bufs[i].data[bufs[i].capacity + k], GUARD_FILL))
                 return 0;
     return 1;
 }
@@ -347,7 +347,7 @@ TEST(plain_buffers_as_by_callbacks)
         fill_moving(bufs, &gathered, offset, 0);
         for (i = 0; i < gathered.count; i++) {
             gathered.trusted[i] = rng_chance(&r, round % 4, 4);
-            bufs[i].cap += round % 2 ? 65536 : rooms[rng_below(&r, CHECK_COUNT_OF(rooms))];
+            bufs[i].capacity += round % 2 ? 65536 : rooms[rng_below(&r, CHECK_COUNT_OF(rooms))];
         }
         fill_plain(plain, &gathered, bufs, offset);
         run_copy(&desc, &ops, bufs, offset);
@@ -546,7 +546,7 @@ TEST(capacity_limits)
             }
             fill_moving(bufs, &gathered, offset, 0);
             for (k = 0; k < 4; k++)
-                bufs[k].cap += row->room[k];
+                bufs[k].capacity += row->room[k];
             run_copy(&desc, &ops, bufs, offset);
             for (k = 0; k < 4; k++)
                 CHECK_VERDICT(copied.verdict[k], row->verdict[k]);
@@ -560,10 +560,10 @@ TEST(capacity_limits)
 
 static void plain_buf(tuo_buf *buf, const pkt_spec *spec, size_t offset)
 {
-    buf->cap = offset + 2048;
-    buf->data = (uint8_t *)h_alloc(buf->cap);
+    buf->capacity = offset + 2048;
+    buf->data = (uint8_t *)h_alloc(buf->capacity);
     memset(buf->data, HEADROOM_FILL, offset);
-    buf->len = offset + pkt_build(buf->data + offset, buf->cap - offset, spec);
+    buf->len = offset + pkt_build(buf->data + offset, buf->capacity - offset, spec);
 }
 
 /* Are these the payload bytes of the stream from here on? */
@@ -661,7 +661,7 @@ TEST(short_buffers_are_listed)
         }
         free(bufs[1].data);
         bufs[1].data = (uint8_t *)h_alloc(lens[i]);
-        bufs[1].len = bufs[1].cap = lens[i];
+        bufs[1].len = bufs[1].capacity = lens[i];
         CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, 3, 64, to_write, &written), TUO_OK);
         CHECK_EQ_INT(written, 2);
         CHECK_EQ_INT(to_write[0], 0);
@@ -688,7 +688,7 @@ TEST(plain_buffer_that_shrinks)
     plain_buf(&bufs[1], &second, 10);
     CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &bufs[0], 10, 0), TUO_V_HELD);
     CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &bufs[1], 10, 0), TUO_V_APPENDED);
-    bufs[0].cap = bufs[0].len + 99;
+    bufs[0].capacity = bufs[0].len + 99;
     CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, 10, &sp), TUO_OK);
     CHECK_EQ_INT(sp.packet_count, 1);
     CHECK(sp.users[0] == &bufs[0]);

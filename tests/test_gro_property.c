@@ -109,7 +109,7 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
         barrier[i] = NULL;
         if (!v->addr_len)
             continue;
-        barrier[i] = tuo__gro_barrier(gro, t->pkts[i].bytes + v->ip, v->version == 4);
+        barrier[i] = tuoi_gro_barrier(gro, t->pkts[i].bytes + v->ip, v->version == 4);
         for (k = 0; k < i; k++)
             clash |= barrier[k] == barrier[i] && !ref_same_pair(t, i, k);
     }

@@ -1169,15 +1169,15 @@ static const struct {
 /* The place of the packet's flow leads to the item of the first packet from now on. */
 static void mislead(tuo_gro *gro, const uint8_t *bytes, size_t len)
 {
-    tuo__packet packet;
-    tuo__place place;
+    tuoi_packet packet;
+    tuoi_slot slot;
 
     memset(&packet, 0, sizeof packet);
     packet.bytes = bytes;
     packet.len = len;
     CHECK_EQ_INT(tuo_parse(bytes, len, gro->desc.ethernet ? TUO_F_ETHERNET : 0, &packet.info), TUO_OK);
-    place = tuo__gro_probe(gro, &packet);
-    tuo__index_put(&gro->flows, place.bucket, tuo__index_choose_way(&gro->flows, place.bucket), place.tag, 0);
+    slot = tuoi_gro_probe(gro, &packet);
+    tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, 0);
 }
 
 TEST(hash_collisions_do_not_merge)
@@ -1381,7 +1381,7 @@ TEST(packet_of_2_gib)
     uint8_t byte = 0x45;
     h_gro h = h_open(&desc);
 
-    CHECK_VERDICT(tuo_gro_push(h.gro, &byte, 0x80000000u, 0, NULL), TUO_V_IP_LENGTH);
+    CHECK_VERDICT(tuo_gro_push(h.gro, &byte, 0x80000000u, NULL, 0), TUO_V_IP_LENGTH);
     tuo_gro_reset(h.gro);
     h_close(&h);
 }
@@ -1399,9 +1399,9 @@ TEST(no_bytes_at_all)
         h_clear(&batch);
         h_add(&batch, &s);
         CHECK_VERDICT(tuo_gro_candidate(NULL, 0, ethernet ? TUO_F_ETHERNET : 0), TUO_V_TRUNCATED);
-        CHECK_VERDICT(tuo_gro_push(h.gro, NULL, 0, 0, NULL), TUO_V_TRUNCATED);
-        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[0], batch.len[0], 0, NULL), TUO_V_HELD);
-        CHECK_VERDICT(tuo_gro_push(h.gro, NULL, 0, 0, NULL), TUO_V_TRUNCATED);
+        CHECK_VERDICT(tuo_gro_push(h.gro, NULL, 0, NULL, 0), TUO_V_TRUNCATED);
+        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[0], batch.len[0], NULL, 0), TUO_V_HELD);
+        CHECK_VERDICT(tuo_gro_push(h.gro, NULL, 0, NULL, 0), TUO_V_TRUNCATED);
         tuo_gro_reset(h.gro);
         h_close(&h);
     }
@@ -1425,10 +1425,10 @@ TEST(packet_of_4_gib_and_a_bit)
         s.seq = 100;
         s.ip_id = 1;
         h_add(&batch, &s);
-        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[0], batch.len[0] + more, 0, NULL), TUO_V_IP_LENGTH);
-        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[0], batch.len[0], 0, NULL), TUO_V_HELD);
-        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[1], batch.len[1] + more, 0, NULL), TUO_V_IP_LENGTH);
-        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[1], batch.len[1], 0, NULL), TUO_V_APPENDED);
+        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[0], batch.len[0] + more, NULL, 0), TUO_V_IP_LENGTH);
+        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[0], batch.len[0], NULL, 0), TUO_V_HELD);
+        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[1], batch.len[1] + more, NULL, 0), TUO_V_IP_LENGTH);
+        CHECK_VERDICT(tuo_gro_push(h.gro, batch.pkt[1], batch.len[1], NULL, 0), TUO_V_APPENDED);
         tuo_gro_reset(h.gro);
         h_close(&h);
     }
@@ -1535,9 +1535,9 @@ TEST(trust_can_be_flipped_between_batches)
     h_clear(&batch);
 }
 
-/* White box: every packet that looks like the one before it joins by the express lane, also when the lane was told anew where IP
+/* White box: every packet that looks like the one before it joins by the fast path, also when the lane was told anew where IP
    headers are, and after a batch in which a fragment had closed it. Without the lane all would be as right, and slow. */
-TEST(express_lane_is_taken)
+TEST(fast_path_is_taken)
 {
     enum { RUN = 5 };
     h_gro h;
@@ -1559,7 +1559,7 @@ TEST(express_lane_is_taken)
             h_push_all(&batch, h.gro, 0);
             h_drain(&batch, h.gro);
             expected += RUN - 1;
-            CHECK_EQ_INT(h.gro->express_count, expected);
+            CHECK_EQ_INT(h.gro->fast_count, expected);
             CHECK_EQ_INT(batch.group_count, 2);
             h_check_batch(&batch, &desc);
         }
@@ -1651,12 +1651,12 @@ TEST(desc_ranges)
         check_row("%s", descs[i].name);
         CHECK_EQ_INT(len != 0, descs[i].ok);
         if (!descs[i].ok) {
-            CHECK_RESULT(tuo_gro_init(&one, sizeof one, &descs[i].desc, &gro), TUO_E_INVALID);
+            CHECK_RESULT(tuo_gro_init(&gro, &one, sizeof one, &descs[i].desc), TUO_E_INVALID);
         } else {
             void *mem = h_alloc(len);
-            CHECK_RESULT(tuo_gro_init(mem, len - 1, &descs[i].desc, &gro), TUO_E_NOSPACE);
+            CHECK_RESULT(tuo_gro_init(&gro, mem, len - 1, &descs[i].desc), TUO_E_NOSPACE);
             CHECK(gro == before);
-            CHECK_RESULT(tuo_gro_init(mem, len, &descs[i].desc, &gro), TUO_OK);
+            CHECK_RESULT(tuo_gro_init(&gro, mem, len, &descs[i].desc), TUO_OK);
             CHECK(gro != before);
             free(mem);
         }
@@ -1676,11 +1676,11 @@ TEST(init_errors)
     tuo_gro_desc other = {0}, got;
 
     for (shift = 1; shift < 8; shift++)
-        CHECK_RESULT(tuo_gro_init(mem + shift, len, &desc, &gro), TUO_E_INVALID);
+        CHECK_RESULT(tuo_gro_init(&gro, mem + shift, len, &desc), TUO_E_INVALID);
     CHECK(gro == NULL);
-    CHECK_RESULT(tuo_gro_init(mem, 0, &desc, &gro), TUO_E_NOSPACE);
+    CHECK_RESULT(tuo_gro_init(&gro, mem, 0, &desc), TUO_E_NOSPACE);
     CHECK(len < 64 * 1024);
-    CHECK_RESULT(tuo_gro_init(mem, len, &desc, &gro), TUO_OK);
+    CHECK_RESULT(tuo_gro_init(&gro, mem, len, &desc), TUO_OK);
     other.max_packets = 257;
     CHECK_RESULT(tuo_gro_reconfigure(gro, &other), TUO_E_INVALID);
     other.max_packets = 256;
@@ -1751,8 +1751,8 @@ TEST(cap_buffer)
     h_clear(&batch);
     add_run(s, 4);
     for (i = 0; i < 4; i++) {
-        bufs[i].cap = 12 + (i == 0 ? 340 : 140); /* room for two more payloads behind the first, for none behind the others */
-        bufs[i].data = (uint8_t *)h_alloc(bufs[i].cap);
+        bufs[i].capacity = 12 + (i == 0 ? 340 : 140); /* room for two more payloads behind the first, for none behind the others */
+        bufs[i].data = (uint8_t *)h_alloc(bufs[i].capacity);
         bufs[i].len = 12 + batch.len[i];
         memcpy(bufs[i].data + 12, batch.pkt[i], batch.len[i]);
     }
@@ -1813,7 +1813,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(reset_forgets_packets_and_keeps_counters),
         CHECK_ENTRY(every_switch_can_be_flipped_between_batches),
         CHECK_ENTRY(trust_can_be_flipped_between_batches),
-        CHECK_ENTRY(express_lane_is_taken),
+        CHECK_ENTRY(fast_path_is_taken),
         CHECK_ENTRY(work_is_counted),
         CHECK_ENTRY(desc_ranges),
         CHECK_ENTRY(init_errors),

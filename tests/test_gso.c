@@ -122,7 +122,7 @@ static ref_list in_place(const super *sp, unsigned flags)
     for (size_t left = tuo_gso_count(&gso); left > 0; left--) {
         CHECK_RESULT(tuo_gso_next_in_place(&gso, bytes, &segment), TUO_OK);
         CHECK(segment.data >= bytes && segment.data + segment.len <= bytes + sp->len);
-        CHECK_EQ_INT(segment.cap, segment.len);
+        CHECK_EQ_INT(segment.capacity, segment.len);
         tuo_iov iov = {segment.data, segment.len};
         list_add(&list, &iov, 1);
     }
@@ -137,7 +137,7 @@ static void buf_init(tuo_buf *buf, size_t cap)
     buf->data = ref_alloc(cap, 1);
     memset(buf->data, FILL, cap);
     buf->len = 0;
-    buf->cap = cap;
+    buf->capacity = cap;
 }
 
 static int is_filled(const uint8_t *bytes, size_t len)
@@ -152,11 +152,11 @@ static int is_filled(const uint8_t *bytes, size_t len)
 /* What split wrote to a buffer goes to the list; headroom and tail must be as they were. */
 static void take_buf(ref_list *list, const tuo_buf *buf)
 {
-    if (CHECK(buf->len >= HEADROOM && buf->len <= buf->cap)) {
+    if (CHECK(buf->len >= HEADROOM && buf->len <= buf->capacity)) {
         tuo_iov iov = {buf->data + HEADROOM, buf->len - HEADROOM};
         list_add(list, &iov, 1);
         CHECK(is_filled(buf->data, HEADROOM));
-        CHECK(is_filled(buf->data + buf->len, buf->cap - buf->len));
+        CHECK(is_filled(buf->data + buf->len, buf->capacity - buf->len));
     }
 }
 
@@ -522,7 +522,7 @@ TEST(checksum_that_comes_out_as_0)
         ref_list_free(&with_0);
         ref_list list = split_all_ways(&sp, 0);
         CHECK_EQ_INT(pkt_get16(list.bytes[1] + field), pkt_is_udp(&s) ? 0xffff : 0);
-        CHECK_RESULT(tuo_csum_valid(list.bytes[1], list.len[1], 0), TUO_OK);
+        CHECK_RESULT(tuo_csum_check(list.bytes[1], list.len[1], 0), TUO_OK);
         ref_list_free(&list);
         free(sp.bytes);
     }
@@ -580,7 +580,7 @@ TEST(a_seed_is_neither_repaired_nor_replaced)
                     CHECK_EQ_INT(pkt_get16(bytes + pkt_l4_csum_at(&v)), pseudo);
                 } else {
                     CHECK_EQ_INT(pkt_sum(bytes + v.l4, len - v.l4, pseudo), 0xffff);
-                    CHECK_RESULT(tuo_csum_valid(bytes, len, 0), TUO_E_L4_CSUM);
+                    CHECK_RESULT(tuo_csum_check(bytes, len, 0), TUO_E_L4_CSUM);
                 }
             }
             CHECK(by_device ? count > 1 && count < 10 : count == 10);
@@ -861,7 +861,7 @@ TEST(packets_without_work_pass_untouched)
     uint8_t room[4];
     buf.data = room;
     buf.len = 0;
-    buf.cap = sizeof room;
+    buf.capacity = sizeof room;
     CHECK_RESULT(tuo_gso_init(&gso, NULL, 0, &zero, 0), TUO_OK);
     CHECK_RESULT(tuo_gso_split(&gso, NULL, (void *const *)&handle, 1, 2, &written), TUO_OK);
     CHECK(written == 1 && buf.len == 2);
@@ -1028,7 +1028,7 @@ TEST(trust_skips_verification)
         sp.vnet.flags = needs_csum ? TUO_VNET_NEEDS_CSUM : 0;
         ref_list list = split_all_ways(&sp, TUO_F_TRUST);
         for (size_t i = 0; i < list.count; i++) {
-            CHECK_RESULT(tuo_csum_valid(list.bytes[i], list.len[i], 0), TUO_OK);
+            CHECK_RESULT(tuo_csum_check(list.bytes[i], list.len[i], 0), TUO_OK);
         }
         ref_list_free(&list);
         free(sp.bytes);
@@ -1127,7 +1127,7 @@ TEST(buffer_too_small)
                 buf_init(&bufs[i], NEED);
                 handles[i] = &bufs[i];
             }
-            bufs[place].cap = caps[c];
+            bufs[place].capacity = caps[c];
             bufs[place].len = 7;
             CHECK_RESULT(tuo_gso_split(&gso, NULL, handles, BUFS, HEADROOM, &written), TUO_E_NOSPACE);
             CHECK_EQ_INT(written, place);

@@ -313,7 +313,7 @@ static int send_super(tuo_tun *tun, const super *s)
     iov[0].len = s->view.payload;
     iov[1].base = s->bytes + s->view.payload;
     iov[1].len = s->len - s->view.payload;
-    return CHECK_RESULT(tuo_tun_send_iov(tun, &s->vnet, iov, 2), TUO_OK);
+    return CHECK_RESULT(tuo_tun_send_iov(tun, iov, 2, &s->vnet), TUO_OK);
 }
 
 static size_t flatten(const tuo_segment *segment, uint8_t *flat)
@@ -1066,7 +1066,7 @@ static void pool_init(pool *p)
     for (i = 0; i < BATCH_MAX; i++) {
         p->bufs[i].data = p->bytes[i];
         p->bufs[i].len = 0;
-        p->bufs[i].cap = BUF_LEN;
+        p->bufs[i].capacity = BUF_LEN;
         p->pointers[i] = &p->bufs[i];
     }
 }
@@ -1075,7 +1075,7 @@ static int pool_send(tuo_tun *tun, pool *p, size_t count)
 {
     size_t taken;
 
-    return CHECK_RESULT(tuo_tun_send_multiple(tun, NULL, p->pointers, count, 0, &taken), TUO_OK) && CHECK_EQ_INT(taken, count);
+    return CHECK_RESULT(tuo_tun_send_batch(tun, NULL, p->pointers, count, 0, &taken), TUO_OK) && CHECK_EQ_INT(taken, count);
 }
 
 /* Nothing was refused or is lost. */
@@ -1487,7 +1487,7 @@ static int carry(link_state *l, tuo_tun *from, tuo_tun *to)
     size_t count, len;
 
     if (l->mode == CARRY_SPLIT_AND_COALESCE) {
-        tuo_result result = tuo_tun_recv_multiple(from, NULL, l->buffers->pointers, BATCH_MAX, 0, &count);
+        tuo_result result = tuo_tun_recv_batch(from, NULL, l->buffers->pointers, BATCH_MAX, 0, &count);
         size_t i;
         if (result == TUO_AGAIN)
             return 0;
@@ -1500,7 +1500,7 @@ static int carry(link_state *l, tuo_tun *from, tuo_tun *to)
         return 0;
     iov.base = bytes;
     iov.len = len;
-    return check_read(bytes, len, &hdr, &l->shapes) && CHECK_RESULT(tuo_tun_send_iov(to, &hdr, &iov, 1), TUO_OK);
+    return check_read(bytes, len, &hdr, &l->shapes) && CHECK_RESULT(tuo_tun_send_iov(to, &iov, 1, &hdr), TUO_OK);
 }
 
 /* One end writes what its socket takes and compares what it got. */
@@ -1874,7 +1874,7 @@ static void read_unsplit(tuo_tun *tun, const sending *s)
     check_arrival(&a, s, 31, counts.fragments != 0);
 }
 
-/* The other way: tuo_tun_recv_multiple, into so few buffers that it must be called again. */
+/* The other way: tuo_tun_recv_batch, into so few buffers that it must be called again. */
 static void read_multiple(tuo_tun *tun, pool *p, const sending *s)
 {
     static arrival a;
@@ -1886,7 +1886,7 @@ static void read_multiple(tuo_tun *tun, pool *p, const sending *s)
     if (!send_message(s, 32))
         return;
     for (;;) {
-        tuo_result result = tuo_tun_recv_multiple(tun, NULL, p->pointers, 3, 0, &received);
+        tuo_result result = tuo_tun_recv_batch(tun, NULL, p->pointers, 3, 0, &received);
         if (result == TUO_AGAIN && counts.segments < s->segments && tuo_tun_wait(tun, 0, PATIENCE_MS) == TUO_OK)
             continue;
         if (result == TUO_AGAIN || !CHECK_RESULT(result, TUO_OK))

@@ -90,7 +90,7 @@ static void make_train(void)
         pkt_spec s = {.payload_len = PAYLOAD, .seq = (uint32_t)i * PAYLOAD, .ip_id = (uint16_t)i};
         bufs[i].data = bytes[i];
         bufs[i].len = pkt_build(bytes[i], CAP, &s);
-        bufs[i].cap = CAP;
+        bufs[i].capacity = CAP;
         handles[i] = &bufs[i];
     }
 }
@@ -106,11 +106,11 @@ TEST(instance_with_the_zero_desc)
     printf("an instance: %lu bytes\n", (unsigned long)tuo_gro_memory_size(&desc));
     CHECK(tuo_gro_memory_size(&desc) > 0);
     CHECK(tuo_gro_memory_size(&desc) <= INSTANCE_MAX);
-    if (!CHECK_RESULT(tuo_gro_init(memory, sizeof memory, &desc, &gro), TUO_OK))
+    if (!CHECK_RESULT(tuo_gro_init(&gro, memory, sizeof memory, &desc), TUO_OK))
         return;
     make_train();
     for (i = 0; i < PACKETS; i++)
-        tuo_gro_push(gro, bytes[i], bufs[i].len, 0, NULL);
+        tuo_gro_push(gro, bytes[i], bufs[i].len, NULL, 0);
     CHECK_RESULT(tuo_gro_next(gro, &sp), TUO_OK);
     CHECK_EQ_INT(sp.packet_count, PACKETS);
     CHECK_EQ_INT(heap.calls, 0);
@@ -135,7 +135,7 @@ static size_t receive_train(tuo_tun *tun)
     size_t received, i, count = 0;
 
     while (count < PACKETS && tuo_tun_wait(tun, 0, WAIT_MS) == TUO_OK) {
-        tuo_result result = tuo_tun_recv_multiple(tun, NULL, handles, CHECK_COUNT_OF(handles), 0, &received);
+        tuo_result result = tuo_tun_recv_batch(tun, NULL, handles, CHECK_COUNT_OF(handles), 0, &received);
         CHECK(result == TUO_OK || result == TUO_AGAIN);
         for (i = 0; i < received; i++)
             count += bufs[i].data[0] >> 4 == 4 && bufs[i].len > PAYLOAD;
@@ -159,7 +159,7 @@ TEST(queue_with_the_zero_desc)
         CHECK(cost_a > 0 && cost_a <= QUEUE_MAX);
         CHECK(cost_b > 0 && cost_b <= QUEUE_MAX);
         make_train();
-        CHECK_RESULT(tuo_tun_send_multiple(a, NULL, handles, PACKETS, 0, &taken), TUO_OK);
+        CHECK_RESULT(tuo_tun_send_batch(a, NULL, handles, PACKETS, 0, &taken), TUO_OK);
         CHECK_EQ_INT(receive_train(b), PACKETS);
         tuo_tun_query_stats(a, &sent);
         tuo_tun_query_stats(b, &received);
@@ -177,15 +177,15 @@ TEST(queues_of_a_set)
 {
     enum { QUEUES = 4 };
     const tuo_tun_desc desc = {0};
-    tuo_tun_set *set = NULL;
+    tuo_tun_group *set = NULL;
     size_t before = heap.live;
 
     if (!netns_ready())
         return;
-    if (CHECK_RESULT(tuo_tun_set_open(&set, &desc, QUEUES, NULL), TUO_OK)) {
+    if (CHECK_RESULT(tuo_tun_group_open(&set, &desc, QUEUES, NULL), TUO_OK)) {
         CHECK((heap.live - before) / QUEUES > 0);
         CHECK((heap.live - before) / QUEUES <= QUEUE_MAX);
-        tuo_tun_set_close(set);
+        tuo_tun_group_close(set);
     }
     CHECK_EQ_INT(heap.live, 0);
 }

@@ -201,7 +201,7 @@ TEST(bug_14_stale_vnet_header)
     for (i = 0; i < 3; i++) {
         memset(bytes[i], 0xff, sizeof bytes[i]);
         bufs[i].data = bytes[i];
-        bufs[i].cap = sizeof bytes[i];
+        bufs[i].capacity = sizeof bytes[i];
         bufs[i].len = 10 + pkt_build(bytes[i] + 10, sizeof bytes[i] - 10, &p[i]);
         pointers[i] = &bufs[i];
     }
@@ -228,7 +228,7 @@ TEST(bug_15_many_flows_in_one_call)
     for (i = 0; i < COUNT; i++) {
         pkt_spec s = {.src_port = (int32_t)(1 + i)};
         bufs[i].data = bytes[i];
-        bufs[i].cap = sizeof bytes[i];
+        bufs[i].capacity = sizeof bytes[i];
         bufs[i].len = 10 + pkt_build(bytes[i] + 10, sizeof bytes[i] - 10, &s);
         pointers[i] = &bufs[i];
     }
@@ -254,7 +254,7 @@ TEST(bug_16_one_empty_buffer_fails_the_batch)
     for (i = 0; i < 2; i++) {
         tuo_buf *b = &bufs[i * 2];
         b->data = bytes[i];
-        b->cap = sizeof bytes[i];
+        b->capacity = sizeof bytes[i];
         b->len = HEADROOM + pkt_build(bytes[i] + HEADROOM, sizeof bytes[i] - HEADROOM, &p[i]);
     }
     CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, 3, HEADROOM, to_write, &written), TUO_OK);

@@ -60,8 +60,8 @@ TEST(scalar_pair_is_the_naive_sum)
     for (len = 0; len <= LEN_MAX; len++)
         for (i = 0; i < CHECK_COUNT_OF(seeds); i++) {
             unsigned expected = naive(data, len, seeds[i]);
-            CHECK_EQ_INT(number_of(tuo__sums_of(TUO_SIMD_SCALAR)->sum(data, len, seeds[i])), expected);
-            CHECK_EQ_INT(number_of(tuo__sums_of(TUO_SIMD_SCALAR)->copy_sum(copy, data, len, seeds[i])), expected);
+            CHECK_EQ_INT(number_of(tuoi_sums_of(TUO_SIMD_SCALAR)->sum(data, len, seeds[i])), expected);
+            CHECK_EQ_INT(number_of(tuoi_sums_of(TUO_SIMD_SCALAR)->copy_sum(copy, data, len, seeds[i])), expected);
         }
     CHECK_BYTES(copy, data, LEN_MAX);
 }
@@ -115,7 +115,7 @@ static void place(spot *s, const uint8_t *data, size_t len, size_t shift, int at
 
 static void check_level(const spot *s, tuo_simd level, size_t len, uint64_t seed, unsigned expected)
 {
-    const tuo__sums *sums = tuo__sums_of(level);
+    const tuoi_sums *sums = tuoi_sums_of(level);
 
     CHECK_EQ_INT(number_of(sums->sum(s->src, len, seed)), expected);
     fill_outside(&s->to, s->dst, len);
@@ -133,7 +133,7 @@ static void every_length_and_alignment(tuo_simd level, uint8_t *data)
 
     for (len = 0; len <= LEN_MAX; len++) {
         uint64_t seed = seeds[len % CHECK_COUNT_OF(seeds)];
-        unsigned expected = number_of(tuo__sums_of(TUO_SIMD_SCALAR)->sum(data, len, seed));
+        unsigned expected = number_of(tuoi_sums_of(TUO_SIMD_SCALAR)->sum(data, len, seed));
         CHECK_EQ_INT(naive(data, len, seed), expected);
         for (shift = 0; shift < 2 * ALIGNMENTS; shift++) {
             place(&s, data, len, shift / 2, shift % 2);
@@ -153,11 +153,11 @@ TEST(folding_is_modulo_65535)
         for (size_t low = 0; low < CHECK_COUNT_OF(edges); low++) {
             uint32_t sum = edges[high] << 16 | edges[low];
             uint32_t expected = sum % 65535 == 0 && sum ? 65535 : sum % 65535;
-            CHECK_EQ_INT(tuo__fold32(sum), expected);
-            CHECK_EQ_INT(tuo__fold(sum), expected);
+            CHECK_EQ_INT(tuoi_fold32(sum), expected);
+            CHECK_EQ_INT(tuoi_fold(sum), expected);
             for (size_t top = 0; top < CHECK_COUNT_OF(edges); top++) {
                 uint64_t wide = ((uint64_t)edges[top] << 48) + ((uint64_t)edges[high] << 32) + sum;
-                CHECK_EQ_INT(tuo__fold(wide), wide % 65535 == 0 && wide ? 65535 : wide % 65535);
+                CHECK_EQ_INT(tuoi_fold(wide), wide % 65535 == 0 && wide ? 65535 : wide % 65535);
             }
         }
     }
@@ -184,14 +184,14 @@ TEST(levels_agree_at_every_length_and_alignment)
 
 /* ----------------------------------------------------------------------------------------------------------- long blocks */
 
-enum { LONG_MAX_LEN = 6 * TUO__BLOCK_LEN + 256 };
+enum { LONG_MAX_LEN = 6 * TUOI_BLOCK_LEN + 256 };
 
 static void check_long(const guard_page *from, const guard_page *to, tuo_simd level, size_t len, uint64_t seed)
 {
-    const tuo__sums *sums = tuo__sums_of(level);
+    const tuoi_sums *sums = tuoi_sums_of(level);
     const uint8_t *src = from->end - len;
     uint8_t *dst = to->end - len;
-    uint64_t expected = tuo__sums_of(TUO_SIMD_SCALAR)->sum(src, len, seed);
+    uint64_t expected = tuoi_sums_of(TUO_SIMD_SCALAR)->sum(src, len, seed);
 
     CHECK_EQ_INT(number_of(sums->sum(src, len, seed)), number_of(expected));
     memset(dst, 0, len);
@@ -218,11 +218,11 @@ TEST(blocks_do_not_overflow)
             check_row("%s, %s", simd_level_name(level), random ? "random bytes" : "all 0xff");
             for (k = 0; k < CHECK_COUNT_OF(blocks); k++)
                 for (around = 0; around < 260; around += k ? 37 : 5) {
-                    size_t len = blocks[k] * TUO__BLOCK_LEN - 130 + around;
+                    size_t len = blocks[k] * TUOI_BLOCK_LEN - 130 + around;
                     check_long(&from, &to, level, len, seeds[around % CHECK_COUNT_OF(seeds)]);
                 }
             if (!random)
-                CHECK_EQ_INT(number_of(tuo__sums_of(level)->sum(from.first, 6 * TUO__BLOCK_LEN, 0)), 0xffff);
+                CHECK_EQ_INT(number_of(tuoi_sums_of(level)->sum(from.first, 6 * TUOI_BLOCK_LEN, 0)), 0xffff);
         }
     }
     guard_page_free(&from);
@@ -233,7 +233,7 @@ TEST(blocks_do_not_overflow)
 
 static const char *const kind_names[] = {"tcp4", "udp4", "tcp6", "udp6"};
 
-/* What tuo_csum_valid should say, asked of the naive sums. */
+/* What tuo_csum_check should say, asked of the naive sums. */
 static tuo_result expected_of(const uint8_t *p, size_t len, int ethernet)
 {
     pkt_view v = pkt_look(p, len, ethernet, 0);
@@ -248,13 +248,13 @@ static void check_valid(uint8_t *p, size_t len, int ethernet, unsigned level, rn
     pkt_view v = pkt_look(p, len, ethernet, 0);
     int i;
 
-    CHECK_RESULT(tuo_csum_valid(p, len, flags), TUO_OK);
+    CHECK_RESULT(tuo_csum_check(p, len, flags), TUO_OK);
     for (i = 0; i < 8; i++) {
         size_t at = i == 0 ? len - 1 : i == 1 ? v.src : v.payload + rng_below(r, (uint32_t)v.payload_len);
         uint8_t bit = (uint8_t)(1u << rng_below(r, 8));
         p[at] ^= bit;
         CHECK(expected_of(p, len, ethernet) != TUO_OK);
-        CHECK_RESULT(tuo_csum_valid(p, len, flags), expected_of(p, len, ethernet));
+        CHECK_RESULT(tuo_csum_check(p, len, flags), expected_of(p, len, ethernet));
         p[at] ^= bit;
     }
 }
@@ -299,7 +299,7 @@ TEST(gso_verifies_at_each_level)
             len = pkt_build(p, sizeof p, &s);
             CHECK_RESULT(tuo_gso_init(&gso, p, len, &vnet, flags), TUO_OK);
             CHECK_EQ_INT(tuo_gso_count(&gso), (33333 + 1399) / 1400);
-            CHECK(gso.tuo__sums == tuo__sums_of(simd_level_at((unsigned)i)));
+            CHECK(gso.tuoi_sums == tuoi_sums_of(simd_level_at((unsigned)i)));
             p[len - 1] ^= 1;
             CHECK_RESULT(tuo_gso_init(&gso, p, len, &vnet, flags), TUO_E_L4_CSUM);
         }
@@ -307,8 +307,8 @@ TEST(gso_verifies_at_each_level)
 
 static void check_baseline(unsigned level, uint8_t *p, size_t len, rng *r)
 {
-    CHECK(tuo__sums_flagged(TUO_F_SIMD(level)) == tuo__sums_of(tuo__simd_baseline()));
-    CHECK(tuo__sums_flagged(TUO_F_SIMD(level) | 0xff) == tuo__sums_of(tuo__simd_baseline()));
+    CHECK(tuoi_sums_flagged(TUO_F_SIMD(level)) == tuoi_sums_of(tuoi_simd_baseline()));
+    CHECK(tuoi_sums_flagged(TUO_F_SIMD(level) | 0xff) == tuoi_sums_of(tuoi_simd_baseline()));
     check_valid(p, len, 0, level, r);
 }
 
@@ -326,7 +326,7 @@ TEST(unknown_level_in_flags_is_the_baseline)
         check_baseline((unsigned)no_levels[i] & 0xff, p, len, &r);
     for (i = 0; i < simd_levels_here()->count; i++) {
         tuo_simd level = simd_level_at((unsigned)i);
-        CHECK(tuo__sums_flagged(TUO_F_SIMD(level) | 0xff) == tuo__sums_of(level));
+        CHECK(tuoi_sums_flagged(TUO_F_SIMD(level) | 0xff) == tuoi_sums_of(level));
     }
 }
 
@@ -339,7 +339,7 @@ TEST(usable_levels)
     CHECK_EQ_INT(tuo_simd_usable(TUO_SIMD_DETECT), 1);
     CHECK_EQ_INT(tuo_simd_usable(TUO_SIMD_SCALAR), 1);
     CHECK_EQ_INT(tuo_simd_usable(tuo_simd_best()), 1);
-    CHECK_EQ_INT(tuo_simd_usable(tuo__simd_baseline()), 1);
+    CHECK_EQ_INT(tuo_simd_usable(tuoi_simd_baseline()), 1);
     CHECK(tuo_simd_best() != TUO_SIMD_DETECT);
     CHECK_EQ_INT(simd_level_at(0), tuo_simd_best());
     for (i = 0; i < CHECK_COUNT_OF(foreign); i++)
@@ -351,15 +351,15 @@ TEST(usable_levels)
 /* The compiler's own way of asking the processor. */
 TEST(levels_are_those_of_the_processor)
 {
-#if TUO__HAVE_AVX
+#if TUOI_HAVE_AVX
     __builtin_cpu_init();
     CHECK_EQ_INT(tuo_simd_usable(TUO_SIMD_SSE2), __builtin_cpu_supports("sse2") != 0);
     CHECK_EQ_INT(tuo_simd_usable(TUO_SIMD_AVX2), __builtin_cpu_supports("avx2") != 0);
     CHECK_EQ_INT(tuo_simd_usable(TUO_SIMD_AVX512), __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"));
-#elif defined(__aarch64__) && !defined(TUO_NO_SIMD) && TUO__HAVE_NEON
+#elif defined(__aarch64__) && !defined(TUO_NO_SIMD) && TUOI_HAVE_NEON
     CHECK_EQ_INT(tuo_simd_best(), TUO_SIMD_NEON);
 #else
-    CHECK_EQ_INT(tuo_simd_best(), tuo__simd_baseline());
+    CHECK_EQ_INT(tuo_simd_best(), tuoi_simd_baseline());
 #endif
 }
 
@@ -369,7 +369,7 @@ static tuo_result open_at(int level, tuo_gro **gro)
 {
     tuo_gro_desc desc = {.simd = (tuo_simd)level};
 
-    return tuo_gro_init(memory, sizeof memory, &desc, gro);
+    return tuo_gro_init(gro, memory, sizeof memory, &desc);
 }
 
 static int level_of(const tuo_gro *gro)
@@ -406,7 +406,7 @@ TEST(gro_refuses_levels_that_are_not_here)
         check_refused(no_levels[i], 0);
     }
     for (i = TUO_SIMD_SCALAR; i <= TUO_SIMD_AVX512; i++) { /* compiled, perhaps, but not of this processor */
-        if (tuo_simd_usable((tuo_simd)i) || tuo__sums_of((tuo_simd)i) == NULL)
+        if (tuo_simd_usable((tuo_simd)i) || tuoi_sums_of((tuo_simd)i) == NULL)
             continue;
         check_row("%s, not usable", simd_level_name((tuo_simd)i));
         check_refused((int)i, 1);

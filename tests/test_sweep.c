@@ -250,7 +250,7 @@ static void check_csum_valid(const sample *s)
         expected = TUO_E_IP_CSUM;
     if (expected == TUO_OK && !ref_l4_valid_at(s->p, &s->plain))
         expected = TUO_E_L4_CSUM;
-    CHECK_RESULT(tuo_csum_valid(s->p, s->len, s->flags), expected);
+    CHECK_RESULT(tuo_csum_check(s->p, s->len, s->flags), expected);
 }
 
 /* The first contradiction, in the order that the comment at tuo_vnet_check has. */
@@ -437,12 +437,12 @@ static void walk_split(const tuo_gso *planned)
         buf.data = output.bytes;
         buf.data[0] = 0x77;
         buf.len = 0;
-        buf.cap = seg_len[i];
+        buf.capacity = seg_len[i];
         CHECK_RESULT(tuo_gso_split(&gso, NULL, bufs, 1, 1, &written), TUO_E_NOSPACE);
         CHECK(written == 0 && buf.len == 0);
-        buf.cap++;
+        buf.capacity++;
         CHECK_RESULT(tuo_gso_split(&gso, NULL, bufs, 1, 1, &written), i + 1 < seg_count ? TUO_MORE : TUO_OK);
-        CHECK(written == 1 && buf.len == buf.cap && buf.data[0] == 0x77 && same(buf.data + 1, seg_bytes[i], seg_len[i]));
+        CHECK(written == 1 && buf.len == buf.capacity && buf.data[0] == 0x77 && same(buf.data + 1, seg_bytes[i], seg_len[i]));
     }
 }
 
@@ -702,7 +702,7 @@ static void check_gro(const sample *s, unsigned hint)
 
     CHECK_VERDICT(tuo_gro_candidate(s->p, s->len, s->flags), by_itself);
     for (i = 0; i < PACKETS; i++) {
-        got = tuo_gro_push(gro, pushed[i]->bytes, pushed[i]->len, hint, &indices[i]);
+        got = tuo_gro_push(gro, pushed[i]->bytes, pushed[i]->len, &indices[i], hint);
         CHECK((unsigned)got < TUO_V_NO_ROOM);
         if (i == 1 && by_itself != TUO_V_HELD)
             CHECK_VERDICT(got, by_itself);
@@ -1102,7 +1102,7 @@ TEST(lengths_around_64_kib)
 }
 
 /* A device for each rung of the ladder. */
-static void make_caps(tuo_caps *caps, uint32_t l2_hdr_len)
+static void make_caps(tuo_caps *caps, uint8_t ethernet)
 {
     memset(caps, 0, 4 * sizeof *caps);
     caps[1].tx_csum_any = caps[1].tx_ip6_ext = caps[1].tso_cwr = 1; /* virtio */
@@ -1118,7 +1118,7 @@ static void make_caps(tuo_caps *caps, uint32_t l2_hdr_len)
     caps[3].max_tcp4 = caps[3].max_tcp6 = caps[3].max_udp4 = caps[3].max_udp6 = 200000;
     caps[3].min_seg_size = 8;
     caps[3].max_frags = 2;
-    caps[0].l2_hdr_len = caps[1].l2_hdr_len = caps[2].l2_hdr_len = caps[3].l2_hdr_len = l2_hdr_len;
+    caps[0].ethernet = caps[1].ethernet = caps[2].ethernet = caps[3].ethernet = ethernet;
 }
 
 int main(int argc, char **argv)
@@ -1140,9 +1140,9 @@ int main(int argc, char **argv)
         desc.ethernet = (uint8_t)i;
         desc.max_packets = PACKETS;
         memory[i] = ref_alloc(tuo_gro_memory_size(&desc), 1);
-        if (tuo_gro_init(memory[i], tuo_gro_memory_size(&desc), &desc, &gro_of[i]) != TUO_OK)
+        if (tuo_gro_init(&gro_of[i], memory[i], tuo_gro_memory_size(&desc), &desc) != TUO_OK)
             return 2;
-        make_caps(caps_of[i], i ? 14 : 0);
+        make_caps(caps_of[i], i != 0);
     }
     failed = CHECK_RUN(argc, argv, tests);
     for (i = 0; i < 2; i++)

@@ -284,7 +284,7 @@ static int interface_feature(const char *name, uint32_t command)
 
 static void interface_delete(const char *name)
 {
-    tuo__netlink request;
+    tuoi_netlink request;
     struct ifreq index;
     struct ifinfomsg link;
     int error, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -293,8 +293,8 @@ static void interface_delete(const char *name)
     index = interface_ioctl(name, SIOCGIFINDEX, index, &error);
     memset(&link, 0, sizeof link);
     link.ifi_index = index.ifr_ifindex;
-    tuo__netlink_begin(&request, RTM_DELLINK, 0, &link, sizeof link);
-    CHECK_EQ_INT(tuo__netlink_call(fd, &request), 0);
+    tuoi_netlink_begin(&request, RTM_DELLINK, 0, &link, sizeof link);
+    CHECK_EQ_INT(tuoi_netlink_call(fd, &request), 0);
     close(fd);
 }
 
@@ -433,7 +433,7 @@ static void train_add(train *t, const pkt_spec *spec)
     t->arrived[i] = 0;
     memset(bytes, 0xee, HEADROOM);
     t->bufs[i].data = bytes;
-    t->bufs[i].cap = PACKET_CAP;
+    t->bufs[i].capacity = PACKET_CAP;
     t->bufs[i].len = HEADROOM + pkt_build(bytes + HEADROOM, PACKET_CAP - HEADROOM, spec);
     t->pointers[i] = &t->bufs[i];
 }
@@ -499,14 +499,14 @@ static void train_check_arrived(train *t, tuo_tun *b)
 static tuo_result train_send(train *t, tuo_tun *tun)
 {
     size_t taken = 0;
-    tuo_result result = tuo_tun_send_multiple(tun, NULL, t->pointers, t->count, HEADROOM, &taken);
+    tuo_result result = tuo_tun_send_batch(tun, NULL, t->pointers, t->count, HEADROOM, &taken);
     int tries;
 
     for (tries = 0; result == TUO_AGAIN && tries < 10000; tries++) {
         result = tuo_tun_flush(tun);
         if (result == TUO_OK && taken < t->count) { /* what was not taken stays ours */
             size_t more = 0;
-            result = tuo_tun_send_multiple(tun, NULL, t->pointers + taken, t->count - taken, HEADROOM, &more);
+            result = tuo_tun_send_batch(tun, NULL, t->pointers + taken, t->count - taken, HEADROOM, &more);
             taken += more;
         }
     }
@@ -658,7 +658,7 @@ TEST(open_flags)
         CHECK_EQ_INT(interface_feature("tuof", ETHTOOL_GTSO), vnet);
         CHECK(!(interface_flags("tuof") & IFF_UP));
         tuo_tun_caps(tun, &caps);
-        CHECK_EQ_INT(caps.l2_hdr_len, rows[i].tap ? 14 : 0);
+        CHECK_EQ_INT(caps.ethernet, rows[i].tap);
         CHECK_EQ_INT(caps.max_tcp4, vnet ? 65535 : 0);
         CHECK_EQ_INT(caps.max_udp6, vnet && uso ? 65535 : 0);
         CHECK_EQ_INT(caps.rx_csum_tcp6, vnet);
@@ -927,7 +927,7 @@ TEST(descriptors_run_out)
     for (i = 0; i < CHECK_COUNT_OF(queue_counts); i++) {
         for (allowed = 0; allowed <= 3 * queue_counts[i]; allowed++) {
             tuo_tun_desc desc = zero_desc();
-            tuo_tun_set *set = NULL;
+            tuo_tun_group *set = NULL;
             int before = fd_count(), next = dup(0), error = 0;
             tuo_result result;
 
@@ -937,12 +937,12 @@ TEST(descriptors_run_out)
             small = limit;
             small.rlim_cur = (rlim_t)next + allowed;
             setrlimit(RLIMIT_NOFILE, &small);
-            result = tuo_tun_set_open(&set, &desc, queue_counts[i], &error);
+            result = tuo_tun_group_open(&set, &desc, queue_counts[i], &error);
             setrlimit(RLIMIT_NOFILE, &limit);
             CHECK_RESULT(result, allowed == 3 * queue_counts[i] ? TUO_OK : TUO_E_SYSTEM);
             CHECK_EQ_INT(error, result == TUO_OK ? 0 : EMFILE);
             CHECK_EQ_INT(set != NULL, result == TUO_OK);
-            tuo_tun_set_close(set);
+            tuo_tun_group_close(set);
             CHECK_EQ_INT(fd_count(), before);
             CHECK(!interface_exists("tuol"));
         }
@@ -1353,7 +1353,7 @@ TEST(adopted_transfer)
         train_flow(&trains[1], PKT_TCP4, 1, 32, 700); /* buffers */
         for (k = 0; k < 32; k++)
             pointers[k] = trains[1].pointers[k];
-        CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 32, 0, &received), TUO_OK);
+        CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 32, 0, &received), TUO_OK);
         CHECK_EQ_INT(received, 10);
         CHECK_EQ_INT(stats_of(p.b).rx_superpackets, rows[i].vnet_len ? 1 : 0);
         for (k = 0; k < received; k++) {
@@ -1362,7 +1362,7 @@ TEST(adopted_transfer)
             if (CHECK_EQ_INT(trains[1].bufs[k].len, len))
                 CHECK_BYTES(trains[1].bufs[k].data, expected, len);
         }
-        CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 32, 0, &received), TUO_AGAIN);
+        CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 32, 0, &received), TUO_AGAIN);
         pair_close(&p);
     }
 }
@@ -1375,7 +1375,7 @@ TEST(queues)
 
     for (count = 1; count <= 8; count++) {
         tuo_tun_desc desc = zero_desc();
-        tuo_tun_set *set = NULL;
+        tuo_tun_group *set = NULL;
         size_t i;
         int before = fd_count();
 
@@ -1383,22 +1383,22 @@ TEST(queues)
         if (!ready())
             continue;
         desc.name = "tuom%d";
-        CHECK_RESULT(tuo_tun_set_open(&set, &desc, count, NULL), TUO_OK);
+        CHECK_RESULT(tuo_tun_group_open(&set, &desc, count, NULL), TUO_OK);
         if (!set)
             continue;
-        CHECK_EQ_INT(tuo_tun_set_count(set), count);
-        CHECK(tuo_tun_set_queue(set, count) == NULL);
+        CHECK_EQ_INT(tuo_tun_group_count(set), count);
+        CHECK(tuo_tun_group_queue(set, count) == NULL);
         for (i = 0; i < count; i++) {
-            tuo_tun *q = tuo_tun_set_queue(set, i);
+            tuo_tun *q = tuo_tun_group_queue(set, i);
             CHECK_EQ_STR(tuo_tun_name(q), "tuom0");
             CHECK_EQ_INT(tuo_tun_vnet_hdr_len(q), 10);
-            CHECK_EQ_INT(tuo_tun_offloads(q), tuo_tun_offloads(tuo_tun_set_queue(set, 0)));
+            CHECK_EQ_INT(tuo_tun_offloads(q), tuo_tun_offloads(tuo_tun_group_queue(set, 0)));
             CHECK_EQ_INT((get_flags(tuo_tun_fd(q)) & IFF_MULTI_QUEUE) != 0, count > 1);
         }
-        tuo_tun_set_wake(set);
+        tuo_tun_group_wake(set);
         for (i = 0; i < count; i++)
-            CHECK_RESULT(tuo_tun_wait(tuo_tun_set_queue(set, i), 0, WAIT_MS), TUO_E_WOKEN);
-        tuo_tun_set_close(set);
+            CHECK_RESULT(tuo_tun_wait(tuo_tun_group_queue(set, i), 0, WAIT_MS), TUO_E_WOKEN);
+        tuo_tun_group_close(set);
         CHECK_EQ_INT(fd_count(), before);
         CHECK(!interface_exists("tuom0"));
     }
@@ -1407,16 +1407,16 @@ TEST(queues)
 TEST(queue_failures)
 {
     tuo_tun_desc desc = zero_desc();
-    tuo_tun_set *set = NULL;
+    tuo_tun_group *set = NULL;
     tuo_tun *tun, *queue = NULL;
     int fd, error = 0, before;
 
     if (!ready())
         return;
-    CHECK_RESULT(tuo_tun_set_open(&set, &desc, 0, &error), TUO_E_INVALID);
-    CHECK_RESULT(tuo_tun_set_open(&set, &desc, 65, &error), TUO_E_INVALID);
+    CHECK_RESULT(tuo_tun_group_open(&set, &desc, 0, &error), TUO_E_INVALID);
+    CHECK_RESULT(tuo_tun_group_open(&set, &desc, 65, &error), TUO_E_INVALID);
     CHECK(set == NULL);
-    tuo_tun_set_close(NULL);
+    tuo_tun_group_close(NULL);
     tuo_tun_close(NULL);
     tun = open_or_fail(&desc); /* one queue only */
     if (!tun)
@@ -1659,7 +1659,7 @@ static int failing_resize(void *user, void *buf, size_t len)
     tuo_buf *b = (tuo_buf *)buf;
 
     (void)user;
-    if (resize_fails || len > b->cap)
+    if (resize_fails || len > b->capacity)
         return -1;
     b->len = len;
     return 0;
@@ -1677,7 +1677,7 @@ static size_t plain_length(void *user, const void *buf)
 static size_t plain_capacity(void *user, const void *buf)
 {
     (void)user;
-    return ((const tuo_buf *)buf)->cap;
+    return ((const tuo_buf *)buf)->capacity;
 }
 static int failing_append(void *user, void *buf, const uint8_t *bytes, size_t len)
 {
@@ -1715,8 +1715,8 @@ TEST(recv_multiple_resumes)
             train_flow(out, PKT_UDP4, 1, portions[i], 1600);
             resize_fails = rounds % 3 == 1;
             if (rounds % 3 == 2)
-                out->bufs[0].cap = HEADROOM + 10;
-            result = tuo_tun_recv_multiple(p.b, &failing_ops, out->pointers, portions[i], HEADROOM, &received);
+                out->bufs[0].capacity = HEADROOM + 10;
+            result = tuo_tun_recv_batch(p.b, &failing_ops, out->pointers, portions[i], HEADROOM, &received);
             if (result == TUO_AGAIN)
                 break;
             CHECK_RESULT(result, rounds % 3 == 1 ? TUO_E_BUFFER : rounds % 3 == 2 ? TUO_E_NOSPACE : TUO_OK);
@@ -1752,7 +1752,7 @@ TEST(recv_multiple_leaves_segments)
         return;
     for (i = 0; i < 4; i++) {
         bufs[i].data = bytes[i];
-        bufs[i].cap = sizeof bytes[i];
+        bufs[i].capacity = sizeof bytes[i];
         pointers[i] = &bufs[i];
     }
     t = new_train();
@@ -1762,7 +1762,7 @@ TEST(recv_multiple_leaves_segments)
     CHECK_EQ_INT(gro.packets_in, 10);
     CHECK_EQ_INT(gro.verdicts[TUO_V_APPENDED], 9);
     CHECK_RESULT(tuo_tun_wait(p.b, 0, WAIT_MS), TUO_OK);
-    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_OK);
+    CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 4, 0, &received), TUO_OK);
     CHECK_EQ_INT(received, 4);
     poller.fd = tuo_tun_fd(p.b);
     poller.events = POLLIN;
@@ -1772,14 +1772,14 @@ TEST(recv_multiple_leaves_segments)
     tuo_tun_wake(p.b);
     CHECK_RESULT(tuo_tun_wait(p.b, 0, -1), TUO_E_WOKEN);
     tuo_tun_wake_clear(p.b);
-    bufs[0].cap = 100;
-    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_E_NOSPACE);
+    bufs[0].capacity = 100;
+    CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 4, 0, &received), TUO_E_NOSPACE);
     CHECK_EQ_INT(stats_of(p.b).rx_truncated, 0);
     tuo_tun_recv_discard(p.b);
     tuo_tun_recv_discard(p.b);
     CHECK_EQ_INT(stats_of(p.b).rx_truncated, 6);
     CHECK_RESULT(tuo_tun_wait(p.b, 0, 0), TUO_AGAIN);
-    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, pointers, 4, 0, &received), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 4, 0, &received), TUO_AGAIN);
     pair_close(&p);
 }
 
@@ -1796,7 +1796,7 @@ TEST(recv_multiple_of_contradictions)
     if (!ready() || (tun = open_or_fail(&desc)) == NULL)
         return;
     filter.contradictory = 100;
-    CHECK_RESULT(tuo_tun_recv_multiple(tun, NULL, &pointer, 1, 0, &received), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_recv_batch(tun, NULL, &pointer, 1, 0, &received), TUO_AGAIN);
     CHECK_EQ_INT(received, 0);
     CHECK_EQ_INT(filter.contradictory, 84);
     CHECK_EQ_INT(stats_of(tun).rx_refused, 16);
@@ -1820,9 +1820,9 @@ TEST(recv_multiple_reads_whole_superpackets)
     CHECK_RESULT(train_send(t, p.a), TUO_OK);
     out->count = 0;
     train_flow(out, PKT_UDP4, 1, 39, 1600);
-    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
+    CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
     CHECK_EQ_INT(received, 20);
-    CHECK_RESULT(tuo_tun_recv_multiple(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
+    CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
     CHECK_EQ_INT(received, 20);
     CHECK_EQ_INT(stats_of(p.b).rx_superpackets, 2);
     pair_close(&p);
@@ -1846,7 +1846,7 @@ static void *reader_main(void *argument)
 
     __atomic_store_n(&r->entered, 1, __ATOMIC_SEQ_CST);
     r->result = r->mode == 0   ? tuo_tun_recv(r->tun, frame, sizeof frame, &hdr, &len)
-                : r->mode == 1 ? tuo_tun_recv_multiple(r->tun, NULL, pointers, 1, 0, &len)
+                : r->mode == 1 ? tuo_tun_recv_batch(r->tun, NULL, pointers, 1, 0, &len)
                                : tuo_tun_wait(r->tun, 0, -1);
     return NULL;
 }
@@ -2148,7 +2148,7 @@ TEST(send_while_down)
         static const uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
         static const uint8_t tcp[20] = {0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0};
         tuo_iov pieces = {payload, sizeof payload};
-        tuo_tun_gso gso = {ip, sizeof ip, tcp, sizeof tcp, &pieces, 1, 1000};
+        tuo_tun_parts gso = {ip, sizeof ip, tcp, sizeof tcp, &pieces, 1, 1000};
         static uint8_t frame[FRAME_MAX];
         train *t;
         size_t taken = 0, count = 0;
@@ -2167,7 +2167,7 @@ TEST(send_while_down)
             if (what == 0)
                 CHECK_RESULT(tuo_tun_send(p.a, t->bufs[0].data + HEADROOM, t->bufs[0].len - HEADROOM), TUO_E_DOWN);
             else if (what == 1 && i == 0)
-                CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_DOWN);
+                CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_DOWN);
             else if (what == 1)
                 CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_DOWN);
             else
@@ -2221,10 +2221,10 @@ TEST(device_deleted)
     train_flow(t, PKT_TCP4, 1001, 10, 500);
     CHECK_RESULT(tuo_tun_recv(p.a, frame, sizeof frame, &hdr, &len), TUO_E_GONE);
     CHECK(tuo_tun_recv_errno(p.a) != 0);
-    CHECK_RESULT(tuo_tun_recv_multiple(p.a, NULL, t->pointers, 1, 0, &received), TUO_E_GONE);
+    CHECK_RESULT(tuo_tun_recv_batch(p.a, NULL, t->pointers, 1, 0, &received), TUO_E_GONE);
     CHECK_EQ_INT(received, 0);
     CHECK_RESULT(tuo_tun_send(p.a, t->bufs[0].data + HEADROOM, t->bufs[0].len - HEADROOM), TUO_E_GONE);
-    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_GONE);
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_GONE);
     CHECK_EQ_INT(taken, t->count);
     CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_GONE);
     CHECK_RESULT(tuo_tun_probe(p.a, &report), TUO_E_GONE);
@@ -2280,7 +2280,7 @@ TEST(tap)
     static uint8_t payload[4000], frame[FRAME_MAX];
     uint8_t ip[34] = {0}, tcp[20] = {0};
     tuo_iov piece = {payload, sizeof payload};
-    tuo_tun_gso gso = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
+    tuo_tun_parts gso = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
     tuo_tun *tap, *plain;
     pair p;
     size_t i, count = 0;
@@ -2309,7 +2309,7 @@ TEST(tap)
     memcpy(tcp, (const uint8_t[20]){0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0}, 20);
     CHECK_RESULT(tuo_tun_send_gso(tap, &gso), TUO_OK);
     for (i = 0; read_plain(plain, frame, QUIET_MS) == 1040; i++)
-        CHECK_RESULT(tuo_csum_valid(frame, 1040, 0), TUO_OK);
+        CHECK_RESULT(tuo_csum_check(frame, 1040, 0), TUO_OK);
     CHECK_EQ_INT(i, 4);
     CHECK_EQ_INT(stats_of(tap).tx_superpackets, 1);
     trains[0].count = 0; /* a batch of frames */
@@ -2496,9 +2496,9 @@ TEST(held_packets)
     second->count = 0;
     train_flow(second, PKT_TCP4, 1002, 10, 700);
     filter.again_every = 1;
-    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_AGAIN);
     CHECK_EQ_INT(taken, 10);
-    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, second->pointers, second->count, HEADROOM, &taken), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, second->pointers, second->count, HEADROOM, &taken), TUO_AGAIN);
     CHECK_EQ_INT(taken, 0);
     CHECK_RESULT(tuo_tun_send(p.a, second->bufs[0].data + HEADROOM, second->bufs[0].len - HEADROOM), TUO_AGAIN);
     CHECK_RESULT(tuo_tun_flush(p.a), TUO_AGAIN);
@@ -2517,7 +2517,7 @@ TEST(held_packets)
         }
     }
     filter.again_every = 1;
-    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_AGAIN);
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_AGAIN);
     tuo_tun_discard(p.a);
     filter_off();
     CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
@@ -2622,7 +2622,7 @@ static tuo_result gso_send(tuo_tun *tun, const struct gso_row *row)
     static tuo_iov pieces[1000];
     pkt_spec s = gso_spec(row, 0);
     size_t l4 = pkt_l4_off(&s), payload = pkt_payload_off(&s), i, at = 0;
-    tuo_tun_gso gso;
+    tuo_tun_parts gso;
 
     s.tcp_flags = PKT_ACK | PKT_PSH;
     pkt_build(headers, sizeof headers, &s);
@@ -2721,7 +2721,7 @@ TEST(resend_interrupted)
     static const uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
     static const uint8_t tcp[20] = {0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0};
     const tuo_iov piece = {payload, sizeof payload};
-    const tuo_tun_gso gso = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
+    const tuo_tun_parts gso = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
     size_t i, count;
     pair p;
 
@@ -2753,9 +2753,9 @@ TEST(send_gso_bad_parts)
     uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
     uint8_t tcp[20] = {0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0};
     tuo_iov piece = {big, 2000};
-    const tuo_tun_gso good = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
+    const tuo_tun_parts good = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
     const pkt_spec routed = {.kind = PKT_TCP6, .ext_chain = "R"};
-    tuo_tun_gso g;
+    tuo_tun_parts g;
     uint8_t frame[PACKET_CAP];
     pair p;
 
@@ -2826,7 +2826,7 @@ TEST(send_iov)
         pieces[i].base = frame + i * 8;
         pieces[i].len = i < 1022 ? 8 : len - i * 8;
     }
-    CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1024), TUO_E_INVALID);
+    CHECK_RESULT(tuo_tun_send_iov(q.a, pieces, 1024, &hdr), TUO_E_INVALID);
     for (i = 0; i < 10; i++)
         t->specs[i].ttl = 63;
     for (i = 0; i < 2; i++) {
@@ -2834,7 +2834,7 @@ TEST(send_iov)
         static uint8_t out[FRAME_MAX], expected[PACKET_CAP];
         filter.refuse = i ? 0x3e : 0;
         filter.refuse_errno = EMSGSIZE;
-        CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1023), TUO_OK);
+        CHECK_RESULT(tuo_tun_send_iov(q.a, pieces, 1023, &hdr), TUO_OK);
         for (k = 0; k < 10; k++) {
             pkt_spec s = t->specs[k];
             s.ttl = 62;
@@ -2848,7 +2848,7 @@ TEST(send_iov)
     CHECK_EQ_INT(stats_of(q.a).tx_resent_packets, 10);
     filter_off();
     hdr.gso_size = 0; /* a header that fits no packet: refused by the kernel, and cannot be split */
-    CHECK_RESULT(tuo_tun_send_iov(q.a, &hdr, pieces, 1023), TUO_E_VNET_GSO_SIZE);
+    CHECK_RESULT(tuo_tun_send_iov(q.a, pieces, 1023, &hdr), TUO_E_VNET_GSO_SIZE);
     CHECK_EQ_INT(read_plain(q.b, frame, 0), 0);
     CHECK_RESULT(tuo_tun_flush(q.a), TUO_OK);
     pair_close(&q);
@@ -2886,7 +2886,7 @@ TEST(send_iov_launders_no_checksum)
         iov.len = pkt_build(bytes, sizeof bytes, &spec);
         if (rows[i].wrong)
             bytes[rows[i].wrong] ^= 1;
-        CHECK_RESULT(tuo_tun_send_iov(p.a, &hdr, &iov, 1), rows[i].result);
+        CHECK_RESULT(tuo_tun_send_iov(p.a, &iov, 1, &hdr), rows[i].result);
         CHECK_EQ_INT(read_plain(p.b, out, 0) != 0, rows[i].result == TUO_OK);
         CHECK_EQ_INT(stats_of(p.a).tx_packets, rows[i].result == TUO_OK);
         pair_close(&p);
@@ -2907,7 +2907,7 @@ TEST(send_iov_refused_either_way)
     memset(&hdr, 0, sizeof hdr);
     hdr.flags = TUO_VNET_NEEDS_CSUM;
     hdr.csum_start = 20;
-    CHECK_RESULT(tuo_tun_send_iov(p.a, &hdr, &iov, 1), TUO_E_REFUSED);
+    CHECK_RESULT(tuo_tun_send_iov(p.a, &iov, 1, &hdr), TUO_E_REFUSED);
     stats = stats_of(p.a);
     CHECK_EQ_INT(stats.tx_packets, 0);
     CHECK_EQ_INT(stats.tx_resent_packets, 0);
@@ -2915,14 +2915,14 @@ TEST(send_iov_refused_either_way)
     pair_close(&p);
 }
 
-/* What the caller makes says nothing about what tuo_tun_send_multiple makes. */
+/* What the caller makes says nothing about what tuo_tun_send_batch makes. */
 TEST(refusals_of_the_callers_superpackets)
 {
     static uint8_t payload[129 * 10];
     uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
     uint8_t udp[8] = {0x9c, 0x40, 1, 0xbb};
     const tuo_iov piece = {payload, sizeof payload};
-    const tuo_tun_gso gso = {ip, sizeof ip, udp, sizeof udp, &piece, 1, 10}; /* more datagrams than any kernel takes */
+    const tuo_tun_parts gso = {ip, sizeof ip, udp, sizeof udp, &piece, 1, 10}; /* more datagrams than any kernel takes */
     tuo_tun_stats stats;
     int i;
     pair p;
@@ -2959,10 +2959,10 @@ TEST(more_pieces_than_a_writev_takes)
         const pkt_spec spec = {.kind = PKT_TCP4, .src = 7, .dst = 5, .seq = (uint32_t)i * 8, .ip_id = (uint16_t)i, .payload_len = 8};
         bufs[i].data = bytes[i];
         bufs[i].len = pkt_build(bytes[i], sizeof bytes[i], &spec);
-        bufs[i].cap = sizeof bytes[i];
+        bufs[i].capacity = sizeof bytes[i];
         pointers[i] = &bufs[i];
     }
-    CHECK_RESULT(tuo_tun_send_multiple(p.a, NULL, pointers, COUNT, 0, &taken), TUO_OK);
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, pointers, COUNT, 0, &taken), TUO_OK);
     stats = stats_of(p.a);
     CHECK_EQ_INT(stats.tx_superpackets, 2);
     CHECK_EQ_INT(stats.tx_refused_superpackets, 0);

@@ -60,7 +60,7 @@ static void worker_buffers(worker *w)
 
     for (i = 0; i < BUFS; i++) {
         w->bufs[i].data = w->bytes[i];
-        w->bufs[i].cap = CAP;
+        w->bufs[i].capacity = CAP;
         w->bufs[i].len = 0;
         w->pointers[i] = &w->bufs[i];
     }
@@ -94,7 +94,7 @@ static void *writer_main(void *argument)
 
     for (round = 0; round < BATCHES; round++) {
         worker_batch(w, round);
-        w->result = tuo_tun_send_multiple(w->tun, NULL, w->pointers, BATCH, 0, &taken);
+        w->result = tuo_tun_send_batch(w->tun, NULL, w->pointers, BATCH, 0, &taken);
         while (w->result == TUO_AGAIN) {
             w->result = tuo_tun_wait(w->tun, 1, 1000);
             if (w->result == TUO_OK)
@@ -122,21 +122,21 @@ static void *reader_main(void *argument)
     size_t received, i;
 
     for (;;) {
-        w->result = tuo_tun_recv_multiple(w->tun, NULL, w->pointers, BUFS, 0, &received);
+        w->result = tuo_tun_recv_batch(w->tun, NULL, w->pointers, BUFS, 0, &received);
         if (w->result == TUO_AGAIN)
             w->result = tuo_tun_wait(w->tun, 0, -1);
         if (w->result != TUO_OK)
             return NULL;
         for (i = 0; i < received; i++) {
             w->packets++;
-            w->damaged += tuo_csum_valid(w->bufs[i].data, w->bufs[i].len, 0) != TUO_OK;
+            w->damaged += tuo_csum_check(w->bufs[i].data, w->bufs[i].len, 0) != TUO_OK;
             w->damaged += w->bufs[i].len != (w->bufs[i].data[9] == PKT_PROTO_UDP ? 28 : 40) + PAYLOAD;
         }
     }
 }
 
 typedef struct device {
-    tuo_tun_set *set;
+    tuo_tun_group *set;
     worker readers[QUEUES_MAX], writers[QUEUES_MAX];
 } device;
 
@@ -152,13 +152,13 @@ static int device_open(device *d, size_t queues, int blocking, const char *addre
     desc.blocking = (uint8_t)blocking;
     desc.up = 1;
     desc.address4 = address;
-    if (!CHECK_RESULT(tuo_tun_set_open(&d->set, &desc, queues, NULL), TUO_OK))
+    if (!CHECK_RESULT(tuo_tun_group_open(&d->set, &desc, queues, NULL), TUO_OK))
         return 0;
     for (i = 0; i < queues; i++) {
         worker *const both[2] = {&d->readers[i], &d->writers[i]};
         size_t k;
         for (k = 0; k < 2; k++) {
-            both[k]->tun = tuo_tun_set_queue(d->set, i);
+            both[k]->tun = tuo_tun_group_queue(d->set, i);
             both[k]->from_b = d == &b;
             both[k]->number = (unsigned)i;
             both[k]->kind = i % 2 ? PKT_UDP4 : PKT_TCP4;
@@ -222,16 +222,16 @@ TEST(reader_and_writer_per_queue)
                 pthread_join(b.writers[k].thread, NULL);
             }
             sleep_ms(50); /* for what is still in the rings */
-            tuo_tun_set_wake(a.set);
-            tuo_tun_set_wake(b.set);
+            tuo_tun_group_wake(a.set);
+            tuo_tun_group_wake(b.set);
             for (k = 0; k < queues; k++) {
                 pthread_join(a.readers[k].thread, NULL);
                 pthread_join(b.readers[k].thread, NULL);
             }
             device_check(&a, &b, queues);
             device_check(&b, &a, queues);
-            tuo_tun_set_close(a.set);
-            tuo_tun_set_close(b.set);
+            tuo_tun_group_close(a.set);
+            tuo_tun_group_close(b.set);
         }
     }
 }
@@ -248,7 +248,7 @@ TEST(close_while_reading)
         for (k = 0; k < queues; k++)
             pthread_create(&a.readers[k].thread, NULL, reader_main, &a.readers[k]);
         sleep_ms(10); /* a call must have begun, or it would use what is freed */
-        tuo_tun_set_close(a.set);
+        tuo_tun_group_close(a.set);
         for (k = 0; k < queues; k++) {
             pthread_join(a.readers[k].thread, NULL);
             CHECK_RESULT(a.readers[k].result, TUO_E_WOKEN);

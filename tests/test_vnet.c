@@ -91,10 +91,10 @@ TEST(every_layout_and_order)
             check_same_hdr(&got, &expected);
             check_row("encode %lu bytes, order %d", (unsigned long)len, order);
             memset(out, 0x77, sizeof out);
-            CHECK_RESULT(tuo_vnet_encode(out, sizeof out, len, (tuo_order)order, &wire_hdr), TUO_OK);
+            CHECK_RESULT(tuo_vnet_encode(&wire_hdr, len, (tuo_order)order, out, sizeof out), TUO_OK);
             CHECK_BYTES(out, wire, len);
             CHECK_EQ_INT(out[len], 0x77);
-            CHECK_RESULT(tuo_vnet_encode(p, len, len, (tuo_order)order, &wire_hdr), TUO_OK);
+            CHECK_RESULT(tuo_vnet_encode(&wire_hdr, len, (tuo_order)order, p, len), TUO_OK);
         }
     guard_page_free(&g);
 }
@@ -124,10 +124,10 @@ TEST(unknown_sizes_and_orders)
         if (len == 10 || len == 12 || len == 20 || len == 24)
             continue;
         CHECK_RESULT(tuo_vnet_decode(bytes, sizeof bytes, len, TUO_ORDER_LITTLE, &got), TUO_E_INVALID);
-        CHECK_RESULT(tuo_vnet_encode(bytes, sizeof bytes, len, TUO_ORDER_LITTLE, &wire_hdr), TUO_E_INVALID);
+        CHECK_RESULT(tuo_vnet_encode(&wire_hdr, len, TUO_ORDER_LITTLE, bytes, sizeof bytes), TUO_E_INVALID);
     }
     CHECK_RESULT(tuo_vnet_decode(bytes, sizeof bytes, 10, (tuo_order)3, &got), TUO_E_INVALID);
-    CHECK_RESULT(tuo_vnet_encode(bytes, sizeof bytes, 10, (tuo_order)3, &wire_hdr), TUO_E_INVALID);
+    CHECK_RESULT(tuo_vnet_encode(&wire_hdr, 10, (tuo_order)3, bytes, sizeof bytes), TUO_E_INVALID);
     CHECK_BYTES(bytes, before, sizeof bytes);
     CHECK_BYTES(&got, &before_hdr, sizeof got);
 }
@@ -145,7 +145,7 @@ TEST(too_short)
     for (i = 0; i < 4; i++)
         for (len = 0; len < layouts[i]; len++) {
             CHECK_RESULT(tuo_vnet_decode(bytes, len, layouts[i], TUO_ORDER_NATIVE, &got), TUO_E_TRUNCATED);
-            CHECK_RESULT(tuo_vnet_encode(bytes, len, layouts[i], TUO_ORDER_NATIVE, &wire_hdr), TUO_E_NOSPACE);
+            CHECK_RESULT(tuo_vnet_encode(&wire_hdr, layouts[i], TUO_ORDER_NATIVE, bytes, len), TUO_E_NOSPACE);
         }
     CHECK_RESULT(tuo_vnet_decode(NULL, 0, 10, TUO_ORDER_NATIVE, &got), TUO_E_TRUNCATED);
     CHECK_BYTES(bytes, before, sizeof bytes);

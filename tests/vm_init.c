@@ -148,17 +148,17 @@ static int send_batch(tuo_tun *tun, packet *batch)
     for (i = 0; i < BATCH; i++) {
         bufs[i].data = batch[i].bytes;
         bufs[i].len = batch[i].len;
-        bufs[i].cap = sizeof batch[i].bytes;
+        bufs[i].capacity = sizeof batch[i].bytes;
         pointers[i] = &bufs[i];
     }
-    return CHECK_RESULT(tuo_tun_send_multiple(tun, NULL, pointers, BATCH, 0, &taken), TUO_OK) & CHECK_EQ_INT(taken, BATCH);
+    return CHECK_RESULT(tuo_tun_send_batch(tun, NULL, pointers, BATCH, 0, &taken), TUO_OK) & CHECK_EQ_INT(taken, BATCH);
 }
 
 static int send_gso(tuo_tun *tun, const packet *batch)
 {
     pkt_view first = pkt_look(batch[0].bytes, batch[0].len, 0, 0);
     tuo_iov payload[BATCH];
-    tuo_tun_gso parts = {0};
+    tuo_tun_parts parts = {0};
     size_t i;
 
     for (i = 0; i < BATCH; i++) {
@@ -206,10 +206,10 @@ static tuo_result receive_some(tuo_tun *tun)
     for (i = 0; i < BATCH; i++) {
         bufs[i].data = room[i];
         bufs[i].len = 0;
-        bufs[i].cap = sizeof room[i];
+        bufs[i].capacity = sizeof room[i];
         pointers[i] = &bufs[i];
     }
-    result = tuo_tun_recv_multiple(tun, NULL, pointers, BATCH, 0, &received);
+    result = tuo_tun_recv_batch(tun, NULL, pointers, BATCH, 0, &received);
     for (i = 0; i < received; i++)
         check_arrival(&bufs[i]);
     return result;

@@ -19,7 +19,7 @@ static inline void tunoffload_push_all(tunoffload_gro *t)
     size_t i;
 
     for (i = 0; i < set->count; i++)
-        bench_sink += (uint64_t)tuo_gro_push(t->gro, set->at[i], set->len[i], t->hint, set->at[i]);
+        bench_sink += (uint64_t)tuo_gro_push(t->gro, set->at[i], set->len[i], set->at[i], t->hint);
 }
 
 static inline size_t tunoffload_gather(void *state)
@@ -115,7 +115,7 @@ static inline tuo_gro *tunoffload_instance(int trust, int level)
     desc.hash_seed = UINT64_C(0x5bd1e995c0ffee01);
     desc.simd = (tuo_simd)level;
     size = tuo_gro_memory_size(&desc);
-    if (tuo_gro_init(bench_memory(size), size, &desc, &gro) != TUO_OK)
+    if (tuo_gro_init(&gro, bench_memory(size), size, &desc) != TUO_OK)
         bench_die("tuo_gro_init failed", "tunoffload");
     return gro;
 }
@@ -132,7 +132,7 @@ static inline int tunoffload_gro_open(const gro_job *job, engine_run *run)
     for (i = 0; i < job->set->count; i++) {
         t->bufs[i].data = job->set->at[i] - HEADROOM;
         t->bufs[i].len = HEADROOM + job->set->len[i];
-        t->bufs[i].cap = job->set->room;
+        t->bufs[i].capacity = job->set->room;
         t->pointers[i] = &t->bufs[i];
     }
     run->work.state = t;
@@ -274,7 +274,7 @@ static inline int tunoffload_gso_open(const gso_job *job, engine_run *run)
     t->vnet.csum_offset = udp ? 6 : 16;
     for (i = 0; i < sp->segments; i++) {
         t->bufs[i].data = sp->room[i];
-        t->bufs[i].cap = PACKET_ROOM;
+        t->bufs[i].capacity = PACKET_ROOM;
         t->pointers[i] = &t->bufs[i];
     }
     run->work.state = t;

@@ -13,7 +13,7 @@
 
 enum { BATCHES = 8, PACKETS = 128, HEADROOM = 32, SUPER_ROOM = 65536 + 256 };
 
-#if TUO__HAVE_SSE2
+#if TUOI_HAVE_SSE2
 #define LEVEL TUO_SIMD_SSE2
 #else
 #define LEVEL TUO_SIMD_SCALAR
@@ -88,7 +88,7 @@ static void open_gro(const workload *w)
     tuo_gro_desc desc = {.hash_seed = 12345, .simd = LEVEL};
 
     desc.trust_checksums = !w->verify;
-    if (tuo_gro_init(memory, sizeof memory, &desc, &gro) != TUO_OK)
+    if (tuo_gro_init(&gro, memory, sizeof memory, &desc) != TUO_OK)
         die(w->name, "tuo_gro_init failed");
 }
 
@@ -96,7 +96,7 @@ static void set_buf(size_t i, uint8_t *bytes, size_t len)
 {
     bufs[i].data = bytes;
     bufs[i].len = HEADROOM + len;
-    bufs[i].cap = HEADROOM + SUPER_ROOM;
+    bufs[i].capacity = HEADROOM + SUPER_ROOM;
     handles[i] = &bufs[i];
 }
 
@@ -122,7 +122,7 @@ static void gather(const workload *w)
     size_t i;
 
     for (i = 0; i < w->units; i++)
-        sink += (uint64_t)tuo_gro_push(gro, packet[i] + HEADROOM, packet_len[i], 0, NULL);
+        sink += (uint64_t)tuo_gro_push(gro, packet[i] + HEADROOM, packet_len[i], NULL, 0);
     for (emitted = 0; tuo_gro_next(gro, &sp) == TUO_OK; emitted++)
         sink += sp.len;
 }
@@ -223,12 +223,12 @@ static void csum_valid(const workload *w)
     size_t i;
 
     for (i = emitted = 0; i < w->units; i++)
-        emitted += tuo_csum_valid(packet[i] + HEADROOM, packet_len[i], TUO_F_SIMD(LEVEL)) == TUO_OK;
+        emitted += tuo_csum_check(packet[i] + HEADROOM, packet_len[i], TUO_F_SIMD(LEVEL)) == TUO_OK;
 }
 
 static void csum(const workload *w)
 {
-    const tuo__sums *sums = tuo__sums_of(LEVEL);
+    const tuoi_sums *sums = tuoi_sums_of(LEVEL);
     size_t i;
 
     for (i = emitted = 0; i < w->units; i++)
@@ -237,7 +237,7 @@ static void csum(const workload *w)
 
 static void csum_copy(const workload *w)
 {
-    const tuo__sums *sums = tuo__sums_of(LEVEL);
+    const tuoi_sums *sums = tuoi_sums_of(LEVEL);
     size_t i;
 
     for (i = emitted = 0; i < w->units; i++)
@@ -270,7 +270,7 @@ static const workload workloads[] = {
     {"parse_udp4", parse, PKT_UDP4, 1400, 128, 1, 0, 0, 128},
     {"candidate_tcp4", candidate, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
     {"candidate_udp6", candidate, PKT_UDP6, 1400, 128, 1, 0, 0, 128},
-    {"csum_valid_tcp4", csum_valid, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
+    {"csum_check_tcp4", csum_valid, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
     {"csum_64", csum, PKT_TCP4, 64, 128, 1, 0, 0, 128},
     {"csum_1500", csum, PKT_TCP4, 1500, 128, 1, 0, 0, 128},
     {"csum_copy_1500", csum_copy, PKT_TCP4, 1500, 128, 1, 0, 0, 128},

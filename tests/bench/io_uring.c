@@ -149,15 +149,15 @@ static void make_template(int superpacket)
     bench.packet_len = VNET + HEADERS + payload;
     ip[0] = 0x45;
     ip[6] = 0x40;
-    tuo__wr16(ip + 2, (uint16_t)(20 + udp_len));
+    tuoi_wr16(ip + 2, (uint16_t)(20 + udp_len));
     ip[8] = 64;
     ip[9] = 17;
     inet_pton(AF_INET, "10.202.0.2", ip + 12);
     inet_pton(AF_INET, "10.202.0.1", ip + 16);
-    tuo__wr16(ip + 10, (uint16_t)~tuo_csum(ip, 20, 0));
-    tuo__wr16(udp, 7000);
-    tuo__wr16(udp + 2, 7001);
-    tuo__wr16(udp + 4, (uint16_t)udp_len);
+    tuoi_wr16(ip + 10, (uint16_t)~tuo_csum(ip, 20, 0));
+    tuoi_wr16(udp, 7000);
+    tuoi_wr16(udp + 2, 7001);
+    tuoi_wr16(udp + 4, (uint16_t)udp_len);
     if (superpacket) { /* finished by whoever needs it: nobody here */
         tuo_vnet_hdr hdr = {0};
 
@@ -167,9 +167,9 @@ static void make_template(int superpacket)
         hdr.hdr_len = HEADERS;
         hdr.csum_start = 20;
         hdr.csum_offset = 6;
-        tuo__vnet_write(vnet, VNET, TUO_ORDER_NATIVE, &hdr);
+        tuoi_vnet_write(vnet, VNET, TUO_ORDER_NATIVE, &hdr);
         sum = tuo_csum_pseudo(ip + 12, ip + 16, 4, 17, (uint32_t)udp_len);
-        tuo__wr16(udp + 6, sum);
+        tuoi_wr16(udp + 6, sum);
     }
 }
 

@@ -477,7 +477,7 @@ static const line_series batch_lines[] = {
 };
 
 static const line_series queue_lines[] = {
-    {"tunoffload", "packets", "tuo_tun_set", "#0b6fa4", ""},
+    {"tunoffload", "packets", "tuo_tun_group", "#0b6fa4", ""},
 };
 
 #define PER_PACKET "nanoseconds for each packet of 1500 bytes, gather; lower is better"

@@ -96,7 +96,7 @@ static void make_packets(struct worker *w)
         spec.seq = i * PAYLOAD;
         spec.payload_len = PAYLOAD;
         w->out[i].data = w->out_bytes[i];
-        w->out[i].cap = w->in[i].cap = BUF_LEN;
+        w->out[i].capacity = w->in[i].capacity = BUF_LEN;
         w->out[i].len = pkt_build(w->out_bytes[i], BUF_LEN, &spec);
         w->out_pointers[i] = &w->out[i];
         w->in[i].data = w->in_bytes[i];
@@ -107,7 +107,7 @@ static void make_packets(struct worker *w)
 static tuo_result write_batch(struct worker *w)
 {
     size_t taken;
-    tuo_result result = tuo_tun_send_multiple(w->tun, NULL, w->out_pointers, BATCH, 0, &taken);
+    tuo_result result = tuo_tun_send_batch(w->tun, NULL, w->out_pointers, BATCH, 0, &taken);
 
     while (result == TUO_AGAIN)
         result = tuo_tun_flush(w->tun);
@@ -120,7 +120,7 @@ static tuo_result read_all(struct worker *w)
     size_t i, count;
     tuo_result result;
 
-    while ((result = tuo_tun_recv_multiple(w->tun, NULL, w->in_pointers, BATCH, 0, &count)) == TUO_OK) {
+    while ((result = tuo_tun_recv_batch(w->tun, NULL, w->in_pointers, BATCH, 0, &count)) == TUO_OK) {
         w->read += count;
         for (i = 0; i < count; i++)
             w->own += pkt_get16(w->in_bytes[i] + 20) == 1000u + w->number; /* the source port */
@@ -146,20 +146,20 @@ static void *run(void *argument)
 
 /* --- a measurement --- */
 
-static tuo_tun_set *open_set(size_t queues)
+static tuo_tun_group *open_set(size_t queues)
 {
     tuo_tun_desc desc = {0};
-    tuo_tun_set *set = NULL;
+    tuo_tun_group *set = NULL;
     int error = 0;
 
     desc.up = 1;
     desc.address4 = "10.2.255.254/16"; /* where the packets go, so back into the device */
-    if (tuo_tun_set_open(&set, &desc, queues, &error) != TUO_OK)
+    if (tuo_tun_group_open(&set, &desc, queues, &error) != TUO_OK)
         die("TUN device", strerror(error));
     return set;
 }
 
-static void start(size_t queues, double seconds, tuo_tun_set *set, pthread_barrier_t *barrier)
+static void start(size_t queues, double seconds, tuo_tun_group *set, pthread_barrier_t *barrier)
 {
     size_t i;
     int error;
@@ -169,7 +169,7 @@ static void start(size_t queues, double seconds, tuo_tun_set *set, pthread_barri
 
         memset(w, 0, sizeof *w);
         w->start = barrier;
-        w->tun = tuo_tun_set_queue(set, i);
+        w->tun = tuo_tun_group_queue(set, i);
         w->number = (uint8_t)i;
         w->cpu = cpus[i];
         w->seconds = seconds;
@@ -183,7 +183,7 @@ static void start(size_t queues, double seconds, tuo_tun_set *set, pthread_barri
 static void measure(size_t queues, double seconds, int round)
 {
     struct row *const row = &rows[queues - 1];
-    tuo_tun_set *const set = open_set(queues);
+    tuo_tun_group *const set = open_set(queues);
     pthread_barrier_t barrier;
     double wall, cpu;
     uint64_t got = 0, own = 0, written = 0;
@@ -210,7 +210,7 @@ static void measure(size_t queues, double seconds, int round)
     row->ns_per_packet[round] = cpu * 1e9 / (double)got;
     row->own[round] = (double)own / (double)got;
     (void)pthread_barrier_destroy(&barrier);
-    tuo_tun_set_close(set);
+    tuo_tun_group_close(set);
 }
 
 /* --- results --- */
@@ -273,7 +273,7 @@ static int report_memory(void)
     queue = allocated() - before;
     tuo_tun_close(tun);
     printf("\nmemory of a queue: %.1f KiB, allocated at open; in it %.1f KiB for a superpacket each way and %.1f KiB for GRO\n",
-           (double)queue / 1024, 2.0 * TUO__RX_LEN / 1024,
+           (double)queue / 1024, 2.0 * TUOI_RX_LEN / 1024,
            (double)tuo_gro_memory_size(&desc.gro) / 1024);
     printf("packets of a superpacket (%d bytes each), in buffers of the program: %.1f KiB; with the queue: %.1f KiB (limit %d)\n",
            (int)packet, (double)per_superpacket / 1024, (double)(queue + per_superpacket) / 1024, MEMORY_LIMIT_KIB);

@@ -78,7 +78,7 @@ typedef struct pieces {
     const uint8_t *from[PIECES_MAX];
     uint8_t *to[PIECES_MAX];
     size_t len[PIECES_MAX];
-    const tuo__sums *sums;
+    const tuoi_sums *sums;
     uint64_t (*sum)(const uint8_t *p, size_t len); /* a peer's */
 } pieces;
 
@@ -100,7 +100,7 @@ static inline size_t sum_pieces(void *state)
     size_t i;
 
     for (i = 0; i < p->count; i++)
-        all += tuo__fold_raw(p->sums->sum(p->from[i], p->len[i], 0));
+        all += tuoi_fold_raw(p->sums->sum(p->from[i], p->len[i], 0));
     bench_sink += all;
     return p->count;
 }
@@ -112,7 +112,7 @@ static inline size_t copy_and_sum_pieces(void *state)
     size_t i;
 
     for (i = 0; i < p->count; i++)
-        all += tuo__fold_raw(p->sums->copy_sum(p->to[i], p->from[i], p->len[i], 0));
+        all += tuoi_fold_raw(p->sums->copy_sum(p->to[i], p->from[i], p->len[i], 0));
     bench_sink += all;
     return p->count;
 }
@@ -148,7 +148,7 @@ static inline void add_limit(bench_table *t, const char *row, const char *name, 
 {
     pieces *p = (pieces *)unit->state;
 
-    p->sums = tuo__sums_of(tuo_simd_best());
+    p->sums = tuoi_sums_of(tuo_simd_best());
     if (wanted(t, row, name)) {
         bench_work w = work_on(p, run);
         add_case(t, row, name, &w, unit);
@@ -189,9 +189,9 @@ static inline void check_csum(const char *row, const pieces *p, int copies)
     if (p->sum)
         sum = (unsigned)p->sum(p->from[0], p->len[0]);
     else if (copies)
-        sum = tuo__fold_raw(p->sums->copy_sum(p->to[0], p->from[0], p->len[0], 0));
+        sum = tuoi_fold_raw(p->sums->copy_sum(p->to[0], p->from[0], p->len[0], 0));
     else
-        sum = tuo__fold_raw(p->sums->sum(p->from[0], p->len[0], 0));
+        sum = tuoi_fold_raw(p->sums->sum(p->from[0], p->len[0], 0));
     if (sum != right)
         bench_die("wrong sum", row);
     if (copies && memcmp(p->to[0], p->from[0], p->len[0]) != 0)
@@ -226,7 +226,7 @@ static inline void add_csum_rows(bench_table *t)
         like = *p;
         for (j = 0; j < LEVEL_COUNT; j++)
             if (level_usable(&bench_levels[j])) {
-                like.sums = tuo__sums_of(level_or_best(bench_levels[j].level));
+                like.sums = tuoi_sums_of(level_or_best(bench_levels[j].level));
                 add_csum_case(t, row, bench_levels[j].implementation, &like, unit, sum_pieces);
                 add_csum_case(t, copy_row, bench_levels[j].implementation, &like, unit, copy_and_sum_pieces);
             }

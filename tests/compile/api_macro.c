@@ -12,5 +12,5 @@ int main(void)
     tuo_vnet_hdr hdr = {0};
 
     hdr.gso_type = TUO_GSO_NONE;
-    return assertions == 0 && tuo_vnet_encode(room, sizeof room, TUO_VNET_LEN, TUO_ORDER_NATIVE, &hdr) == TUO_OK ? 0 : 1;
+    return assertions == 0 && tuo_vnet_encode(&hdr, TUO_VNET_LEN, TUO_ORDER_NATIVE, room, sizeof room) == TUO_OK ? 0 : 1;
 }

@@ -5,7 +5,7 @@
 
 #define USE_ALL_FUNCTIONS(X)                                                                                                  \
     X(tuo_result_name) X(tuo_result_text) X(tuo_verdict_name) X(tuo_verdict_text) X(tuo_verdict_source)                       \
-    X(tuo_csum) X(tuo_csum_copy) X(tuo_csum_pseudo) X(tuo_csum_update16) X(tuo_csum_update32) X(tuo_csum_valid)               \
+    X(tuo_csum) X(tuo_csum_copy) X(tuo_csum_pseudo) X(tuo_csum_update16) X(tuo_csum_update32) X(tuo_csum_check)               \
     X(tuo_csum_complete) X(tuo_vnet_decode) X(tuo_vnet_encode) X(tuo_vnet_check) X(tuo_parse)                                 \
     X(tuo_flow_table_memory_size) X(tuo_flow_table_init) X(tuo_flow_table_find) X(tuo_flow_table_insert)                      \
     X(tuo_flow_table_remove) X(tuo_flow_table_reset) X(tuo_flow_table_count) X(tuo_flow_table_query_stats)                    \

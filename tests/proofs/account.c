@@ -6,7 +6,7 @@
 
 static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 
-/* What tuo__vnet_check_packet, proved by vnet_check, asks of a header; of the parse that the call saw (tuo_pkt_info last_parse). */
+/* What tuoi_vnet_check_packet, proved by vnet_check, asks of a header; of the parse that the call saw (tuo_pkt_info last_parse). */
 static tuo_pkt_info last_parse;
 tuo_result parse_contract_kept(const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
     const tuo_result result = parse_contract(pkt, len, flags, info);
@@ -31,11 +31,11 @@ static void prove_vnet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, uint3
     PROVE(vnet->gso_size == (gso ? gso_size : 0), "gso_size");
     PROVE(vnet->gso_type == (!gso ? TUO_GSO_NONE : info->l4_proto != 6 ? TUO_GSO_UDP_L4 :
                              info->ip_version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6), "gso_type");
-    if (gso) PROVE(tuo__vnet_check_gso(vnet) == TUO_OK && tuo__vnet_check_packet(vnet, info) == TUO_OK, "tuo_vnet_check takes it");
+    if (gso) PROVE(tuoi_vnet_check_gso(vnet) == TUO_OK && tuoi_vnet_check_packet(vnet, info) == TUO_OK, "tuo_vnet_check takes it");
 }
 
-/* PROOF account_coalesce unwind=2 models=64 calls=tuo__parse:parse_contract_kept,tuo__scalar:scalar_contract
-         cover=tuo_coalesce_account,tuo__account */
+/* PROOF account_coalesce unwind=2 models=64 calls=tuoi_parse:parse_contract_kept,tuoi_scalar:scalar_contract
+         cover=tuo_coalesce_account,tuoi_account */
 void account_coalesce(void) {
     const size_t len = any_up_to(65535 + 14 + 16 + 1), at = nondet_size();
     const unsigned flags = nondet_unsigned();
@@ -72,8 +72,8 @@ void account_coalesce(void) {
     prove_vnet(&vnet, &last_parse, payload_len, gso_size);
 }
 
-/* PROOF account_tso unwind=2 models=64 calls=tuo__parse:parse_contract_kept,tuo__scalar:scalar_contract cover=tuo_tso_prepare,
-         tuo__account_any */
+/* PROOF account_tso unwind=2 models=64 calls=tuoi_parse:parse_contract_kept,tuoi_scalar:scalar_contract cover=tuo_tso_prepare,
+         tuoi_account_any */
 void account_tso(void) {
     const size_t len = any_up_to(200000), at = nondet_size();
     const uint16_t gso_size = nondet_u16();
@@ -92,7 +92,7 @@ void account_tso(void) {
         PROVE_SAME(vnet, before, "vnet untouched on an error");
         return;
     }
-    PROVE(caps.l2_hdr_len == 0 || caps.l2_hdr_len == 14, "caps in range");
+    PROVE(caps.ethernet == 0 || caps.ethernet == 1, "caps in range");
     PROVE(gso_size != 0 && gso_size != 65535, "gso_size");
     PROVE(last_parse.payload_off + last_parse.payload_len == len, "the whole packet");
     prove_written(pkt, &last_parse, at, old);

@@ -11,7 +11,7 @@ int compare_contract(const void *a, const void *b, unsigned long len);
 #include "proof.h"
 
 uint64_t __CPROVER_uninterpreted_hash(uint64_t, uint64_t);
-uint64_t nh_contract(const tuo__index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
+uint64_t nh_contract(const tuoi_index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
     const tuo_flow_key *const key = (const tuo_flow_key *)(const void *)words;
     uint64_t w[6];
     (void)index;
@@ -19,13 +19,13 @@ uint64_t nh_contract(const tuo__index *index, const uint8_t *words, uint32_t wor
     memcpy(w, key, sizeof w);
     return __CPROVER_uninterpreted_hash(w[0], w[5]);
 }
-uint64_t finish_contract(const tuo__index *index, uint64_t sum) {
+uint64_t finish_contract(const tuoi_index *index, uint64_t sum) {
     (void)index;
     return sum; /* any function already */
 }
 
 static tuo_flow_table any_table; /* their contents are set to anything */
-static tuo__bucket any_bucket;
+static tuoi_bucket any_bucket;
 static tuo_flow_key any_keys[TUO_FLOW_WAYS];
 
 /* Any of 256 keys. */
@@ -53,10 +53,10 @@ int compare_contract(const void *a, const void *b, unsigned long len) {
 /* Where the entry of a key is, if it is live: way, or TUO_FLOW_WAYS. */
 static uint32_t way_of(const tuo_flow_key *key) {
     uint32_t way, found = TUO_FLOW_WAYS;
-    const tuo__place place = tuo__index_probe(&any_table.index, nh_contract(&any_table.index, (const uint8_t *)key, 12, 0));
+    const tuoi_slot slot = tuoi_index_probe(&any_table.index, nh_contract(&any_table.index, (const uint8_t *)key, 12, 0));
     if (any_bucket.generation != any_table.index.generation) return TUO_FLOW_WAYS;
     for (way = 0; way < TUO_FLOW_WAYS; way++) {
-        if (any_bucket.tag[way] == place.tag && same_key(&any_keys[way], key)) found = way;
+        if (any_bucket.tag[way] == slot.tag && same_key(&any_keys[way], key)) found = way;
     }
     return found;
 }
@@ -64,7 +64,7 @@ static uint32_t way_of(const tuo_flow_key *key) {
 /* Any state; a key is in the table once at most, and those that live are counted. */
 static void any_state(const tuo_flow_key *key) {
     tuo_flow_table table;
-    tuo__bucket bucket;
+    tuoi_bucket bucket;
     uint32_t way, count = 0, live = 0;
     any_bucket = bucket;
     any_table = table;
@@ -81,22 +81,22 @@ static void any_state(const tuo_flow_key *key) {
 }
 
 /* A lookup is in one bucket of the table, of 1 to 1024 buckets.
-   PROOF flow_bucket unwind=9 models=64,32 cover=tuo__index_probe,tuo__bucket_equal_tags */
+   PROOF flow_bucket unwind=9 models=64,32 cover=tuoi_index_probe,tuoi_bucket_equal_tags */
 void flow_bucket(void) {
     const uint32_t mask = nondet_u32();
-    tuo__index index;
-    tuo__place place;
+    tuoi_index index;
+    tuoi_slot slot;
     ASSUME(mask == 0 || mask == 1 || mask == 3 || mask == 63 || mask == 1023);
     index.bucket_mask = mask;
-    index.buckets = malloc(((size_t)mask + 1) * sizeof(tuo__bucket));
+    index.buckets = malloc(((size_t)mask + 1) * sizeof(tuoi_bucket));
     ASSUME(index.buckets != NULL);
-    place = tuo__index_probe(&index, nondet_u64());
-    PROVE(readable(place.bucket, sizeof(tuo__bucket)), "within the table");
-    PROVE(place.candidates <= 0xFF && (place.tag & 1) && place.way == TUO_FLOW_WAYS, "candidates are ways, tags are not 0");
+    slot = tuoi_index_probe(&index, nondet_u64());
+    PROVE(readable(slot.bucket, sizeof(tuoi_bucket)), "within the table");
+    PROVE(slot.candidates <= 0xFF && (slot.tag & 1) && slot.way == TUO_FLOW_WAYS, "candidates are ways, tags are not 0");
 }
 
-/* PROOF flow_find unwind=9 models=64 calls=tuo__nh:nh_contract,tuo__hash_finish:finish_contract
-         cover=tuo_flow_table_find,tuo__flow_locate,tuo__place_next,tuo__index_probe */
+/* PROOF flow_find unwind=9 models=64 calls=tuoi_nh:nh_contract,tuoi_hash_finish:finish_contract
+         cover=tuo_flow_table_find,tuoi_flow_locate,tuoi_slot_next,tuoi_index_probe */
 void flow_find(void) {
     const tuo_flow_key key = any_key();
     uint32_t slot;
@@ -108,8 +108,8 @@ void flow_find(void) {
     if (value) PROVE(value == &any_bucket.value[slot], "its own value");
 }
 
-/* PROOF flow_insert deep unwind=9 objects=10 models=64 calls=tuo__nh:nh_contract,tuo__hash_finish:finish_contract
-         cover=tuo_flow_table_insert,tuo__index_choose_way,tuo__index_put */
+/* PROOF flow_insert deep unwind=9 objects=10 models=64 calls=tuoi_nh:nh_contract,tuoi_hash_finish:finish_contract
+         cover=tuo_flow_table_insert,tuoi_index_choose_way,tuoi_index_put */
 void flow_insert(void) {
     const tuo_flow_key key = any_key(), other = any_key();
     tuo_flow_evicted evicted;
@@ -137,15 +137,15 @@ void flow_insert(void) {
 }
 
 /* The displaced entry is the oldest of a full bucket; ages are differences to the clock.
-   PROOF flow_oldest unwind=9 models=64 cover=tuo__index_choose_way */
+   PROOF flow_oldest unwind=9 models=64 cover=tuoi_index_choose_way */
 void flow_oldest(void) {
-    tuo__index index;
-    tuo__bucket bucket, before;
+    tuoi_index index;
+    tuoi_bucket bucket, before;
     const uint32_t at = (uint32_t)any_up_to(TUO_FLOW_WAYS - 1);
     uint32_t way;
     index.clock = 0; /* ages are differences to it, and stamps are arbitrary */
     before = bucket;
-    way = tuo__index_choose_way(&index, &bucket);
+    way = tuoi_index_choose_way(&index, &bucket);
     PROVE(way < TUO_FLOW_WAYS && bucket.generation == index.generation, "a way of this bucket");
     if (before.generation != index.generation) {
         PROVE(bucket.tag[at] == 0, "a bucket of another generation is empty now");
@@ -156,8 +156,8 @@ void flow_oldest(void) {
     }
 }
 
-/* PROOF flow_remove deep unwind=9 models=64 calls=tuo__nh:nh_contract,tuo__hash_finish:finish_contract
-         cover=tuo_flow_table_remove,tuo__index_remove */
+/* PROOF flow_remove deep unwind=9 models=64 calls=tuoi_nh:nh_contract,tuoi_hash_finish:finish_contract
+         cover=tuo_flow_table_remove,tuoi_index_remove */
 void flow_remove(void) {
     const tuo_flow_key key = any_key(), other = any_key();
     uint32_t slot, other_slot, count;
@@ -172,8 +172,8 @@ void flow_remove(void) {
 }
 
 /* Also where the generation number wraps.
-   PROOF flow_reset unwind=9 models=64 calls=tuo__nh:nh_contract,tuo__hash_finish:finish_contract cover=tuo_flow_table_reset,
-         tuo__index_reset */
+   PROOF flow_reset unwind=9 models=64 calls=tuoi_nh:nh_contract,tuoi_hash_finish:finish_contract cover=tuo_flow_table_reset,
+         tuoi_index_reset */
 void flow_reset(void) {
     const tuo_flow_key key = any_key();
     any_state(&key);
@@ -185,13 +185,13 @@ void flow_reset(void) {
 }
 
 /* Init within memory_size, refusals before anything is written; every table size's memory adds up.
-   PROOF flow_init unwind=20 models=64,32 cover=tuo_flow_table_init,tuo__index_init,tuo_flow_table_memory_size */
+   PROOF flow_init unwind=20 models=64,32 cover=tuo_flow_table_init,tuoi_index_init,tuo_flow_table_memory_size */
 void flow_init(void) {
     const uint32_t max_flows = nondet_int() ? (uint32_t)any_up_to(9) : 0;
     const size_t needed = tuo_flow_table_memory_size(max_flows), len = any_up_to(4000);
     uint8_t *const mem = any_bytes(len); /* aligned, as malloc's is */
     tuo_flow_table *table = NULL;
-    const tuo_result result = tuo_flow_table_init(mem, len, max_flows, nondet_u64(), &table);
+    const tuo_result result = tuo_flow_table_init(&table, mem, len, max_flows, nondet_u64());
     PROVE((needed == 0) == (max_flows == 0), "memory size");
     PROVE(result == (max_flows == 0 ? TUO_E_INVALID : len < needed ? TUO_E_NOSPACE : TUO_OK) || result == TUO_E_INVALID, "result");
     if (result != TUO_OK) {
@@ -203,12 +203,12 @@ void flow_init(void) {
     PROVE((table->index.bucket_mask + 1) * TUO_FLOW_WAYS >= 2 * max_flows, "twice as many entries");
 }
 
-/* PROOF flow_sizes unwind=20 models=64,32 cover=tuo_flow_table_memory_size,tuo__bucket_count */
+/* PROOF flow_sizes unwind=20 models=64,32 cover=tuo_flow_table_memory_size,tuoi_bucket_count */
 void flow_sizes(void) {
     const uint32_t max_flows = nondet_u32();
     const size_t size = tuo_flow_table_memory_size(max_flows);
-    const uint32_t buckets = tuo__bucket_count(max_flows <= 65536 ? max_flows : 1);
+    const uint32_t buckets = tuoi_bucket_count(max_flows <= 65536 ? max_flows : 1);
     PROVE((size == 0) == (max_flows == 0 || max_flows > 65536), "0 if out of range");
     PROVE((buckets & (buckets - 1)) == 0 && buckets * 8 >= 2 * (max_flows <= 65536 ? max_flows : 1), "a power of two of buckets");
-    if (size) PROVE(size >= sizeof(tuo_flow_table) + buckets * (sizeof(tuo__bucket) + 8 * sizeof(tuo_flow_key)), "it all fits");
+    if (size) PROVE(size >= sizeof(tuo_flow_table) + buckets * (sizeof(tuoi_bucket) + 8 * sizeof(tuo_flow_key)), "it all fits");
 }

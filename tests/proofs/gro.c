@@ -4,7 +4,7 @@
                   sequence number, checksums, FIN and PSH), the bytes are adjacent, and nothing exceeds the configuration; for every
                   configuration. That is "lossless", one header byte of any choice at a time
    gro_apply      after append or prepend: the chain holds both packets, in order, and the item's sums are those of both
-   gro_express    the express lane recognises only what the whole way would take for the same (same flow, candidate, equal headers)
+   gro_fast    the fast path recognises only what the slow path would take for the same (same flow, candidate, equal headers)
    gro_emit       a superpacket of two: pieces within the packets, lengths add up, metadata fits
    The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Assumed of the two: they are of the same flow, their
    checksums are right. Bounds: one item of one packet; headers of the shapes listed, the same length in both packets (options that differ in
@@ -18,7 +18,7 @@ static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
 
 /* memcmp: 0 means that every byte is equal. Of these, the one `chosen` in both packets is looked at here; leaving the others open allows
-   more behaviours, not fewer. A result other than 0 may come at any time. Ethernet headers are compared in full (gro_express). */
+   more behaviours, not fewer. A result other than 0 may come at any time. Ethernet headers are compared in full (gro_fast). */
 static const uint8_t *chosen_a, *chosen_b;
 int compare_contract(const void *a, const void *b, unsigned long len) {
     const int differ = nondet_int();
@@ -34,11 +34,11 @@ int compare_contract(const void *a, const void *b, unsigned long len) {
 
 static void any_desc(tuo_gro_desc *desc) {
     tuo_gro_desc d;
-    ASSUME(tuo__gro_desc_ok(&d));
+    ASSUME(tuoi_gro_desc_ok(&d));
     *desc = d;
 }
 
-/* A packet that tuo__classify takes for a candidate. */
+/* A packet that tuoi_classify takes for a candidate. */
 static void candidate_promises(int mode, const tuo_gro_desc *desc, size_t len, const tuo_pkt_info *info) {
     const int tcp = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_TCP6, ip4 = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_UDP4;
     STATE(mode, info->kind >= TUO_KIND_TCP4 && info->kind <= TUO_KIND_UDP6 && info->ip_version == (ip4 ? 4 : 6), "candidate: kind");
@@ -53,8 +53,8 @@ static void candidate_promises(int mode, const tuo_gro_desc *desc, size_t len, c
     STATE(mode, !tcp || !(info->tcp_flags & (2 | 4 | 32 | 128)), "candidate: no SYN, RST, URG, CWR");
 }
 
-/* PROOF gro_classify unwind=17 models=64,32 calls=tuo__parse:parse_contract cover=tuo__classify,tuo__classify_ip,
-         tuo__classify_l4,tuo__parse_plain */
+/* PROOF gro_classify unwind=17 models=64,32 calls=tuoi_parse:parse_contract cover=tuoi_classify,tuoi_classify_ip,
+         tuoi_classify_l4,tuoi_parse_plain */
 void gro_classify(void) {
     const size_t len = any_up_to(65535 + 14 + 16 + 50);
     const uint8_t *const pkt = any_bytes(len);
@@ -63,7 +63,7 @@ void gro_classify(void) {
     tuo_pkt_info info;
     tuo_verdict verdict;
     any_desc(&desc);
-    verdict = tuo__classify(&desc, ip_off, pkt, len, &info);
+    verdict = tuoi_classify(&desc, ip_off, pkt, len, &info);
     PROVE(verdict == TUO_V_HELD || (verdict >= TUO_V_NOT_IP && verdict <= TUO_V_CSUM_ALIAS), "a verdict about one packet");
     if (verdict == TUO_V_HELD) candidate_promises(PROVED, &desc, len, &info);
 }
@@ -80,7 +80,7 @@ static const shape shapes[4] = {
 };
 
 /* A candidate of that shape, with an object of its own: of its headers only, or of all. */
-static void any_candidate(tuo__packet *pkt, const shape *of, int whole) {
+static void any_candidate(tuoi_packet *pkt, const shape *of, int whole) {
     pkt->info.kind = of->kind;
     pkt->info.ip_off = of->ip_off;
     pkt->info.l4_off = of->l4_off;
@@ -92,7 +92,7 @@ static void any_candidate(tuo__packet *pkt, const shape *of, int whole) {
 }
 
 /* Two candidates with headers of that shape, the first of them held. */
-static void two_candidates(tuo__packet *a, tuo__packet *b, tuo__item *items, const shape *of, int whole) {
+static void two_candidates(tuoi_packet *a, tuoi_packet *b, tuoi_item *items, const shape *of, int whole) {
     any_desc(&gro.desc);
     any_candidate(a, of, whole);
     any_candidate(b, of, whole);
@@ -101,11 +101,11 @@ static void two_candidates(tuo__packet *a, tuo__packet *b, tuo__item *items, con
     gro.items = items;
     gro.item_count = 0;
     gro.barriers_set = 0;
-    tuo__item_start(&gro, a, TUO__NONE);
+    tuoi_item_start(&gro, a, TUOI_NONE);
 }
 
 /* The bits of a header byte that all segments of a split superpacket get from the first packet, as far as decide compares them. The identity
-   of the flow (addresses, ports, flow label, tags, extension headers) is compared before, by tuo__same_flow. */
+   of the flow (addresses, ports, flow label, tags, extension headers) is compared before, by tuoi_same_flow. */
 static uint8_t kept_bits(const tuo_pkt_info *info, size_t at) {
     const size_t ip = at - info->ip_off, l4 = at - info->l4_off;
     if (at < info->ip_off) return 0;
@@ -116,18 +116,18 @@ static uint8_t kept_bits(const tuo_pkt_info *info, size_t at) {
 }
 
 static void prove_decide(const shape *of) {
-    tuo__packet a, b;
-    tuo__item item;
+    tuoi_packet a, b;
+    tuoi_item item;
     const size_t at = any_up_to(of->hdr_len - 1);
-    tuo__stand stand;
+    tuoi_position position;
     uint32_t payload_len;
     two_candidates(&a, &b, &item, of, 0);
     chosen_a = a.bytes + at;
     chosen_b = b.bytes + at;
-    stand = tuo__gro_decide(&gro, 0, &b);
-    PROVE(stand.item == 0, "the only item");
-    if (stand.verdict != TUO_V_APPENDED && stand.verdict != TUO_V_PREPENDED) {
-        PROVE(stand.verdict > TUO_V_CSUM_ALIAS && stand.verdict < TUO_V_PAIR_CLOSED, "a verdict about two packets");
+    stand = tuoi_gro_decide(&gro, 0, &b);
+    PROVE(position.item == 0, "the only item");
+    if (position.verdict != TUO_V_APPENDED && position.verdict != TUO_V_PREPENDED) {
+        PROVE(position.verdict > TUO_V_CSUM_ALIAS && position.verdict < TUO_V_PAIR_CLOSED, "a verdict about two packets");
         return;
     }
     payload_len = a.info.payload_len + b.info.payload_len;
@@ -135,24 +135,24 @@ static void prove_decide(const shape *of) {
     PROVE(a.info.payload_off == b.info.payload_off, "headers are as long");
     PROVE(((a.bytes[at] ^ b.bytes[at]) & kept_bits(&a.info, at)) == 0, "kept bytes are equal");
     if (a.info.l4_proto == 6) {
-        const tuo__packet *const first = stand.verdict == TUO_V_APPENDED ? &a : &b, *const second = first == &a ? &b : &a;
+        const tuoi_packet *const first = position.verdict == TUO_V_APPENDED ? &a : &b, *const second = first == &a ? &b : &a;
         PROVE(second->info.seq == (uint32_t)(first->info.seq + first->info.payload_len), "adjacent");
         PROVE(second->info.payload_len <= first->info.payload_len && first->info.payload_len >= 8, "only the last may be short");
         PROVE(!(first->info.tcp_flags & 9), "FIN and PSH on the last only");
-        PROVE(stand.verdict == TUO_V_APPENDED || !(gro.desc.disable_prepend || gro.desc.strict_kernel), "prepending is allowed");
+        PROVE(position.verdict == TUO_V_APPENDED || !(gro.desc.disable_prepend || gro.desc.strict_kernel), "prepending is allowed");
     } else {
-        PROVE(stand.verdict == TUO_V_APPENDED && b.info.payload_len <= a.info.payload_len, "UDP: in order, only the last may be short");
+        PROVE(position.verdict == TUO_V_APPENDED && b.info.payload_len <= a.info.payload_len, "UDP: in order, only the last may be short");
     }
     if (a.info.ip_version == 4 && !(gro.desc.ignore_df_ip_id && (b.info.flags & TUO_PKT_DF))) {
-        const uint16_t step = (uint16_t)(stand.verdict == TUO_V_APPENDED ? b.info.ip_id - a.info.ip_id : a.info.ip_id - b.info.ip_id);
+        const uint16_t step = (uint16_t)(position.verdict == TUO_V_APPENDED ? b.info.ip_id - a.info.ip_id : a.info.ip_id - b.info.ip_id);
         PROVE(step == 1 || (step == 0 && (b.info.flags & TUO_PKT_DF) && !gro.desc.exact_ip_id), "IPv4 ID: the next, or constant under DF");
     }
 }
 
-/* PROOF gro_decide unwind=17 objects=10 models=64 cover=tuo__gro_decide,tuo__headers_differ,tuo__layer_differs,tuo__decide_append,
-         tuo__decide_prepend,tuo__stand_tcp,tuo__ip_id_fits,tuo__caps */
+/* PROOF gro_decide unwind=17 objects=10 models=64 cover=tuoi_gro_decide,tuoi_headers_differ,tuoi_layer_differs,tuoi_decide_append,
+         tuoi_decide_prepend,tuoi_position_tcp,tuoi_ip_id_fits,tuoi_limits */
 void gro_decide(void) {
-    tuo__masks_build(&gro.masks);
+    tuoi_masks_build(&gro.masks);
     switch (nondet_int()) {
         case 0: prove_decide(&shapes[0]); break;
         case 1: prove_decide(&shapes[1]); break;
@@ -161,53 +161,53 @@ void gro_decide(void) {
     }
 }
 
-/* PROOF gro_apply unwind=2 models=64,32 cover=tuo__item_start,tuo__item_append,tuo__item_prepend,tuo__closes_after */
+/* PROOF gro_apply unwind=2 models=64,32 cover=tuoi_item_start,tuoi_item_append,tuoi_item_prepend,tuoi_closes_after */
 void gro_apply(void) {
-    tuo__packet a, b;
-    tuo__item item;
-    tuo__record records[2];
+    tuoi_packet a, b;
+    tuoi_item item;
+    tuoi_record records[2];
     const int front = nondet_int() != 0;
     two_candidates(&a, &b, &item, &shapes[any_up_to(3)], 0);
     ASSUME(a.info.payload_len + b.info.payload_len <= 65535);
     PROVE(item.head == 0 && item.tail == 0 && item.first == 0 && item.seg_count == 1 && item.gso_size == a.info.payload_len, "an item of one");
-    records[0].next = records[1].next = TUO__NONE;
+    records[0].next = records[1].next = TUOI_NONE;
     records[0].item = 0;
     if (front) {
         ASSUME(b.info.payload_len >= a.info.payload_len);
-        tuo__item_prepend(records, &item, &b);
-        PROVE(item.head == 1 && item.tail == 0 && records[1].next == 0 && records[0].next == TUO__NONE, "chain: b, a");
-        PROVE(item.bytes == b.bytes && item.seq == b.info.seq && item.ip_id == b.info.ip_id && item.cap_len == b.cap_len, "b is the head");
+        tuoi_item_prepend(records, &item, &b);
+        PROVE(item.head == 1 && item.tail == 0 && records[1].next == 0 && records[0].next == TUOI_NONE, "chain: b, a");
+        PROVE(item.bytes == b.bytes && item.seq == b.info.seq && item.ip_id == b.info.ip_id && item.capacity == b.capacity, "b is the head");
         PROVE(item.gso_size == b.info.payload_len && item.collect == NULL, "segments are as long as b");
         PROVE(item.closed != TUO_V_HELD || a.info.payload_len == b.info.payload_len, "closed behind a short tail");
         PROVE(item.closed != TUO_V_HELD || a.info.l4_proto != 6 || !(a.info.tcp_flags & 9), "closed behind FIN and PSH");
     } else {
         ASSUME(b.info.payload_len <= a.info.payload_len);
-        tuo__item_append(records, &item, &b.info, 1);
-        PROVE(item.head == 0 && item.tail == 1 && records[0].next == 1 && records[1].next == TUO__NONE, "chain: a, b");
+        tuoi_item_append(records, &item, &b.info, 1);
+        PROVE(item.head == 0 && item.tail == 1 && records[0].next == 1 && records[1].next == TUOI_NONE, "chain: a, b");
         PROVE(item.bytes == a.bytes && item.seq == a.info.seq && item.gso_size == a.info.payload_len, "a is the head");
         PROVE(item.closed != TUO_V_HELD || a.info.payload_len == b.info.payload_len, "closed behind a short tail");
         PROVE(item.closed != TUO_V_HELD || b.info.l4_proto != 6 || !(b.info.tcp_flags & 9), "closed behind FIN and PSH");
     }
     PROVE(item.seg_count == 2 && item.payload_len == a.info.payload_len + b.info.payload_len, "sums of both");
-    PROVE(records[0].item == 0 && records[1].item == TUO__ABSORBED && item.first == 0, "leaves where a arrived");
-    PROVE(item.id_mode == (a.info.ip_id == b.info.ip_id ? TUO__ID_CONSTANT : TUO__ID_COUNTS), "the second decides about IDs");
+    PROVE(records[0].item == 0 && records[1].item == TUOI_ABSORBED && item.first == 0, "leaves where a arrived");
+    PROVE(item.id_mode == (a.info.ip_id == b.info.ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS), "the second decides about IDs");
 }
 
-/* Recognised by the express lane: the whole way says the same. IPv4, then IPv6.
-   PROOF gro_express deep unwind=17 objects=12 models=64 calls=tuo__parse:parse_contract cover=tuo__gro_recognise,tuo__equal_masked */
-static void prove_express(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
+/* Recognised by the fast path: the slow path says the same. IPv4, then IPv6.
+   PROOF gro_fast deep unwind=17 objects=12 models=64 calls=tuoi_parse:parse_contract cover=tuoi_gro_recognise,tuoi_equal_masked */
+static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     const uint32_t l4_off = ip_off + (ip4 ? 20 : 40), hdr_len = l4_off + l4_hdr_len;
-    tuo__packet a, b;
-    tuo__item item;
+    tuoi_packet a, b;
+    tuoi_item item;
     tuo_pkt_info info, whole;
     ASSUME(a.len <= 1600 && b.len <= 1600 && a.len > hdr_len);
     a.bytes = any_bytes(a.len);
     b.bytes = any_bytes(b.len);
     any_desc(&gro.desc);
     gro.plain_ip_off = (uint8_t)ip_off;
-    if (!tuo__parse_plain(a.bytes, a.len, ip_off, ip4, &a.info)) return;
+    if (!tuoi_parse_plain(a.bytes, a.len, ip_off, ip4, &a.info)) return;
     ASSUME(a.info.kind == (ip4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6)));
-    ASSUME(a.info.l4_hdr_len == l4_hdr_len && tuo__classify_l4(a.bytes, &a.info) == TUO_V_HELD);
+    ASSUME(a.info.l4_hdr_len == l4_hdr_len && tuoi_classify_l4(a.bytes, &a.info) == TUO_V_HELD);
     item.bytes = a.bytes;
     item.plain = 1;
     item.seq = a.info.seq;
@@ -216,36 +216,36 @@ static void prove_express(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len
     item.shape.l4_off = l4_off;
     item.shape.hdr_len = hdr_len;
     item.shape.kind = a.info.kind;
-    ASSUME(b.len >= l4_off + 20); /* shorter UDP is no shape of tuo__parse_plain; the whole way parses it (parse_meaning) */
+    ASSUME(b.len >= l4_off + 20); /* shorter UDP is no shape of tuoi_parse_plain; the slow path parses it (parse_meaning) */
     chosen_a = a.bytes;
     chosen_b = b.bytes;
-    if (!tuo__gro_recognise(&gro, &item, &b, ip4, &info)) return;
-    PROVE(tuo__parse_plain(b.bytes, b.len, ip_off, ip4, &whole), "the whole way parses it");
-    PROVE(tuo__classify_l4(b.bytes, &whole) == TUO_V_HELD, "a candidate");
+    if (!tuoi_gro_recognise(&gro, &item, &b, ip4, &info)) return;
+    PROVE(tuoi_parse_plain(b.bytes, b.len, ip_off, ip4, &whole), "the slow path parses it");
+    PROVE(tuoi_classify_l4(b.bytes, &whole) == TUO_V_HELD, "a candidate");
     PROVE(whole.kind == a.info.kind && whole.payload_off == hdr_len && whole.payload_len == info.payload_len, "same shape");
     PROVE(info.kind == whole.kind && info.ip_id == whole.ip_id && info.flags == whole.flags && info.tcp_flags == whole.tcp_flags, "same facts");
     PROVE(info.ip_off == whole.ip_off && info.l4_off == whole.l4_off && info.payload_off == whole.payload_off, "same offsets");
     PROVE(info.total_len == whole.total_len && info.ip_version == whole.ip_version, "same lengths");
-    PROVE(tuo__load32(a.bytes + l4_off) == tuo__load32(b.bytes + l4_off), "same ports");
+    PROVE(tuoi_load32(a.bytes + l4_off) == tuoi_load32(b.bytes + l4_off), "same ports");
     if (tcp) PROVE(whole.seq == (uint32_t)(item.seq + item.payload_len), "adjacent");
-    PROVE(tuo__layer_differs(&gro.masks, ip4 ? TUO__LAYER_IP4 : TUO__LAYER_IP6, a.bytes + ip_off, b.bytes + ip_off) == TUO_V_HELD, "IP header");
-    if (tcp) PROVE(tuo__layer_differs(&gro.masks, TUO__LAYER_TCP, a.bytes + l4_off, b.bytes + l4_off) == TUO_V_HELD, "TCP header");
+    PROVE(tuoi_layer_differs(&gro.masks, ip4 ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6, a.bytes + ip_off, b.bytes + ip_off) == TUO_V_HELD, "IP header");
+    if (tcp) PROVE(tuoi_layer_differs(&gro.masks, TUOI_LAYER_TCP, a.bytes + l4_off, b.bytes + l4_off) == TUO_V_HELD, "TCP header");
 }
 
-void gro_express(void) {
-    tuo__masks_build(&gro.masks);
+void gro_fast(void) {
+    tuoi_masks_build(&gro.masks);
     switch (nondet_int()) {
-        case 0: prove_express(1, 1, 0, 32); break;
-        case 1: prove_express(0, 1, 14, 20); break;
-        case 2: prove_express(1, 0, 14, 8); break;
-        default: prove_express(0, 0, 0, 8); break;
+        case 0: prove_fast(1, 1, 0, 32); break;
+        case 1: prove_fast(0, 1, 14, 20); break;
+        case 2: prove_fast(1, 0, 14, 8); break;
+        default: prove_fast(0, 0, 0, 8); break;
     }
 }
 
 static void prove_emit(const shape *of, uint8_t vnet_len) {
-    tuo__packet a, b;
-    tuo__item item;
-    tuo__record records[2];
+    tuoi_packet a, b;
+    tuoi_item item;
+    tuoi_record records[2];
     tuo_iov iovs[3];
     void *users[2];
     tuo_superpacket sp;
@@ -260,26 +260,26 @@ static void prove_emit(const shape *of, uint8_t vnet_len) {
     records[1].iov[1].len = b.len;
     records[0].user = &a;
     records[1].user = &b;
-    records[0].next = records[1].next = TUO__NONE;
-    tuo__item_append(records, &item, &b.info, 1);
+    records[0].next = records[1].next = TUOI_NONE;
+    tuoi_item_append(records, &item, &b.info, 1);
     gro.records = records;
     gro.iovs = iovs;
     gro.users = users;
     gro.iov_count = gro.user_count = 0;
     gro.vnet_len = vnet_len;
-    tuo__gro_emit_item(&gro, &item, &sp);
+    tuoi_gro_emit_item(&gro, &item, &sp);
     PROVE(sp.iov_count == 3 && sp.iov == iovs && sp.packet_count == 2 && sp.users[0] == &a && sp.users[1] == &b, "header and two payloads");
-    PROVE(iovs[0].base == sp.tuo__head && iovs[0].len == gro.vnet_len + a.info.payload_off, "all headers");
+    PROVE(iovs[0].base == sp.tuoi_head && iovs[0].len == gro.vnet_len + a.info.payload_off, "all headers");
     PROVE(iovs[1].base == a.bytes + a.info.payload_off && iovs[1].len == a.info.payload_len, "payload of a");
     PROVE(iovs[2].base == b.bytes + b.info.payload_off && iovs[2].len == b.info.payload_len, "payload of b");
     PROVE(sp.len == iovs[0].len + iovs[1].len + iovs[2].len && sp.vnet_len == gro.vnet_len, "lengths");
     PROVE(sp.vnet.gso_size == a.info.payload_len && sp.vnet.csum_start == a.info.l4_off && sp.vnet.hdr_len == a.info.payload_off, "metadata");
-    PROVE(be16(sp.tuo__head + gro.vnet_len + a.info.ip_off + (a.info.ip_version == 4 ? 2 : 4)) == ip_len - (a.info.ip_version == 4 ? 0 : 40),
+    PROVE(be16(sp.tuoi_head + gro.vnet_len + a.info.ip_off + (a.info.ip_version == 4 ? 2 : 4)) == ip_len - (a.info.ip_version == 4 ? 0 : 40),
           "IP length");
 }
 
-/* PROOF gro_emit unwind=3 objects=10 models=64 calls=tuo__scalar:scalar_contract cover=tuo__gro_emit_item,tuo__gro_emit_chain,
-         tuo__gro_account,tuo__account,tuo__vnet_write */
+/* PROOF gro_emit unwind=3 objects=10 models=64 calls=tuoi_scalar:scalar_contract cover=tuoi_gro_emit_item,tuoi_gro_emit_chain,
+         tuoi_gro_account,tuoi_account,tuoi_vnet_write */
 void gro_emit(void) {
     switch (nondet_int()) {
         case 0: prove_emit(&shapes[0], 0); break;

@@ -6,7 +6,7 @@
    Bounds: none but the length. Loops end by themselves: 4 tags, 8 extension headers. */
 #include "proof.h"
 
-/* PROOF parse_ext unwind=10 models=64,32,be cover=tuo__parse_ip6_ext,tuo__ip6_hides_ports */
+/* PROOF parse_ext unwind=10 models=64,32,be cover=tuoi_parse_ip6_ext,tuoi_ip6_hides_ports */
 void parse_ext(void) {
     const size_t len = any_up_to(65535);
     const uint8_t *const ip = any_bytes(len);
@@ -14,7 +14,7 @@ void parse_ext(void) {
     tuo_result result;
     ASSUME(info.total_len >= 40 && info.total_len <= len && info.flags == 0);
     before = info;
-    result = tuo__parse_ip6_ext(ip, &info);
+    result = tuoi_parse_ip6_ext(ip, &info);
     ext_promises(PROVED, result, &info);
     before.flags = info.flags;
     before.l4_proto = info.l4_proto;
@@ -22,17 +22,17 @@ void parse_ext(void) {
     PROVE_SAME(info, before, "walk: nothing else changed");
 }
 
-/* PROOF parse_promise unwind=10 models=64,32,be calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse */
+/* PROOF parse_promise unwind=10 models=64,32,be calls=tuoi_parse_ip6_ext:ext_contract cover=tuoi_parse */
 void parse_promise(void) {
     const size_t len = any_up_to(65535);
     const unsigned flags = nondet_unsigned();
     const uint8_t *const pkt = any_bytes(len);
     tuo_pkt_info info;
-    const tuo_result result = tuo__parse(pkt, len, flags, &info);
+    const tuo_result result = tuoi_parse(pkt, len, flags, &info);
     parse_promises(PROVED, result, len, flags, &info);
 }
 
-/* PROOF parse_public unwind=2 models=64 calls=tuo__parse:parse_contract cover=tuo_parse */
+/* PROOF parse_public unwind=2 models=64 calls=tuoi_parse:parse_contract cover=tuo_parse */
 void parse_public(void) {
     const size_t len = any_up_to(65535);
     const uint8_t *const pkt = any_bytes(len);
@@ -42,14 +42,14 @@ void parse_public(void) {
     before = info;
     result = tuo_parse(pkt, len, flags, &info);
     if (result == TUO_OK) {
-        parse_promises(PROVED, result, len, flags & ~(unsigned)TUO__F_WHOLE, &info);
+        parse_promises(PROVED, result, len, flags & ~(unsigned)TUOI_F_WHOLE, &info);
     } else {
         PROVE(result < 0, "a negative result");
         PROVE_SAME(info, before, "info untouched on an error");
     }
 }
 
-/* PROOF parse_huge unwind=2 models=64 cover=tuo__parse */
+/* PROOF parse_huge unwind=2 models=64 cover=tuoi_parse */
 void parse_huge(void) {
     tuo_pkt_info info;
     const size_t len = nondet_size();
@@ -58,17 +58,17 @@ void parse_huge(void) {
 }
 
 /* What the fields say is what the bytes say. Packets start with the IP header, so that offsets in them are known.
-   PROOF parse_meaning unwind=10 models=64 calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse_ip4,tuo__parse_ip6,
-         tuo__parse_tcp,tuo__parse_udp,tuo__parse_l4 */
+   PROOF parse_meaning unwind=10 models=64 calls=tuoi_parse_ip6_ext:ext_contract cover=tuoi_parse_ip4,tuoi_parse_ip6,
+         tuoi_parse_tcp,tuoi_parse_udp,tuoi_parse_l4 */
 void parse_meaning(void) {
     const size_t len = any_up_to(65535);
-    const unsigned flags = nondet_unsigned() & ~(unsigned)(TUO_F_ETHERNET | TUO__F_WHOLE);
+    const unsigned flags = nondet_unsigned() & ~(unsigned)(TUO_F_ETHERNET | TUOI_F_WHOLE);
     const uint8_t *const ip = any_bytes(len);
     const int super = (flags & TUO_F_SUPERPACKET) != 0;
     tuo_pkt_info info;
     const uint8_t *l4;
     uint32_t field;
-    if (tuo__parse(ip, len, flags, &info) != TUO_OK) return;
+    if (tuoi_parse(ip, len, flags, &info) != TUO_OK) return;
     PROVE(ip[0] >> 4 == info.ip_version, "version nibble");
     if (info.ip_version == 4) {
         field = (uint32_t)ip[2] << 8 | ip[3];
@@ -98,15 +98,15 @@ void parse_meaning(void) {
 }
 
 /* The shortcut for plain packets accepts only what the parser accepts, and then all that it fills is the same.
-   PROOF parse_plain unwind=10 models=64 calls=tuo__parse_ip6_ext:ext_contract cover=tuo__parse_plain */
+   PROOF parse_plain unwind=10 models=64 calls=tuoi_parse_ip6_ext:ext_contract cover=tuoi_parse_plain */
 void parse_plain(void) {
     const size_t len = any_up_to(65600);
     const uint8_t *const pkt = any_bytes(len);
     const uint32_t ip_off = nondet_int() ? 14 : 0;
     const int ip4 = nondet_int() != 0;
     tuo_pkt_info plain, info;
-    if (!tuo__parse_plain(pkt, len, ip_off, ip4, &plain)) return;
-    PROVE(tuo__parse(pkt, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, &info) == TUO_OK, "plain: the parser takes it, too");
+    if (!tuoi_parse_plain(pkt, len, ip_off, ip4, &plain)) return;
+    PROVE(tuoi_parse(pkt, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, &info) == TUO_OK, "plain: the parser takes it, too");
     PROVE(plain.ip_off == info.ip_off && plain.ip_hdr_len == info.ip_hdr_len && plain.l4_off == info.l4_off, "plain: offsets");
     PROVE(plain.l4_hdr_len == info.l4_hdr_len && plain.payload_off == info.payload_off, "plain: L4 header");
     PROVE(plain.payload_len == info.payload_len && plain.total_len == info.total_len && info.trailer_len == 0, "plain: lengths");
@@ -118,11 +118,11 @@ void parse_plain(void) {
     } else {
         PROVE(plain.src_port == info.src_port && plain.dst_port == info.dst_port, "plain: UDP ports");
     }
-    PROVE(tuo__classify_ip(&info) == TUO_V_HELD, "plain: nothing that classify_ip would refuse");
+    PROVE(tuoi_classify_ip(&info) == TUO_V_HELD, "plain: nothing that classify_ip would refuse");
 }
 
 /* tuo_flow_key_from_packet: any packet that parses; a kind of NONE is refused.
-   PROOF parse_key unwind=2 models=64 calls=tuo__parse:parse_contract cover=tuo_flow_key_from_packet */
+   PROOF parse_key unwind=2 models=64 calls=tuoi_parse:parse_contract cover=tuo_flow_key_from_packet */
 void parse_key(void) {
     const size_t len = any_up_to(65535);
     const uint8_t *const pkt = any_bytes(len);

@@ -71,7 +71,7 @@ enum { PROVED, ASSUMED };
 #define STATE(mode, condition, text) \
     if ((mode) == ASSUMED) ASSUME(condition); else PROVE(condition, text)
 
-/* tuo__parse_ip6_ext, proved by parse_ext. May assume: ip[0..total_len) is readable, total_len >= 40, no flag says fragment or opaque. */
+/* tuoi_parse_ip6_ext, proved by parse_ext. May assume: ip[0..total_len) is readable, total_len >= 40, no flag says fragment or opaque. */
 static void ext_promises(int mode, tuo_result result, const tuo_pkt_info *info) {
     STATE(mode, result == TUO_OK || result == TUO_E_IP6_EXT, "walk: result");
     STATE(mode, !(info->flags & ~(TUO_PKT_ROUTING | TUO_PKT_OPAQUE | TUO_PKT_FRAGMENT)), "walk: its flags only");
@@ -93,7 +93,7 @@ tuo_result ext_contract(const uint8_t *ip, tuo_pkt_info *info) {
     return result;
 }
 
-/* tuo__parse, proved by parse_promise. May assume: pkt[0..len) is readable. */
+/* tuoi_parse, proved by parse_promise. May assume: pkt[0..len) is readable. */
 static void parse_promises(int mode, tuo_result result, size_t len, unsigned flags, const tuo_pkt_info *info) {
     const int ethernet = (flags & TUO_F_ETHERNET) != 0, tcp = info->l4_proto == 6, ip4 = info->ip_version == 4;
     const uint32_t fixed_len = ip4 ? 20 : 40;
@@ -119,7 +119,7 @@ static void parse_promises(int mode, tuo_result result, size_t len, unsigned fla
     STATE(mode, info->ip_off + info->ip_hdr_len == info->l4_off, "ip_off + ip_hdr_len == l4_off");
     STATE(mode, info->total_len >= info->ip_hdr_len && info->total_len <= len - info->ip_off, "IP packet within the bytes");
     STATE(mode, (uint64_t)info->ip_off + info->total_len + info->trailer_len == len, "IP packet and trailer are all bytes");
-    STATE(mode, info->total_len <= (ip4 ? 65535 : 65575) || (flags & (TUO_F_SUPERPACKET | TUO__F_WHOLE)), "IP length");
+    STATE(mode, info->total_len <= (ip4 ? 65535 : 65575) || (flags & (TUO_F_SUPERPACKET | TUOI_F_WHOLE)), "IP length");
     STATE(mode, info->flags <= 63, "flags are the documented ones");
     STATE(mode, !ip4 || !(info->flags & (TUO_PKT_ROUTING | TUO_PKT_OPAQUE)), "no IPv6 flags on IPv4");
     STATE(mode, ip4 || !(info->flags & (TUO_PKT_DF | TUO_PKT_RESERVED_BIT | TUO_PKT_IP_OPTIONS)), "no IPv4 flags on IPv6");
@@ -135,10 +135,10 @@ static void parse_promises(int mode, tuo_result result, size_t len, unsigned fla
         STATE(mode, !(info->flags & TUO_PKT_OPAQUE), "a kind: ports visible");
         STATE(mode, tcp ? info->l4_hdr_len >= 20 && info->l4_hdr_len <= 60 : info->l4_hdr_len == 8, "L4 header length");
         STATE(mode, !tcp || info->payload_off + info->payload_len == info->ip_off + info->total_len, "TCP: to the end of the packet");
-        STATE(mode, tcp || info->payload_len <= 65527 || (flags & (TUO_F_SUPERPACKET | TUO__F_WHOLE)), "UDP: by its length");
-        STATE(mode, !(flags & TUO__F_WHOLE) || info->payload_off + info->payload_len == len, "whole: to the end of the bytes");
+        STATE(mode, tcp || info->payload_len <= 65527 || (flags & (TUO_F_SUPERPACKET | TUOI_F_WHOLE)), "UDP: by its length");
+        STATE(mode, !(flags & TUOI_F_WHOLE) || info->payload_off + info->payload_len == len, "whole: to the end of the bytes");
     }
-    STATE(mode, !(flags & TUO__F_WHOLE) || info->trailer_len == 0, "whole: no trailer");
+    STATE(mode, !(flags & TUOI_F_WHOLE) || info->trailer_len == 0, "whole: no trailer");
 }
 
 tuo_result parse_contract(const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
@@ -163,7 +163,7 @@ uint64_t scalar_contract(uint8_t *dst, const uint8_t *src, size_t len, uint64_t 
 }
 static uint64_t sum_contract(const uint8_t *p, size_t len, uint64_t raw) { return scalar_contract(NULL, p, len, raw); }
 static uint64_t copy_sum_contract(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return scalar_contract(dst, src, len, raw); }
-static const tuo__sums contract_sums = { sum_contract, copy_sum_contract };
-const tuo__sums *sums_of_contract(tuo_simd level) { return level == TUO_SIMD_SCALAR ? &contract_sums : NULL; }
+static const tuoi_sums contract_sums = { sum_contract, copy_sum_contract };
+const tuoi_sums *sums_of_contract(tuo_simd level) { return level == TUO_SIMD_SCALAR ? &contract_sums : NULL; }
 
 #endif

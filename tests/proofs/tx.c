@@ -1,5 +1,5 @@
 /* Capabilities and the ladder. Proved: tuo_caps_intersect of all capabilities; for all lengths, segment sizes and limits up to the bounds
-   below, what the plan (tuo__ladder_plan_units) and the next unit (tuo__ladder_unit_next) promise each other, tuo_tx_remaining exact (it
+   below, what the plan (tuoi_ladder_plan_units) and the next unit (tuoi_ladder_unit_next) promise each other, tuo_tx_remaining exact (it
    counts down by one with each unit, so by induction it is the number of units), every unit within what the device takes, units next to
    each other from first to last byte; the burst queues' rings.
    Bounds: payloads up to 131071 bytes (superpackets that a device takes: 262143), all other limits of any value. Segment size and segments of
@@ -17,7 +17,7 @@ static void prove_limit(uint32_t both, uint32_t a, uint32_t b) {
 /* PROOF tx_intersect unwind=2 models=64 cover=tuo_caps_intersect */
 void tx_intersect(void) {
     tuo_caps a, b, both, before;
-    const int ok = (a.l2_hdr_len == 0 || a.l2_hdr_len == 14) && a.l2_hdr_len == b.l2_hdr_len && a.tx_vlan_max <= 4 && b.tx_vlan_max <= 4;
+    const int ok = (a.ethernet == 0 || a.ethernet == 1) && a.ethernet == b.ethernet && a.tx_vlan_max <= 4 && b.tx_vlan_max <= 4;
     tuo_result result;
     before = both;
     result = tuo_caps_intersect(&a, &b, &both);
@@ -36,7 +36,7 @@ void tx_intersect(void) {
     PROVE(!both.rx_csum_udp4 == !(a.rx_csum_udp4 && b.rx_csum_udp4) && !both.rx_csum_tcp6 == !(a.rx_csum_tcp6 && b.rx_csum_tcp6), "rx");
     PROVE(!both.rx_csum_udp6 == !(a.rx_csum_udp6 && b.rx_csum_udp6), "rx");
     PROVE(!both.tx_ip6_ext == !(a.tx_ip6_ext && b.tx_ip6_ext) && !both.tso_cwr == !(a.tso_cwr && b.tso_cwr), "switches");
-    PROVE(both.tx_vlan_max <= a.tx_vlan_max && both.tx_vlan_max <= b.tx_vlan_max && both.l2_hdr_len == a.l2_hdr_len, "tags");
+    PROVE(both.tx_vlan_max <= a.tx_vlan_max && both.tx_vlan_max <= b.tx_vlan_max && both.ethernet == a.ethernet, "tags");
     PROVE(both.max_tcp4 <= a.max_tcp4 && both.max_tcp4 <= b.max_tcp4 && both.max_tcp6 <= a.max_tcp6 && both.max_tcp6 <= b.max_tcp6, "TCP");
     PROVE(both.max_udp4 <= a.max_udp4 && both.max_udp4 <= b.max_udp4 && both.max_udp6 <= a.max_udp6 && both.max_udp6 <= b.max_udp6, "UDP");
     PROVE(both.min_seg_size >= a.min_seg_size && both.min_seg_size >= b.min_seg_size, "smallest segment");
@@ -61,13 +61,13 @@ void tx_intersect_alias(void) {
 
 /* What the plan promises. A unit is a superpacket or a segment. */
 static void plan_promises(int mode, const tuo_tx *tx) {
-    const uint32_t size = tx->tuo__gso_size, segs = tx->tuo__seg_count, len = tx->tuo__info.payload_len;
+    const uint32_t size = tx->tuoi_gso_size, segs = tx->tuoi_seg_count, len = tx->tuoi_info.payload_len;
     STATE(mode, size > 0 && size < 65535 && segs >= 2, "plan: several segments");
     STATE(mode, (uint64_t)segs * size >= len && (uint64_t)(segs - 1) * size < len, "plan: so many segments");
-    STATE(mode, tx->tuo__segs_max >= 1 && (uint64_t)tx->tuo__unit_segs * size <= tx->tuo__payload_max, "plan: a unit fits, in bytes");
-    STATE(mode, tx->tuo__unit_segs <= tx->tuo__segs_max, "plan: a unit fits, in segments");
-    STATE(mode, tx->tuo__unit_segs >= 1, "plan: units make progress");
-    STATE(mode, tx->tuo__first_alone <= 1, "plan: a flag");
+    STATE(mode, tx->tuoi_segs_max >= 1 && (uint64_t)tx->tuoi_unit_segs * size <= tx->tuoi_payload_max, "plan: a unit fits, in bytes");
+    STATE(mode, tx->tuoi_unit_segs <= tx->tuoi_segs_max, "plan: a unit fits, in segments");
+    STATE(mode, tx->tuoi_unit_segs >= 1, "plan: units make progress");
+    STATE(mode, tx->tuoi_first_alone <= 1, "plan: a flag");
 }
 
 /* size 0: any up to size_max */
@@ -78,62 +78,62 @@ static void prove_plan(uint32_t payload_max, uint32_t size, uint32_t size_max) {
     uint32_t max_len;
     ASSUME(info.kind >= 1 && info.kind <= 4 && info.payload_len >= 1 && info.payload_len <= payload_max);
     ASSUME(info.payload_off <= 256 && info.ip_off <= info.payload_off && info.payload_off - info.ip_off >= 28);
-    if (size) tx.tuo__gso_size = size;
+    if (size) tx.tuoi_gso_size = size;
     ASSUME(caps.max_tcp4 <= 262143 && caps.max_tcp6 <= 262143 && caps.max_udp4 <= 262143 && caps.max_udp6 <= 262143);
-    ASSUME(tx.tuo__gso_size >= 1 && tx.tuo__gso_size <= size_max);
-    if (!tuo__ladder_plan_units(&tx, &caps, &info)) return;
-    tx.tuo__info = info;
+    ASSUME(tx.tuoi_gso_size >= 1 && tx.tuoi_gso_size <= size_max);
+    if (!tuoi_ladder_plan_units(&tx, &caps, &info)) return;
+    tx.tuoi_info = info;
     plan_promises(PROVED, &tx);
-    max_len = tuo__caps_max_len(&caps, info.kind);
-    PROVE(tx.tuo__payload_max + info.payload_off - info.ip_off <= max_len, "a superpacket is not longer than the device takes");
-    PROVE(tx.tuo__gso_size >= caps.min_seg_size && (!caps.max_seg_size || tx.tuo__gso_size <= caps.max_seg_size), "segment size");
+    max_len = tuoi_caps_max_len(&caps, info.kind);
+    PROVE(tx.tuoi_payload_max + info.payload_off - info.ip_off <= max_len, "a superpacket is not longer than the device takes");
+    PROVE(tx.tuoi_gso_size >= caps.min_seg_size && (!caps.max_seg_size || tx.tuoi_gso_size <= caps.max_seg_size), "segment size");
     max_len = info.kind == TUO_KIND_TCP4 || info.kind == TUO_KIND_TCP6 ? caps.max_segs : caps.max_udp_segs;
-    PROVE(max_len == 0 || tx.tuo__segs_max == max_len, "segments");
-    if ((info.tcp_flags & 128) && !caps.tso_cwr) PROVE(tx.tuo__first_alone, "CWR leaves alone");
+    PROVE(max_len == 0 || tx.tuoi_segs_max == max_len, "segments");
+    if ((info.tcp_flags & 128) && !caps.tso_cwr) PROVE(tx.tuoi_first_alone, "CWR leaves alone");
 }
 
-/* PROOF tx_plan unwind=2 models=64 cover=tuo__ladder_plan_units */
+/* PROOF tx_plan unwind=2 models=64 cover=tuoi_ladder_plan_units */
 void tx_plan(void) {
     prove_plan(131071, 1, 1);
     prove_plan(131071, 8, 8);
     prove_plan(131071, 1448, 1448);
 }
-/* PROOF tx_plan_large deep unwind=2 models=64 cover=tuo__ladder_plan_units */
+/* PROOF tx_plan_large deep unwind=2 models=64 cover=tuoi_ladder_plan_units */
 void tx_plan_large(void) { prove_plan(1023, 0, 63); }
 
 /* One unit, from any state between units. size, unit_segs 0: any. */
 static void prove_unit(uint32_t payload_max, uint32_t any_size, uint32_t unit_segs, int counted) {
     tuo_tx tx;
-    tuo__ladder_unit unit;
+    tuoi_ladder_unit unit;
     uint32_t len, size;
     size_t before = 0;
-    if (any_size) tx.tuo__gso_size = any_size;
-    if (unit_segs) tx.tuo__unit_segs = unit_segs;
-    ASSUME(tx.tuo__info.payload_len >= 1 && tx.tuo__info.payload_len <= payload_max);
+    if (any_size) tx.tuoi_gso_size = any_size;
+    if (unit_segs) tx.tuoi_unit_segs = unit_segs;
+    ASSUME(tx.tuoi_info.payload_len >= 1 && tx.tuoi_info.payload_len <= payload_max);
     plan_promises(ASSUMED, &tx);
-    len = tx.tuo__info.payload_len;
-    size = tx.tuo__gso_size;
-    ASSUME(tx.tuo__next_seg < tx.tuo__seg_count);
+    len = tx.tuoi_info.payload_len;
+    size = tx.tuoi_gso_size;
+    ASSUME(tx.tuoi_next_seg < tx.tuoi_seg_count);
     if (counted) before = tuo_tx_remaining(&tx);
-    unit = tuo__ladder_unit_next(&tx);
+    unit = tuoi_ladder_unit_next(&tx);
     if (counted) {
         PROVE(before > 0, "segments are left: so are units");
-        tx.tuo__next_seg += unit.segs;
+        tx.tuoi_next_seg += unit.segs;
         PROVE(tuo_tx_remaining(&tx) == before - 1, "one less remains");
         return;
     }
-    PROVE(unit.segs >= 1 && unit.segs <= tx.tuo__seg_count - tx.tuo__next_seg, "no more segments than are left");
-    PROVE(unit.off < len && unit.off == (uint64_t)tx.tuo__next_seg * size, "begins within the payload, where the one before ended");
+    PROVE(unit.segs >= 1 && unit.segs <= tx.tuoi_seg_count - tx.tuoi_next_seg, "no more segments than are left");
+    PROVE(unit.off < len && unit.off == (uint64_t)tx.tuoi_next_seg * size, "begins within the payload, where the one before ended");
     PROVE(unit.len >= 1 && unit.len <= len - unit.off, "ends within the payload");
-    PROVE(unit.segs == 1 || (unit.segs <= tx.tuo__segs_max && unit.len <= tx.tuo__payload_max), "a superpacket is not more than the device takes");
+    PROVE(unit.segs == 1 || (unit.segs <= tx.tuoi_segs_max && unit.len <= tx.tuoi_payload_max), "a superpacket is not more than the device takes");
     PROVE(unit.len <= (uint64_t)unit.segs * size && unit.len > (uint64_t)(unit.segs - 1) * size, "so many segments");
     PROVE((unit.segs == 1) == (unit.len <= size), "one segment is no superpacket");
-    PROVE(!tx.tuo__first_alone || tx.tuo__next_seg || unit.segs == 1, "CWR leaves alone");
-    tx.tuo__next_seg += unit.segs;
-    if (tx.tuo__next_seg == tx.tuo__seg_count) PROVE(unit.off + unit.len == len, "the last one ends where the payload does");
+    PROVE(!tx.tuoi_first_alone || tx.tuoi_next_seg || unit.segs == 1, "CWR leaves alone");
+    tx.tuoi_next_seg += unit.segs;
+    if (tx.tuoi_next_seg == tx.tuoi_seg_count) PROVE(unit.off + unit.len == len, "the last one ends where the payload does");
 }
 
-/* PROOF tx_units unwind=2 models=64 cover=tuo__ladder_unit_next */
+/* PROOF tx_units unwind=2 models=64 cover=tuoi_ladder_unit_next */
 void tx_units(void) {
     switch (nondet_int()) {
         case 0: prove_unit(131071, 1, 3, 0); break;
@@ -155,7 +155,7 @@ void tx_remaining(void) {
 
 /* PROOF tx_remaining_large unwind=2 models=64 cover=tuo_tx_remaining */
 void tx_remaining_large(void) { prove_unit(131071, 1448, 45, 1); }
-/* PROOF tx_units_large deep unwind=2 models=64 cover=tuo__ladder_unit_next */
+/* PROOF tx_units_large deep unwind=2 models=64 cover=tuoi_ladder_unit_next */
 void tx_units_large(void) { prove_unit(255, 0, 0, 0); }
 
 /* Rings. What is pushed comes out once, in order; nothing outside of the slots is touched, whatever the callback says. */
@@ -166,7 +166,7 @@ size_t any_send(void *user, void *const *packets, size_t count) {
     return nondet_size();
 }
 
-/* PROOF tx_queue unwind=8 models=64 cover=tuo_tx_queue_flush,tuo_tx_queue_push,tuo_tx_queue_take,tuo__ring_at */
+/* PROOF tx_queue unwind=8 models=64 cover=tuo_tx_queue_flush,tuo_tx_queue_push,tuo_tx_queue_take,tuoi_ring_at */
 void tx_queue(void) {
     const size_t cap = any_up_to(5);
     void **const slots = malloc(cap * sizeof *slots);
@@ -179,33 +179,33 @@ void tx_queue(void) {
         PROVE(cap == 0, "refused for a reason");
         return;
     }
-    queue.tuo__head = nondet_size(); /* any state */
-    queue.tuo__count = nondet_size();
-    ASSUME(queue.tuo__head < cap && queue.tuo__count <= cap);
-    count = queue.tuo__count;
+    queue.tuoi_head = nondet_size(); /* any state */
+    queue.tuoi_count = nondet_size();
+    ASSUME(queue.tuoi_head < cap && queue.tuoi_count <= cap);
+    count = queue.tuoi_count;
     nth = any_up_to(4);
-    first = nth < count ? slots[(queue.tuo__head + nth) % cap] : NULL;
+    first = nth < count ? slots[(queue.tuoi_head + nth) % cap] : NULL;
     switch (nondet_int()) {
         case 0:
             if (nth == 0) PROVE(tuo_tx_queue_take(&queue) == first, "take: the oldest, or NULL");
             else ASSUME(0);
-            PROVE(queue.tuo__count == (count ? count - 1 : 0), "take: one less");
+            PROVE(queue.tuoi_count == (count ? count - 1 : 0), "take: one less");
             break;
         case 1:
             result = tuo_tx_queue_push(&queue, pushed);
-            PROVE(result == TUO_OK || queue.tuo__count <= count, "push: not taken, no more than before");
+            PROVE(result == TUO_OK || queue.tuoi_count <= count, "push: not taken, no more than before");
             PROVE(result == TUO_OK || result == TUO_AGAIN || result == TUO_E_BUFFER, "push: result");
-            if (result == TUO_OK) PROVE(slots[(queue.tuo__head + queue.tuo__count - 1) % cap] == pushed, "push: the newest");
-            if (result == TUO_AGAIN) PROVE(queue.tuo__count == cap, "push: full");
+            if (result == TUO_OK) PROVE(slots[(queue.tuoi_head + queue.tuoi_count - 1) % cap] == pushed, "push: the newest");
+            if (result == TUO_AGAIN) PROVE(queue.tuoi_count == cap, "push: full");
             break;
         default:
             result = tuo_tx_queue_flush(&queue);
-            PROVE(queue.tuo__count <= count, "flush: no more than before");
-            PROVE(result != TUO_OK || queue.tuo__count == 0, "flush: empty if all was taken");
-            if (nth >= count - queue.tuo__count && nth < count) {
-                PROVE(slots[(queue.tuo__head + nth - (count - queue.tuo__count)) % cap] == first, "flush: what stays is in order");
+            PROVE(queue.tuoi_count <= count, "flush: no more than before");
+            PROVE(result != TUO_OK || queue.tuoi_count == 0, "flush: empty if all was taken");
+            if (nth >= count - queue.tuoi_count && nth < count) {
+                PROVE(slots[(queue.tuoi_head + nth - (count - queue.tuoi_count)) % cap] == first, "flush: what stays is in order");
             }
             break;
     }
-    PROVE(queue.tuo__head < cap && queue.tuo__count <= cap, "a ring");
+    PROVE(queue.tuoi_head < cap && queue.tuoi_count <= cap, "a ring");
 }

@@ -3,7 +3,7 @@
    no read outside, and what TUO_OK and each refusal mean. The parser is replaced by its contract. */
 #include "proof.h"
 
-/* PROOF vnet_codec unwind=2 models=64,32,be cover=tuo_vnet_decode,tuo_vnet_encode,tuo__vnet_write */
+/* PROOF vnet_codec unwind=2 models=64,32,be cover=tuo_vnet_decode,tuo_vnet_encode,tuoi_vnet_write */
 void vnet_codec(void) {
     const size_t len = any_up_to(40), cap = any_up_to(40), hdr_len = nondet_size(), at = any_up_to(39);
     const tuo_order order = (tuo_order)nondet_int();
@@ -18,7 +18,7 @@ void vnet_codec(void) {
     PROVE(result == (!layout_ok ? TUO_E_INVALID : len < hdr_len ? TUO_E_TRUNCATED : TUO_OK), "decode: result");
     if (result != TUO_OK) PROVE_SAME(hdr, before, "decode: hdr untouched on an error");
     if (at < cap) old = out[at];
-    if (tuo_vnet_encode(out, cap, hdr_len, order, &hdr) != TUO_OK) {
+    if (tuo_vnet_encode(&hdr, hdr_len, order, out, cap) != TUO_OK) {
         PROVE(!layout_ok || cap < hdr_len, "encode: refused for a reason");
         if (at < cap) PROVE(out[at] == old, "encode: nothing written on an error");
         return;
@@ -31,8 +31,8 @@ void vnet_codec(void) {
 
 static int is_tcp_type(unsigned type) { return (type & 0x7F) == TUO_GSO_TCPV4 || (type & 0x7F) == TUO_GSO_TCPV6; }
 
-/* PROOF vnet_check unwind=2 models=64,32,be calls=tuo__parse:parse_contract cover=tuo__vnet_check,tuo__vnet_check_gso,
-         tuo__vnet_check_packet,tuo__vnet_check_write */
+/* PROOF vnet_check unwind=2 models=64,32,be calls=tuoi_parse:parse_contract cover=tuoi_vnet_check,tuoi_vnet_check_gso,
+         tuoi_vnet_check_packet,tuoi_vnet_check_write */
 void vnet_check(void) {
     const size_t len = any_up_to(65535 + 14 + 16);
     const uint8_t *const pkt = any_bytes(len);
@@ -41,7 +41,7 @@ void vnet_check(void) {
     tuo_pkt_info info;
     tuo_result result;
     before = hdr;
-    result = tuo__vnet_check(&hdr, pkt, len, flags, &info);
+    result = tuoi_vnet_check(&hdr, pkt, len, flags, &info);
     PROVE_SAME(hdr, before, "hdr is input");
     PROVE(result <= 0, "result");
     if (result != TUO_OK) return;
@@ -62,7 +62,7 @@ void vnet_check(void) {
     } else {
         PROVE(info.l4_proto == 6, "UDP only with NEEDS_CSUM");
     }
-    PROVE(info.payload_off - info.ip_off + tuo__min32(hdr.gso_size, info.payload_len) <= 65535u + (info.ip_version == 4 ? 0 : 40u),
+    PROVE(info.payload_off - info.ip_off + tuoi_min32(hdr.gso_size, info.payload_len) <= 65535u + (info.ip_version == 4 ? 0 : 40u),
           "a segment is an IP packet");
     if (flags & TUO_F_WRITE) {
         PROVE(hdr.gso_type != TUO_GSO_UDP_L4 || info.payload_len <= hdr.gso_size * 128u, "write: at most 128 datagrams");
@@ -70,14 +70,14 @@ void vnet_check(void) {
 }
 
 /* TUO_E_VNET_*: each refusal has its reason.
-   PROOF vnet_reasons unwind=2 models=64 calls=tuo__parse:parse_contract cover=tuo__vnet_check_packet,tuo__vnet_check_write */
+   PROOF vnet_reasons unwind=2 models=64 calls=tuoi_parse:parse_contract cover=tuoi_vnet_check_packet,tuoi_vnet_check_write */
 void vnet_reasons(void) {
     const size_t len = any_up_to(65535);
     const uint8_t *const pkt = any_bytes(len);
     const unsigned flags = nondet_unsigned();
     tuo_vnet_hdr hdr;
     tuo_pkt_info info;
-    switch (tuo__vnet_check(&hdr, pkt, len, flags, &info)) {
+    switch (tuoi_vnet_check(&hdr, pkt, len, flags, &info)) {
         case TUO_E_VNET_TUNNEL: PROVE(hdr.gso_type & 0x60, "tunnel"); break;
         case TUO_E_VNET_UFO: PROVE((hdr.gso_type & 0x7F) == 3, "UFO"); break;
         case TUO_E_VNET_ECN: PROVE((hdr.gso_type & 0x80) && !is_tcp_type(hdr.gso_type), "ECN without TCP"); break;

@@ -1,4 +1,4 @@
 # proof: flow_remove
 # breaks: one less
 # a removed entry is still counted
-/^static void tuo__index_remove/,/^}/s/index->live_count--;//
+/^static void tuoi_index_remove/,/^}/s/index->live_count--;//

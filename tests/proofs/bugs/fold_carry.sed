@@ -1,4 +1,4 @@
 # proof: sum_fold
 # breaks: modulo 65535\|becomes 0
 # a bit is lost
-/^TUO__INLINE uint16_t tuo__fold(uint64_t/,/^}/s/sum = (sum >> 16) + (sum & 0xFFFFu);/sum = (sum >> 16) + (sum \& 0xFFFEu);/
+/^TUOI_INLINE uint16_t tuoi_fold(uint64_t/,/^}/s/sum = (sum >> 16) + (sum & 0xFFFFu);/sum = (sum >> 16) + (sum \& 0xFFFEu);/

@@ -1,4 +1,4 @@
 # proof: gso_stamp gso_stamp_shapes
 # breaks: FIN and PSH
 # FIN and PSH on every segment
-s/if (!last) flags \&= ~(unsigned)(TUO__FIN | TUO__PSH);//
+s/if (!last) flags \&= ~(unsigned)(TUOI_FIN | TUOI_PSH);//

@@ -1,4 +1,4 @@
 # proof: parse_meaning
 # breaks: UDP length
 # the UDP length is read from the checksum field
-/tuo_result tuo__parse_udp/,/^}/s/udp + TUO__UDP_TOTAL/udp + TUO__UDP_CSUM/
+/tuo_result tuoi_parse_udp/,/^}/s/udp + TUOI_UDP_TOTAL/udp + TUOI_UDP_CSUM/

@@ -1,4 +1,4 @@
 # proof: tx_plan tx_plan_large
 # breaks: plan: a unit fits, in bytes
 # headers are not counted in what the device takes
-s/tuo__unit_segs = tuo__min32(tx->tuo__segs_max, tx->tuo__payload_max \/ size);/tuo__unit_segs = tuo__min32(tx->tuo__segs_max, max_len \/ size);/
+s/tuoi_unit_segs = tuoi_min32(tx->tuoi_segs_max, tx->tuoi_payload_max \/ size);/tuoi_unit_segs = tuoi_min32(tx->tuoi_segs_max, max_len \/ size);/
