@@ -11,14 +11,16 @@ SANITIZE = -O0 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
-TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+TESTS    = $(patsubst %.c,%,$(notdir $(wildcard tests/*/test_*.c)))
+vpath test_%.c tests/core tests/kernel
+vpath soak.c tests/kernel
 ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
 TESTS   := $(filter-out test_tun% test_kernel% test_memory,$(TESTS))
 endif
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
 OPTIONAL = dpdk_port lwip_tun
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
-HEADERS  = tunoffload.h $(wildcard tests/*.h tests/bench/*.h fuzz/*.h examples/*.h)
+HEADERS  = tunoffload.h $(wildcard tests/lib/*.h tests/bench/*.h fuzz/*.h examples/*.h)
 ROUNDS  ?= 400
 ROWS    ?=
 
@@ -86,48 +88,48 @@ soak: $(BUILD)/plain/soak
 
 ## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)
-	@bash tests/both.sh $(BUILD) e2e udp_tunnel
+	@bash tests/examples/both.sh $(BUILD) e2e udp_tunnel
 
 ## check-devices  real traffic through dpdk_port and lwip_tun; needs root, ip, iperf3, tshark, libdpdk-dev, liblwip-dev, pkg-config
 check-devices: examples
-	@bash tests/both.sh $(BUILD) dpdk_port lwip_tun
+	@bash tests/examples/both.sh $(BUILD) dpdk_port lwip_tun
 
 ## check-kernels  the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
 check-kernels:
-	@bash tests/kernels_test.sh $(BUILD)
+	@bash tests/kernel/kernels_test.sh $(BUILD)
 
 ## check-arch     ARCHES=names or all: the core on other processors and C libraries, emulated, and on Windows; cross compilers, qemu-user, wine
 check-arch:
-	@ARCHES="$(ARCHES)" bash tests/arch_test.sh $(BUILD)
+	@ARCHES="$(ARCHES)" bash tests/checks/arch_test.sh $(BUILD)
 
 ## check-san      unsigned wraps and implicit conversions, uninitialised memory, data races (clang's sanitizers, beyond those of `test`)
 check-san:
-	@bash tests/san_test.sh $(BUILD)
+	@bash tests/checks/san_test.sh $(BUILD)
 
 ## check-sweep    every truncation and every first byte of every kind of packet, and planted defects that it must see
 check-sweep:
-	@sh tests/sweep_test.sh $(BUILD)
+	@sh tests/checks/sweep_test.sh $(BUILD)
 
 ## prove          DEPTH=--quick or --deep: CBMC and Frama-C over all inputs within stated bounds (tests/proofs), planted bugs; needs Debian and the network
 prove:
-	@sh tests/prove.sh $(BUILD) $(DEPTH)
+	@sh tests/proofs/prove.sh $(BUILD) $(DEPTH)
 
 ## lint           QUICK=--quick: cppcheck, clang-tidy, shellcheck; and, unless quick, clang's and gcc's analyzers
 lint:
-	@bash tests/lint.sh $(BUILD) $(QUICK)
+	@bash tests/checks/lint.sh $(BUILD) $(QUICK)
 
-## coverage       lines, branches and MC/DC of the core by its tests: 100 %, but for tests/coverage.txt; needs clang 19, llvm-19, python3
+## coverage       lines, branches and MC/DC of the core by its tests: 100 %, but for tests/checks/coverage.txt; needs clang 19, llvm-19, python3
 coverage:
-	@sh tests/coverage.sh $(BUILD)
+	@sh tests/checks/coverage.sh $(BUILD)
 
 ## mutate         SAMPLE=n: change one token at a time and see a test fail, n mutants or all; needs tcc, python3
 SAMPLE ?= 0
 mutate:
-	@python3 tests/mutate.py $(BUILD) --sample $(SAMPLE)
+	@python3 tests/checks/mutate.py $(BUILD) --sample $(SAMPLE)
 
-## check-the-checks  apply each bug of tests/planted and see the check that is named in it fail; P="patterns": only these
+## check-the-checks  apply each bug of tests/checks/planted and see the check that is named in it fail; P="patterns": only these
 check-the-checks:
-	@sh tests/check_the_checks.sh $(BUILD) $(P)
+	@sh tests/checks/check_the_checks.sh $(BUILD) $(P)
 
 ## test-threads   one reader and one writer per queue under ThreadSanitizer
 test-threads: $(BUILD)/tsan/test_tun_threads
@@ -146,11 +148,11 @@ bench: $(BUILD)/bench/bench $(BUILD)/bench/plot
 $(BUILD)/bench/bench: tests/bench/bench.c tests/bench/peer_dpdk.c $(HEADERS)
 	@mkdir -p $(@D)
 	@if pkg-config --exists libdpdk 2>/dev/null; then set -ex; \
-	    $(CC) -O3 -g -std=gnu99 -Wall -Wextra -I. -Itests $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g') \
+	    $(CC) -O3 -g -std=gnu99 -Wall -Wextra -I. -Itests/lib $$(pkg-config --cflags libdpdk | sed 's/-I/-isystem /g') \
 	        -c -o $(@D)/peer_dpdk.o tests/bench/peer_dpdk.c; \
-	    $(CC) $(CFLAGS) $(BASE) -Itests -DHAVE_DPDK -o $@ tests/bench/bench.c $(@D)/peer_dpdk.o $$(pkg-config --libs libdpdk); \
+	    $(CC) $(CFLAGS) $(BASE) -Itests/lib -DHAVE_DPDK -o $@ tests/bench/bench.c $(@D)/peer_dpdk.o $$(pkg-config --libs libdpdk); \
 	else set -ex; \
-	    $(CC) $(CFLAGS) $(BASE) -Itests -o $@ tests/bench/bench.c; \
+	    $(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ tests/bench/bench.c; \
 	fi
 
 $(BUILD)/bench/plot: tests/bench/plot.c
@@ -172,13 +174,13 @@ bench-uring: $(BUILD)/bench/io_uring
 
 $(BUILD)/bench/queues: tests/bench/queues.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -Itests -pthread -o $@ $<
+	$(CC) $(CFLAGS) $(BASE) -Itests/lib -pthread -o $@ $<
 
 # Without liburing nothing is built, and bench-uring says so.
 $(BUILD)/bench/io_uring: tests/bench/io_uring.c $(HEADERS)
 	@mkdir -p $(@D)
 	@if echo '#include <liburing.h>' | $(CC) -E - > $(@D)/liburing.i 2>&1; then set -x; \
-	    $(CC) $(CFLAGS) $(BASE) -Itests -o $@ $< -luring; fi
+	    $(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ $< -luring; fi
 
 ## bench-instr    instructions per packet against the committed figures; needs valgrind. UPDATE=--update rewrites the figures
 bench-instr:
@@ -206,21 +208,21 @@ $(OPTIONAL:%=$(BUILD)/%): $(BUILD)/%: examples/%.c $(HEADERS)
 	        -o $@ $< $$(pkg-config --libs $(PACKAGE_$*)); \
 	else echo "$*: no $(PACKAGE_$*) (pkg-config)"; fi
 
-$(BUILD)/tsan/%: tests/%.c $(HEADERS)
+$(BUILD)/tsan/%: %.c $(HEADERS)
 	@mkdir -p $(@D)
-	clang -O1 -g -fsanitize=thread $(BASE) -Itests -pthread -o $@ $<
+	clang -O1 -g -fsanitize=thread $(BASE) -Itests/lib -pthread -o $@ $<
 
 # Test programs and fuzz replays, once per configuration: plain, san-gcc, san-clang.
-SHARING = $(shell sh tests/sharing.sh)
+SHARING = $(shell sh tests/lib/sharing.sh)
 define CONFIGURATION
 $(BUILD)/$(1)/tunoffload.o: tunoffload.h
 	@mkdir -p $$(@D)
 	$(2) $(3) $(BASE) -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o $$@ $$<
 IMPLEMENTATION_$(1) = $$(if $$(filter $$<,$$(SHARING)),-DTUNOFFLOAD_IMPLEMENTATION_DONE $(BUILD)/$(1)/tunoffload.o)
-$(BUILD)/$(1)/%: tests/%.c $(BUILD)/$(1)/tunoffload.o $(HEADERS)
-	$(2) $(3) $(BASE) -Itests -pthread -o $$@ $$< $$(IMPLEMENTATION_$(1))
+$(BUILD)/$(1)/%: %.c $(BUILD)/$(1)/tunoffload.o $(HEADERS)
+	$(2) $(3) $(BASE) -Itests/lib -pthread -o $$@ $$< $$(IMPLEMENTATION_$(1))
 $(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(BUILD)/$(1)/tunoffload.o $(HEADERS)
-	$(2) $(3) $(BASE) -Itests -o $$@ $$< fuzz/replay.c $$(IMPLEMENTATION_$(1))
+	$(2) $(3) $(BASE) -Itests/lib -o $$@ $$< fuzz/replay.c $$(IMPLEMENTATION_$(1))
 .PHONY: tests-$(1) replays-$(1)
 tests-$(1): $(TESTS:%=$(BUILD)/$(1)/%)
 replays-$(1): $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
@@ -234,7 +236,7 @@ $(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c fuzz/build.sh $(HEADERS)
 
 $(BUILD)/make_seeds: fuzz/make_seeds.c $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -Itests -o $@ $<
+	$(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ $<
 
 $(BUILD)/fuzz/seeds.done: $(BUILD)/make_seeds $(CAPTURES)
 	rm -rf $(BUILD)/fuzz/seeds

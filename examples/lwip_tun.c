@@ -563,7 +563,7 @@ static void print_start(void) {
             offloads & TUO_TUN_TSO6 ? " tso6" : "", offloads & TUO_TUN_USO ? " uso" : "", offloads ? "" : " plain packets");
 }
 
-static void make_pattern(void) { /* tests/lwip_client.c makes the same */
+static void make_pattern(void) { /* tests/examples/lwip_client.c makes the same */
     uint32_t x = 1;
     size_t i;
     for (i = 0; i < sizeof app.pattern; i++) {

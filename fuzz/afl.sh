@@ -12,7 +12,7 @@ if [ "$1" = --one ]; then # from below
         if [ -d "$seeds" ]; then cp "$seeds"/* "$dir.in/"; break; fi
     done
     export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_NO_AFFINITY=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_QUIET=1
-    if AFL_USE_UBSAN=1 afl-clang-fast -g -O2 -fsanitize=fuzzer -std=c99 -I. -Itests \
+    if AFL_USE_UBSAN=1 afl-clang-fast -g -O2 -fsanitize=fuzzer -std=c99 -I. -Itests/lib \
             -o "$build/fuzz/afl/fuzz_$name" "fuzz/fuzz_$name.c" > "$log" 2>&1 &&
         nice afl-fuzz -V "$seconds" -t 5000 -x fuzz/tun.dict -i "$dir.in" -o "$dir" -- "$build/fuzz/afl/fuzz_$name" >> "$log" 2>&1 &&
         [ -z "$(find "$dir/default/crashes" "$dir/default/hangs" -name 'id*')" ]; then

@@ -23,7 +23,7 @@ if [ -z "$found" ]; then echo "no clang with libFuzzer (Debian: clang-19 libclan
 status=0
 for name in "$@"; do
     "$found" -g -O2 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-        -DFUZZ_MUTATOR -std=c99 -I. -Itests -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef \
+        -DFUZZ_MUTATOR -std=c99 -I. -Itests/lib -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef \
         -o "$out/fuzz_$name" "fuzz/fuzz_$name.c" || status=1
 done
 exit $status

@@ -25,7 +25,7 @@ for name in "$@"; do
     # Under one file name, the counts of the header's static functions add up over the targets.
     mkdir -p "$dir/$name"
     sed "s|\"\.\./|\"$root/|" "fuzz/fuzz_$name.c" > "$dir/$name/unit.c"
-    (cd "$dir/$name" && "$clang" -std=c99 -O0 -g -w -I"$root" -I"$root/tests" -I"$root/fuzz" -fprofile-instr-generate -fcoverage-mapping \
+    (cd "$dir/$name" && "$clang" -std=c99 -O0 -g -w -I"$root" -I"$root/tests/lib" -I"$root/fuzz" -fprofile-instr-generate -fcoverage-mapping \
         -o unit unit.c "$root/fuzz/replay.c") > "$dir/$name/log" 2>&1 || { cat "$dir/$name/log"; status=1; continue; }
     first=${first:-$dir/$name/unit}
     set --

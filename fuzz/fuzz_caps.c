@@ -10,10 +10,10 @@
              with its naive counterpart, and writes nothing when it refuses. tuo_caps_intersect of a device with itself changes
              nothing that matters. */
 #include "fuzz.h"
-#include "../tests/packets.h"
-#include "../tests/reference.h"
-#include "../tests/simd_levels.h"
-#include "../tests/device_model.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/reference.h"
+#include "../tests/lib/simd_levels.h"
+#include "../tests/lib/device_model.h"
 
 enum {
     /* mode byte */

@@ -6,8 +6,8 @@
              writes the complement, never 0, and its two bytes only; tuo_csum_update16 and _update32 give what summing
              again gives. */
 #include "fuzz.h"
-#include "../tests/packets.h"
-#include "../tests/simd_levels.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/simd_levels.h"
 
 enum {
     LEN_MAX = (1 << 19) + (1 << 14), /* the vector levels sum in blocks of 2^18 bytes: at twice that, lanes would overflow */

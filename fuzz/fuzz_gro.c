@@ -9,8 +9,8 @@
              is held and nothing else; tuo_gro_reconfigure refuses while packets are held, and what comes after it is judged by the new
              configuration; another level of tuo_simd gives the same verdicts and bytes (an input in four). */
 #include "fuzz.h"
-#include "../tests/packets.h"
-#include "../tests/simd_levels.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/simd_levels.h"
 
 enum { PACKETS_MAX = 256, STEPS_MAX = 512, CONFIGS_MAX = 8, HEADROOM = 24, BUFFER_LEN = HEADROOM + 65535, FLOWS = 16 };
 

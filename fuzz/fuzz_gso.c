@@ -7,9 +7,9 @@
              sums where these are asked for); a packet that is not cut comes back as it is, its checksum completed where the
              header says so; the scalar level plans and cuts in the same way. */
 #include "fuzz.h"
-#include "../tests/packets.h"
-#include "../tests/reference.h"
-#include "../tests/simd_levels.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/reference.h"
+#include "../tests/lib/simd_levels.h"
 
 enum {
     /* flags byte, besides TUO_F_ETHERNET, TUO_F_PSEUDO and TUO_F_TRUST */

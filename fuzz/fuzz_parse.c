@@ -6,9 +6,9 @@
              tuo_simd gives these sums; what tuo_parse refuses, tuo_csum_check and tuo_gro_candidate refuse too; GRO's shortcut finds
              what tuo_parse finds. */
 #include "fuzz.h"
-#include "../tests/packets.h"
-#include "../tests/plain_shape.h"
-#include "../tests/simd_levels.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/plain_shape.h"
+#include "../tests/lib/simd_levels.h"
 
 static void check_info(const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info)
 {

@@ -8,8 +8,8 @@
              are; lost are only packets that are refused or do not fit, and the counters say how many. */
 #define FAKE_READV
 #include "fake_tun.h"
-#include "../tests/packets.h"
-#include "../tests/reference.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/reference.h"
 
 enum {
     FRAMES_MAX = 16, STEPS_MAX = 48, BUFS = 6, HEADROOM = 16,

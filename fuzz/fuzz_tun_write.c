@@ -17,8 +17,8 @@
 
 #define FAKE_WRITEV
 #include "fake_tun.h"
-#include "../tests/packets.h"
-#include "../tests/reference.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/reference.h"
 
 enum {
     PACKETS_MAX = 96, STEPS_MAX = 64, FLOWS = 16, RAW_MAX = 2048,

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../tests/packets.h"
+#include "../tests/lib/packets.h"
 
 enum {
     PACKET_LEN_MAX = 2048, /* longer ones are cut to their headers; the gso target adds the payload itself */

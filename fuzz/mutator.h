@@ -6,7 +6,7 @@
 #ifndef FUZZ_MUTATOR_H
 #define FUZZ_MUTATOR_H
 
-#include "../tests/packets.h"
+#include "../tests/lib/packets.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);

@@ -66,7 +66,7 @@ if "$make" -s seeds > "$build/log/seeds.log" 2>&1; then :; else tail -n 20 "$bui
 for configuration in $configurations; do
     case $configuration in san-*) SWEEP_STEP=8; export SWEEP_STEP ;; esac # all of it under ASan is `make check-sweep`
     # gcc's sanitizers see the tests, clang's the fuzz targets; clang's see the tests, too, in `make check-san`
-    case $configuration,$configurations in san-clang,*san-gcc*) programs= ;; *) programs=$(ls tests/test_*.c) ;; esac
+    case $configuration,$configurations in san-clang,*san-gcc*) programs= ;; *) programs=$(ls tests/*/test_*.c) ;; esac
     if "$make" -s -k -j"$jobs" ${programs:+"tests-$configuration"} "replays-$configuration" > "$build/log/build-$configuration.log" 2>&1; then :; else
         head -n 40 "$build/log/build-$configuration.log"; fail "$configuration: does not build"
     fi
@@ -87,9 +87,9 @@ for configuration in $configurations; do
 done
 
 unset SWEEP_STEP
-for language in C C++; do start "compile matrix, $language" sh tests/compile_test.sh "$build/compile-$language" . "$language"; done
-start "documentation" sh tests/docs_test.sh "$build/docs" .
-start "pcap_offload" sh tests/pcap_offload_test.sh "$build/pcap_offload" .
+for language in C C++; do start "compile matrix, $language" sh tests/checks/compile_test.sh "$build/compile-$language" . "$language"; done
+start "documentation" sh tests/checks/docs_test.sh "$build/docs" .
+start "pcap_offload" sh tests/examples/pcap_offload_test.sh "$build/pcap_offload" .
 report
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -8,14 +8,14 @@ mkdir -p "$work"
 mutator=
 case ${FUZZING_ENGINE:-libfuzzer} in libfuzzer) mutator=-DFUZZ_MUTATOR ;; esac
 
-$CC -O1 -std=c99 -I. -Itests -o "$work/make_seeds" fuzz/make_seeds.c
+$CC -O1 -std=c99 -I. -Itests/lib -o "$work/make_seeds" fuzz/make_seeds.c
 "$work/make_seeds" tests/captures "$work/seeds"
 
 for source in fuzz/fuzz_*.c; do
     target=$(basename "$source" .c)
     name=${target#fuzz_}
     # shellcheck disable=SC2086
-    $CC ${CFLAGS:-} -std=c99 -I. -Itests $mutator -c -o "$work/$target.o" "$source"
+    $CC ${CFLAGS:-} -std=c99 -I. -Itests/lib $mutator -c -o "$work/$target.o" "$source"
     # shellcheck disable=SC2086
     ${CXX:-$CC} ${CXXFLAGS:-${CFLAGS:-}} -o "$OUT/$target" "$work/$target.o" $LIB_FUZZING_ENGINE
     cp fuzz/tun.dict "$OUT/$target.dict"

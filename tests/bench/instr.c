@@ -9,7 +9,7 @@
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
-#include "../packets.h"
+#include "../lib/packets.h"
 
 enum { BATCHES = 8, PACKETS = 128, HEADROOM = 32, SUPER_ROOM = 65536 + 256 };
 

@@ -1,6 +1,6 @@
 /* io_uring - is io_uring cheaper than read and write on a TUN device? Prints a table, needs root and liburing.
 
-   cc -std=c99 -O2 -I. -Itests -o build/bench/io_uring tests/bench/io_uring.c -luring && build/bench/io_uring [ROUNDS]
+   cc -std=c99 -O2 -I. -Itests/lib -o build/bench/io_uring tests/bench/io_uring.c -luring && build/bench/io_uring [ROUNDS]
 
    One thread, one TUN device in a network namespace of its own, one packet size at a time:
    small        100 bytes of UDP payload, nothing to merge: system calls weigh most

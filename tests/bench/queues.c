@@ -1,7 +1,7 @@
 /* queues - one device with 1 to N queues, a thread for each; and what a queue costs in memory. Prints both, writes a CSV file.
    Needs root.
 
-   cc -std=c99 -O2 -I. -Itests -pthread -o build/bench/queues tests/bench/queues.c && build/bench/queues [CSV [SECONDS [ROUNDS]]]
+   cc -std=c99 -O2 -I. -Itests/lib -pthread -o build/bench/queues tests/bench/queues.c && build/bench/queues [CSV [SECONDS [ROUNDS]]]
 
    Each thread writes batches of 128 TCP segments of one flow to its queue (verified and coalesced into superpackets), which the
    kernel routes back into the same device; the thread then reads its queue until nothing is there (split into segments). All of

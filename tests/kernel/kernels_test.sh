@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# The TUN backend on other kernels. Usage: tests/kernel/kernels_test.sh BUILD_DIR (from the repository's root; root or not).
+# Boots Debian's 6.1, 6.12 and newest kernels in qemu, each with an initramfs that holds a static test program as init and little
+# else, and runs the same program on the kernel of this machine (that needs root). Asserted by tests/kernel/vm_init.c: 6.1 has no USO and
+# loses nothing for it, the others have it. Some other tests of tests/ run there, too.
+# The kernels are downloaded from Debian's archive, once, and stay in BUILD_DIR/kernels. Emulated on purpose: 10 to 20 s per
+# kernel, and no need for /dev/kvm, which may be there without working.
+# Last line "N passed, N failed, N skipped". Under CI=true what could not run is a failure, and a missing qemu is installed.
+set -u
+if [ $# -ne 1 ]; then echo "usage: $0 BUILD_DIR" >&2; exit 2; fi
+mkdir -p "$1/kernels" || exit 2
+build=$(cd "$1" && pwd)
+cc=${CC:-cc}
+seconds=150 # for one kernel; a busy machine needs 30
+# The mirror that this machine uses, or DEBIAN_MIRROR.
+mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null | sed 's/#.*//' |
+    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+passed=0 failed=0 skipped=0
+
+# name, suite that has it, pattern of its package, has USO. The newest is whatever the suite's newest is.
+kernels='6.1    bookworm linux-image-6\.1\.[0-9.-]+-cloud-amd64               0
+         6.12   trixie   linux-image-6\.12\.[0-9.]+\+deb[0-9.]+-cloud-amd64   1
+         newest sid      linux-image-[0-9]+\.[0-9.]+\+deb[0-9.]+-cloud-amd64  1'
+
+# PROGRAM:TEST of tests/ that run on these kernels as well, and on which: what needs nothing but TUN, and no USO.
+others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
+        test_kernel:a_router_sees_no_difference       6.1 6.12 newest
+        test_kernel:tcp_connects_through              6.1 6.12 newest
+        test_kernel:superpackets_are_forwarded_to_us  6.1 6.12 newest'
+
+pass() { passed=$((passed + 1)); }
+fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+skip() { if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi; }
+
+# ---------------------------------------------------------------------------------------------------------------- kernels
+
+# fetch NAME SUITE PATTERN: kernels/NAME/vmlinuz, tun.ko and release. The system's own package lists are not touched.
+fetch() {
+    local dir=$build/kernels/$1 work version package packages=() deb
+    [ -s "$dir/vmlinuz" ] && [ -s "$dir/tun.ko" ] && return 0
+    for deb in apt-get dpkg-deb tar xz; do
+        if ! command -v $deb > /dev/null; then why="no $deb to get it with"; return 1; fi
+    done
+    if [ -z "$mirror" ]; then why="no Debian mirror in the sources of apt, and no DEBIAN_MIRROR"; return 1; fi
+    if [ ! -r $keyring ]; then why="no $keyring to check it with"; return 1; fi
+    rm -rf "$dir"; work=$dir/work
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
+    echo "deb [arch=amd64 signed-by=$keyring] $mirror $2 main" > "$work/sources.list"
+    local apt=(-o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$work/lists"
+               -o "Dir::Cache=$work/cache" -o APT::Sandbox::User= -o APT::Update::Error-Mode=any -o APT::Architecture=amd64
+               -o Acquire::Languages=none)
+    why="cannot be downloaded from $mirror"
+    apt-get "${apt[@]}" update > "$work/apt.log" 2>&1 || { cat "$work/apt.log"; return 1; }
+    package=$(apt-cache "${apt[@]}" pkgnames linux-image- | grep -Ex "$3" | sort -V | tail -n 1)
+    if [ -z "$package" ]; then why="suite $2 has no such kernel"; return 1; fi
+    version=${package#linux-image-}
+    for deb in image binary modules; do # newer packages have image and modules in one each
+        package=linux-$deb-$version
+        if apt-cache "${apt[@]}" pkgnames "$package" | grep -qFx "$package"; then packages+=("$package"); fi
+    done
+    (cd "$work" && apt-get "${apt[@]}" download "${packages[@]}") >> "$work/apt.log" 2>&1 || { cat "$work/apt.log"; return 1; }
+    for deb in "$work"/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" --wildcards '*/vmlinuz*' '*/drivers/net/tun.ko*' 2> /dev/null
+    done
+    why="$package: no kernel or no tun.ko in it"
+    unpack "$work/root" "$dir" || return 1
+    echo "$version" > "$dir/release"
+    rm -rf "$work"
+}
+
+# unpack FROM TO: the two files, the module without its compression (which the initramfs could not undo).
+unpack() {
+    local kernel module
+    kernel=$(find "$1" -name 'vmlinuz*' -type f | head -n 1); module=$(find "$1" -name 'tun.ko*' | head -n 1)
+    [ -n "$kernel" ] && [ -n "$module" ] || return 1
+    case $module in
+        *.xz) xz -dc "$module" ;;
+        *.zst) zstd -qdc "$module" ;;
+        *) cat "$module" ;;
+    esac > "$2/tun.ko" && mv "$kernel" "$2/vmlinuz"
+}
+
+# -------------------------------------------------------------------------------------------------------------- initramfs
+
+# A "newc" archive as the kernel wants it (its Documentation/driver-api/early-userspace/buffer-format.rst). cpio_entry NAME MODE
+# SIZE is a header, cpio_file NAME FILE a whole regular file that can be executed, pad LENGTH fills up to a multiple of 4.
+cpio_entry() {
+    printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X' \
+        $((inode += 1)) "$2" 0 0 1 0 "$3" 0 0 0 0 $((${#1} + 1)) 0
+    printf '%s\0' "$1"
+    pad $((110 + ${#1} + 1))
+}
+pad() { head -c $(((4 - $1 % 4) % 4)) /dev/zero; }
+cpio_file() {
+    local size; size=$(stat -c %s "$2") || return 1
+    cpio_entry "$1" $((0100755)) "$size"
+    cat "$2"; pad "$size"
+}
+
+# initramfs TUN_KO PROGRAM...
+initramfs() {
+    local inode=0 program
+    cpio_file init "$build/vm_init" && cpio_file tun.ko "$1" || return 1
+    shift
+    for program in "$@"; do cpio_file "$program" "$build/$program" || return 1; done
+    cpio_entry 'TRAILER!!!' 0 0
+}
+
+# ------------------------------------------------------------------------------------------------------------------- runs
+
+# judge NAME LOG PROGRAMS: adds the summaries of all programs in the log; one that is missing is a failure.
+judge() {
+    local name=$1 log=$2 summaries=0 before=$failed ok bad not
+    sed -n "s/^@@KERNEL /$name: kernel /p; s/^@@OFFLOADS /$name: offloads: /p; s/^@@PROBE /$name: probe: /p" "$log"
+    grep '^TCP superpackets with IPv6' "$log" | sort -u | sed "s/^/$name: /"
+    while read -r ok _ bad _ not _; do
+        echo "$name: $ok passed, $bad failed, $not skipped"
+        passed=$((passed + ok)) failed=$((failed + bad)) summaries=$((summaries + 1))
+        if [ "${CI:-}" = true ]; then failed=$((failed + not)); else skipped=$((skipped + not)); fi
+    done < <(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log")
+    grep '^SKIP' "$log"
+    if [ $summaries -ne "$3" ]; then tail -n 25 "$log"; fail "$name: $summaries summaries instead of $3"; fi
+    [ $failed -eq "$before" ] || grep -E '^FAIL|:[0-9]+:' "$log" | head -n 40
+}
+
+# boot NAME HAS_USO: in a machine without disk and network.
+boot() {
+    local name=$1 dir=$build/kernels/$1 log=$build/$1.log status started=$SECONDS release tests
+    tests=$(awk -v name="$1" '{ for (i = 2; i <= NF; i++) if ($i == name) printf " /%s", $1 }' <<< "$others")
+    # shellcheck disable=SC2086
+    initramfs "$dir/tun.ko" $programs > "$dir/initramfs" || { fail "$name: initramfs"; return; }
+    timeout "$seconds" qemu-system-x86_64 -accel tcg -cpu max -M pc -m 256 -smp 1 -no-reboot -kernel "$dir/vmlinuz" \
+        -initrd "$dir/initramfs" -display none -serial stdio -monitor none -nic none \
+        -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable -- $2$tests" \
+        < /dev/null > "$log.raw" 2> "$log.qemu"
+    status=$?
+    tr -d '\r' < "$log.raw" > "$log"
+    judge "$name" "$log" $((1 + $(wc -w <<< "$tests")))
+    release=$(sed -n 's/^@@KERNEL \([^ ]*\) .*/\1/p' "$log")
+    if [ $status -ne 0 ] || ! grep -q '^@@END$' "$log"; then
+        tail -n 5 "$log.qemu"; fail "$name: the machine ended with status $status"
+    elif [ "$release" != "$(cat "$dir/release")" ]; then
+        fail "$name: runs $release instead of $(cat "$dir/release")"
+    else
+        pass
+    fi
+    echo "$name: $((SECONDS - started)) s"
+}
+
+# The same on this machine, whose kernel has USO from 6.2 on.
+on_host() {
+    local log=$build/host.log has_uso=1
+    [ "$(printf '6.2\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.2 ] || has_uso=0
+    "$build/vm_init" "$has_uso" > "$log" 2>&1
+    judge host "$log" 1
+}
+
+has_qemu() { command -v qemu-system-x86_64 > /dev/null; }
+if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null && ! has_qemu; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-system-x86 > "$build/install.log" 2>&1
+    has_qemu || tail -n 5 "$build/install.log"
+fi
+
+programs=$(sed 's/^ *//; s/:.*//' <<< "$others" | sort -u)
+static=("$cc" -O2 -g -static -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -I. -Itests/lib)
+if [ "$(uname -m)" != x86_64 ]; then
+    skip kernels "the kernels are for x86_64"
+elif ! "${static[@]}" -o "$build/vm_init" tests/kernel/vm_init.c > "$build/compile.log" 2>&1; then
+    head -n 20 "$build/compile.log"; fail "tests/kernel/vm_init.c: does not build statically with $cc"
+else
+    for program in $programs; do
+        "${static[@]}" -o "$build/$program" "$(ls tests/*/"$program.c")" 2>> "$build/compile.log" || fail "$program: does not build"
+    done
+    [ ! -s "$build/compile.log" ] || { head -n 20 "$build/compile.log"; fail "warnings of $cc"; }
+    on_host
+    while read -r name suite pattern has_uso; do
+        why=
+        if ! has_qemu; then
+            skip "$name" "no qemu-system-x86_64 (Debian: qemu-system-x86)"
+        elif ! fetch "$name" "$suite" "$pattern"; then
+            skip "$name" "$why"
+        else
+            boot "$name" "$has_uso"
+        fi
+    done <<< "$kernels"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
