@@ -1,4 +1,6 @@
-/* tunoffload.h - v0.1.0 - GRO and GSO for TUN devices in one C header.   MIT-0 or public domain, text at the end of this file
+/* SPDX-License-Identifier: MIT-0 OR Unlicense
+
+   tunoffload.h - v0.2.0 - GRO and GSO for TUN devices in one C header. Licence texts and history are at the end of this file.
 
    Coalesces TCP and UDP packets into superpackets before they are written to a TUN device, and splits the superpackets that are
    read from one. IPv4 and IPv6, checksums, virtio-net headers, bounded memory, no allocation, no dependency.
@@ -31,6 +33,7 @@
        >>tx          capabilities of a device, the ladder on top of both, bursts
        >>names       texts of results and verdicts
        >>linux-tun   the optional backend: define TUNOFFLOAD_TUN
+       >>history     what changed
        >>license     MIT-0 / Unlicense
 */
 #ifndef TUNOFFLOAD_H
@@ -114,7 +117,8 @@
    - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share, plus prepending of late TCP segments.
    - Splits what it or a kernel coalesced, like the kernel does.
    - Lossless: splitting what was coalesced gives back the same bytes. One exception: packets with DF that all carry the same IPv4 ID come
-     back numbered id, id+1, ... as from every kernel (RFC 6864 gives the ID of such packets no meaning). exact_ip_id refuses to merge them.
+     back numbered id, id+1, ... as from every kernel (RFC 6864 gives the ID of such packets no meaning). TUO_IP_ID_EXACT refuses to merge
+     them; TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge, and renumber, more.
    - Never vouches for bytes that it did not check. A packet with a wrong checksum is not merged, not repaired, and leaves as it came.
    - Keeps the order of each flow. What cannot be merged closes its flow, so that nothing overtakes it. Only a late TCP segment may move
      forward to where its bytes belong (disable_prepend stops that).
@@ -244,6 +248,7 @@
        TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in as many files as you like: functions are static to each
        TUO_API                    everywhere: your own decoration of public functions
        TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
+       TUO_CALLOC, TUO_FREE       implementation file, both or neither: memory of the Linux parts, calloc(count, size) and free(pointer)
        TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
                                   (they can be without it, too: all or none). Implies TUO_NO_SIMD. Compilers may call memcpy and memset
                                   all the same, for structures: a freestanding environment has to provide these
@@ -273,9 +278,8 @@
 
 /* ------------------------------------------------------------------------------------------------------------- >>config */
 
-#define TUO_VERSION_MAJOR 0
-#define TUO_VERSION_MINOR 1
-#define TUO_VERSION_PATCH 0
+#define TUO_VERSION 200 /* 10000 * major + 100 * minor + patch */
+#define TUO_VERSION_STRING "0.2.0"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -338,6 +342,7 @@ typedef enum tuo_simd {
 /* ------------------------------------------------------------------------------------------------------------ >>results */
 
 /* tuo_result says whether a call did its job: 0 yes, positive "yes, and note this", negative "no".
+   AGAIN, MORE and DONE are positive: `if (result < 0)` takes them for success. Compare with TUO_OK where they can come.
    On a negative result nothing that the caller can see has changed, unless the function says otherwise.
    X(name, value, text) */
 #define TUO_RESULTS(X)                                                                                                        \
@@ -426,7 +431,7 @@ typedef enum tuo_result {
     X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                                                     \
     X(TTL_DIFFERS, "TTL / hop limit differs", "gro.h inet_gro_flush")                                                         \
     X(DF_DIFFERS, "DF bit differs", "gro.h inet_gro_flush")                                                                   \
-    X(IP_ID_DIFFERS, "IPv4 ID neither +1 nor constant under DF", "gro.h inet_gro_flush, RFC 6864")                            \
+    X(IP_ID_DIFFERS, "IPv4 ID does not fit: by default neither +1 nor constant under DF", "gro.h inet_gro_flush, RFC 6864")   \
     X(ACK_DIFFERS, "TCP acknowledgment number differs", "tcp_offload.c tcp_gro_receive")                                      \
     X(RESERVED_DIFFERS, "TCP reserved bits (AE included) differ", "tcp_offload.c tcp_gro_receive")                            \
     X(FLAGS_DIFFERS, "TCP flags other than FIN and PSH differ", "tcp_offload.c tcp_gro_receive")                              \
@@ -604,6 +609,15 @@ typedef struct tuo_flow_stats {
     uint64_t evictions; /* live entries displaced by an insert into a full bucket */
 } tuo_flow_stats;
 
+/* Which IPv4 IDs may merge. Split packets are numbered id, id+1, ... (K 6.2), so what had other IDs comes back with these. */
+typedef enum tuo_ip_id {
+    TUO_IP_ID_DEFAULT = 0, /* counting up by one, or constant under DF, as the kernel: RFC 6864 gives constant IDs under DF no meaning */
+    TUO_IP_ID_EXACT = 1,   /* counting up by one only: then splitting is lossless always */
+    TUO_IP_ID_ANY_DF = 2,  /* any IDs under DF; counting up by one without */
+    TUO_IP_ID_ANY = 3,     /* any IDs. Without DF an exception to lossless: fragments made later have other IDs than the sender meant */
+    TUOI_IP_ID_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+} tuo_ip_id;
+
 /* GRO configuration. Zero-initialised: valid, safe, and what most want. */
 #define TUO_EXCLUDED_PORTS_MAX 16
 typedef struct tuo_gro_desc {
@@ -619,6 +633,7 @@ typedef struct tuo_gro_desc {
     uint32_t max_items_per_flow; /* open items of a TCP flow with sequence gaps; 0 = 4; 1..16 */
     uint32_t vnet_hdr_len;       /* vnet header in front of each emitted packet; 0 = 10; 10, 12, 20 or 24 */
     tuo_order vnet_order;        /* its byte order */
+    tuo_ip_id ip_id;             /* which IPv4 IDs may merge */
     tuo_simd simd;               /* 0 = the best that is usable, found out at init (reconfigure: as it is); another: that one, for tests */
     /* Switches: 0 is the default of each. */
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
@@ -628,8 +643,6 @@ typedef struct tuo_gro_desc {
                                     (K 1.23) */
     uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
     uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
-    uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
-    uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it). Not both */
     uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source. What merges gets a checksum
                                     of the kernel's, so a mistake in making the packets then shows only in those that stay alone. Not
                                     for packets with an IPv6 Home Address option (RFC 6275), whose sum is for another address */
@@ -785,6 +798,24 @@ typedef struct tuo_rx_queue {
 /* Common to all: no function allocates, blocks, logs or touches errno or global state. A pointer may be NULL only where its length is
    0 or the comment says so. On a negative result the out-parameters are untouched. */
 
+/* tuo_version: TUO_VERSION of the compiled implementation, to be compared with that of the declarations. */
+TUO_API int tuo_version(void);
+
+/* For callers without a C parser (bindings).
+   tuo_sizeof      bytes of a public struct as this build has it; 0 for a number that is no tuo_size
+   tuo_simd_flag   TUO_F_SIMD(level) as a function */
+typedef enum tuo_size {
+    TUO_SIZE_VNET_HDR, TUO_SIZE_PKT_INFO, TUO_SIZE_FLOW_KEY, TUO_SIZE_FLOW_EVICTED, TUO_SIZE_FLOW_STATS,
+    TUO_SIZE_GRO_DESC, TUO_SIZE_GRO_STATS, TUO_SIZE_SUPERPACKET, TUO_SIZE_SEGMENT, TUO_SIZE_GSO,
+    TUO_SIZE_CAPS, TUO_SIZE_TX, TUO_SIZE_TX_PACKET, TUO_SIZE_TX_QUEUE, TUO_SIZE_RX_PACKET, TUO_SIZE_RX_QUEUE,
+    TUO_SIZE_TUN_DESC, TUO_SIZE_TUN_INFO, TUO_SIZE_TUN_RX_STATS, TUO_SIZE_TUN_TX_STATS, TUO_SIZE_TUN_PARTS, /* 0 without TUNOFFLOAD_TUN */
+    TUO_SIZE_TUN_PROBE_REPORT,
+    TUO_SIZE_COUNT, /* number of sizes; not a size */
+    TUOI_SIZE_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+} tuo_size;
+TUO_API size_t tuo_sizeof(tuo_size which);
+TUO_API unsigned tuo_simd_flag(tuo_simd level);
+
 /* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP"), its one-line text, and for verdicts the source of the rule. Static strings;
    "?" for a number that is none. */
 TUO_API const char *tuo_result_name(tuo_result result);
@@ -814,7 +845,10 @@ TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, vo
 TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len);
 
 /* tuo_csum_update16, tuo_csum_update32: the checksum field (not the sum) after a 16- or 32-bit word of the data changed.
-   Sources   RFC 1624 3, equation 3: never turns 0x0000 into 0xffff or the other way without cause */
+   Returns   the new field; the old one if the words are equal
+   UDP       a field of 0 means "no checksum": leave it alone, and write a new 0 as 0xffff
+   Partial   a field with NEEDS_CSUM holds a sum, not its complement: there the new field is ~tuo_csum_update16(~field, ...)
+   Sources   RFC 1624 3, equation 3 */
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word);
 TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_t new_word);
 
@@ -1202,14 +1236,16 @@ typedef struct tuo_tun_desc {
                                     are set by open */
 } tuo_tun_desc;
 
-/* Counters since open. tuo_tun_query_stats copies both sides: while the receiving and the sending thread run, each may rely on its own
-   side's numbers only, and no third thread may ask. */
-typedef struct tuo_tun_stats {
+/* Counters since open, by side: each side is asked by its own thread. */
+typedef struct tuo_tun_rx_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch */
     uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
     uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was not negotiated */
+} tuo_tun_rx_stats;
+
+typedef struct tuo_tun_tx_stats {
     uint64_t tx_packets;                 /* taken from the caller */
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
     uint64_t tx_superpackets;            /* of them with a GSO type */
@@ -1219,7 +1255,15 @@ typedef struct tuo_tun_stats {
     uint64_t tx_again;                   /* writes that would have blocked */
     uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
     uint8_t tcp4_off, tcp6_off, udp_off; /* now, for that reason */
-} tuo_tun_stats;
+} tuo_tun_tx_stats;
+
+/* What a queue came out as, and why it last failed. */
+typedef struct tuo_tun_info {
+    uint32_t offloads;        /* read-side offloads that were negotiated, TUO_TUN_*; 0 if adopted without adopt_negotiate: the kernel does
+                                 not tell */
+    uint32_t vnet_hdr_len;    /* bytes of the vnet header; 0: none */
+    int rx_errno, tx_errno;   /* of the last system call that failed, by side: also of a refusal that was made good, never EAGAIN; 0: none */
+} tuo_tun_info;
 
 /* tuo_tun_open: create or attach to a device, negotiate, and configure as the desc says.
    Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which errno (error may be NULL);
@@ -1267,26 +1311,25 @@ TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
    Note      an interface that is down has no room: for_writing waits until it is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
-/* Plain facts: descriptor for your own poll loop; interface name, as it was when the queue was opened; read-side offloads that were
-   negotiated (TUO_TUN_*; 0 if adopted without adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last
-   system call that failed, by side: also of a refusal that was made good, never EAGAIN. */
+/* tuo_tun_fd: descriptor for a poll loop of your own. tuo_tun_name: interface name, as it was when the queue was opened. */
 TUO_API int tuo_tun_fd(const tuo_tun *tun);
 TUO_API const char *tuo_tun_name(const tuo_tun *tun);
-TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun);
-TUO_API uint32_t tuo_tun_vnet_hdr_len(const tuo_tun *tun);
-TUO_API int tuo_tun_recv_errno(const tuo_tun *tun);
-TUO_API int tuo_tun_send_errno(const tuo_tun *tun);
+
+/* tuo_tun_query_info: what was negotiated, and the last errno of each side. Any thread. */
+TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info);
 
 /* tuo_tun_caps: what can be written to the device. A TUN device with a vnet header takes TCP superpackets whatever was negotiated for
    reading; UDP ones if the kernel knows USO. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
-TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
 
-/* tuo_tun_query_gro_stats: the verdicts on what tuo_tun_send_batch was given: why it merged, or did not. Sending thread only. */
+/* tuo_tun_query_rx_stats: counters of the receiving side; receiving thread only. tuo_tun_query_tx_stats: of the sending side; sending
+   thread only. tuo_tun_query_gro_stats: the verdicts on what tuo_tun_send_batch was given: why it merged, or did not; sending thread only. */
+TUO_API void tuo_tun_query_rx_stats(const tuo_tun *tun, tuo_tun_rx_stats *stats);
+TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats);
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
 /* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
-   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno); TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it);
+   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tx_errno of tuo_tun_query_info); TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it);
              TUO_E_WOKEN (being closed) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
@@ -1384,13 +1427,13 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_repo
 typedef struct tuo_tun_group tuo_tun_group;
 
 /* tuo_tun_group_open: open a device with queue_count queues (1..64); desc->multi_queue is implied for more than one. All or nothing. */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **set, const tuo_tun_desc *desc, size_t queue_count, int *error);
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *set);
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *set, size_t index);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc, size_t queue_count, int *error);
+TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group);
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index);
 
 /* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN. tuo_tun_group_close: as tuo_tun_close, for all. */
-TUO_API void tuo_tun_group_wake(tuo_tun_group *set);
-TUO_API void tuo_tun_group_close(tuo_tun_group *set);
+TUO_API void tuo_tun_group_wake(tuo_tun_group *group);
+TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 
 #endif /* TUNOFFLOAD_TUN */
 
@@ -1959,8 +2002,9 @@ TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_l
     return tuoi_fold(addresses + proto + (l4_len >> 16) + (l4_len & 0xFFFFu));
 }
 
-/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). */
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). Of equal words the last two add up to the other zero, which would turn 0xffff into 0. */
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
+    if (old_word == new_word) return checksum;
     return (uint16_t)~tuoi_fold((uint64_t)(uint16_t)~checksum + (uint16_t)~old_word + new_word);
 }
 
@@ -2997,13 +3041,13 @@ TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, cons
     }
 }
 
-/* K 4.4, 5.7: IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
+/* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
 TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, int front) {
     const int df = (info->flags & TUO_PKT_DF) != 0;
     const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
-    if (info->ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
+    if (info->ip_version != 4 || desc->ip_id >= (df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
     if (info->ip_id == counting) return item->id_mode != TUOI_ID_CONSTANT;
-    return info->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && df && !desc->exact_ip_id;
+    return info->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && df && desc->ip_id == TUO_IP_ID_DEFAULT;
 }
 
 /* capacity: of the packet that would be first; gathered: without buffers. */
@@ -3108,7 +3152,7 @@ static tuo_gro_desc tuoi_gro_desc_effective(const tuo_gro_desc *desc) {
 static int tuoi_in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
 
 static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
-    const int ids_ok = !d->exact_ip_id || !d->ignore_df_ip_id, simd_ok = d->simd == TUO_SIMD_DETECT || tuoi_sums_of(d->simd) != NULL;
+    const int ids_ok = (unsigned)d->ip_id <= (unsigned)TUO_IP_ID_ANY, simd_ok = d->simd == TUO_SIMD_DETECT || tuoi_sums_of(d->simd) != NULL;
     return tuoi_in(d->max_packets, 1, TUOI_PACKETS_MAX) && tuoi_in(d->max_flows, 1, TUOI_FLOWS_MAX) &&
            tuoi_in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuoi_in(d->max_udp_segs, 2, TUOI_UDP_SEGS_MAX) &&
            tuoi_in(d->max_frags, 2, 0xFFFF) && tuoi_in(d->max_items_per_flow, 1, TUOI_ITEMS_PER_FLOW_MAX) &&
@@ -4600,6 +4644,26 @@ TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuoi_verdict_
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->text; }
 TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->source; }
 
+/* --- what a caller without a C parser asks --- */
+
+TUO_API int tuo_version(void) { return TUO_VERSION; }
+TUO_API unsigned tuo_simd_flag(tuo_simd level) { return TUO_F_SIMD(level); }
+
+TUO_API size_t tuo_sizeof(tuo_size which) {
+    static const uint16_t sizes[TUO_SIZE_COUNT] = {
+        sizeof(tuo_vnet_hdr), sizeof(tuo_pkt_info), sizeof(tuo_flow_key), sizeof(tuo_flow_evicted), sizeof(tuo_flow_stats),
+        sizeof(tuo_gro_desc), sizeof(tuo_gro_stats), sizeof(tuo_superpacket), sizeof(tuo_segment), sizeof(tuo_gso),
+        sizeof(tuo_caps), sizeof(tuo_tx), sizeof(tuo_tx_packet), sizeof(tuo_tx_queue), sizeof(tuo_rx_packet), sizeof(tuo_rx_queue),
+#ifdef TUNOFFLOAD_TUN
+        sizeof(tuo_tun_desc), sizeof(tuo_tun_info), sizeof(tuo_tun_rx_stats), sizeof(tuo_tun_tx_stats), sizeof(tuo_tun_parts),
+        sizeof(tuo_tun_probe_report),
+#else
+        0, 0, 0, 0, 0, 0,
+#endif
+    };
+    return (unsigned)which < (unsigned)TUO_SIZE_COUNT ? sizes[which] : 0;
+}
+
 #ifdef TUNOFFLOAD_TUN
 /* ----------------------------------------------------------------------------------------------------------- >>linux-tun */
 /* The only section that makes system calls. A queue has a receiving and a sending half that share nothing but the descriptor, so that one
@@ -4613,12 +4677,21 @@ TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdic
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#if defined(TUO_CALLOC) || defined(TUO_FREE)
+#if !defined(TUO_CALLOC) || !defined(TUO_FREE)
+#error "tunoffload.h: define both TUO_CALLOC and TUO_FREE, or neither"
+#endif
+#else
+#include <stdlib.h>
+#define TUO_CALLOC calloc
+#define TUO_FREE free
+#endif
 
 #ifndef TUNSETVNETLE
 #define TUNSETVNETLE _IOW('T', 220, int)
@@ -4670,8 +4743,8 @@ typedef struct tuoi_tun_rx {
     tuo_gso gso;          /* of the superpacket in bytes */
     int splitting;
     size_t last_count;    /* segments of the last superpacket */
-    int last_errno;
-    tuo_tun_stats stats;
+    int last_errno;       /* atomic, for tuo_tun_query_info */
+    tuo_tun_rx_stats stats;
     uint8_t bytes[TUOI_RX_LEN];
 } tuoi_tun_rx;
 
@@ -4687,8 +4760,8 @@ typedef struct tuoi_tun_tx {
     tuo_segment segment;   /* of gso, being written */
     int segment_ready;
     tuoi_feature features[TUOI_FEATURES];
-    int last_errno;
-    tuo_tun_stats stats;
+    int last_errno;        /* atomic, for tuo_tun_query_info */
+    tuo_tun_tx_stats stats;
     uint8_t scratch[TUOI_RX_LEN];
 } tuoi_tun_tx;
 
@@ -4746,7 +4819,7 @@ static int tuoi_fd_flags(int fd) {
 }
 
 static tuo_result tuoi_tun_failed(int *last_errno, int negative_errno) {
-    if (negative_errno != -EAGAIN) *last_errno = -negative_errno;
+    if (negative_errno != -EAGAIN) __atomic_store_n(last_errno, -negative_errno, __ATOMIC_RELAXED);
     switch (-negative_errno) {
         case EAGAIN: return TUO_AGAIN;
         case EBADFD: case EBADF: case ENODEV: return TUO_E_GONE;
@@ -4834,41 +4907,33 @@ enum { TUOI_IFF_UP = 1 };
 
 /* Do packets carry the 4 bytes of packet information? TUNGETIFF cannot tell: it sets IFF_NOFILTER, which is the same bit as IFF_NO_PI.
    A kernel before 4.20 does not say; then it is taken for no, which is what everybody uses. */
-static int tuoi_tun_has_packet_info(const tuo_tun *tun) {
-    uint8_t reply[8192];
+static int tuoi_tun_has_packet_info(tuo_tun *tun) {
+    uint8_t *const reply = tun->tx.scratch; /* nothing is held yet */
     tuoi_netlink request;
     size_t off = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct ifinfomsg)), end;
     int returned;
     tuoi_netlink_link(tun, &request, 0, 0);
     request.header.nlmsg_type = RTM_GETLINK;
     request.header.nlmsg_flags = NLM_F_REQUEST;
-    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, reply, sizeof reply);
+    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, reply, sizeof tun->tx.scratch);
     if (returned < 0 || (size_t)returned < off) return 0;
     end = (size_t)returned;
     return tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) && tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_DATA) &&
            tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_TUN_PI) && end > off && reply[off] != 0;
 }
 
-/* The outcome of a setting. */
-static tuo_result tuoi_netlink_set(tuo_tun *tun, const tuoi_netlink *request) {
-    int returned;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    returned = tuoi_netlink_call(tun->netlink_fd, request);
-    if (returned < 0) tun->tx.last_errno = -returned;
-    return tuoi_tun_leave(tun, returned >= 0 ? TUO_OK : returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
-}
-
-TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
+/* Each returns 0, or -errno; -EOPNOTSUPP without netlink. */
+static int tuoi_link_set_up(const tuo_tun *tun, int up) {
     tuoi_netlink request;
     tuoi_netlink_link(tun, &request, up ? TUOI_IFF_UP : 0, TUOI_IFF_UP);
-    return tuoi_netlink_set(tun, &request);
+    return tuoi_netlink_call(tun->netlink_fd, &request);
 }
 
-TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
+static int tuoi_link_set_mtu(const tuo_tun *tun, uint32_t mtu) {
     tuoi_netlink request;
     tuoi_netlink_link(tun, &request, 0, 0);
     tuoi_netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
-    return tuoi_netlink_set(tun, &request);
+    return tuoi_netlink_call(tun->netlink_fd, &request);
 }
 
 /* "ADDRESS/PREFIX" to binary. */
@@ -4886,20 +4951,44 @@ static int tuoi_parse_address(const char *text, struct ifaddrmsg *message, uint8
     return *text == 0 && digits && message->ifa_family && prefix <= (message->ifa_family == AF_INET ? 32u : 128u);
 }
 
-TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
+static int tuoi_link_add_address(const tuo_tun *tun, const char *text) {
     struct ifaddrmsg message;
     tuoi_netlink request;
     uint8_t address[16];
     size_t address_len;
     TUO_MEMSET(&message, 0, sizeof message);
-    if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
+    if (!tuoi_parse_address(text, &message, address)) return -EINVAL;
     address_len = message.ifa_family == AF_INET ? 4 : 16;
     if (message.ifa_family == AF_INET6) message.ifa_flags = IFA_F_NODAD; /* a point-to-point link has nobody to ask */
     message.ifa_index = (uint32_t)tun->if_index;
     tuoi_netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
     tuoi_netlink_add(&request, IFA_LOCAL, address, address_len);
     tuoi_netlink_add(&request, IFA_ADDRESS, address, address_len);
-    return tuoi_netlink_set(tun, &request);
+    return tuoi_netlink_call(tun->netlink_fd, &request);
+}
+
+static tuo_result tuoi_link_result(tuo_tun *tun, int returned) {
+    if (returned >= 0) return TUO_OK;
+    __atomic_store_n(&tun->tx.last_errno, -returned, __ATOMIC_RELAXED);
+    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+}
+
+TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_set_up(tun, up)));
+}
+
+TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_set_mtu(tun, mtu)));
+}
+
+TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
+    struct ifaddrmsg message;
+    uint8_t address[16];
+    if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_add_address(tun, text)));
 }
 
 /* --- opening --- */
@@ -4915,8 +5004,9 @@ static uint32_t tuoi_tun_wanted(const tuo_tun *tun, uint32_t set) {
     return set;
 }
 
-/* Read-side offloads from the largest set down. A set that the kernel does not know is refused as a whole and changes nothing (K 2.5). */
-static int tuoi_tun_negotiate(tuo_tun *tun) {
+/* Vnet header of the usual size, which is per device and sticky, so always said explicitly (K 2.3); then read-side offloads from the largest
+   set down. A set that the kernel does not know is refused as a whole and changes nothing (K 2.5). */
+static int tuoi_tun_negotiate_vnet(tuo_tun *tun) {
     static const uint32_t sets[] = {
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN,
@@ -4924,21 +5014,24 @@ static int tuoi_tun_negotiate(tuo_tun *tun) {
         TUO_TUN_CSUM,
         0,
     };
+    int returned, len = TUO_VNET_LEN;
     size_t i;
-    if (!tun->vnet_hdr_len) return tuoi_tun_set_offload(tun, 0);
+    tun->vnet_hdr_len = TUO_VNET_LEN;
+    if ((returned = tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len)) < 0) return returned;
     tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0; /* also decides what may be written (K 1.10) */
     for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        const int returned = tuoi_tun_set_offload(tun, tuoi_tun_wanted(tun, sets[i]));
         tun->offloads = tuoi_tun_wanted(tun, sets[i]);
-        if (returned >= 0 || sets[i] == 0) return returned;
+        if ((returned = tuoi_tun_set_offload(tun, tun->offloads)) >= 0) return 0;
     }
-    return 0;
+    return returned;
 }
 
-/* Per device and sticky, so always said explicitly (K 2.3). */
-static int tuoi_tun_set_vnet_len(tuo_tun *tun) {
-    int len = (int)tun->vnet_hdr_len;
-    return len ? tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len) : 0;
+static int tuoi_tun_negotiate(tuo_tun *tun) {
+    int returned, old_len = (int)tun->vnet_hdr_len;
+    if (old_len == 0) return tuoi_tun_set_offload(tun, 0);
+    returned = tuoi_tun_negotiate_vnet(tun);
+    if (returned < 0) (void)tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &old_len);
+    return returned;
 }
 
 /* What the kernel says about the descriptor: never assumed from what was asked for (K 2.2). */
@@ -5056,22 +5149,26 @@ static int tuoi_tun_desc_ok(const tuo_tun_desc *desc) {
 }
 
 /* One allocation: the queue and its GRO instance behind it. */
-static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
+static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, int *error) {
     tuo_gro_desc gro_desc = desc->gro;
     size_t gro_len;
     tuo_tun *tun = NULL;
     gro_desc.vnet_hdr_len = 0;
     gro_len = tuo_gro_memory_size(&gro_desc);
+    if (error) *error = 0;
     if (gro_len == 0 || !tuoi_tun_desc_ok(desc)) return TUO_E_INVALID;
-    tun = (tuo_tun *)calloc(1, tuoi_align_up(sizeof *tun) + gro_len);
-    if (!tun) return TUO_E_SYSTEM;
+    tun = (tuo_tun *)TUO_CALLOC(1, tuoi_align_up(sizeof *tun) + gro_len);
+    if (!tun) {
+        if (error) *error = ENOMEM;
+        return TUO_E_SYSTEM;
+    }
     tun->fd = tun->netlink_fd = tun->wake_fd = -1;
     tun->desc = *desc;
     tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
     tuoi_default32(&tun->desc.refusal_limit, 3);
     tuoi_default32(&tun->desc.retry_after, 100000);
     if (tuo_gro_init(&tun->tx.gro, (uint8_t *)tun + tuoi_align_up(sizeof *tun), gro_len, &gro_desc) != TUO_OK) {
-        free(tun);
+        TUO_FREE(tun);
         return TUO_E_INVALID;
     }
     gro_desc.simd = tun->tx.gro->desc.simd; /* found out once */
@@ -5085,7 +5182,7 @@ static void tuoi_tun_free(tuo_tun *tun) {
     tuoi_close_fd(&tun->fd);
     tuoi_close_fd(&tun->netlink_fd);
     tuoi_close_fd(&tun->wake_fd);
-    free(tun);
+    TUO_FREE(tun);
 }
 
 /* A sandbox without netlink, or a device that is not here though the kernel could not say so. Packets need no netlink. */
@@ -5094,32 +5191,36 @@ static int tuoi_netlink_is_denied(int returned) {
            returned == -ENOSYS;
 }
 
-/* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
-static int tuoi_tun_finish(tuo_tun *tun, int adopted) {
-    tuo_gro_desc desc;
-    int returned, denied, where = TUOI_IS_HERE;
-    returned = tun->wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (returned >= 0 && adopted) returned = where = tuoi_tun_where(tun);
-    if (returned >= 0 && where != TUOI_IS_ELSEWHERE) {
-        returned = tuoi_tun_open_netlink(tun);
-        if (returned >= 0 && tuoi_tun_has_packet_info(tun)) returned = -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
-        denied = adopted && tuoi_netlink_is_denied(returned);
-        if (denied) returned = 0;
-        if (denied || where == TUOI_IS_UNKNOWN) tuoi_close_fd(&tun->netlink_fd);
-    }
-    desc = tuoi_tun_tx_gro_desc(tun);
-    if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
-    return returned;
+/* The interface behind the descriptor, if rtnetlink reaches it. foreign: opened by another program, perhaps in another namespace. */
+static int tuoi_tun_find_interface(tuo_tun *tun, int foreign) {
+    const int where = foreign ? tuoi_tun_where(tun) : TUOI_IS_HERE;
+    int returned, denied;
+    if (where < 0) return where;
+    if (where == TUOI_IS_ELSEWHERE) return 0;
+    returned = tuoi_tun_open_netlink(tun);
+    if (returned >= 0 && tuoi_tun_has_packet_info(tun)) return -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
+    denied = foreign && tuoi_netlink_is_denied(returned);
+    if (denied || where == TUOI_IS_UNKNOWN) tuoi_close_fd(&tun->netlink_fd);
+    return denied ? 0 : returned;
+}
+
+/* What open, adopt and add_queue have in common, once there is a descriptor. */
+static int tuoi_tun_setup(tuo_tun *tun, int foreign, int negotiates) {
+    int returned;
+    if ((returned = tuoi_tun_read_back(tun)) < 0) return returned;
+    if ((returned = tun->wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0) return returned;
+    if ((returned = tuoi_tun_find_interface(tun, foreign)) < 0) return returned;
+    if (negotiates || tun->vnet_hdr_len == 0 || tuoi_vnet_len_ok(tun->vnet_hdr_len)) return 0;
+    return -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
 }
 
 /* Settings of the interface that the desc asks for. */
-static int tuoi_tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
-    tuo_result result = TUO_OK;
-    if (desc->mtu) result = tuo_tun_set_mtu(tun, desc->mtu);
-    if (result == TUO_OK && desc->address4) result = tuo_tun_add_address(tun, desc->address4);
-    if (result == TUO_OK && desc->address6) result = tuo_tun_add_address(tun, desc->address6);
-    if (result == TUO_OK && desc->up) result = tuo_tun_set_up(tun, 1);
-    return result == TUO_OK ? 0 : result == TUO_E_INVALID ? -EINVAL : -tun->tx.last_errno;
+static int tuoi_tun_interface(const tuo_tun *tun, const tuo_tun_desc *desc) {
+    int returned;
+    if (desc->mtu && (returned = tuoi_link_set_mtu(tun, desc->mtu)) < 0) return returned;
+    if (desc->address4 && (returned = tuoi_link_add_address(tun, desc->address4)) < 0) return returned;
+    if (desc->address6 && (returned = tuoi_link_add_address(tun, desc->address6)) < 0) return returned;
+    return desc->up ? tuoi_link_set_up(tun, 1) : 0;
 }
 
 static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int *error) {
@@ -5132,53 +5233,38 @@ static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int
     return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
 }
 
-TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
-    tuo_tun *t;
+static int tuoi_tun_open(tuo_tun *tun, const tuo_tun_desc *desc) {
     int returned;
-    const tuo_result result = tuoi_tun_allocate(&t, desc);
-    if (result != TUO_OK) {
-        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
-        return result;
-    }
-    returned = tuoi_tun_attach(t, desc->name);
-    if (returned >= 0) returned = tuoi_tun_read_back(t);
-    if (returned >= 0 && t->vnet_hdr_len) {
-        t->vnet_hdr_len = TUO_VNET_LEN;
-        returned = tuoi_tun_set_vnet_len(t);
-    }
-    if (returned >= 0) returned = tuoi_tun_negotiate(t);
-    if (returned >= 0) returned = tuoi_tun_ownership(t);
-    if (returned >= 0) returned = tuoi_tun_finish(t, 0);
-    if (returned >= 0) returned = tuoi_tun_interface(t, desc);
-    return tuoi_tun_opened(t, returned, tun, error);
+    if ((returned = tuoi_tun_attach(tun, desc->name)) < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun, 0, 1)) < 0) return returned;
+    if ((returned = tuoi_tun_negotiate(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_ownership(tun)) < 0) return returned;
+    return tuoi_tun_interface(tun, desc);
 }
 
-static int tuoi_tun_renegotiate(tuo_tun *tun, uint32_t old_len) {
-    int len = (int)old_len, returned = tuoi_tun_set_vnet_len(tun);
-    if (returned >= 0) returned = tuoi_tun_negotiate(tun);
-    if (returned < 0 && len) (void)tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len);
-    return returned;
+TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
+    tuo_tun *t;
+    const tuo_result result = tuoi_tun_allocate(&t, desc, error);
+    return result == TUO_OK ? tuoi_tun_opened(t, tuoi_tun_open(t, desc), tun, error) : result;
+}
+
+static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
+    int returned;
+    tun->fd = fd;
+    tun->knows_uso = 1; /* until the kernel refuses one */
+    if ((returned = tuoi_sys(fcntl(fd, F_GETFL))) < 0) return returned;
+    tun->polls_first = !(returned & O_NONBLOCK);
+    if ((returned = tuoi_tun_setup(tun, 1, desc->adopt_negotiate)) < 0) return returned;
+    if ((returned = tuoi_tun_interface(tun, desc)) < 0) return returned;
+    return desc->adopt_negotiate ? tuoi_tun_negotiate(tun) : 0; /* last: it changes packets */
 }
 
 TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
-    uint32_t old_len;
     int returned;
-    tuo_result result = tuoi_tun_allocate(&t, desc);
-    if (result != TUO_OK) {
-        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
-        return result;
-    }
-    t->fd = fd;
-    t->knows_uso = 1; /* until the kernel refuses one */
-    returned = tuoi_sys(fcntl(fd, F_GETFL));
-    t->polls_first = returned >= 0 && !(returned & O_NONBLOCK);
-    if (returned >= 0) returned = tuoi_tun_read_back(t);
-    old_len = t->vnet_hdr_len;
-    if (desc->adopt_negotiate && old_len) t->vnet_hdr_len = TUO_VNET_LEN;
-    if (returned >= 0) returned = tuoi_tun_finish(t, 1);
-    if (returned >= 0) returned = tuoi_tun_interface(t, desc);
-    if (returned >= 0 && desc->adopt_negotiate) returned = tuoi_tun_renegotiate(t, old_len); /* last: it changes packets */
+    const tuo_result result = tuoi_tun_allocate(&t, desc, error);
+    if (result != TUO_OK) return result;
+    returned = tuoi_tun_adopt(t, fd, desc);
     if (returned < 0) t->fd = -1; /* still the caller's */
     return tuoi_tun_opened(t, returned, tun, error);
 }
@@ -5195,28 +5281,28 @@ static int tuoi_same_netns(int a, int b) {
 
 /* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is asked for its present one, and what came
    of it is compared by index. */
-TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
-    tuo_tun *t;
+static int tuoi_tun_attach_beside(tuo_tun *tun, const tuo_tun *first) {
     tuoi_ifreq device;
     int returned;
-    tuo_result result = tuoi_tun_allocate(&t, &first->desc);
-    if (result != TUO_OK) {
-        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
-        return result;
-    }
-    returned = tuoi_ioctl(first->fd, TUNGETIFF, &device);
-    if (returned >= 0) returned = tuoi_tun_where(first);
-    if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) returned = -EOPNOTSUPP;
-    if (returned >= 0) returned = tuoi_tun_attach(t, device.name);
-    if (returned >= 0) returned = tuoi_tun_read_back(t);
-    if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;
-    t->offloads = first->offloads; /* per device (K 2.3) */
-    t->knows_uso = first->knows_uso;
-    if (returned >= 0) returned = tuoi_tun_finish(t, first->netlink_fd < 0);
-    if (returned >= 0 && first->netlink_fd >= 0) { /* otherwise there is nothing to compare */
-        if (!tuoi_same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
-        else if (t->if_index != first->if_index) returned = -EBADFD; /* deleted or renamed just now */
-    }
+    if ((returned = tuoi_ioctl(first->fd, TUNGETIFF, &device)) < 0) return returned;
+    if ((returned = tuoi_tun_where(first)) < 0) return returned;
+    if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) return -EOPNOTSUPP;
+    if ((returned = tuoi_tun_attach(tun, device.name)) < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun, first->netlink_fd < 0, 0)) < 0) return returned;
+    if (tun->vnet_hdr_len != first->vnet_hdr_len || tun->is_tap != first->is_tap) return -EOPNOTSUPP;
+    tun->offloads = first->offloads; /* per device (K 2.3) */
+    tun->knows_uso = first->knows_uso;
+    if (first->netlink_fd < 0) return 0; /* there is nothing to compare */
+    if (!tuoi_same_netns(first->netlink_fd, tun->netlink_fd)) return -EOPNOTSUPP;
+    return tun->if_index == first->if_index ? 0 : -EBADFD; /* deleted or renamed just now */
+}
+
+TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
+    tuo_tun *t;
+    int returned;
+    tuo_result result = tuoi_tun_allocate(&t, &first->desc, error);
+    if (result != TUO_OK) return result;
+    returned = tuoi_tun_attach_beside(t, first);
     result = tuoi_tun_opened(t, returned, queue, error);
     return returned == -EBADFD ? TUO_E_GONE : result;
 }
@@ -5311,10 +5397,13 @@ static unsigned tuoi_tun_frame_flags(const tuo_tun *tun) {
 
 TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->fd; }
 TUO_API const char *tuo_tun_name(const tuo_tun *tun) { return tun->name; }
-TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun) { return tun->offloads; }
-TUO_API uint32_t tuo_tun_vnet_hdr_len(const tuo_tun *tun) { return tun->vnet_hdr_len; }
-TUO_API int tuo_tun_recv_errno(const tuo_tun *tun) { return tun->rx.last_errno; }
-TUO_API int tuo_tun_send_errno(const tuo_tun *tun) { return tun->tx.last_errno; }
+
+TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info) {
+    info->offloads = tun->offloads;
+    info->vnet_hdr_len = tun->vnet_hdr_len;
+    info->rx_errno = __atomic_load_n(&tun->rx.last_errno, __ATOMIC_RELAXED);
+    info->tx_errno = __atomic_load_n(&tun->tx.last_errno, __ATOMIC_RELAXED);
+}
 
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     TUO_MEMSET(caps, 0, sizeof *caps);
@@ -5330,14 +5419,10 @@ TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     caps->max_udp_segs = tun->knows_uso ? 64 : 0;
 }
 
-TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats) {
+TUO_API void tuo_tun_query_rx_stats(const tuo_tun *tun, tuo_tun_rx_stats *stats) { *stats = tun->rx.stats; }
+
+TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats) {
     *stats = tun->tx.stats;
-    stats->rx_reads = tun->rx.stats.rx_reads;
-    stats->rx_bytes = tun->rx.stats.rx_bytes;
-    stats->rx_superpackets = tun->rx.stats.rx_superpackets;
-    stats->rx_segments = tun->rx.stats.rx_segments;
-    stats->rx_truncated = tun->rx.stats.rx_truncated;
-    stats->rx_refused = tun->rx.stats.rx_refused;
     stats->tcp4_off = tun->tx.features[0].off;
     stats->tcp6_off = tun->tx.features[1].off;
     stats->udp_off = tun->tx.features[2].off;
@@ -5498,21 +5583,51 @@ static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
     return result;
 }
 
-/* A vnet header and up to TUOI_TX_IOV_MAX - 1 pieces. */
-static tuo_result tuoi_tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+/* One packet in pieces: the first, and those behind it. So headers made here go in front of a list of the caller's without a copy of it. */
+typedef struct tuoi_pieces {
+    tuo_iov first;
+    const tuo_iov *rest;
+    size_t rest_count;
+} tuoi_pieces;
+
+static tuoi_pieces tuoi_pieces_of(const tuo_iov *iov, size_t iov_count) {
+    static const tuo_iov nothing = { NULL, 0 };
+    tuoi_pieces pieces;
+    pieces.first = iov_count ? iov[0] : nothing;
+    pieces.rest = iov_count > 1 ? iov + 1 : NULL;
+    pieces.rest_count = iov_count > 1 ? iov_count - 1 : 0;
+    return pieces;
+}
+
+enum { TUOI_PIECES_FEW = 14 }; /* behind the first; more need 16 KiB of stack */
+
+/* all: room for the pieces and one more. */
+static tuo_result tuoi_tun_write_listed(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces, tuo_iov *all) {
     uint8_t wire[TUO_VNET_LEN_MAX];
-    tuo_iov all[TUOI_TX_IOV_MAX];
     tuoi_vnet_write(wire, tun->vnet_hdr_len, tun->order, vnet);
     all[0].base = wire;
     all[0].len = tun->vnet_hdr_len;
-    if (iov_count) TUO_MEMCPY(all + 1, iov, iov_count * sizeof *iov);
-    return tuoi_tun_writev(tun, all, iov_count + 1);
+    all[1] = pieces->first;
+    if (pieces->rest_count) TUO_MEMCPY(all + 2, pieces->rest, pieces->rest_count * sizeof *all);
+    return tuoi_tun_writev(tun, all, pieces->rest_count + 2);
+}
+
+static TUOI_NOINLINE tuo_result tuoi_tun_write_many(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
+    tuo_iov all[TUOI_TX_IOV_MAX];
+    return tuoi_tun_write_listed(tun, vnet, pieces, all);
+}
+
+static tuo_result tuoi_tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
+    tuo_iov all[TUOI_PIECES_FEW + 2];
+    if (pieces->rest_count > TUOI_PIECES_FEW) return tuoi_tun_write_many(tun, vnet, pieces);
+    return tuoi_tun_write_listed(tun, vnet, pieces, all);
 }
 
 /* One packet without offloads. What the kernel does not take as a packet is counted and gone: nothing else could be done with it. */
 static tuo_result tuoi_tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    const tuo_result result = tuoi_tun_write_pieces(tun, &zero, iov, iov_count);
+    const tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
+    const tuo_result result = tuoi_tun_write_pieces(tun, &zero, &pieces);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     return result;
 }
@@ -5677,15 +5792,21 @@ TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
     return result;
 }
 
+static int tuoi_tun_tx_collect(tuoi_tun_tx *tx, const tuo_iov *piece, size_t *len) {
+    if (piece->len > sizeof tx->scratch - *len) return 0;
+    if (piece->len) TUO_MEMCPY(tx->scratch + *len, piece->base, piece->len);
+    *len += piece->len;
+    return 1;
+}
+
 /* Copy the pieces to scratch, where they stay until they are written, and plan their split. */
-static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     tuoi_tun_tx *const tx = &tun->tx;
     size_t i, len = 0;
     tuo_result result;
-    for (i = 0; i < iov_count; i++) {
-        if (iov[i].len > sizeof tx->scratch - len) return TUO_E_REFUSED;
-        if (iov[i].len) TUO_MEMCPY(tx->scratch + len, iov[i].base, iov[i].len);
-        len += iov[i].len;
+    if (!tuoi_tun_tx_collect(tx, &pieces->first, &len)) return TUO_E_REFUSED;
+    for (i = 0; i < pieces->rest_count; i++) {
+        if (!tuoi_tun_tx_collect(tx, &pieces->rest[i], &len)) return TUO_E_REFUSED;
     }
     result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun)); /* nobody has verified what it vouches for */
     if (result == TUO_OK) tx->pending = TUOI_PENDING_SPLIT;
@@ -5695,10 +5816,10 @@ static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet,
 /* The kernel did not take it as one: split and write that. If an error meets the first segment already, it was the device and not the
    superpacket, which stays the caller's. Once a segment is written, the whole is taken, and what is left is held: a caller who sent it
    again would double what went out. */
-static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     tuoi_tun_tx *const tx = &tun->tx;
     const uint64_t refused = tx->stats.tx_refused_packets;
-    tuo_result result = tuoi_tun_tx_plan_split(tun, vnet, iov, iov_count);
+    tuo_result result = tuoi_tun_tx_plan_split(tun, vnet, pieces);
     if (result != TUO_OK) return result;
     result = tuoi_tun_tx_drain(tun);
     if (result < 0 && tuo_gso_remaining(&tx->gso) + 1 == tuo_gso_count(&tx->gso)) {
@@ -5712,13 +5833,13 @@ static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vne
     return TUO_OK;
 }
 
-static tuo_result tuoi_tun_tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_tx_send(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     const int offloaded = vnet->gso_type != TUO_GSO_NONE || (vnet->flags & TUO_VNET_NEEDS_CSUM);
     tuo_result result = tuoi_tun_tx_drain(tun);
     if (result != TUO_OK) return result;
-    if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, iov, iov_count); /* no way to say so: finish it here */
-    result = tuoi_tun_write_pieces(tun, vnet, iov, iov_count);
-    if (offloaded && tuoi_refused(result)) return tuoi_tun_tx_resend_split(tun, vnet, iov, iov_count);
+    if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, pieces); /* no way to say so: finish it here */
+    result = tuoi_tun_write_pieces(tun, vnet, pieces);
+    if (offloaded && tuoi_refused(result)) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     tun->tx.stats.tx_packets += result == TUO_OK;
     tun->tx.stats.tx_superpackets += result == TUO_OK && vnet->gso_type != TUO_GSO_NONE;
@@ -5727,9 +5848,10 @@ static tuo_result tuoi_tun_tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *vnet, c
 
 TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, const tuo_vnet_hdr *vnet) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    const tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
     if (iov_count > TUOI_TX_IOV_MAX - 1) return TUO_E_INVALID;
     if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_tx_send_iov(tun, vnet ? vnet : &zero, iov, iov_count));
+    return tuoi_tun_leave(tun, tuoi_tun_tx_send(tun, vnet ? vnet : &zero, &pieces));
 }
 
 TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
@@ -5761,7 +5883,7 @@ static tuo_result tuoi_tun_tx_gso_headers(const tuo_tun *tun, const tuo_tun_part
 
 TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts) {
     uint8_t hdr[TUO_HEADER_MAX];
-    tuo_iov iov[TUOI_TX_IOV_MAX - 2];
+    tuoi_pieces pieces;
     tuo_vnet_hdr vnet;
     size_t i, payload_len = 0;
     tuo_result result;
@@ -5770,13 +5892,15 @@ TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts) {
     for (i = 0; i < parts->payload_count; i++) {
         if (parts->payload[i].len > 0xFFFFu - payload_len) return TUO_E_IP_LENGTH;
         payload_len += parts->payload[i].len;
-        iov[i + 1] = parts->payload[i];
     }
     result = tuoi_tun_tx_gso_headers(tun, parts, hdr, (uint32_t)payload_len, &vnet);
     if (result != TUO_OK) return result;
-    iov[0].base = hdr;
-    iov[0].len = parts->ip_header_len + parts->l4_header_len;
-    return tuo_tun_send_iov(tun, iov, parts->payload_count + 1, &vnet);
+    pieces.first.base = hdr;
+    pieces.first.len = parts->ip_header_len + parts->l4_header_len;
+    pieces.rest = parts->payload;
+    pieces.rest_count = parts->payload_count;
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_tx_send(tun, &vnet, &pieces));
 }
 
 /* --- probe --- */
@@ -5790,6 +5914,7 @@ static tuo_result tuoi_tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t pay
     tuoi_shape shape;
     tuo_vnet_hdr vnet;
     tuo_iov iov[2];
+    tuoi_pieces pieces;
     const int ip4 = tuoi_is_ip4(kind), tcp = tuoi_is_tcp(kind);
     TUO_MEMSET(hdr, 0, sizeof hdr);
     shape.kind = (uint8_t)kind;
@@ -5813,7 +5938,8 @@ static tuo_result tuoi_tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t pay
     iov[0].len = shape.hdr_len;
     iov[1].base = payload;
     iov[1].len = payload_len;
-    return tuoi_tun_write_pieces(tun, &vnet, iov, 2);
+    pieces = tuoi_pieces_of(iov, 2);
+    return tuoi_tun_write_pieces(tun, &vnet, &pieces);
 }
 
 /* One finding: 1 taken, 0 refused. Anything else ends the probe. */
@@ -5861,51 +5987,61 @@ struct tuo_tun_group {
     tuo_tun *queues[TUOI_QUEUES_MAX];
 };
 
-TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **set, const tuo_tun_desc *desc, size_t queue_count, int *error) {
+TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc, size_t queue_count, int *error) {
     tuo_tun_desc d = *desc;
-    tuo_tun_group *s;
+    tuo_tun_group *g;
     tuo_result result;
+    if (error) *error = 0;
     if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) return TUO_E_INVALID;
-    s = (tuo_tun_group *)calloc(1, sizeof *s);
-    if (!s) {
+    g = (tuo_tun_group *)TUO_CALLOC(1, sizeof *g);
+    if (!g) {
         if (error) *error = ENOMEM;
         return TUO_E_SYSTEM;
     }
     if (queue_count > 1) d.multi_queue = 1;
-    result = tuo_tun_open(&s->queues[0], &d, error);
-    if (result == TUO_OK) s->count = 1;
-    while (result == TUO_OK && s->count < queue_count) {
-        result = tuo_tun_add_queue(s->queues[0], &s->queues[s->count], error);
-        if (result == TUO_OK) s->count++;
+    result = tuo_tun_open(&g->queues[0], &d, error);
+    if (result == TUO_OK) g->count = 1;
+    while (result == TUO_OK && g->count < queue_count) {
+        result = tuo_tun_add_queue(g->queues[0], &g->queues[g->count], error);
+        if (result == TUO_OK) g->count++;
     }
     if (result != TUO_OK) {
-        tuo_tun_group_close(s);
+        tuo_tun_group_close(g);
         return result;
     }
-    *set = s;
+    *group = g;
     return TUO_OK;
 }
 
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *set) { return set->count; }
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *set, size_t index) { return index < set->count ? set->queues[index] : NULL; }
+TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group) { return group->count; }
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index) { return index < group->count ? group->queues[index] : NULL; }
 
-TUO_API void tuo_tun_group_wake(tuo_tun_group *set) {
+TUO_API void tuo_tun_group_wake(tuo_tun_group *group) {
     size_t i;
-    for (i = 0; i < set->count; i++) tuo_tun_wake(set->queues[i]);
+    for (i = 0; i < group->count; i++) tuo_tun_wake(group->queues[i]);
 }
 
-TUO_API void tuo_tun_group_close(tuo_tun_group *set) {
+TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
     size_t i;
-    if (!set) return;
-    tuo_tun_group_wake(set);
-    for (i = 0; i < set->count; i++) tuo_tun_close(set->queues[i]);
-    free(set);
+    if (!group) return;
+    tuo_tun_group_wake(group);
+    for (i = 0; i < group->count; i++) tuo_tun_close(group->queues[i]);
+    TUO_FREE(group);
 }
 
 #endif /* TUNOFFLOAD_TUN */
 
 #endif /* TUNOFFLOAD_IMPLEMENTATION_DONE */
 #endif /* TUNOFFLOAD_IMPLEMENTATION */
+
+/* ------------------------------------------------------------------------------------------------------------ >>history
+
+   0.2.0   Names mended before anybody depends on them: tuo_csum_check, tuo_tun_group, tuo_tun_parts, ..._batch, tuo_buf.capacity,
+           tuo_caps.ethernet. Outputs are the last arguments; what is made by an init or open is the first.
+           tuo_gro_desc.ip_id replaces exact_ip_id and ignore_df_ip_id, and adds TUO_IP_ID_ANY.
+           tuo_tun_query_info, _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC, TUO_FREE.
+           tuo_csum_update16 of equal words leaves the field as it is. Writes of a few pieces need little stack.
+   0.1.0   GRO, GSO, checksums, virtio-net headers, flow table, capabilities, Linux TUN backend. */
 
 /* ------------------------------------------------------------------------------------------------------------ >>license
 

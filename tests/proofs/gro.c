@@ -143,9 +143,9 @@ static void prove_decide(const shape *of) {
     } else {
         PROVE(position.verdict == TUO_V_APPENDED && b.info.payload_len <= a.info.payload_len, "UDP: in order, only the last may be short");
     }
-    if (a.info.ip_version == 4 && !(gro.desc.ignore_df_ip_id && (b.info.flags & TUO_PKT_DF))) {
+    if (a.info.ip_version == 4 && gro.desc.ip_id < ((b.info.flags & TUO_PKT_DF) ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) {
         const uint16_t step = (uint16_t)(position.verdict == TUO_V_APPENDED ? b.info.ip_id - a.info.ip_id : a.info.ip_id - b.info.ip_id);
-        PROVE(step == 1 || (step == 0 && (b.info.flags & TUO_PKT_DF) && !gro.desc.exact_ip_id), "IPv4 ID: the next, or constant under DF");
+        PROVE(step == 1 || (step == 0 && (b.info.flags & TUO_PKT_DF) && gro.desc.ip_id == TUO_IP_ID_DEFAULT), "IPv4 ID: the next, or constant under DF");
     }
 }
 
