@@ -24,14 +24,16 @@
        >>wire        offsets in the headers
        >>checksum    the Internet checksum
        >>parse       bytes to tuo_pkt_info; the only place that validates lengths
+       >>verify      checksums of packets
        >>vnet        virtio-net header: decode, encode, check
        >>flow        flow keys and the flow table
        >>account     finishing a superpacket: lengths, checksums, vnet header
+       >>buffers     tuo_buf as one kind of buffer among those of the callbacks
        >>gro-rules   may this packet join that item? (decides, writes nothing)
        >>gro         records, items, push and drain
        >>gso         plan and write segments
        >>tx          capabilities of a device, the ladder on top of both, bursts
-       >>names       texts of results and verdicts
+       >>names       texts of results and verdicts, version, sizes
        >>linux-tun   the optional backend: define TUNOFFLOAD_TUN
        >>history     what changed
        >>license     MIT-0 / Unlicense
@@ -845,7 +847,7 @@ TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, vo
 TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len);
 
 /* tuo_csum_update16, tuo_csum_update32: the checksum field (not the sum) after a 16- or 32-bit word of the data changed.
-   Returns   the new field; the old one if the words are equal
+   Returns   the new field; the old one if the words are equal. If the data became all zero: 0, where a new sum would give 0xffff
    UDP       a field of 0 means "no checksum": leave it alone, and write a new 0 as 0xffff
    Partial   a field with NEEDS_CSUM holds a sum, not its complement: there the new field is ~tuo_csum_update16(~field, ...)
    Sources   RFC 1624 3, equation 3 */
@@ -2196,55 +2198,6 @@ TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pk
     return result;
 }
 
-/* The shape that most packets have, as a shortcut through parser and tuoi_classify_ip: no tags, options, fragments or extension headers,
-   and every length field exactly right. Fills what the rules read of *info. 0: another shape, or not right; nothing is decided. ip4 is
-   known at compile time. */
-TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuo_pkt_info *info) {
-    const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
-    const uint8_t *ip, *l4;
-    uint32_t l4_len;
-    if (len < ip_off + fixed_len + TUOI_TCP_LEN || len - ip_off > 0xFFFFu) return 0;
-    ip = bytes + ip_off;
-    l4 = ip + fixed_len;
-    l4_len = (uint32_t)len - ip_off - fixed_len;
-    info->l4_proto = ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT];
-    info->ip_id = 0;
-    info->flags = 0;
-    if (ip4) {
-        const uint16_t frag = tuoi_rd16(ip + TUOI_IP4_FRAG);
-        if (ip[0] != 0x45 || tuoi_rd16(ip + TUOI_IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUOI_IP4_DF)) return 0;
-        info->flags = frag ? TUO_PKT_DF : 0;
-        info->ip_id = tuoi_rd16(ip + TUOI_IP4_ID);
-    } else if (ip[0] >> 4 != 6 || tuoi_rd16(ip + TUOI_IP6_PAYLOAD) != l4_len) {
-        return 0;
-    }
-    if (ip_off && tuoi_rd16(bytes + TUOI_ETH_TYPE) != (ip4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return 0;
-    info->l4_hdr_len = TUOI_UDP_LEN;
-    info->seq = 0;
-    info->tcp_flags = 0;
-    if (info->l4_proto == TUOI_PROTO_TCP) {
-        info->l4_hdr_len = (uint32_t)(l4[TUOI_TCP_DOFF] >> 4) * 4;
-        if (info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > l4_len) return 0;
-        info->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
-        info->tcp_flags = l4[TUOI_TCP_FLAGS];
-        info->kind = ip4 ? TUO_KIND_TCP4 : TUO_KIND_TCP6;
-    } else {
-        if (info->l4_proto != TUOI_PROTO_UDP || tuoi_rd16(l4 + TUOI_UDP_TOTAL) != l4_len) return 0;
-        info->kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
-        info->src_port = tuoi_rd16(l4); /* for the exclusion list */
-        info->dst_port = tuoi_rd16(l4 + 2);
-    }
-    info->ip_version = ip4 ? 4 : 6;
-    info->vlan_count = 0;
-    info->ip_off = ip_off;
-    info->ip_hdr_len = fixed_len;
-    info->l4_off = ip_off + fixed_len;
-    info->payload_off = info->l4_off + info->l4_hdr_len;
-    info->payload_len = l4_len - info->l4_hdr_len;
-    info->total_len = fixed_len + l4_len;
-    return 1;
-}
-
 /* Where the headers of a TCP or UDP packet are. Offsets are bounded by the parse, or by TUO_HEADER_MAX where packets are held. */
 typedef struct tuoi_shape {
     uint32_t ip_off, l4_off, hdr_len; /* hdr_len: up to the payload */
@@ -2259,6 +2212,17 @@ static tuoi_shape tuoi_shape_of(const tuo_pkt_info *info) {
     shape.kind = info->kind;
     return shape;
 }
+
+/* ------------------------------------------------------------------------------------------------------------- >>verify */
+/* Owns the question whether a packet's checksums are right: of the IPv4 header, and of TCP or UDP with their pseudo-header. */
+
+/* What is known about the checksums of a packet. From L4_RIGHT on something is still open. */
+typedef enum tuoi_csum {
+    TUOI_CSUM_RIGHT,
+    TUOI_CSUM_BAD_IP, TUOI_CSUM_BAD_L4,
+    TUOI_CSUM_L4_RIGHT, /* a device has verified TCP or UDP; the IPv4 header is open */
+    TUOI_CSUM_UNKNOWN
+} tuoi_csum;
 
 /* Raw sum of the addresses, which stand next to each other in both IP headers. */
 TUOI_FORCE_INLINE uint64_t tuoi_address_sum(const uint8_t *ip, int ip4) {
@@ -2766,6 +2730,53 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
     return TUO_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------------------ >>buffers */
+/* Owns tuo_buf, and the one way to call a buffer's callbacks. */
+
+static uint8_t *tuoi_buf_data(void *user, void *buf) {
+    (void)user;
+    return ((tuo_buf *)buf)->data;
+}
+static size_t tuoi_buf_len(void *user, const void *buf) {
+    (void)user;
+    return ((const tuo_buf *)buf)->len;
+}
+static size_t tuoi_buf_capacity(void *user, const void *buf) {
+    (void)user;
+    return ((const tuo_buf *)buf)->capacity;
+}
+static int tuoi_buf_resize(void *user, void *buf, size_t len) {
+    tuo_buf *const b = (tuo_buf *)buf;
+    (void)user;
+    if (len > b->capacity) return -1;
+    b->len = len;
+    return 0;
+}
+static int tuoi_buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
+    tuo_buf *const b = (tuo_buf *)buf;
+    (void)user;
+    if (len > b->capacity - b->len) return -1;
+    TUO_MEMCPY(b->data + b->len, bytes, len);
+    b->len += len;
+    return 0;
+}
+
+static const tuo_buf_ops tuoi_plain_ops = { NULL, tuoi_buf_data, tuoi_buf_len, tuoi_buf_capacity, tuoi_buf_resize, tuoi_buf_append };
+
+/* The callbacks, without a call for plain buffers. */
+TUOI_FORCE_INLINE uint8_t *tuoi_ops_data(const tuo_buf_ops *ops, void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_data(NULL, buf) : ops->data(ops->user, buf);
+}
+TUOI_FORCE_INLINE size_t tuoi_ops_len(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_len(NULL, buf) : ops->len(ops->user, buf);
+}
+TUOI_FORCE_INLINE size_t tuoi_ops_capacity(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
+}
+TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- >>gro-rules */
 /* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows), where a packet stands in the byte stream
    (place), and whether it may join there (decide). Contract: K 4, K 5, K 9 C1-C7. */
@@ -2773,9 +2784,6 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
 #define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.item: leaves at the position of another record */
 #define TUOI_GATHERED 0xFFFFFFFFu /* tuoi_packet.capacity: no buffer to fill */
-
-typedef enum tuoi_csum_state { TUOI_CSUM_RIGHT, TUOI_CSUM_WRONG, TUOI_CSUM_UNKNOWN, TUOI_CSUM_L4_RIGHT } tuoi_csum_state;
-#define TUOI_V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuoi_packet.csum: a device verified TCP or UDP; the IPv4 header is open */
 
 typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT } tuoi_id_mode;
 
@@ -2794,10 +2802,23 @@ typedef struct tuoi_item {
     uint16_t ip_id;           /* of the first segment */
     uint8_t id_mode;          /* tuoi_id_mode */
     uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
-    uint8_t head_csum;        /* tuoi_csum_state of the head; the others are right always */
+    uint8_t head_csum;        /* tuoi_csum of the head; the others are right always */
     uint8_t plain;            /* no tags and extension headers: the fast path may look at it */
     tuoi_shape shape;
 } tuoi_item;
+
+/* All that the rules read of a packet. Every path that parses fills all of it: tuoi_parse_plain, tuoi_classify_parsed, tuoi_gro_recognise. */
+typedef struct tuoi_facts {
+    tuoi_shape shape;
+    uint32_t payload_len;
+    uint32_t total_len;       /* of the IP packet; of a broken one as far as it was read, as all of this */
+    uint32_t seq;             /* TCP; 0 of others */
+    uint16_t ip_id;           /* IPv4; 0 of others */
+    uint8_t ip_version;
+    uint8_t l4_proto;
+    uint8_t df;               /* IPv4 Don't Fragment */
+    uint8_t tcp_flags;        /* TCP; 0 of others */
+} tuoi_facts;
 
 /* A packet on its way in. */
 typedef struct tuoi_packet {
@@ -2807,8 +2828,8 @@ typedef struct tuoi_packet {
     uint32_t record;          /* the record it has */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
     uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
-    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; TUOI_V_L4_RIGHT; else what is wrong */
-    tuo_pkt_info info;
+    tuoi_csum csum;
+    tuoi_facts facts;
 } tuoi_packet;
 
 /* Header bytes that must be equal, and the verdict if they are not. Their order is the order in which differences are named. */
@@ -2935,25 +2956,25 @@ static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
     }
 }
 
-static int tuoi_port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
+static int tuoi_port_excluded(const tuo_gro_desc *desc, const uint8_t *udp) {
     uint32_t i;
     for (i = 0; i < desc->udp_excluded_port_count; i++) {
-        if (desc->udp_excluded_ports[i] == info->src_port || desc->udp_excluded_ports[i] == info->dst_port) return 1;
+        if (desc->udp_excluded_ports[i] == tuoi_rd16(udp) || desc->udp_excluded_ports[i] == tuoi_rd16(udp + 2)) return 1;
     }
     return 0;
 }
 
-static int tuoi_kind_disabled(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
-    switch (info->kind) {
+static int tuoi_kind_disabled(const tuo_gro_desc *desc, const tuoi_facts *facts) {
+    switch (facts->shape.kind) {
         case TUO_KIND_TCP4: return desc->disable_tcp4;
         case TUO_KIND_UDP4: return desc->disable_udp4;
-        case TUO_KIND_TCP6: return desc->disable_tcp6 || (desc->disable_tcp6_ext && info->ip_hdr_len > TUOI_IP6_LEN);
+        case TUO_KIND_TCP6: return desc->disable_tcp6 || (desc->disable_tcp6_ext && facts->shape.l4_off - facts->shape.ip_off > TUOI_IP6_LEN);
         default: return desc->disable_udp6;
     }
 }
 
 /* IP layer of a parsed packet. */
-static TUOI_NOINLINE tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
+static tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_V_IP_FRAGMENT;          /* K 4.1 */
     if (info->flags & TUO_PKT_OPAQUE) return TUO_V_IP6_EXT;
     if (info->kind == TUO_KIND_NONE) return TUO_V_PROTOCOL;
@@ -2965,40 +2986,104 @@ static TUOI_NOINLINE tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     return TUO_V_HELD;
 }
 
+/* The shape that most packets have, as a shortcut through parser and tuoi_classify_ip: no tags, options, fragments or extension headers,
+   and every length field exactly right. 0: another shape, or not right; nothing is decided. ip4 is known at compile time. */
+TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuoi_facts *facts) {
+    const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
+    const uint8_t *ip, *l4;
+    uint32_t l4_len, l4_hdr_len = TUOI_UDP_LEN;
+    if (len < ip_off + fixed_len + TUOI_TCP_LEN || len - ip_off > 0xFFFFu) return 0;
+    ip = bytes + ip_off;
+    l4 = ip + fixed_len;
+    l4_len = (uint32_t)len - ip_off - fixed_len;
+    facts->l4_proto = ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT];
+    facts->ip_id = 0;
+    facts->df = 0;
+    if (ip4) {
+        const uint16_t frag = tuoi_rd16(ip + TUOI_IP4_FRAG);
+        if (ip[0] != 0x45 || tuoi_rd16(ip + TUOI_IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUOI_IP4_DF)) return 0;
+        facts->df = frag != 0;
+        facts->ip_id = tuoi_rd16(ip + TUOI_IP4_ID);
+    } else if (ip[0] >> 4 != 6 || tuoi_rd16(ip + TUOI_IP6_PAYLOAD) != l4_len) {
+        return 0;
+    }
+    if (ip_off && tuoi_rd16(bytes + TUOI_ETH_TYPE) != (ip4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return 0;
+    facts->seq = 0;
+    facts->tcp_flags = 0;
+    if (facts->l4_proto == TUOI_PROTO_TCP) {
+        l4_hdr_len = (uint32_t)(l4[TUOI_TCP_DOFF] >> 4) * 4;
+        if (l4_hdr_len < TUOI_TCP_LEN || l4_hdr_len > l4_len) return 0;
+        facts->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
+        facts->tcp_flags = l4[TUOI_TCP_FLAGS];
+        facts->shape.kind = ip4 ? TUO_KIND_TCP4 : TUO_KIND_TCP6;
+    } else {
+        if (facts->l4_proto != TUOI_PROTO_UDP || tuoi_rd16(l4 + TUOI_UDP_TOTAL) != l4_len) return 0;
+        facts->shape.kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
+    }
+    facts->ip_version = ip4 ? 4 : 6;
+    facts->shape.ip_off = ip_off;
+    facts->shape.l4_off = ip_off + fixed_len;
+    facts->shape.hdr_len = ip_off + fixed_len + l4_hdr_len;
+    facts->payload_len = l4_len - l4_hdr_len;
+    facts->total_len = fixed_len + l4_len;
+    return 1;
+}
+
+static tuoi_facts tuoi_facts_of(const tuo_pkt_info *info) {
+    tuoi_facts facts;
+    facts.shape = tuoi_shape_of(info);
+    facts.payload_len = info->payload_len;
+    facts.total_len = info->total_len;
+    facts.seq = info->seq;
+    facts.ip_id = info->ip_id;
+    facts.ip_version = info->ip_version;
+    facts.l4_proto = info->l4_proto;
+    facts.df = (info->flags & TUO_PKT_DF) != 0;
+    facts.tcp_flags = info->tcp_flags;
+    return facts;
+}
+
+/* Any packet: parsed, and its IP layer classified. */
+static TUOI_NOINLINE tuo_verdict tuoi_classify_parsed(const uint8_t *bytes, size_t len, unsigned flags, tuoi_facts *facts) {
+    tuo_pkt_info info;
+    const tuo_result result = tuoi_parse(bytes, len, flags, &info);
+    *facts = tuoi_facts_of(&info);
+    return result == TUO_OK ? tuoi_classify_ip(&info) : tuoi_verdict_of_result(result);
+}
+
 /* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting writes 0x0000 (K 6.6). */
-TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
-    const uint8_t *const l4 = bytes + info->l4_off;
-    if (tuoi_is_tcp(info->kind)) {
-        if (info->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
-        if (info->tcp_flags & TUOI_CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
-        if (info->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_facts *facts) {
+    const uint8_t *const l4 = bytes + facts->shape.l4_off;
+    if (tuoi_is_tcp(facts->shape.kind)) {
+        if (facts->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
+        if (facts->tcp_flags & TUOI_CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
+        if (facts->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
         if (tuoi_rd16(l4 + TUOI_TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     } else {
-        if (info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_V_UDP_LENGTH; /* K 5.4 */
+        if (facts->shape.hdr_len + facts->payload_len != facts->shape.ip_off + facts->total_len) return TUO_V_UDP_LENGTH; /* K 5.4 */
         if (tuoi_rd16(l4 + TUOI_UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
-        if (info->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
+        if (facts->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
     }
-    if (info->ip_version == 4 && tuoi_rd16(bytes + info->ip_off + TUOI_IP4_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
+    if (facts->ip_version == 4 && tuoi_rd16(bytes + facts->shape.ip_off + TUOI_IP4_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     return TUO_V_HELD;
 }
 
-/* TUO_V_HELD: may merge. Fills what the rules read of *info, as far as the packet could be read. ip_off: where the IP header is without
-   tags; 0 means that there is no Ethernet header. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_classify(const tuo_gro_desc *desc, uint32_t ip_off, const uint8_t *bytes, size_t len,
-                                            tuo_pkt_info *info) {
+/* TUO_V_HELD: what it is does not keep it from merging. ip_off: where the IP header is without tags; 0 means that there is no Ethernet
+   header. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *bytes, size_t len, tuoi_facts *facts) {
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
-    if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, info) : tuoi_parse_plain(bytes, len, ip_off, 0, info))) {
-        const tuo_result result = tuoi_parse(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, info);
-        if (result != TUO_OK) return tuoi_verdict_of_result(result);
-        verdict = tuoi_classify_ip(info);
+    if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, facts) : tuoi_parse_plain(bytes, len, ip_off, 0, facts))) {
+        verdict = tuoi_classify_parsed(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, facts);
     }
-    if (verdict == TUO_V_HELD) verdict = tuoi_classify_l4(bytes, info);
-    if (verdict != TUO_V_HELD) return verdict;
-    if (tuoi_kind_disabled(desc, info)) return TUO_V_DISABLED;
-    if (!tuoi_is_tcp(info->kind) && tuoi_port_excluded(desc, info)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
-    if (info->total_len > desc->max_bytes) return TUO_V_TOO_LARGE;
-    return TUO_V_HELD;
+    return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts) : verdict;
+}
+
+/* TUO_V_HELD: the caller's configuration does not, either. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8_t *bytes, const tuoi_facts *facts) {
+    if (tuoi_kind_disabled(desc, facts)) return TUO_V_DISABLED;
+    if (!tuoi_is_tcp(facts->shape.kind) && tuoi_port_excluded(desc, bytes + facts->shape.l4_off)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
+    return facts->total_len > desc->max_bytes ? TUO_V_TOO_LARGE : TUO_V_HELD;
 }
 
 /* May no segment leave before one that arrived earlier? */
@@ -3008,7 +3093,7 @@ static int tuoi_in_order_only(const tuo_gro_desc *desc) { return desc->disable_p
 TUOI_WRAPS static int tuoi_clear_of(const tuoi_item *items, uint32_t older, const tuoi_packet *pkt) {
     uint32_t gap;
     if (older == TUOI_NONE) return 1;
-    gap = pkt->info.seq - (items[older].seq + items[older].payload_len);
+    gap = pkt->facts.seq - (items[older].seq + items[older].payload_len);
     return gap != 0 && gap < 0x80000000u;
 }
 
@@ -3024,8 +3109,8 @@ TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, cons
     tuoi_position position = { TUO_V_SEQ_LATE, newest, 1 };
     for (;; position.item = items[position.item].older, position.check_count++) {
         const tuoi_item *const item = &items[position.item];
-        const uint32_t after = pkt->info.seq - (item->seq + item->payload_len);
-        const uint32_t before = item->seq - (pkt->info.seq + pkt->info.payload_len);
+        const uint32_t after = pkt->facts.seq - (item->seq + item->payload_len);
+        const uint32_t before = item->seq - (pkt->facts.seq + pkt->facts.payload_len);
         if (after == 0) {
             position.verdict = TUO_V_APPENDED;
         } else if (after < 0x80000000u) {
@@ -3042,18 +3127,17 @@ TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, cons
 }
 
 /* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
-TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, int front) {
-    const int df = (info->flags & TUO_PKT_DF) != 0;
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_facts *facts, int front) {
     const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
-    if (info->ip_version != 4 || desc->ip_id >= (df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
-    if (info->ip_id == counting) return item->id_mode != TUOI_ID_CONSTANT;
-    return info->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && df && desc->ip_id == TUO_IP_ID_DEFAULT;
+    if (facts->ip_version != 4 || (facts->ip_id == counting && item->id_mode != TUOI_ID_CONSTANT)) return 1;
+    if (desc->ip_id >= (facts->df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
+    return facts->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && facts->df && desc->ip_id == TUO_IP_ID_DEFAULT;
 }
 
 /* capacity: of the packet that would be first; gathered: without buffers. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, uint32_t capacity,
+TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_facts *facts, uint32_t capacity,
                                         int gathered) {
-    const uint32_t payload_len = item->payload_len + info->payload_len;
+    const uint32_t payload_len = item->payload_len + facts->payload_len;
     const uint32_t max_segs = tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
     if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES; /* K 4.13 */
     if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;                                                         /* K 5.6 */
@@ -3063,24 +3147,24 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_i
 }
 
 /* K 4.10: all but the last segment have gso_size bytes. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info,
+TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_facts *facts,
                                                  uint32_t pkt_capacity) {
     tuo_verdict caps;
     if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
-    if (info->payload_len > item->gso_size) return TUO_V_LONGER;
-    if (!tuoi_ip_id_fits(desc, item, info, 0)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, info, item->capacity, pkt_capacity == TUOI_GATHERED);
+    if (facts->payload_len > item->gso_size) return TUO_V_LONGER;
+    if (!tuoi_ip_id_fits(desc, item, facts, 0)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, facts, item->capacity, pkt_capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
 static tuo_verdict tuoi_decide_prepend(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_packet *pkt) {
-    const uint32_t len = pkt->info.payload_len;
+    const uint32_t len = pkt->facts.payload_len;
     tuo_verdict caps;
-    if (pkt->info.tcp_flags & (TUOI_FIN | TUOI_PSH)) return TUO_V_AFTER_PSH_FIN;
+    if (pkt->facts.tcp_flags & (TUOI_FIN | TUOI_PSH)) return TUO_V_AFTER_PSH_FIN;
     if (len < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;
     if (item->seg_count == 1 ? len < item->payload_len : len != item->gso_size) return TUO_V_LONGER;
-    if (!tuoi_ip_id_fits(desc, item, &pkt->info, 1)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, &pkt->info, pkt->capacity, pkt->capacity == TUOI_GATHERED);
+    if (!tuoi_ip_id_fits(desc, item, &pkt->facts, 1)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, &pkt->facts, pkt->capacity, pkt->capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_PREPENDED : caps;
 }
 
@@ -3291,39 +3375,39 @@ TUOI_WRAPS static uint64_t tuoi_hash_bytes(uint64_t hash, const uint8_t *p, uint
 /* Where a packet would have its headers without tags, options and extension headers. */
 TUOI_FORCE_INLINE uint32_t tuoi_plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
 TUOI_FORCE_INLINE uint32_t tuoi_fixed_len(int ip4) { return ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN; }
-TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuo_pkt_info *info) {
-    return info->ip_off == tuoi_plain_ip_off(gro) && info->l4_off == info->ip_off + tuoi_fixed_len(info->ip_version == 4);
+TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuoi_facts *facts) {
+    return facts->shape.ip_off == tuoi_plain_ip_off(gro) && facts->shape.l4_off == facts->shape.ip_off + tuoi_fixed_len(facts->ip_version == 4);
 }
 
 /* The place of a parsed packet's flow: by the hash of a plain packet, or the same for any other. */
 TUOI_FORCE_INLINE tuoi_slot tuoi_gro_probe(const tuo_gro *gro, const tuoi_packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
-    const uint8_t *const ip = pkt->bytes + info->ip_off;
-    const int ip4 = info->ip_version == 4;
-    const uint32_t ext_off = info->ip_off + tuoi_fixed_len(ip4);
+    const tuoi_facts *const facts = &pkt->facts;
+    const uint8_t *const ip = pkt->bytes + facts->shape.ip_off;
+    const int ip4 = facts->ip_version == 4;
+    const uint32_t ext_off = facts->shape.ip_off + tuoi_fixed_len(ip4);
     uint64_t hash;
-    if (pkt->plain_hash && tuoi_is_plain(gro, info)) return tuoi_index_probe(&gro->flows, pkt->plain_hash);
-    hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + info->l4_off, ip4, info->l4_proto);
-    if (info->vlan_count) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, info->ip_off);
-    if (!ip4 && info->l4_off != ext_off) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, info->l4_off - ext_off);
+    if (pkt->plain_hash && tuoi_is_plain(gro, facts)) return tuoi_index_probe(&gro->flows, pkt->plain_hash);
+    hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + facts->shape.l4_off, ip4, facts->l4_proto);
+    if (facts->shape.ip_off != tuoi_plain_ip_off(gro)) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, facts->shape.ip_off);
+    if (!ip4 && facts->shape.l4_off != ext_off) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, facts->shape.l4_off - ext_off);
     return tuoi_index_probe(&gro->flows, hash);
 }
 
 /* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, flow label, extension headers, ports. A packet with
    IPv4 options can be of the flow of one without. */
 static int tuoi_same_flow(const tuoi_item *item, const tuoi_packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
+    const tuoi_facts *const facts = &pkt->facts;
     const tuoi_kind_row *const kind = &tuoi_kinds[item->shape.kind];
-    const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + info->ip_off;
+    const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + facts->shape.ip_off;
     const uint32_t l4_off = item->shape.l4_off - item->shape.ip_off;
-    if (info->ip_off != item->shape.ip_off || info->ip_version != kind->ip_version || info->l4_proto != kind->l4_proto) return 0;
-    if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + info->l4_off)) return 0;
+    if (facts->shape.ip_off != item->shape.ip_off || facts->ip_version != kind->ip_version || facts->l4_proto != kind->l4_proto) return 0;
+    if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + facts->shape.l4_off)) return 0;
     if (!tuoi_same_bytes(a + kind->addr_off, b + kind->addr_off, 2 * (size_t)kind->addr_len)) return 0;
     if (kind->ip_version == 6) {
-        if ((tuoi_rd32(a) ^ tuoi_rd32(b)) & 0xFFFFFu || l4_off != info->l4_off - info->ip_off) return 0;
+        if ((tuoi_rd32(a) ^ tuoi_rd32(b)) & 0xFFFFFu || l4_off != facts->shape.l4_off - facts->shape.ip_off) return 0;
         if (a[TUOI_IP6_NEXT] != b[TUOI_IP6_NEXT] || !tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, l4_off - TUOI_IP6_LEN)) return 0;
     }
-    return tuoi_same_bytes(item->bytes, pkt->bytes, info->ip_off);
+    return tuoi_same_bytes(item->bytes, pkt->bytes, facts->shape.ip_off);
 }
 
 /* The flow's place in the index, whose value is its newest item; way TUO_FLOW_WAYS if it has none. */
@@ -3343,8 +3427,8 @@ static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
 /* Packets that pass may belong to a flow that is held. Those whose ports are known close just that flow, the others all flows of
    their addresses, and those without readable addresses none: nobody could receive them out of order. */
 static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuoi_packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
-    const int ports_known = info->l4_off && info->ip_off + info->total_len - info->l4_off >= 4;
+    const tuoi_facts *const facts = &pkt->facts;
+    const int ports_known = facts->shape.l4_off && facts->shape.ip_off + facts->total_len - facts->shape.l4_off >= 4;
     switch (verdict) {
         case TUO_V_NOT_IP:
         case TUO_V_TRUNCATED:
@@ -3356,11 +3440,11 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
     }
     if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
         tuoi_slot slot;
-        if (info->l4_off > TUO_HEADER_MAX) return; /* nothing with that many header bytes is ever held to be joined */
+        if (facts->shape.l4_off > TUO_HEADER_MAX) return; /* nothing with that many header bytes is ever held to be joined */
         slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) tuoi_index_remove(&gro->flows, &slot);
     } else {
-        *tuoi_gro_barrier(gro, pkt->bytes + info->ip_off, info->ip_version == 4) = pkt->record + 1;
+        *tuoi_gro_barrier(gro, pkt->bytes + facts->shape.ip_off, facts->ip_version == 4) = pkt->record + 1;
         gro->barriers_set = 1;
         gro->flows.changes++;
     }
@@ -3368,32 +3452,34 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
 
 /* --- joining --- */
 
-/* TUO_V_HELD: both checksums are right. A candidate's IPv4 header has no options. */
-static TUOI_NOINLINE tuo_verdict tuoi_gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuoi_shape *shape, uint32_t payload_len,
-                                                 uint8_t *copy_to) {
-    gro->stats.verified_packets++;
-    if (tuoi_is_ip4(shape->kind) && !tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN)) return TUO_V_BAD_IP_CSUM;
-    return tuoi_l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+/* Of candidates, whose IPv4 headers have no options. */
+TUOI_FORCE_INLINE int tuoi_gro_ip_csum_ok(const uint8_t *bytes, const tuoi_shape *shape) {
+    return !tuoi_is_ip4(shape->kind) || tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN);
 }
 
-/* The same where a device has verified TCP or UDP. */
-static tuo_verdict tuoi_gro_verify_ip(const uint8_t *bytes, const tuoi_shape *shape) {
-    return !tuoi_is_ip4(shape->kind) || tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN) ? TUO_V_HELD : TUO_V_BAD_IP_CSUM;
+static TUOI_NOINLINE tuoi_csum tuoi_gro_verify_ip(const uint8_t *bytes, const tuoi_shape *shape) {
+    return tuoi_gro_ip_csum_ok(bytes, shape) ? TUOI_CSUM_RIGHT : TUOI_CSUM_BAD_IP;
+}
+
+static TUOI_NOINLINE tuoi_csum tuoi_gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuoi_shape *shape, uint32_t payload_len,
+                                               uint8_t *copy_to) {
+    gro->stats.verified_packets++;
+    if (!tuoi_gro_ip_csum_ok(bytes, shape)) return TUOI_CSUM_BAD_IP;
+    return tuoi_l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUOI_CSUM_RIGHT : TUOI_CSUM_BAD_L4;
 }
 
 static TUOI_NOINLINE void tuoi_gro_verify_head(tuo_gro *gro, tuoi_item *item) {
-    const tuo_verdict bad = item->head_csum == TUOI_CSUM_L4_RIGHT
-                                ? tuoi_gro_verify_ip(item->bytes, &item->shape)
-                                : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
-    item->head_csum = bad == TUO_V_HELD ? TUOI_CSUM_RIGHT : TUOI_CSUM_WRONG;
+    item->head_csum = (uint8_t)(item->head_csum == TUOI_CSUM_L4_RIGHT
+                                    ? tuoi_gro_verify_ip(item->bytes, &item->shape)
+                                    : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL));
 }
 
 /* Why nothing can be appended behind this packet, if so. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuo_pkt_info *info, uint32_t gso_size, int head) {
-    const int tcp = tuoi_is_tcp(info->kind);
-    if (tcp && (info->tcp_flags & (TUOI_FIN | TUOI_PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
+TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuoi_facts *facts, uint32_t gso_size, int head) {
+    const int tcp = tuoi_is_tcp(facts->shape.kind);
+    if (tcp && (facts->tcp_flags & (TUOI_FIN | TUOI_PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
     if (tcp && head && gso_size < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;               /* K 1.9 */
-    return info->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
+    return facts->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
 }
 
 TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uint32_t older) {
@@ -3402,28 +3488,28 @@ TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uin
     item->collect = pkt->collect;
     item->head = item->tail = item->first = pkt->record;
     item->older = older;
-    item->seq = pkt->info.seq;
-    item->payload_len = pkt->info.payload_len;
+    item->seq = pkt->facts.seq;
+    item->payload_len = pkt->facts.payload_len;
     item->seg_count = 1;
     item->capacity = pkt->capacity;
-    item->gso_size = (uint16_t)pkt->info.payload_len; /* total_len is at most max_bytes */
-    item->ip_id = pkt->info.ip_id;
+    item->gso_size = (uint16_t)pkt->facts.payload_len; /* total_len is at most max_bytes */
+    item->ip_id = pkt->facts.ip_id;
     item->id_mode = TUOI_ID_UNDECIDED;
-    item->closed = (uint8_t)tuoi_closes_after(&pkt->info, item->gso_size, 1);
-    item->head_csum = pkt->csum == TUO_V_HELD ? TUOI_CSUM_RIGHT : pkt->csum == TUOI_V_L4_RIGHT ? TUOI_CSUM_L4_RIGHT : TUOI_CSUM_UNKNOWN;
-    item->shape = tuoi_shape_of(&pkt->info);
-    item->plain = tuoi_is_plain(gro, &pkt->info);
+    item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 1);
+    item->head_csum = (uint8_t)pkt->csum;
+    item->shape = pkt->facts.shape;
+    item->plain = tuoi_is_plain(gro, &pkt->facts);
     gro->item_count++;
 }
 
-TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, const tuo_pkt_info *info, uint32_t record) {
+TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, const tuoi_facts *facts, uint32_t record) {
     records[item->tail].next = record;
     records[record].item = TUOI_ABSORBED;
     item->tail = record;
-    if (item->seg_count == 1) item->id_mode = info->ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
-    item->payload_len += info->payload_len;
+    if (item->seg_count == 1) item->id_mode = facts->ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
+    item->payload_len += facts->payload_len;
     item->seg_count++;
-    item->closed = (uint8_t)tuoi_closes_after(info, item->gso_size, 0);
+    item->closed = (uint8_t)tuoi_closes_after(facts, item->gso_size, 0);
 }
 
 static void tuoi_item_prepend(tuoi_record *records, tuoi_item *item, const tuoi_packet *pkt) {
@@ -3433,29 +3519,29 @@ static void tuoi_item_prepend(tuoi_record *records, tuoi_item *item, const tuoi_
     item->bytes = pkt->bytes;
     item->collect = NULL;
     if (item->seg_count == 1) {
-        item->id_mode = pkt->info.ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
-        item->gso_size = (uint16_t)pkt->info.payload_len;
+        item->id_mode = pkt->facts.ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
+        item->gso_size = (uint16_t)pkt->facts.payload_len;
         /* The old head is the tail now: what closed it as a tail remains, and it may have become a short one. */
         if (item->closed != TUO_V_AFTER_PSH_FIN) {
             item->closed = (uint8_t)(item->payload_len < item->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD);
         }
     }
-    item->seq = pkt->info.seq;
-    item->ip_id = pkt->info.ip_id;
+    item->seq = pkt->facts.seq;
+    item->ip_id = pkt->facts.ip_id;
     item->capacity = pkt->capacity;
-    item->payload_len += pkt->info.payload_len;
+    item->payload_len += pkt->facts.payload_len;
     item->seg_count++;
 }
 
 /* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the caller. */
 static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_packet *pkt) {
-    const uint8_t *const ip = pkt->bytes + pkt->info.ip_off;
+    const uint8_t *const ip = pkt->bytes + pkt->facts.shape.ip_off;
     tuoi_position position = { TUO_V_APPENDED, newest, 1 };
     const tuoi_item *item;
     tuo_verdict differs;
-    if (tuoi_is_tcp(pkt->info.kind)) position = tuoi_position_tcp(&gro->desc, gro->items, newest, pkt);
+    if (tuoi_is_tcp(pkt->facts.shape.kind)) position = tuoi_position_tcp(&gro->desc, gro->items, newest, pkt);
     gro->stats.item_checks += position.check_count;
-    if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->info.ip_version == 4)) {
+    if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->facts.ip_version == 4)) {
         position.verdict = TUO_V_PAIR_CLOSED;
     }
     if (position.verdict != TUO_V_APPENDED && position.verdict != TUO_V_PREPENDED) return position;
@@ -3464,7 +3550,7 @@ static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_p
     if (differs != TUO_V_HELD) {
         position.verdict = differs;
     } else if (position.verdict == TUO_V_APPENDED) {
-        position.verdict = tuoi_decide_append(&gro->desc, item, &pkt->info, pkt->capacity);
+        position.verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts, pkt->capacity);
     } else {
         position.verdict = tuoi_decide_prepend(&gro->desc, item, pkt);
     }
@@ -3476,14 +3562,14 @@ static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_p
 TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_join(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt, uint32_t payload_len,
                                                    tuo_verdict join) {
     uint8_t *const copy_to = item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
-    if (pkt->csum == TUOI_V_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
-    if (pkt->csum == TUO_V_COUNT) {
+    if (pkt->csum == TUOI_CSUM_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
+    if (pkt->csum == TUOI_CSUM_UNKNOWN) {
         pkt->csum = tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
     } else if (copy_to) {
         TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
-    if (pkt->csum != TUO_V_HELD) return pkt->csum;
-    if (item->head_csum >= TUOI_CSUM_UNKNOWN) tuoi_gro_verify_head(gro, item);
+    if (pkt->csum != TUOI_CSUM_RIGHT) return pkt->csum == TUOI_CSUM_BAD_IP ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM;
+    if (item->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, item);
     return item->head_csum == TUOI_CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
 }
 
@@ -3492,31 +3578,34 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_join(tuo_gro *gro, tuoi_item *item
    parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; all other packets take the
    slow path, which finds out the same again and more. */
 
-/* Fill *info, as far as the rules need it, for a packet whose headers equal the head's. 0: they do not. ip4 is known at compile time. */
-TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt, int ip4, tuo_pkt_info *info) {
+/* The facts of a packet whose headers equal the head's. 0: they do not. ip4 is known at compile time. */
+TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt, int ip4, tuoi_facts *facts) {
     const uint32_t ip_off = tuoi_plain_ip_off(gro), hdr_len = item->shape.hdr_len;
     const uint8_t *const ip = pkt->bytes + ip_off, *const l4 = ip + tuoi_fixed_len(ip4);
     if (!item->plain || pkt->len <= hdr_len) return 0;
     if (!tuoi_equal_masked(item->bytes + ip_off, ip, gro->masks.same[item->shape.kind], hdr_len - ip_off)) return 0;
     if (!tuoi_same_bytes(item->bytes, pkt->bytes, ip_off)) return 0;
-    info->total_len = ip4 ? tuoi_rd16(ip + TUOI_IP4_TOTAL) : (uint32_t)TUOI_IP6_LEN + tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
-    if (info->total_len != pkt->len - ip_off) return 0;
-    info->ip_off = ip_off;
-    info->l4_off = ip_off + tuoi_fixed_len(ip4);
-    info->payload_off = hdr_len;
-    info->payload_len = (uint32_t)pkt->len - hdr_len;
-    info->kind = item->shape.kind;
-    info->ip_version = ip4 ? 4 : 6;
-    info->ip_id = ip4 ? tuoi_rd16(ip + TUOI_IP4_ID) : 0;
-    info->flags = (uint8_t)(ip4 && (ip[TUOI_IP4_FRAG] & (TUOI_IP4_DF >> 8)) ? TUO_PKT_DF : 0);
-    info->tcp_flags = 0;
-    if (tuoi_is_tcp(info->kind)) {
-        info->tcp_flags = l4[TUOI_TCP_FLAGS];
-        if (tuoi_rd32(l4 + TUOI_TCP_SEQ) != tuoi_seq_add(item->seq, item->payload_len)) return 0;
-    } else if (tuoi_rd16(l4 + TUOI_UDP_TOTAL) != pkt->len - info->l4_off) {
+    facts->total_len = ip4 ? tuoi_rd16(ip + TUOI_IP4_TOTAL) : (uint32_t)TUOI_IP6_LEN + tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
+    if (facts->total_len != pkt->len - ip_off) return 0;
+    facts->shape.ip_off = ip_off;
+    facts->shape.l4_off = ip_off + tuoi_fixed_len(ip4);
+    facts->shape.hdr_len = hdr_len;
+    facts->shape.kind = item->shape.kind;
+    facts->payload_len = (uint32_t)pkt->len - hdr_len;
+    facts->seq = 0;
+    facts->ip_version = ip4 ? 4 : 6;
+    facts->l4_proto = tuoi_kinds[item->shape.kind].l4_proto;
+    facts->ip_id = ip4 ? tuoi_rd16(ip + TUOI_IP4_ID) : 0;
+    facts->df = (uint8_t)(ip4 && (ip[TUOI_IP4_FRAG] & (TUOI_IP4_DF >> 8)) != 0);
+    facts->tcp_flags = 0;
+    if (tuoi_is_tcp(facts->shape.kind)) {
+        facts->tcp_flags = l4[TUOI_TCP_FLAGS];
+        facts->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
+        if (facts->seq != tuoi_seq_add(item->seq, item->payload_len)) return 0;
+    } else if (tuoi_rd16(l4 + TUOI_UDP_TOTAL) != pkt->len - facts->shape.l4_off) {
         return 0;
     }
-    return tuoi_classify_l4(pkt->bytes, info) == TUO_V_HELD;
+    return tuoi_classify_l4(pkt->bytes, facts) == TUO_V_HELD;
 }
 
 /* The newest item of the flow that a plain packet has, or another item, or TUOI_NONE; remembered. */
@@ -3546,13 +3635,13 @@ TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_gro_guess(tuo_gro *gro, tuoi_packet *
 TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4) {
     const uint32_t guess = tuoi_gro_guess(gro, pkt, ip, ip4);
     tuoi_item *item;
-    tuo_pkt_info info;
+    tuoi_facts facts;
     if (guess == TUOI_NONE) return 0;
     item = &gro->items[guess];
-    if (!tuoi_gro_recognise(gro, item, pkt, ip4, &info)) return 0;
-    if (tuoi_decide_append(&gro->desc, item, &info, pkt->capacity) != TUO_V_APPENDED) return 0;
-    if (tuoi_gro_verify_join(gro, item, pkt, info.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
-    tuoi_item_append(gro->records, item, &info, pkt->record);
+    if (!tuoi_gro_recognise(gro, item, pkt, ip4, &facts)) return 0;
+    if (tuoi_decide_append(&gro->desc, item, &facts, pkt->capacity) != TUO_V_APPENDED) return 0;
+    if (tuoi_gro_verify_join(gro, item, pkt, facts.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
+    tuoi_item_append(gro->records, item, &facts, pkt->record);
     gro->fast_count++;
     return 1;
 }
@@ -3584,8 +3673,8 @@ static tuo_verdict tuoi_gro_try_join(tuo_gro *gro, tuoi_packet *pkt, uint32_t ne
     tuoi_item *const item = &gro->items[position.item];
     tuo_verdict verdict = position.verdict;
     if (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED) return verdict;
-    verdict = tuoi_gro_verify_join(gro, item, pkt, pkt->info.payload_len, verdict);
-    if (verdict == TUO_V_APPENDED) tuoi_item_append(gro->records, item, &pkt->info, pkt->record);
+    verdict = tuoi_gro_verify_join(gro, item, pkt, pkt->facts.payload_len, verdict);
+    if (verdict == TUO_V_APPENDED) tuoi_item_append(gro->records, item, &pkt->facts, pkt->record);
     if (verdict == TUO_V_PREPENDED) tuoi_item_prepend(gro->records, item, pkt);
     return verdict;
 }
@@ -3616,7 +3705,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_join(tuo_gro *gro, tuoi_packet *pkt, tuoi
 }
 
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_slow(tuo_gro *gro, tuoi_packet *pkt, tuoi_record *record) {
-    const tuo_verdict verdict = tuoi_classify(&gro->desc, tuoi_plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->info);
+    tuo_verdict verdict = tuoi_classify(tuoi_plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->facts);
+    if (verdict == TUO_V_HELD) verdict = tuoi_allowed(&gro->desc, pkt->bytes, &pkt->facts);
     if (verdict == TUO_V_HELD) return tuoi_gro_join(gro, pkt, record);
     if (gro->flows.live_count) tuoi_gro_close_behind(gro, verdict, pkt);
     return verdict;
@@ -3631,7 +3721,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsi
         return verdict;
     }
     pkt->record = gro->record_count++;
-    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : hint & TUO_F_TRUST_L4 ? TUOI_V_L4_RIGHT : TUO_V_COUNT;
+    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUOI_CSUM_RIGHT : hint & TUO_F_TRUST_L4 ? TUOI_CSUM_L4_RIGHT : TUOI_CSUM_UNKNOWN;
     gro->flows_open = 1;
     record = &gro->records[pkt->record];
     record->iov[1].base = pkt->bytes;
@@ -3640,15 +3730,15 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsi
     record->next = record->item = TUOI_NONE;
     verdict = TUO_V_APPENDED;
     if (!tuoi_gro_try_fast(gro, pkt)) {
-        tuoi_packet whole; /* a copy, so that *pkt can live in registers; member by member, since its info is not filled */
-        whole.bytes = pkt->bytes;
-        whole.len = pkt->len;
-        whole.capacity = pkt->capacity;
-        whole.record = pkt->record;
-        whole.collect = pkt->collect;
-        whole.csum = pkt->csum;
-        whole.plain_hash = pkt->plain_hash;
-        verdict = tuoi_gro_push_slow(gro, &whole, record);
+        tuoi_packet slow; /* a copy, so that *pkt can live in registers; member by member, since its facts are not filled */
+        slow.bytes = pkt->bytes;
+        slow.len = pkt->len;
+        slow.capacity = pkt->capacity;
+        slow.record = pkt->record;
+        slow.collect = pkt->collect;
+        slow.csum = pkt->csum;
+        slow.plain_hash = pkt->plain_hash;
+        verdict = tuoi_gro_push_slow(gro, &slow, record);
     }
     gro->stats.bytes_in += pkt->len;
     gro->stats.verdicts[verdict]++;
@@ -3771,51 +3861,7 @@ TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
     return TUO_OK;
 }
 
-/* --- buffers --- */
-
-static uint8_t *tuoi_buf_data(void *user, void *buf) {
-    (void)user;
-    return ((tuo_buf *)buf)->data;
-}
-static size_t tuoi_buf_len(void *user, const void *buf) {
-    (void)user;
-    return ((const tuo_buf *)buf)->len;
-}
-static size_t tuoi_buf_capacity(void *user, const void *buf) {
-    (void)user;
-    return ((const tuo_buf *)buf)->capacity;
-}
-static int tuoi_buf_resize(void *user, void *buf, size_t len) {
-    tuo_buf *const b = (tuo_buf *)buf;
-    (void)user;
-    if (len > b->capacity) return -1;
-    b->len = len;
-    return 0;
-}
-static int tuoi_buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
-    tuo_buf *const b = (tuo_buf *)buf;
-    (void)user;
-    if (len > b->capacity - b->len) return -1;
-    TUO_MEMCPY(b->data + b->len, bytes, len);
-    b->len += len;
-    return 0;
-}
-
-static const tuo_buf_ops tuoi_plain_ops = { NULL, tuoi_buf_data, tuoi_buf_len, tuoi_buf_capacity, tuoi_buf_resize, tuoi_buf_append };
-
-/* The callbacks, without a call for plain buffers. */
-TUOI_FORCE_INLINE uint8_t *tuoi_ops_data(const tuo_buf_ops *ops, void *buf) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_data(NULL, buf) : ops->data(ops->user, buf);
-}
-TUOI_FORCE_INLINE size_t tuoi_ops_len(const tuo_buf_ops *ops, const void *buf) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_len(NULL, buf) : ops->len(ops->user, buf);
-}
-TUOI_FORCE_INLINE size_t tuoi_ops_capacity(const tuo_buf_ops *ops, const void *buf) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
-}
-TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
-}
+/* --- by copy --- */
 
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint) {
     static const uint8_t nothing[1] = { 0 };
@@ -3911,11 +3957,9 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
 }
 
 TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flags) {
-    tuo_gro_desc desc;
-    tuo_pkt_info info;
-    TUO_MEMSET(&desc, 0, sizeof desc);
-    desc.max_bytes = 0xFFFF;
-    return tuoi_classify(&desc, flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &info);
+    tuoi_facts facts;
+    const tuo_verdict verdict = tuoi_classify(flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &facts);
+    return verdict == TUO_V_HELD && facts.total_len > 0xFFFFu ? TUO_V_TOO_LARGE : verdict;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------- >>gso */
@@ -4604,7 +4648,7 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 }
 
 /* -------------------------------------------------------------------------------------------------------------- >>names */
-/* The X-macro lists as strings. */
+/* The X-macro lists as strings, and what a caller without a C parser asks. */
 
 TUO_API const char *tuo_result_name(tuo_result result) {
     switch (result) {
@@ -4643,8 +4687,6 @@ static const tuoi_verdict_row *tuoi_verdict_of(tuo_verdict verdict) {
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->name; }
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->text; }
 TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->source; }
-
-/* --- what a caller without a C parser asks --- */
 
 TUO_API int tuo_version(void) { return TUO_VERSION; }
 TUO_API unsigned tuo_simd_flag(tuo_simd level) { return TUO_F_SIMD(level); }

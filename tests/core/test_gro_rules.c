@@ -1184,12 +1184,15 @@ static const struct {
 static void mislead(tuo_gro *gro, const uint8_t *bytes, size_t len)
 {
     tuoi_packet packet;
+    tuo_pkt_info info;
     tuoi_slot slot;
 
     memset(&packet, 0, sizeof packet);
+    memset(&info, 0, sizeof info);
     packet.bytes = bytes;
     packet.len = len;
-    CHECK_EQ_INT(tuo_parse(bytes, len, gro->desc.ethernet ? TUO_F_ETHERNET : 0, &packet.info), TUO_OK);
+    CHECK_EQ_INT(tuo_parse(bytes, len, gro->desc.ethernet ? TUO_F_ETHERNET : 0, &info), TUO_OK);
+    packet.facts = tuoi_facts_of(&info);
     slot = tuoi_gro_probe(gro, &packet);
     tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, 0);
 }

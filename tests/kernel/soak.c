@@ -815,10 +815,12 @@ static void find_colliding(writer *w)
         pkt_spec s = {.kind = (pkt_kind)(i % PKT_KIND_COUNT), .payload_len = 20, .src = (uint16_t)(1 + (i >> 14)), .dst = 1,
                       .src_port = (int32_t)(1 + (i & 0x3fff))};
         tuoi_packet probe;
+        tuo_pkt_info info;
         memset(&probe, 0, sizeof probe);
         probe.bytes = bytes;
         probe.len = pkt_build(bytes, sizeof bytes, &s);
-        CHECK_RESULT(tuo_parse(bytes, probe.len, 0, &probe.info), TUO_OK);
+        CHECK_RESULT(tuo_parse(bytes, probe.len, 0, &info), TUO_OK);
+        probe.facts = tuoi_facts_of(&info);
         bucket = tuoi_gro_probe(w->tun->tx.gro, &probe).bucket;
         target = target ? target : bucket;
         if (bucket == target)
