@@ -1483,8 +1483,8 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 /* Which variants are compiled. One that the compiler's target has already (baseline) needs no attribute and serves stateless calls; the
    others are compiled for their instructions by a target attribute and used where CPUID allows them. */
 #if defined(TUO_NO_SIMD) || defined(TUO_NO_LIBC) /* the headers of the intrinsics include those of a C library */
-#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && \
-    (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__)))
+#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && !defined(_MSC_VER) && \
+    (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__))) /* clang's headers for MSVC hide what -march does not name */
 #define TUOI_HAVE_SSE2 1
 #define TUOI_HAVE_AVX 1
 #define TUOI_TARGET(isa) __attribute__((target(isa)))
@@ -1531,6 +1531,8 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 #endif
 
 #define TUOI_STATIC_ASSERT(name, condition) typedef char tuoi_static_assert_##name[(condition) ? 1 : -1] TUOI_UNUSED
+
+/* A switch that leaves members of an enumeration to its default is over (int), for -Wswitch-enum. */
 
 /* A compile-time constant where the compiler sees through it, correct anywhere. */
 TUOI_INLINE int tuoi_little_endian(void) {
@@ -1954,7 +1956,7 @@ TUO_API tuo_simd tuo_simd_best(void) {
 
 /* NULL: not in this build. */
 static const tuoi_sums *tuoi_sums_of(tuo_simd level) {
-    switch (level) {
+    switch ((int)level) {
         case TUO_SIMD_SCALAR: return &tuoi_sums_scalar;
 #if TUOI_HAVE_SSE2
         case TUO_SIMD_SSE2: return &tuoi_sums_sse2;
@@ -2943,7 +2945,7 @@ static tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item 
 }
 
 static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
-    switch (result) {
+    switch ((int)result) {
         case TUO_E_VLAN_DEPTH: return TUO_V_VLAN_DEPTH;
         case TUO_E_NOT_IP: return TUO_V_NOT_IP;
         case TUO_E_IP_HEADER: return TUO_V_IP_HEADER;
@@ -3429,7 +3431,7 @@ static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
 static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuoi_packet *pkt) {
     const tuoi_facts *const facts = &pkt->facts;
     const int ports_known = facts->shape.l4_off && facts->shape.ip_off + facts->total_len - facts->shape.l4_off >= 4;
-    switch (verdict) {
+    switch ((int)verdict) {
         case TUO_V_NOT_IP:
         case TUO_V_TRUNCATED:
         case TUO_V_VLAN_DEPTH:
@@ -4651,7 +4653,7 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 /* The X-macro lists as strings, and what a caller without a C parser asks. */
 
 TUO_API const char *tuo_result_name(tuo_result result) {
-    switch (result) {
+    switch ((int)result) {
 #define TUOI_X(name, value, text) \
     case TUO_##name: return #name;
         TUO_RESULTS(TUOI_X)
@@ -4661,7 +4663,7 @@ TUO_API const char *tuo_result_name(tuo_result result) {
 }
 
 TUO_API const char *tuo_result_text(tuo_result result) {
-    switch (result) {
+    switch ((int)result) {
 #define TUOI_X(name, value, text) \
     case TUO_##name: return text;
         TUO_RESULTS(TUOI_X)
@@ -5552,7 +5554,7 @@ static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
     tuoi_tun_rx *const rx = &tun->rx;
     tuo_vnet_hdr vnet;
     struct iovec iov;
-    size_t len;
+    size_t len = 0;
     tuo_result result;
     iov.iov_base = rx->bytes;
     iov.iov_len = sizeof rx->bytes;
@@ -5747,7 +5749,7 @@ static tuo_result tuoi_tun_tx_drain(tuo_tun *tun) {
     tuoi_tun_tx *const tx = &tun->tx;
     for (;;) {
         tuo_result result = TUO_OK;
-        switch (tx->pending) {
+        switch ((int)tx->pending) {
             case TUOI_PENDING_EMITTED: result = tuoi_tun_tx_emitted(tun); break;
             case TUOI_PENDING_SINGLES: result = tuoi_tun_tx_singles(tun); break;
             case TUOI_PENDING_SPLIT: result = tuoi_tun_tx_split(tun); break;
