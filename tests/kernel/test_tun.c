@@ -533,6 +533,16 @@ static uint8_t off_of_kind(const tun_stats *stats, pkt_kind kind)
 
 /* -------------------------------------------------------------------------------------------------------------- open */
 
+TEST(sizes_of_the_backend)
+{
+    CHECK_EQ_INT(tuo_sizeof(TUO_SIZE_TUN_DESC), sizeof(tuo_tun_desc));
+    CHECK_EQ_INT(tuo_sizeof(TUO_SIZE_TUN_INFO), sizeof(tuo_tun_info));
+    CHECK_EQ_INT(tuo_sizeof(TUO_SIZE_TUN_RX_STATS), sizeof(tuo_tun_rx_stats));
+    CHECK_EQ_INT(tuo_sizeof(TUO_SIZE_TUN_TX_STATS), sizeof(tuo_tun_tx_stats));
+    CHECK_EQ_INT(tuo_sizeof(TUO_SIZE_TUN_PARTS), sizeof(tuo_tun_parts));
+    CHECK_EQ_INT(tuo_sizeof(TUO_SIZE_TUN_PROBE_REPORT), sizeof(tuo_tun_probe_report));
+}
+
 TEST(open_names)
 {
     static const struct {
@@ -3139,6 +3149,7 @@ int main(int argc, char **argv)
 {
     int fd;
     static const check_test tests[] = {
+        CHECK_ENTRY(sizes_of_the_backend),
         CHECK_ENTRY(open_names),
         CHECK_ENTRY(open_taken_names),
         CHECK_ENTRY(open_flags),
