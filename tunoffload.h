@@ -272,9 +272,9 @@
    ERRORS AND VERDICTS
 
    tuo_result: did the call do its job? Negative: no, and out-parameters are as before. tuo_verdict:
-   what became of one packet; never an error. tuo_result_name, tuo_result_text, tuo_verdict_name,
-   tuo_verdict_text and tuo_verdict_source put words to both; tuo_gro_stats counts packets per
-   verdict. Bytes from the network never lead to an assertion.
+   what became of one packet; never an error. tuo_result_name, tuo_result_text, tuo_verdict_name and
+   tuo_verdict_text put words to both; tuo_gro_stats counts packets per verdict. Bytes from the
+   network never lead to an assertion.
 
    THREADS
 
@@ -964,13 +964,12 @@ typedef enum tuo_size {
 TUO_API size_t tuo_sizeof(tuo_size which);
 TUO_API unsigned tuo_simd_flag(tuo_simd level);
 
-/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP"), its one-line text, and for verdicts the
-   source of the rule. Static strings; "?" for a number that is none. */
+/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP") and its one-line text. Static strings; "?"
+   for a number that is none. */
 TUO_API const char *tuo_result_name(tuo_result result);
 TUO_API const char *tuo_result_text(tuo_result result);
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict);
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict);
-TUO_API const char *tuo_verdict_source(tuo_verdict verdict);
 
 /* --- Checksums. Sums are 16-bit one's complement sums (RFC 1071), folded and not complemented;
    their value is the number that a big-endian reader sees, on every machine. The checksum field
@@ -1724,8 +1723,7 @@ typedef struct tuo_tun_group tuo_tun_group;
    for more than one. All or nothing. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc,
                                                      size_t queue_count, int *error);
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group);
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index);
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index); /* NULL beyond the last one */
 
 /* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN.
    tuo_tun_group_close: as tuo_tun_close, for all. */
@@ -5159,22 +5157,21 @@ TUO_API const char *tuo_result_text(tuo_result result) {
 }
 
 typedef struct tuoi_verdict_row {
-    const char *name, *text, *source;
+    const char *name, *text;
 } tuoi_verdict_row;
 
 static const tuoi_verdict_row *tuoi_verdict_of(tuo_verdict verdict) {
     static const tuoi_verdict_row rows[] = {
-#define TUOI_X(name, text, source) { #name, text, source },
+#define TUOI_X(name, text, source) { #name, text },
         TUO_VERDICTS(TUOI_X)
 #undef TUOI_X
-        { "?", "?", "?" }
+        { "?", "?" }
     };
     return &rows[(unsigned)verdict < (unsigned)TUO_V_COUNT ? (unsigned)verdict : (unsigned)TUO_V_COUNT];
 }
 
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->name; }
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->text; }
-TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->source; }
 
 TUO_API int tuo_version(void) { return TUO_VERSION; }
 TUO_API unsigned tuo_simd_flag(tuo_simd level) { return TUO_F_SIMD(level); }
@@ -6609,7 +6606,6 @@ TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc 
     return TUO_OK;
 }
 
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group) { return group->count; }
 TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index) {
     return index < group->count ? group->queues[index] : NULL;
 }

@@ -5,7 +5,7 @@
 
 #define USE_ALL_FUNCTIONS(X)                                                                       \
     X(tuo_version) X(tuo_sizeof) X(tuo_simd_flag) X(tuo_result_name) X(tuo_result_text)            \
-    X(tuo_verdict_name) X(tuo_verdict_text) X(tuo_verdict_source) X(tuo_csum) X(tuo_csum_copy)     \
+    X(tuo_verdict_name) X(tuo_verdict_text) X(tuo_csum) X(tuo_csum_copy)     \
     X(tuo_csum_pseudo) X(tuo_csum_update16) X(tuo_csum_update32) X(tuo_simd_best)                  \
     X(tuo_simd_usable) X(tuo_csum_check) X(tuo_csum_complete) X(tuo_vnet_decode)                   \
     X(tuo_vnet_encode) X(tuo_vnet_check) X(tuo_parse) X(tuo_flow_table_memory_size)                \
