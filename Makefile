@@ -20,6 +20,7 @@ endif
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
 OPTIONAL = dpdk_port lwip_tun
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
+SEEDS    = $(wildcard fuzz/seeds/*.seeds)
 HEADERS  = tunoffload.h $(wildcard tests/lib/*.h tests/bench/*.h fuzz/*.h examples/*.h)
 ROUNDS  ?= 400
 ROWS    ?=
@@ -53,7 +54,7 @@ SECONDS ?= 60
 fuzz: $(BUILD)/fuzz/fuzz_$(T) $(BUILD)/fuzz/seeds.done
 	@mkdir -p $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/found
 	$(BUILD)/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -use_value_profile=1 -dict=fuzz/tun.dict \
-	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(wildcard fuzz/seeds/$(T)) $(wildcard $(BUILD)/fuzz/seeds/$(T))
+	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/committed/$(T) $(BUILD)/fuzz/seeds/$(T)
 
 ## fuzz-short     T="names" SECONDS=n: all targets, or these, for 60 s each, or n; ends with "N passed, N failed, N skipped"
 fuzz-short: $(BUILD)/fuzz/seeds.done
@@ -69,8 +70,8 @@ fuzz-coverage: $(BUILD)/fuzz/seeds.done
 
 ## fuzz-replay    run each fuzz target over its seeds without libFuzzer; needs only $(CC)
 fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
-	@for t in $(FUZZERS); do for seeds in fuzz/seeds/$$t $(BUILD)/fuzz/seeds/$$t; do \
-	    [ ! -d $$seeds ] || $(BUILD)/plain/replay_$$t --mutate 2000 $$seeds || exit 1; done; done
+	@for t in $(FUZZERS); do for seeds in fuzz/seeds/$$t.seeds $(BUILD)/fuzz/seeds/$$t; do \
+	    $(BUILD)/plain/replay_$$t --mutate 2000 $$seeds || exit 1; done; done
 
 ## soak           SECONDS=n SEED=n: hostile packets through TUN devices and the kernel's router: none lost, changed or out of order;
 ##                work per packet counted, memory flat; needs root
@@ -238,9 +239,17 @@ $(BUILD)/make_seeds: fuzz/make_seeds.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ $<
 
-$(BUILD)/fuzz/seeds.done: $(BUILD)/make_seeds $(CAPTURES)
-	rm -rf $(BUILD)/fuzz/seeds
+# Packs and unpacks files of seeds.
+$(BUILD)/replay: fuzz/replay.c tests/lib/counts.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -DREPLAY_ALONE -o $@ $<
+
+# One file per input, as fuzzers want them: those that are made, and the committed ones, unpacked.
+$(BUILD)/fuzz/seeds.done: $(BUILD)/make_seeds $(BUILD)/replay $(SEEDS) $(CAPTURES)
+	rm -rf $(BUILD)/fuzz/seeds $(BUILD)/fuzz/committed
 	$(BUILD)/make_seeds tests/captures $(BUILD)/fuzz/seeds
+	@for t in $(FUZZERS); do mkdir -p $(BUILD)/fuzz/committed/$$t && \
+	    $(BUILD)/replay --unpack $(BUILD)/fuzz/committed/$$t fuzz/seeds/$$t.seeds || exit 1; done
 	@touch $@
 
 .PHONY: seeds

@@ -29,8 +29,8 @@ for name in "$@"; do
         -o unit unit.c "$root/fuzz/replay.c") > "$dir/$name/log" 2>&1 || { cat "$dir/$name/log"; status=1; continue; }
     first=${first:-$dir/$name/unit}
     set --
-    for inputs in "fuzz/seeds/$name" "$build/fuzz/seeds/$name" "$build/fuzz/corpus/$name"; do
-        if [ -d "$inputs" ] && [ -n "$(ls "$inputs")" ]; then set -- "$@" "$inputs"; fi
+    for inputs in "fuzz/seeds/$name.seeds" "$build/fuzz/seeds/$name" "$build/fuzz/corpus/$name"; do
+        if [ -n "$(ls "$inputs" 2> "$dir/ls")" ]; then set -- "$@" "$inputs"; fi
     done
     LLVM_PROFILE_FILE=$dir/$name/unit.profraw "$dir/$name/unit" "$@" > "$dir/$name/log" 2>&1 || { tail -n 3 "$dir/$name/log"; status=1; }
     echo "$name: $(grep '^replayed' "$dir/$name/log")"

@@ -8,14 +8,11 @@ if [ "$1" = --one ]; then # from below
     build=$2 seconds=$3 name=$4
     log=$build/log/fuzz-$name.log
     mkdir -p "$build/fuzz/corpus/$name"
-    set -- "$build/fuzz/corpus/$name"
-    for seeds in "fuzz/seeds/$name" "$build/fuzz/seeds/$name"; do
-        if [ -d "$seeds" ]; then set -- "$@" "$seeds"; fi
-    done
     rm -f "$log"
     if [ -x "$build/fuzz/fuzz_$name" ]; then
         nice "$build/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -use_value_profile=1 -print_final_stats=1 \
-            -dict=fuzz/tun.dict -artifact_prefix="$build/fuzz/found/$name-" "$@" > "$log" 2>&1
+            -dict=fuzz/tun.dict -artifact_prefix="$build/fuzz/found/$name-" \
+            "$build/fuzz/corpus/$name" "$build/fuzz/committed/$name" "$build/fuzz/seeds/$name" > "$log" 2>&1
         status=$?
     else
         status=1; echo "does not build" > "$log"

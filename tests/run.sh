@@ -78,9 +78,8 @@ for configuration in $configurations; do
         name=$(basename "$source" .c); name=${name#fuzz_}
         if [ -x "$build/$configuration/replay_$name" ]; then
             start "$configuration replay_$name" "$build/$configuration/replay_$name" --mutate 300 "$build/fuzz/seeds/$name"
-            if [ -d "fuzz/seeds/$name" ]; then # committed: interesting inputs, which must go deep
-                start "$configuration seeds_$name" "$build/$configuration/replay_$name" --deep 60 "fuzz/seeds/$name"
-            fi
+            # committed: interesting inputs, which must go deep
+            start "$configuration seeds_$name" "$build/$configuration/replay_$name" --deep 60 "fuzz/seeds/$name.seeds"
         fi
     done
     report
@@ -88,6 +87,7 @@ done
 
 unset SWEEP_STEP
 for language in C C++; do start "compile matrix, $language" sh tests/checks/compile_test.sh "$build/compile-$language" . "$language"; done
+start "files of seeds" sh tests/checks/seeds_test.sh "$build/seeds" "$build/replay"
 start "documentation" sh tests/checks/docs_test.sh "$build/docs" .
 start "pcap_offload" sh tests/examples/pcap_offload_test.sh "$build/pcap_offload" .
 report

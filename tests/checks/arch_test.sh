@@ -68,8 +68,7 @@ one() {
         test_*) sources=$(ls tests/*/"$program.c") ;;
         replay_*)
             sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c"
-            arguments="--mutate 100 $build/seeds/${program#replay_}"
-            if [ -d "fuzz/seeds/${program#replay_}" ]; then arguments="$arguments fuzz/seeds/${program#replay_}"; fi
+            arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}.seeds"
             ;;
     esac
     if grep -qx "${sources%% *}" "$build/sharing"; then sources="-DTUNOFFLOAD_IMPLEMENTATION_DONE $sources $dir/tunoffload.o"; fi

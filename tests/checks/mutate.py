@@ -194,8 +194,7 @@ class Runner:
             command, objects = [directory + "/" + name], [self.build + "/" + name + ".o"]
             if name.startswith("fuzz_"):
                 objects.append(self.build + "/replay.o")
-                seeds = [self.build + "/../fuzz/seeds/" + name[5:], "fuzz/seeds/" + name[5:]]
-                command += ["--mutate", "100"] + [path for path in seeds if os.path.isdir(path)]
+                command += ["--mutate", "100", self.build + "/../fuzz/seeds/" + name[5:], "fuzz/seeds/" + name[5:] + ".seeds"]
             yield ["gcc", "-fsanitize=address", "-o", command[0], directory + "/tunoffload.o"] + objects, command
         for source in self.INCLUDING:
             program = directory + "/" + os.path.basename(source)[:-2]

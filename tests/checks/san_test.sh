@@ -27,7 +27,7 @@ one() {
     local configuration=$1 program=$2 out=$build/$1/$2 sources arguments=""
     case $program in
         test_*) sources=$(ls tests/*/"$program.c") ;;
-        replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}" ;;
+        replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}.seeds" ;;
     esac
     if grep -qx "${sources%% *}" "$build/sharing"; then
         sources="-DTUNOFFLOAD_IMPLEMENTATION_DONE $sources $build/$configuration/tunoffload.o"
