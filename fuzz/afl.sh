@@ -23,16 +23,17 @@ if [ "$1" = --one ]; then # from below
     exit 0
 fi
 
+. tests/lib/counts.sh
 build=$1 seconds=$2; shift 2
 [ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
 if ! command -v afl-clang-fast > /dev/null || ! command -v afl-fuzz > /dev/null; then
-    if [ "${CI:-}" = true ]; then echo "FAIL fuzz-afl: could not run"; echo "0 passed, $# failed, 0 skipped"; exit 1; fi
-    echo "SKIP fuzz-afl: afl-clang-fast or afl-fuzz is not installed"; echo "0 passed, 0 failed, $# skipped"; exit 0
+    for name; do skip "fuzz-afl $name" "afl-clang-fast or afl-fuzz is not installed"; done
+    finish
 fi
 rm -rf "$build/fuzz/afl/passed"
 mkdir -p "$build/fuzz/afl/passed" "$build/log"
 printf '%s\n' "$@" | xargs -L 1 -P 2 sh "$0" --one "$build" "$seconds"
 
 passed=$(ls "$build/fuzz/afl/passed" | wc -l)
-echo "$passed passed, $(($# - passed)) failed, 0 skipped"
-[ "$passed" -eq $# ]
+failed=$(($# - passed))
+finish

@@ -76,4 +76,12 @@ refused "a name with a space" "other characters" "$build/odd"
 "$replay" "$build/edges.seeds" > "$build/log" 2>&1; status=$?
 if [ $status -eq 2 ] && grep -q "no target" "$build/log"; then ok "nothing runs without a target"
 else fail "without a target: status $status"; fi
+
+# A target of one's own, and replay.c beside it.
+if ${CC:-cc} -std=c99 -Wall -Wextra -Wpedantic -Werror -I. -o "$build/harness" fuzz/harness.c fuzz/replay.c > "$build/log" 2>&1 &&
+    "$build/harness" fuzz/seeds/vnet_header.seeds > "$build/log" 2>&1; then
+    ok "fuzz/harness.c runs: $(head -n 1 "$build/log")"
+else
+    tail -n 5 "$build/log"; fail "fuzz/harness.c"
+fi
 finish
