@@ -1,7 +1,11 @@
-/* tunoffload.h - v0.1.0 - GRO and GSO for TUN devices in one C header.   MIT-0 or public domain, text at the end of this file
+/* SPDX-License-Identifier: MIT-0 OR Unlicense
 
-   Coalesces TCP and UDP packets into superpackets before they are written to a TUN device, and splits the superpackets that are
-   read from one. IPv4 and IPv6, checksums, virtio-net headers, bounded memory, no allocation, no dependency.
+   tunoffload.h - v0.2.0 - GRO and GSO for TUN devices in one C header. Licence texts and history
+   are at the end of this file.
+
+   Coalesces TCP and UDP packets into superpackets before they are written to a TUN device, and
+   splits the superpackets that are read from one. IPv4 and IPv6, checksums, virtio-net headers,
+   bounded memory, no allocation, no dependency.
 
    Do this in exactly one C or C++ file:
 
@@ -22,25 +26,29 @@
        >>wire        offsets in the headers
        >>checksum    the Internet checksum
        >>parse       bytes to tuo_pkt_info; the only place that validates lengths
+       >>verify      checksums of packets
        >>vnet        virtio-net header: decode, encode, check
        >>flow        flow keys and the flow table
        >>account     finishing a superpacket: lengths, checksums, vnet header
+       >>buffers     tuo_buf as one kind of buffer among those of the callbacks
        >>gro-rules   may this packet join that item? (decides, writes nothing)
        >>gro         records, items, push and drain
        >>gso         plan and write segments
        >>tx          capabilities of a device, the ladder on top of both, bursts
-       >>names       texts of results and verdicts
+       >>names       texts of results and verdicts, version, sizes
        >>linux-tun   the optional backend: define TUNOFFLOAD_TUN
+       >>history     what changed
        >>license     MIT-0 / Unlicense
 */
 #ifndef TUNOFFLOAD_H
 #define TUNOFFLOAD_H
 
-/* ------------------------------------------------------------------------------------------------------------- >>manual
+/* ---------------------------------------------------------------------------------------- >>manual
 
    QUICK START, COALESCE (GRO)
 
-   Packets in, superpackets out. Nothing is copied: writev() gathers the vnet header, the headers and each packet's payload.
+   Packets in, superpackets out. Nothing is copied: writev() gathers the vnet header, the headers
+   and each packet's payload.
 
        // --- example manual_gro.c
        #define TUNOFFLOAD_IMPLEMENTATION
@@ -52,9 +60,13 @@
            size_t next = 0, unwritten = 0;
            while (next < count) {
                tuo_superpacket sp;
-               while (next < count && tuo_gro_push(gro, packets[next].data, packets[next].len, &packets[next], 0) != TUO_V_NO_ROOM) next++;
-               while (tuo_gro_next(gro, &sp) == TUO_OK) { // always to the end: what is left inside would be sent with the next batch
-                   if (writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count) < 0) unwritten += sp.packet_count; // sp.users
+               for (; next < count; next++) {
+                   tuo_buf *p = &packets[next];
+                   if (tuo_gro_push(gro, p->data, p->len, p, 0) == TUO_V_NO_ROOM) break; // drain, then again
+               }
+               while (tuo_gro_next(gro, &sp) == TUO_OK) { // to the end: the rest would go with the next batch
+                   ssize_t n = writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count);
+                   if (n < 0) unwritten += sp.packet_count; // these are sp.users
                }
            }
            return unwritten;
@@ -82,11 +94,11 @@
 
        // bytes: what read() returned from the TUN device, 10 bytes of vnet header first
        tuo_result split(const uint8_t *bytes, size_t len, void (*send_packet)(const tuo_segment *)) {
-           tuo_vnet_hdr hdr;
+           tuo_vnet_hdr vnet;
            tuo_gso gso;
            tuo_segment segment;
-           tuo_result result = tuo_vnet_decode(bytes, len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &hdr);
-           if (result == TUO_OK) result = tuo_gso_init(&gso, bytes + TUO_VNET_LEN, len - TUO_VNET_LEN, &hdr, 0);
+           tuo_result result = tuo_vnet_decode(bytes, len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet);
+           if (result == TUO_OK) result = tuo_gso_init(&gso, bytes + TUO_VNET_LEN, len - TUO_VNET_LEN, &vnet, 0);
            if (result != TUO_OK) return result; // tuo_result_text() says why
            while (tuo_gso_next(&gso, 0, &segment) == TUO_OK) send_packet(&segment); // headers, borrowed payload
            return TUO_OK;
@@ -96,80 +108,106 @@
    GLOSSARY
 
        segment        a packet as it is on the wire, small enough for the link
-       superpacket    one IP packet that stands for several segments; its vnet header says how to cut it
+       superpacket    one IP packet that stands for several segments; its vnet header says how to
+                      cut it
        coalesce, GRO  make superpackets of segments (generic receive offload)
-       split, GSO     make segments of superpackets (generic segmentation offload); TSO for TCP, USO for UDP
+       split, GSO     make segments of superpackets (generic segmentation offload); TSO for TCP, USO
+                      for UDP
        vnet header    struct virtio_net_hdr in front of a packet on a TUN device with IFF_VNET_HDR
-       gso_size       payload bytes of each segment of a superpacket but the last; for TCP the MSS without options
-       pseudo-header sum  the part of a TCP or UDP checksum that covers addresses, protocol and length; a packet whose checksum field
-                      holds only that has a partial checksum (NEEDS_CSUM)
-       flow           packets with the same flow key: IP version, addresses, protocol, ports, IPv6 flow label, bytes of the IPv6
-                      extension headers, bytes of Ethernet header and tags
+       gso_size       payload bytes of each segment of a superpacket but the last; for TCP the MSS
+                      without options
+       pseudo-header sum
+                      the part of a TCP or UDP checksum that covers addresses, protocol and length;
+                      a packet whose checksum field holds only that has a partial checksum
+                      (NEEDS_CSUM)
+       flow           packets with the same flow key: IP version, addresses, protocol, ports, IPv6
+                      flow label, bytes of the IPv6 extension headers, bytes of Ethernet header and
+                      tags
        item           what GRO holds of packets that will leave as one
        candidate      a packet that could merge with a suitable neighbour
        verdict        what GRO did with a packet, and which rule decided
 
    WHAT IT DOES
 
-   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share, plus prepending of late TCP segments.
+   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share,
+     plus prepending of late TCP segments.
    - Splits what it or a kernel coalesced, like the kernel does.
-   - Lossless: splitting what was coalesced gives back the same bytes. One exception: packets with DF that all carry the same IPv4 ID come
-     back numbered id, id+1, ... as from every kernel (RFC 6864 gives the ID of such packets no meaning). exact_ip_id refuses to merge them.
-   - Never vouches for bytes that it did not check. A packet with a wrong checksum is not merged, not repaired, and leaves as it came.
-   - Keeps the order of each flow. What cannot be merged closes its flow, so that nothing overtakes it. Only a late TCP segment may move
-     forward to where its bytes belong (disable_prepend stops that).
-   - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket; every segment of a superpacket is handed out,
-     however many there are.
-   - Bounded: memory is fixed at init, work per packet has an upper limit for any traffic (tuo_gro_push, Cost).
+   - Lossless: splitting what was coalesced gives back the same bytes. One exception: packets with
+     DF that all carry the same IPv4 ID come back numbered id, id+1, ... as from every kernel (RFC
+     6864 gives the ID of such packets no meaning). TUO_IP_ID_EXACT refuses to merge them;
+     TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge, and renumber, more.
+   - Never vouches for bytes that it did not check. A packet with a wrong checksum is not merged,
+     not repaired, and leaves as it came.
+   - Keeps the order of each flow. What cannot be merged closes its flow, so that nothing overtakes
+     it. Only a late TCP segment may move forward to where its bytes belong (disable_prepend stops
+     that).
+   - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket; every
+     segment of a superpacket is handed out, however many there are.
+   - Bounded: memory is fixed at init, work per packet has an upper limit for any traffic
+     (tuo_gro_push, Cost).
 
    WHAT IT DOES NOT DO
 
-   - It has no timer: what is held leaves at the drain. Drain at the end of each batch that your socket or device gave you.
-   - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by name.
+   - It has no timer: what is held leaves at the drain. Drain at the end of each batch that your
+     socket or device gave you.
+   - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by
+     name.
    - It does not coalesce UDP datagrams without a checksum: splitting could not give them back.
    - The core opens no device. The Linux TUN backend does, if TUNOFFLOAD_TUN is defined.
-   - The ladder takes contiguous packets. Of a gathered tuo_superpacket, a device that does not take it whole gets the packets (sp.users).
+   - The ladder takes contiguous packets. Of a gathered tuo_superpacket, a device that does not take
+     it whole gets the packets (sp.users).
 
    COALESCING
 
-   tuo_gro_push looks at a packet's headers. A packet that can never merge (a TCP segment without payload, a fragment, ...) is held to
-   leave alone in its place. A candidate is looked up by its flow. There it joins an open item at its end (append) or front (prepend), or
-   becomes the head of a new item. All of that is decided from headers; only when a packet is about to join are checksums verified, the
-   packet's own and, once, the head's. So traffic that does not merge is never summed. A packet that looks like the one before it in its
-   flow takes an fast path: one masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
+   tuo_gro_push looks at a packet's headers. A packet that can never merge (a TCP segment without
+   payload, a fragment, ...) is held to leave alone in its place. A candidate is looked up by its
+   flow. There it joins an open item at its end (append) or front (prepend), or becomes the head of
+   a new item. All of that is decided from headers; only when a packet is about to join are
+   checksums verified, the packet's own and, once, the head's. So traffic that does not merge is
+   never summed. A packet that looks like the one before it in its flow takes a fast path: one
+   masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
 
-   A TCP flow can have several open items with gaps between them, so that a late segment still finds its place; a UDP flow has one.
+   A TCP flow can have several open items with gaps between them, so that a late segment still finds
+   its place; a UDP flow has one.
 
-   tuo_gro_next drains in order of arrival. Superpackets have their headers in one new piece and borrow every payload. Single packets are
-   handed out as they came, with a zero vnet header: the kernel drops some superpackets of one segment silently (TCP options make its
-   length arithmetic go wrong), so none is made.
+   tuo_gro_next drains in order of arrival. Superpackets have their headers in one new piece and
+   borrow every payload. Single packets are handed out as they came, with a zero vnet header: the
+   kernel drops some superpackets of one segment silently (TCP options make its length arithmetic go
+   wrong), so none is made.
 
-   By copy (tuo_gro_batch, tuo_gro_push_buf): the payloads are appended to the buffer of the first packet instead, for programs that
-   hand each packet on as one contiguous buffer. Plain buffers (tuo_buf) are filled while checksums are verified, in one pass.
+   By copy (tuo_gro_batch, tuo_gro_push_buf): the payloads are appended to the buffer of the first
+   packet instead, for programs that hand each packet on as one contiguous buffer. Plain buffers
+   (tuo_buf) are filled while checksums are verified, in one pass.
 
    SPEED
 
-   Payloads are summed by SSE2, AVX2, AVX-512 or NEON. tuo_gro_init asks the processor; a tuo_tun asks once, when it is opened. Calls
-   that keep nothing use what the compiler may assume (SSE2 on x86-64): hand TUO_F_SIMD(tuo_simd_best()) to tuo_gso_init, having asked
-   once. No compiler flags are needed.
+   Payloads are summed by SSE2, AVX2, AVX-512 or NEON. tuo_gro_init asks the processor; a tuo_tun
+   asks once, when it is opened. Calls that keep nothing use what the compiler may assume (SSE2 on
+   x86-64): hand TUO_F_SIMD(tuo_simd_best()) to tuo_gso_init, having asked once. No compiler flags
+   are needed.
 
    SPLITTING
 
    tuo_gso_init checks the vnet header against the packet and plans. Then one of:
        tuo_gso_next           headers in scratch memory, payload borrowed; input const
-       tuo_gso_next_in_place  each segment contiguous inside the input buffer, which is consumed; no copy, no second buffer
-       tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and resumes when buffers run out
-   A packet that is no superpacket comes out as one segment, with its partial checksum completed if it had one. All of this works for any
-   csum_start: the inner checksum of an encapsulated packet, for instance.
+       tuo_gso_next_in_place  each segment contiguous inside the input buffer, which is consumed; no
+                              copy, no second buffer
+       tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and
+                              resumes when buffers run out
+   A packet that is no superpacket comes out as one segment, with its partial checksum completed if
+   it had one. All of this works for any csum_start: the inner checksum of an encapsulated packet,
+   for instance.
 
-   hdr_len of the vnet header is never used: Linux fills it with the length of the linear part of its buffer.
+   hdr_len of the vnet header is never used: Linux fills it with the length of the linear part of
+   its buffer.
 
    LINUX TUN BACKEND
 
-   #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a device, negotiates what the kernel has, and
-   reads and writes with split and coalesce in between. A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as
-   its original packets; after several refusals in a row that protocol is no longer coalesced for a while. A write that would block keeps
-   what is unwritten, in order, for the next call.
+   #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a
+   device, negotiates what the kernel has, and reads and writes with split and coalesce in between.
+   A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original
+   packets; after several refusals in a row that protocol is no longer coalesced for a while. A
+   write that would block keeps what is unwritten, in order, for the next call.
 
        // --- example manual_tun.c
        #define TUNOFFLOAD_TUN
@@ -190,13 +228,15 @@
        }
        // --- end
 
-   Threads: one that receives and one that sends may use a queue at the same time; queues are independent of each other (tuo_tun_group).
+   Threads: one that receives and one that sends may use a queue at the same time; queues are
+   independent of each other (tuo_tun_group).
 
    ANY DEVICE
 
-   A tuo_caps says what a device can do: a NIC's port, a virtual machine's, a stack on the other side, a TUN device (tuo_tun_caps). The
-   ladder, tuo_tx_init and tuo_tx_next, hands out a packet for it with the least work here: whole; in smaller superpackets; in segments
-   whose checksums the device finishes; or finished. What reaches the wire is the same each time.
+   A tuo_caps says what a device can do: a NIC's port, a virtual machine's, a stack on the other
+   side, a TUN device (tuo_tun_caps). The ladder, tuo_tx_init and tuo_tx_next, hands out a packet
+   for it with the least work here: whole; in smaller superpackets; in segments whose checksums the
+   device finishes; or finished. What reaches the wire is the same each time.
 
        // --- example manual_tx.c
        #include "tunoffload.h"
@@ -205,83 +245,103 @@
        static const tuo_caps port = { .tx_csum_ip4 = 1, .tx_csum_tcp4 = 1, .tx_csum_udp4 = 1,
                                       .tso_sum_no_len = 1, .max_tcp4 = 32768, .ethernet = 1 };
 
-       // frame and meta: what tuo_tun_recv gave (a TAP device), or a stack by way of tuo_tso_prepare
-       tuo_result transmit(const void *frame, size_t len, const tuo_vnet_hdr *meta, void (*post)(const tuo_tx_packet *)) {
+       // frame and vnet: what tuo_tun_recv gave (a TAP device), or a stack by way of tuo_tso_prepare
+       tuo_result transmit(const void *frame, size_t len, const tuo_vnet_hdr *vnet,
+                           void (*post)(const tuo_tx_packet *)) {
            tuo_tx tx;
            tuo_tx_packet packet;
-           tuo_result result = tuo_tx_init(&tx, &port, frame, len, meta, 0);
+           tuo_result result = tuo_tx_init(&tx, &port, frame, len, vnet, 0);
            if (result != TUO_OK) return result;
-           while (tuo_tx_next(&tx, 0, &packet) == TUO_OK) post(&packet); // pieces; what to ask of the port; l2_len, l3_len, l4_len
+           // pieces; what to ask of the port; l2_len, l3_len, l4_len
+           while (tuo_tx_next(&tx, 0, &packet) == TUO_OK) post(&packet);
            return TUO_OK;
        }
        // --- end
 
-   A stack that builds large packets itself gives them their metadata with tuo_tso_prepare. What a device says of a received packet becomes
-   the hint of tuo_gro_push by tuo_rx_hint. tuo_tx_queue keeps, in order, what a device did not take; tuo_rx_queue lets packets of one's own
-   go first.
+   A stack that builds large packets itself gives them their metadata with tuo_tso_prepare. What a
+   device says of a received packet becomes the hint of tuo_gro_push by tuo_rx_hint. tuo_tx_queue
+   keeps, in order, what a device did not take; tuo_rx_queue lets packets of one's own go first.
 
    BUFFERS
 
-   Functions that write into buffers of yours take a tuo_buf_ops, or NULL for tuo_buf. The callbacks may fail; what was not written is not
-   lost (each function says what then holds). `offset` is headroom in front of the packet in each buffer, for vnet or tunnel headers; it
-   may be 0. Gather mode needs none.
+   Functions that write into buffers of yours take a tuo_buf_ops, or NULL for tuo_buf. The callbacks
+   may fail; what was not written is not lost (each function says what then holds). `offset` is
+   headroom in front of the packet in each buffer, for vnet or tunnel headers; it may be 0. Gather
+   mode needs none.
 
    ERRORS AND VERDICTS
 
-   tuo_result: did the call do its job? Negative: no, and out-parameters are as before. tuo_verdict: what became of one packet; never an
-   error. tuo_result_name, tuo_result_text, tuo_verdict_name, tuo_verdict_text and tuo_verdict_source put words to both; tuo_gro_stats
-   counts packets per verdict. Bytes from the network never lead to an assertion.
+   tuo_result: did the call do its job? Negative: no, and out-parameters are as before. tuo_verdict:
+   what became of one packet; never an error. tuo_result_name, tuo_result_text, tuo_verdict_name,
+   tuo_verdict_text and tuo_verdict_source put words to both; tuo_gro_stats counts packets per
+   verdict. Bytes from the network never lead to an assertion.
 
    THREADS
 
-   No globals. One instance (tuo_gro, tuo_gso, tuo_flow_table) by one thread at a time; any number of instances in parallel. Everything
-   else is stateless.
+   No globals. One instance (tuo_gro, tuo_gso, tuo_flow_table) by one thread at a time; any number
+   of instances in parallel. Everything else is stateless.
 
    COMPILE-TIME OPTIONS
 
-       TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the implementation
-       TUNOFFLOAD_TUN             everywhere, before the #include: adds the Linux TUN backend (system headers, malloc at open)
-       TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in as many files as you like: functions are static to each
+       TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the
+                                  implementation
+       TUNOFFLOAD_TUN             everywhere, before the #include: adds the Linux TUN backend
+                                  (system headers, malloc at open)
+       TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in as many files as
+                                  you like: functions are static to each
        TUO_API                    everywhere: your own decoration of public functions
-       TUO_ASSERT(condition)      implementation file: called with what must hold between caller and library; default: nothing
-       TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP must all be defined
-                                  (they can be without it, too: all or none). Implies TUO_NO_SIMD. Compilers may call memcpy and memset
-                                  all the same, for structures: a freestanding environment has to provide these
-       TUO_NO_SIMD                implementation file: portable code only; for code that may not use vector registers (kernels)
+       TUO_ASSERT(condition)      implementation file: called with what must hold between caller and
+                                  library; default: nothing
+       TUO_CALLOC, TUO_FREE       implementation file, both or neither: memory of the Linux parts,
+                                  calloc(count, size) and free(pointer)
+       TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE,
+                                  TUO_MEMSET, TUO_MEMCMP must all be defined (they can be without
+                                  it, too: all or none). Implies TUO_NO_SIMD. Compilers may call
+                                  memcpy and memset all the same, for structures: a freestanding
+                                  environment has to provide these
+       TUO_NO_SIMD                implementation file: portable code only; for code that may not use
+                                  vector registers (kernels)
 
    No macro changes the layout of a public struct.
 
    LIMITS
 
-   - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers; beyond that a packet passes GRO alone and is
-     refused by GSO. IPv4 with options never merges (as in the kernel), but splits.
-   - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands of what is written to a TUN device. Split and ladder
-     take larger ones (IP length 0), and tuo_tso_prepare makes them for devices that allow it. A jumbo payload option (RFC 2675) is
-     copied like any other, and must be removed first: no segment may have one.
-   - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4 header checksum is 0xffff do not merge
-     (splitting writes the other zero); the urgent pointer must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP
-     too; CWR never merges (kernel generations disagree); a packet that cannot merge closes its flow even if the kernel lets it overtake.
-   - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve device. If inner packets can be such,
-     exclude their ports: desc.udp_excluded_ports = { 4789, 8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
+   - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers;
+     beyond that a packet passes GRO alone and is refused by GSO. IPv4 with options never merges (as
+     in the kernel), but splits.
+   - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands of what is
+     written to a TUN device. Split and ladder take larger ones (IP length 0), and tuo_tso_prepare
+     makes them for devices that allow it. A jumbo payload option (RFC 2675) is copied like any
+     other, and must be removed first: no segment may have one.
+   - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4
+     header checksum is 0xffff do not merge (splitting writes the other zero); the urgent pointer
+     must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP too; CWR never
+     merges (kernel generations disagree); a packet that cannot merge closes its flow even if the
+     kernel lets it overtake.
+   - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve
+     device. If inner packets can be such, exclude their ports: desc.udp_excluded_ports = { 4789,
+     8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
 
    SOURCES
 
-   RFC 791 (IPv4), 8200 (IPv6), 9293 (TCP), 768 (UDP), 1071 and 1624 (checksum), 3168 (ECN), 6864 (IPv4 ID), 4418 (hash); virtio 1.3
-   5.1.6; IEEE 802.1Q. Linux: net/core/gro.c, net/ipv4/{af_inet,tcp_offload,udp_offload}.c, net/ipv6/{ip6_offload,tcpv6_offload}.c,
-   include/net/gro.h, include/linux/virtio_net.h, drivers/net/tun.c. "K 4.7" and the like in comments: the list of measured kernel facts
-   that this project keeps beside its sources; the kernel functions named here are where they come from. */
+   RFC 791 (IPv4), 8200 (IPv6), 9293 (TCP), 768 (UDP), 1071 and 1624 (checksum), 3168 (ECN), 6864
+   (IPv4 ID), 4418 (hash); virtio 1.3 5.1.6; IEEE 802.1Q. Linux: net/core/gro.c,
+   net/ipv4/{af_inet,tcp_offload,udp_offload}.c, net/ipv6/{ip6_offload,tcpv6_offload}.c,
+   include/net/gro.h, include/linux/virtio_net.h, drivers/net/tun.c. "K 4.7" and the like in
+   comments: the list of measured kernel facts that this project keeps beside its sources; the
+   kernel functions named here are where they come from. */
 
-/* ------------------------------------------------------------------------------------------------------------- >>config */
+/* ------------------------------------------------------------------------------------- >>config */
 
-#define TUO_VERSION_MAJOR 0
-#define TUO_VERSION_MINOR 1
-#define TUO_VERSION_PATCH 0
+#define TUO_VERSION 200 /* 10000 * major + 100 * minor + patch */
+#define TUO_VERSION_STRING "0.2.0"
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* TUO_API: put in front of every public function. Define it before every #include of this header, if at all (dllexport and the
-   like). TUO_STATIC: define it instead to make every function static to the including file. */
+/* TUO_API: put in front of every public function. Define it before every #include of this header,
+   if at all (dllexport and the like). TUO_STATIC: define it instead to make every function static
+   to the including file. */
 #if defined(__GNUC__) || defined(__clang__)
 #define TUOI_UNUSED __attribute__((unused))
 #define TUO_MUST_CHECK __attribute__((warn_unused_result))
@@ -301,9 +361,11 @@
 extern "C" {
 #endif
 
-/* Bytes from the start of a frame to the start of the TCP or UDP payload (Ethernet, VLAN tags, IP options, IPv6 extension headers
-   and TCP options included) that this library copies or stamps. Packets with longer headers pass GRO alone (TUO_V_HEADER_TOO_LONG)
-   and are refused by GSO (TUO_E_HEADER_TOO_LONG). 14 + 2*4 + 60 + 60 fits, so every IPv4 packet with up to two tags does. */
+/* Bytes from the start of a frame to the start of the TCP or UDP payload (Ethernet, VLAN tags, IP
+   options, IPv6 extension headers and TCP options included) that this library copies or stamps.
+   Packets with longer headers pass GRO alone (TUO_V_HEADER_TOO_LONG) and are refused by GSO
+   (TUO_E_HEADER_TOO_LONG). 14 + 2*4 + 60 + 60 fits, so every IPv4 packet with up to two tags
+   does. */
 #define TUO_HEADER_MAX 256
 
 /* Bounds of the parser: more than this is a named rejection, never a longer walk. */
@@ -312,144 +374,182 @@ extern "C" {
 
 /* Flags, or-ed together. Each function says which ones it looks at; others are ignored. */
 enum {
-    TUO_F_ETHERNET = 1,    /* the bytes start with an Ethernet header (TAP, packet sockets), not with an IP header (TUN) */
-    TUO_F_PSEUDO = 2,      /* segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that finishes it */
-    TUO_F_TRUST = 4,       /* whoever made these bytes is trusted (authenticated tunnel, own stack): do not verify checksums */
-    TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a header that is written to a TUN device */
+    TUO_F_ETHERNET = 1,    /* the bytes start with an Ethernet header (TAP, packet sockets), not with an IP header
+                              (TUN) */
+    TUO_F_PSEUDO = 2,      /* segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that
+                              finishes it */
+    TUO_F_TRUST = 4,       /* whoever made these bytes is trusted (authenticated tunnel, own stack): do not verify
+                              checksums */
+    TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a header that is written to a TUN
+                              device */
     TUO_F_SUPERPACKET = 16, /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
-    TUO_F_TRUST_L4 = 32    /* tuo_gro_push: a device has verified the TCP or UDP checksum; the IPv4 header is still summed */
+    TUO_F_TRUST_L4 = 32    /* tuo_gro_push: a device has verified the TCP or UDP checksum; the IPv4 header is still
+                              summed */
 };
 
 /* Which instructions sum payloads. Results never depend on it. */
 typedef enum tuo_simd {
-    TUO_SIMD_DETECT = 0, /* tuo_gro_desc: the best that is usable. TUO_F_SIMD: what the compiler may assume of the target */
+    TUO_SIMD_DETECT = 0, /* tuo_gro_desc: the best that is usable. TUO_F_SIMD: what the compiler may assume of the
+                            target */
     TUO_SIMD_SCALAR = 1, /* portable C, 64 bits at a time */
     TUO_SIMD_SSE2 = 2,
     TUO_SIMD_NEON = 3,
     TUO_SIMD_AVX2 = 4,
-    TUO_SIMD_AVX512 = 5, /* F, BW and VNNI (Ice Lake, Zen 4 and later: older processors slow down for 512-bit vectors) */
+    TUO_SIMD_AVX512 = 5, /* F, BW and VNNI (Ice Lake, Zen 4 and later: older processors slow down for 512-bit
+                            vectors) */
     TUOI_SIMD_ANY_INT = -0x7FFFFFFF - 1 /* private, as below */
 } tuo_simd;
 
-/* A level as a flag, for functions that keep nothing between calls: CPUID takes a microsecond in a virtual machine, so ask
-   tuo_simd_best() once. A level that is not usable is undefined behaviour (an illegal instruction). */
+/* A level as a flag, for functions that keep nothing between calls: CPUID takes a microsecond in a
+   virtual machine, so ask tuo_simd_best() once. A level that is not usable is undefined behaviour
+   (an illegal instruction). */
 #define TUO_F_SIMD(level) ((unsigned)(level) << 8)
 
-/* ------------------------------------------------------------------------------------------------------------ >>results */
+/* ------------------------------------------------------------------------------------ >>results */
 
 /* tuo_result says whether a call did its job: 0 yes, positive "yes, and note this", negative "no".
-   On a negative result nothing that the caller can see has changed, unless the function says otherwise.
+   AGAIN, MORE and DONE are positive: `if (result < 0)` takes them for success. Compare with TUO_OK
+   where they can come. On a negative result nothing that the caller can see has changed, unless the
+   function says otherwise.
    X(name, value, text) */
-#define TUO_RESULTS(X)                                                                                                        \
-    X(OK, 0, "done")                                                                                                          \
-    X(DONE, 1, "nothing more to hand out")                                                                                    \
-    X(MORE, 2, "output buffers ran out; call again with fresh ones")                                                          \
-    X(AGAIN, 3, "would block, or time is over; what was taken is kept")                                                       \
-    X(E_INVALID, -1, "an argument is outside its documented range")                                                           \
-    X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")                                \
-    X(E_BUFFER, -3, "a buffer callback failed")                                                                               \
-    X(E_NOT_IP, -4, "neither IPv4 nor IPv6 (version nibble or ethertype)")                                                    \
-    X(E_TRUNCATED, -5, "the bytes end inside a vnet, Ethernet or IP header")                                                  \
-    X(E_VLAN_DEPTH, -6, "more stacked VLAN tags than TUO_VLAN_MAX")                                                           \
-    X(E_IP_HEADER, -7, "IPv4 header length below 20 bytes or beyond the packet")                                              \
-    X(E_IP_LENGTH, -8, "the IP length field claims more bytes than there are, or fewer than its headers take")                \
-    X(E_IP6_EXT, -9, "IPv6 extension headers run past the packet or are more than TUO_IP6_EXT_MAX")                           \
-    X(E_TCP_HEADER, -10, "TCP header shorter than 20 bytes or longer than the packet")                                        \
-    X(E_UDP_LENGTH, -11, "UDP length below 8 or beyond the IP payload; in a superpacket: not the IP payload length")          \
-    X(E_HEADER_TOO_LONG, -12, "headers longer than TUO_HEADER_MAX")                                                           \
-    X(E_IP_CSUM, -13, "IPv4 header checksum is wrong")                                                                        \
-    X(E_L4_CSUM, -14, "TCP or UDP checksum is wrong")                                                                         \
-    X(E_CSUM_RANGE, -15, "csum_start + csum_offset + 2 lies beyond the packet")                                               \
-    X(E_VNET_GSO_TYPE, -16, "gso_type is not a known value")                                                                  \
-    X(E_VNET_UFO, -17, "gso_type UDP (legacy UFO): fragments datagrams, not supported")                                       \
-    X(E_VNET_TUNNEL, -18, "gso_type with a UDP tunnel bit: not supported")                                                    \
-    X(E_VNET_ECN, -19, "ECN bit on a gso_type that is not TCP")                                                               \
-    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535, or segments too long or too short")                                                      \
-    X(E_VNET_CSUM_START, -21, "csum_start is not where the TCP or UDP header starts")                                         \
-    X(E_VNET_CSUM_OFFSET, -22, "csum_offset is not 16 (TCP) or 6 (UDP)")                                                      \
-    X(E_VNET_IP_VERSION, -23, "gso_type TCPV4 on IPv6 or TCPV6 on IPv4")                                                      \
-    X(E_VNET_PROTOCOL, -24, "gso_type TCP on a packet that is not TCP, or UDP on one that is not UDP")                        \
-    X(E_VNET_NEEDS_CSUM, -25, "GSO without NEEDS_CSUM on UDP, or behind a routing header with segments left")                 \
-    X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload")                                                         \
-    X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                                                     \
-    X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                                                          \
-    X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")                                     \
-    X(E_SYSTEM, -30, "a system call failed; errno is available (TUN backend)")                                                \
-    X(E_UNSUPPORTED, -31, "the descriptor or device cannot do that (TUN backend)")                                            \
-    X(E_WOKEN, -32, "woken by tuo_tun_wake or tuo_tun_close (TUN backend)")                                                   \
-    X(E_DOWN, -33, "the interface is down (TUN backend)")                                                                     \
-    X(E_GONE, -34, "the device was deleted (TUN backend)")                                                                   \
+#define TUO_RESULTS(X)                                                                             \
+    X(OK, 0, "done")                                                                               \
+    X(DONE, 1, "nothing more to hand out")                                                         \
+    X(MORE, 2, "output buffers ran out; call again with fresh ones")                               \
+    X(AGAIN, 3, "would block, or time is over; what was taken is kept")                            \
+    X(E_INVALID, -1, "an argument is outside its documented range")                                \
+    X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")     \
+    X(E_BUFFER, -3, "a buffer callback failed")                                                    \
+    X(E_NOT_IP, -4, "neither IPv4 nor IPv6 (version nibble or ethertype)")                         \
+    X(E_TRUNCATED, -5, "the bytes end inside a vnet, Ethernet or IP header")                       \
+    X(E_VLAN_DEPTH, -6, "more stacked VLAN tags than TUO_VLAN_MAX")                                \
+    X(E_IP_HEADER, -7, "IPv4 header length below 20 bytes or beyond the packet")                   \
+    X(E_IP_LENGTH, -8,                                                                             \
+      "the IP length field claims more bytes than there are, or fewer than its headers take")      \
+    X(E_IP6_EXT, -9,                                                                               \
+      "IPv6 extension headers run past the packet or are more than TUO_IP6_EXT_MAX")               \
+    X(E_TCP_HEADER, -10, "TCP header shorter than 20 bytes or longer than the packet")             \
+    X(E_UDP_LENGTH, -11,                                                                           \
+      "UDP length below 8 or beyond the IP payload; in a superpacket: not the IP payload length")  \
+    X(E_HEADER_TOO_LONG, -12, "headers longer than TUO_HEADER_MAX")                                \
+    X(E_IP_CSUM, -13, "IPv4 header checksum is wrong")                                             \
+    X(E_L4_CSUM, -14, "TCP or UDP checksum is wrong")                                              \
+    X(E_CSUM_RANGE, -15, "csum_start + csum_offset + 2 lies beyond the packet")                    \
+    X(E_VNET_GSO_TYPE, -16, "gso_type is not a known value")                                       \
+    X(E_VNET_UFO, -17, "gso_type UDP (legacy UFO): fragments datagrams, not supported")            \
+    X(E_VNET_TUNNEL, -18, "gso_type with a UDP tunnel bit: not supported")                         \
+    X(E_VNET_ECN, -19, "ECN bit on a gso_type that is not TCP")                                    \
+    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535, or segments too long or too short")              \
+    X(E_VNET_CSUM_START, -21, "csum_start is not where the TCP or UDP header starts")              \
+    X(E_VNET_CSUM_OFFSET, -22, "csum_offset is not 16 (TCP) or 6 (UDP)")                           \
+    X(E_VNET_IP_VERSION, -23, "gso_type TCPV4 on IPv6 or TCPV6 on IPv4")                           \
+    X(E_VNET_PROTOCOL, -24,                                                                        \
+      "gso_type TCP on a packet that is not TCP, or UDP on one that is not UDP")                   \
+    X(E_VNET_NEEDS_CSUM, -25,                                                                      \
+      "GSO without NEEDS_CSUM on UDP, or behind a routing header with segments left")              \
+    X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload")                              \
+    X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                          \
+    X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                               \
+    X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")          \
+    X(E_SYSTEM, -30, "a system call failed; errno is available (TUN backend)")                     \
+    X(E_UNSUPPORTED, -31, "the descriptor or device cannot do that (TUN backend)")                 \
+    X(E_WOKEN, -32, "woken by tuo_tun_wake or tuo_tun_close (TUN backend)")                        \
+    X(E_DOWN, -33, "the interface is down (TUN backend)")                                          \
+    X(E_GONE, -34, "the device was deleted (TUN backend)")                                         \
     X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
 
 typedef enum tuo_result {
 #define TUOI_X(name, value, text) TUO_##name = (value),
     TUO_RESULTS(TUOI_X)
 #undef TUOI_X
-    TUOI_RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not undefined in C++ */
+    TUOI_RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not
+                                             undefined in C++ */
 } tuo_result;
 
-/* tuo_verdict says what GRO did with one packet, and which rule decided. It is not an error: every packet is emitted.
-   "passes": the packet is emitted alone and unchanged. "starts": it is the head of a new item that later packets may join.
-   "closes": nothing that comes later joins what was held of the flow before.
-   X(name, text, source); sources: RFC section, or the file and function of the Linux kernel that has the same rule. */
-#define TUO_VERDICTS(X)                                                                                                       \
-    X(HELD, "first of its flow; starts", "tcp_offload.c tcp_gro_receive")                                                     \
-    X(APPENDED, "joined an item at its end", "gro.c skb_gro_receive")                                                         \
-    X(PREPENDED, "a late segment, joined an item at its front", "not in the kernel; disable_prepend")                         \
-    /* no candidate because of what it is: passes */                                                                          \
-    X(NOT_IP, "neither IPv4 nor IPv6", "RFC 791 3.1, RFC 8200 3")                                                             \
-    X(TRUNCATED, "the bytes end inside an Ethernet or IP header", "af_inet.c inet_gro_receive")                               \
-    X(VLAN_DEPTH, "too many stacked VLAN tags", "TUO_VLAN_MAX")                                                               \
-    X(IP_HEADER, "impossible IPv4 header length", "RFC 791 3.1")                                                              \
-    X(IP_LENGTH, "the IP length field does not fit the bytes", "af_inet.c inet_gro_receive")                                  \
-    X(TRAILING_BYTES, "bytes after the end of the IP packet; closes", "af_inet.c inet_gro_receive")                           \
-    X(IP_OPTIONS, "IPv4 options; closes", "af_inet.c inet_gro_receive")                                                       \
-    X(IP_FRAGMENT, "IP fragment; closes all flows of its two addresses", "af_inet.c inet_gro_receive")                        \
-    X(IP_RESERVED_BIT, "reserved bit of the IPv4 header set; closes", "af_inet.c inet_gro_receive")                           \
-    X(IP6_EXT, "extension header that hides the ports, or a broken chain; closes all flows of its addresses",                 \
-      "ip6_offload.c ipv6_gso_pull_exthdrs")                                                                                  \
-    X(IP6_ROUTING, "routing header with segments left: the checksum covers another address; closes", "RFC 8200 8.1")          \
-    X(PROTOCOL, "neither TCP nor UDP", "gro.c dev_gro_receive")                                                               \
-    X(TCP_HEADER, "impossible TCP header length; closes all flows of its addresses", "tcp_offload.c tcp_gro_pull_header")     \
-    X(UDP_LENGTH, "UDP length is not the IP payload length; closes", "udp_offload.c udp_gro_receive_segment")                 \
-    X(UDP_ZERO_CSUM, "UDP without a checksum; closes", "udp_offload.c udp_gro_receive")                                       \
-    X(UDP_EMPTY, "UDP datagram without payload; closes", "udp_offload.c udp_gro_receive_segment")                             \
-    X(TCP_EMPTY, "TCP segment without payload; closes", "tcp_offload.c tcp_gro_receive")                                      \
-    X(TCP_FLAGS, "SYN, RST or URG; closes", "tcp_offload.c tcp_gro_receive")                                                  \
-    X(TCP_CWR, "CWR: must stay on exactly this segment; closes", "RFC 3168 6.1.2, tcp_offload.c tcp_gro_receive")             \
-    X(DISABLED, "switched off for this protocol; closes", "tuo_gro_desc")                                                     \
-    X(PORT_EXCLUDED, "UDP port on the exclusion list; closes", "tuo_gro_desc")                                                \
-    X(HEADER_TOO_LONG, "headers longer than TUO_HEADER_MAX; closes", "TUO_HEADER_MAX")                                        \
-    X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                                                      \
-    X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")                                          \
-    /* a candidate that cannot join what is held: starts, and closes unless said otherwise */                                 \
-    X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                                                     \
-    X(TTL_DIFFERS, "TTL / hop limit differs", "gro.h inet_gro_flush")                                                         \
-    X(DF_DIFFERS, "DF bit differs", "gro.h inet_gro_flush")                                                                   \
-    X(IP_ID_DIFFERS, "IPv4 ID neither +1 nor constant under DF", "gro.h inet_gro_flush, RFC 6864")                            \
-    X(ACK_DIFFERS, "TCP acknowledgment number differs", "tcp_offload.c tcp_gro_receive")                                      \
-    X(RESERVED_DIFFERS, "TCP reserved bits (AE included) differ", "tcp_offload.c tcp_gro_receive")                            \
-    X(FLAGS_DIFFERS, "TCP flags other than FIN and PSH differ", "tcp_offload.c tcp_gro_receive")                              \
-    X(WINDOW_DIFFERS, "TCP window differs", "tcp_offload.c tcp_gro_receive")                                                  \
-    X(URGENT_DIFFERS, "TCP urgent pointer differs", "lossless splitting; the kernel does not compare it")                     \
-    X(OPTIONS_DIFFERS, "TCP options differ", "tcp_offload.c tcp_gro_receive")                                                 \
-    X(SEQ_GAP, "TCP sequence gap; older items stay open unless prepending is off", "tcp_offload.c tcp_gro_receive")            \
-    X(SEQ_OVERLAP, "TCP bytes that are held already (retransmission)", "tcp_offload.c tcp_gro_receive")                       \
-    X(SEQ_LATE, "late TCP segment that touches no held item, or prepending is off", "tcp_offload.c tcp_gro_receive")          \
-    X(LONGER, "longer than the segments it would follow, or shorter than those it would precede",                             \
-      "tcp_offload.c tcp_gro_receive")                                                                                        \
-    X(AFTER_PSH_FIN, "PSH or FIN may only be on the last segment", "tcp_offload.c tcp_gro_receive")                           \
-    X(AFTER_SHORT, "only the last segment may be short", "tcp_offload.c tcp_gro_receive")                                     \
-    X(TINY, "TCP segments below 8 bytes: some kernels would cut them differently", "virtio_net.h TCP_MIN_GSO_SIZE")           \
-    X(CAP_BYTES, "the superpacket would exceed max_bytes", "gro.c skb_gro_receive")                                           \
-    X(CAP_SEGS, "the superpacket would exceed max_segs or max_udp_segs", "udp_offload.c UDP_GRO_CNT_MAX")                     \
-    X(CAP_FRAGS, "the superpacket would exceed max_frags", "tuo_gro_desc")                                                    \
-    X(CAP_BUFFER, "the superpacket would exceed the capacity of its buffer", "tuo_buf_ops")                                   \
-    X(PAIR_CLOSED, "the flow was closed by a fragment or another packet whose ports are unknown", "ordering")                 \
-    X(HEAD_BAD_CSUM, "the held head turned out to have a bad checksum; it leaves unchanged", "tcp_offload.c tcp4_gro_receive") \
-    /* the packet itself is bad: passes and closes */                                                                         \
-    X(BAD_IP_CSUM, "IPv4 header checksum is wrong", "af_inet.c inet_gro_receive")                                             \
-    X(BAD_L4_CSUM, "TCP or UDP checksum is wrong", "gro.h skb_gro_checksum_validate")                                         \
+/* tuo_verdict says what GRO did with one packet, and which rule decided. It is not an error: every
+   packet is emitted. "passes": the packet is emitted alone and unchanged. "starts": it is the head
+   of a new item that later packets may join. "closes": nothing that comes later joins what was held
+   of the flow before.
+   X(name, text, source); sources: RFC section, or the file and function of the Linux kernel that
+   has the same rule. */
+#define TUO_VERDICTS(X)                                                                            \
+    X(HELD, "first of its flow; starts", "tcp_offload.c tcp_gro_receive")                          \
+    X(APPENDED, "joined an item at its end", "gro.c skb_gro_receive")                              \
+    X(PREPENDED, "a late segment, joined an item at its front",                                    \
+      "not in the kernel; disable_prepend")                                                        \
+    /* no candidate because of what it is: passes */                                               \
+    X(NOT_IP, "neither IPv4 nor IPv6", "RFC 791 3.1, RFC 8200 3")                                  \
+    X(TRUNCATED, "the bytes end inside an Ethernet or IP header", "af_inet.c inet_gro_receive")    \
+    X(VLAN_DEPTH, "too many stacked VLAN tags", "TUO_VLAN_MAX")                                    \
+    X(IP_HEADER, "impossible IPv4 header length", "RFC 791 3.1")                                   \
+    X(IP_LENGTH, "the IP length field does not fit the bytes", "af_inet.c inet_gro_receive")       \
+    X(TRAILING_BYTES, "bytes after the end of the IP packet; closes",                              \
+      "af_inet.c inet_gro_receive")                                                                \
+    X(IP_OPTIONS, "IPv4 options; closes", "af_inet.c inet_gro_receive")                            \
+    X(IP_FRAGMENT, "IP fragment; closes all flows of its two addresses",                           \
+      "af_inet.c inet_gro_receive")                                                                \
+    X(IP_RESERVED_BIT, "reserved bit of the IPv4 header set; closes",                              \
+      "af_inet.c inet_gro_receive")                                                                \
+    X(IP6_EXT,                                                                                     \
+      "extension header that hides the ports, or a broken chain; closes all flows of its addresses", \
+      "ip6_offload.c ipv6_gso_pull_exthdrs")                                                       \
+    X(IP6_ROUTING,                                                                                 \
+      "routing header with segments left: the checksum covers another address; closes",            \
+      "RFC 8200 8.1")                                                                              \
+    X(PROTOCOL, "neither TCP nor UDP", "gro.c dev_gro_receive")                                    \
+    X(TCP_HEADER, "impossible TCP header length; closes all flows of its addresses",               \
+      "tcp_offload.c tcp_gro_pull_header")                                                         \
+    X(UDP_LENGTH, "UDP length is not the IP payload length; closes",                               \
+      "udp_offload.c udp_gro_receive_segment")                                                     \
+    X(UDP_ZERO_CSUM, "UDP without a checksum; closes", "udp_offload.c udp_gro_receive")            \
+    X(UDP_EMPTY, "UDP datagram without payload; closes", "udp_offload.c udp_gro_receive_segment")  \
+    X(TCP_EMPTY, "TCP segment without payload; closes", "tcp_offload.c tcp_gro_receive")           \
+    X(TCP_FLAGS, "SYN, RST or URG; closes", "tcp_offload.c tcp_gro_receive")                       \
+    X(TCP_CWR, "CWR: must stay on exactly this segment; closes",                                   \
+      "RFC 3168 6.1.2, tcp_offload.c tcp_gro_receive")                                             \
+    X(DISABLED, "switched off for this protocol; closes", "tuo_gro_desc")                          \
+    X(PORT_EXCLUDED, "UDP port on the exclusion list; closes", "tuo_gro_desc")                     \
+    X(HEADER_TOO_LONG, "headers longer than TUO_HEADER_MAX; closes", "TUO_HEADER_MAX")             \
+    X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                           \
+    X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")               \
+    /* a candidate that cannot join what is held: starts, and closes unless said otherwise */      \
+    X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                          \
+    X(TTL_DIFFERS, "TTL / hop limit differs", "gro.h inet_gro_flush")                              \
+    X(DF_DIFFERS, "DF bit differs", "gro.h inet_gro_flush")                                        \
+    X(IP_ID_DIFFERS, "IPv4 ID does not fit: by default neither +1 nor constant under DF",          \
+      "gro.h inet_gro_flush, RFC 6864")                                                            \
+    X(ACK_DIFFERS, "TCP acknowledgment number differs", "tcp_offload.c tcp_gro_receive")           \
+    X(RESERVED_DIFFERS, "TCP reserved bits (AE included) differ", "tcp_offload.c tcp_gro_receive") \
+    X(FLAGS_DIFFERS, "TCP flags other than FIN and PSH differ", "tcp_offload.c tcp_gro_receive")   \
+    X(WINDOW_DIFFERS, "TCP window differs", "tcp_offload.c tcp_gro_receive")                       \
+    X(URGENT_DIFFERS, "TCP urgent pointer differs",                                                \
+      "lossless splitting; the kernel does not compare it")                                        \
+    X(OPTIONS_DIFFERS, "TCP options differ", "tcp_offload.c tcp_gro_receive")                      \
+    X(SEQ_GAP, "TCP sequence gap; older items stay open unless prepending is off",                 \
+      "tcp_offload.c tcp_gro_receive")                                                             \
+    X(SEQ_OVERLAP, "TCP bytes that are held already (retransmission)",                             \
+      "tcp_offload.c tcp_gro_receive")                                                             \
+    X(SEQ_LATE, "late TCP segment that touches no held item, or prepending is off",                \
+      "tcp_offload.c tcp_gro_receive")                                                             \
+    X(LONGER, "longer than the segments it would follow, or shorter than those it would precede",  \
+      "tcp_offload.c tcp_gro_receive")                                                             \
+    X(AFTER_PSH_FIN, "PSH or FIN may only be on the last segment",                                 \
+      "tcp_offload.c tcp_gro_receive")                                                             \
+    X(AFTER_SHORT, "only the last segment may be short", "tcp_offload.c tcp_gro_receive")          \
+    X(TINY, "TCP segments below 8 bytes: some kernels would cut them differently",                 \
+      "virtio_net.h TCP_MIN_GSO_SIZE")                                                             \
+    X(CAP_BYTES, "the superpacket would exceed max_bytes", "gro.c skb_gro_receive")                \
+    X(CAP_SEGS, "the superpacket would exceed max_segs or max_udp_segs",                           \
+      "udp_offload.c UDP_GRO_CNT_MAX")                                                             \
+    X(CAP_FRAGS, "the superpacket would exceed max_frags", "tuo_gro_desc")                         \
+    X(CAP_BUFFER, "the superpacket would exceed the capacity of its buffer", "tuo_buf_ops")        \
+    X(PAIR_CLOSED, "the flow was closed by a fragment or another packet whose ports are unknown",  \
+      "ordering")                                                                                  \
+    X(HEAD_BAD_CSUM, "the held head turned out to have a bad checksum; it leaves unchanged",       \
+      "tcp_offload.c tcp4_gro_receive")                                                            \
+    /* the packet itself is bad: passes and closes */                                              \
+    X(BAD_IP_CSUM, "IPv4 header checksum is wrong", "af_inet.c inet_gro_receive")                  \
+    X(BAD_L4_CSUM, "TCP or UDP checksum is wrong", "gro.h skb_gro_checksum_validate")              \
     X(NO_ROOM, "max_packets pushed since the last TUO_DONE: NOT taken; drain, then push again", "tuo_gro_desc")
 
 typedef enum tuo_verdict {
@@ -460,9 +560,10 @@ typedef enum tuo_verdict {
     TUOI_V_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_verdict;
 
-/* -------------------------------------------------------------------------------------------------------------- >>types */
+/* -------------------------------------------------------------------------------------- >>types */
 
-/* One piece of a scattered packet. Same layout as struct iovec of POSIX, except that the bytes are const. */
+/* One piece of a scattered packet. Same layout as struct iovec of POSIX, except that the bytes are
+   const. */
 typedef struct tuo_iov {
     const void *base;
     size_t len; /* bytes */
@@ -475,16 +576,21 @@ typedef struct tuo_buf {
     size_t capacity; /* bytes that data can hold */
 } tuo_buf;
 
-/* The buffer abstraction: how the copying functions see buffers that are not tuo_buf. All five callbacks or none (a NULL tuo_buf_ops
-   pointer). `user` is handed through. Callbacks are called on the caller's thread, only during a call of this library, and must not
-   call back into the same instance. The bytes stay the caller's.
-     data      first byte of the buffer's contiguous memory; asked again after every resize and append, which may move it
+/* The buffer abstraction: how the copying functions see buffers that are not tuo_buf. All five
+   callbacks or none (a NULL tuo_buf_ops pointer). `user` is handed through. Callbacks are called on
+   the caller's thread, only during a call of this library, and must not call back into the same
+   instance. The bytes stay the caller's.
+     data      first byte of the buffer's contiguous memory; asked again after every resize and
+               append, which may move it
      len       bytes in use
-     capacity  bytes that len could grow to; a promise about the sum of later appends, which may nevertheless fail. A buffer that
-               grows by chaining pieces can keep it; where bytes are written by position (tuo_gso_split, tuo_tun_recv_batch), resize
-               must refuse what data cannot reach
-     resize    set the bytes in use to len, keeping the first min(old, new) bytes; new bytes are indeterminate; 0 = done, otherwise nothing changed
-     append    add len bytes behind the last one; 0 = done, otherwise nothing changed. bytes never overlap the buffer */
+     capacity  bytes that len could grow to; a promise about the sum of later appends, which may
+               nevertheless fail. A buffer that grows by chaining pieces can keep it; where bytes
+               are written by position (tuo_gso_split, tuo_tun_recv_batch), resize must refuse what
+               data cannot reach
+     resize    set the bytes in use to len, keeping the first min(old, new) bytes; new bytes are
+               indeterminate; 0 = done, otherwise nothing changed
+     append    add len bytes behind the last one; 0 = done, otherwise nothing changed. bytes never
+               overlap the buffer */
 typedef struct tuo_buf_ops {
     void *user;
     uint8_t *(*data)(void *user, void *buf);
@@ -496,9 +602,11 @@ typedef struct tuo_buf_ops {
 
 /* virtio_net_hdr flags (virtio 1.3 5.1.6) */
 enum {
-    TUO_VNET_NEEDS_CSUM = 1,     /* the checksum field holds a pseudo-header sum; csum_start and csum_offset say where */
+    TUO_VNET_NEEDS_CSUM = 1,     /* the checksum field holds a pseudo-header sum; csum_start and csum_offset say
+                                    where */
     TUO_VNET_DATA_VALID = 2,     /* checksums were verified; the TUN driver ignores it on write */
-    TUO_VNET_RSC_INFO = 4,       /* csum_start and csum_offset count coalesced segments; not used by TUN, not looked at here */
+    TUO_VNET_RSC_INFO = 4,       /* csum_start and csum_offset count coalesced segments; not used by TUN, not looked at
+                                    here */
     TUO_VNET_UDP_TUNNEL_CSUM = 8 /* Linux 6.17 */
 };
 
@@ -514,11 +622,15 @@ enum {
     TUO_GSO_ECN = 0x80  /* or-ed onto a TCP type: CWR may be set in the first segment */
 };
 
-/* Wire lengths of the virtio_net_hdr layouts, the vnet_hdr_len argument of every function here (TUNSETVNETHDRSZ). */
-enum { TUO_VNET_LEN = 10, TUO_VNET_LEN_V1 = 12, TUO_VNET_LEN_HASH = 20, TUO_VNET_LEN_TUNNEL = 24, TUO_VNET_LEN_MAX = 24 };
+/* Wire lengths of the virtio_net_hdr layouts, the vnet_hdr_len argument of every function here
+   (TUNSETVNETHDRSZ). */
+enum {
+    TUO_VNET_LEN = 10, TUO_VNET_LEN_V1 = 12, TUO_VNET_LEN_HASH = 20, TUO_VNET_LEN_TUNNEL = 24, TUO_VNET_LEN_MAX = 24
+};
 
-/* Byte order of the header on the wire. A TUN device speaks native order, unless TUNSETVNETLE or TUNSETVNETBE was called. The fields
-   from byte 12 on are little-endian in each of them, as in the kernel's struct. */
+/* Byte order of the header on the wire. A TUN device speaks native order, unless TUNSETVNETLE or
+   TUNSETVNETBE was called. The fields from byte 12 on are little-endian in each of them, as in the
+   kernel's struct. */
 typedef enum tuo_order {
     TUO_ORDER_NATIVE = 0,
     TUO_ORDER_LITTLE = 1,
@@ -526,8 +638,9 @@ typedef enum tuo_order {
     TUOI_ORDER_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_order;
 
-/* A virtio_net_hdr in host order. It travels with a packet and is all that GSO knows beyond the bytes. Offsets count from the start of
-   the frame (the Ethernet header, if there is one). Zero-initialised: an ordinary packet with finished checksums. */
+/* A virtio_net_hdr in host order. It travels with a packet and is all that GSO knows beyond the
+   bytes. Offsets count from the start of the frame (the Ethernet header, if there is one).
+   Zero-initialised: an ordinary packet with finished checksums. */
 typedef struct tuo_vnet_hdr {
     uint8_t flags;             /* TUO_VNET_* */
     uint8_t gso_type;          /* TUO_GSO_* */
@@ -543,7 +656,9 @@ typedef struct tuo_vnet_hdr {
 } tuo_vnet_hdr;
 
 /* Which of the four offloadable kinds a packet is. */
-typedef enum tuo_kind { TUO_KIND_NONE = 0, TUO_KIND_TCP4 = 1, TUO_KIND_UDP4 = 2, TUO_KIND_TCP6 = 3, TUO_KIND_UDP6 = 4 } tuo_kind;
+typedef enum tuo_kind {
+    TUO_KIND_NONE = 0, TUO_KIND_TCP4 = 1, TUO_KIND_UDP4 = 2, TUO_KIND_TCP6 = 3, TUO_KIND_UDP6 = 4
+} tuo_kind;
 
 /* tuo_pkt_info.flags */
 enum {
@@ -552,12 +667,15 @@ enum {
     TUO_PKT_RESERVED_BIT = 4, /* IPv4 reserved bit */
     TUO_PKT_IP_OPTIONS = 8,   /* IPv4 header longer than 20 bytes */
     TUO_PKT_ROUTING = 16,     /* IPv6 routing header with segments left: the destination address is not the final one */
-    TUO_PKT_OPAQUE = 32       /* IPv6 header chain ends in a fragment header, or in one that hides the ports (AH, mobility, HIP, shim6) */
+    TUO_PKT_OPAQUE = 32       /* IPv6 header chain ends in a fragment header, or in one that hides the ports (AH,
+                                 mobility, HIP, shim6) */
 };
 
 /* What tuo_parse found. Offsets count from the first byte given to it. After TUO_OK:
-     ip_off + ip_hdr_len == l4_off <= payload_off,  payload_off + payload_len <= ip_off + total_len <= len
-   and for a kind other than NONE every header byte up to payload_off is there. Integers are in host order. */
+     ip_off + ip_hdr_len == l4_off <= payload_off
+     payload_off + payload_len <= ip_off + total_len <= len
+   and for a kind other than NONE every header byte up to payload_off is there. Integers are in host
+   order. */
 typedef struct tuo_pkt_info {
     uint32_t ip_off;      /* start of the IP header; Ethernet header and tags in front of it */
     uint32_t ip_hdr_len;  /* IPv4 with options; IPv6 with extension headers */
@@ -569,7 +687,8 @@ typedef struct tuo_pkt_info {
     uint32_t trailer_len; /* bytes given beyond the IP packet (Ethernet padding) */
     uint16_t ethertype;   /* innermost; 0 without TUO_F_ETHERNET */
     uint8_t ip_version;   /* 4 or 6 */
-    uint8_t l4_proto;     /* IP protocol number at l4_off (an IPv6 chain that was not walked to its end: the header it ended in) */
+    uint8_t l4_proto;     /* IP protocol number at l4_off (an IPv6 chain that was not walked to its end: the header it
+                             ended in) */
     uint8_t vlan_count;
     uint8_t ttl;          /* or hop limit */
     uint8_t tos;          /* or traffic class */
@@ -583,7 +702,8 @@ typedef struct tuo_pkt_info {
     uint8_t kind;         /* tuo_kind; NONE for fragments and for everything that is not TCP or UDP */
 } tuo_pkt_info;
 
-/* Identity of a flow in one direction. Compared byte by byte: fill every field (memset first). 48 bytes without padding. */
+/* Identity of a flow in one direction. Compared byte by byte: fill every field (memset first). 48
+   bytes without padding. */
 typedef struct tuo_flow_key {
     uint8_t src[16], dst[16]; /* IPv4 addresses in the first 4 bytes, zeros behind */
     uint16_t src_port, dst_port;
@@ -593,10 +713,12 @@ typedef struct tuo_flow_key {
     uint16_t extra16;         /* the same */
 } tuo_flow_key;
 
-/* Bounded hash table from tuo_flow_key to uint32_t, in the caller's memory. GRO has the same inside, but keeps no keys. */
+/* Bounded hash table from tuo_flow_key to uint32_t, in the caller's memory. GRO has the same
+   inside, but keeps no keys. */
 typedef struct tuo_flow_table tuo_flow_table;
 
-/* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, whoever chose the keys. */
+/* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, whoever chose
+   the keys. */
 #define TUO_FLOW_WAYS 8
 typedef struct tuo_flow_stats {
     uint64_t lookups;   /* finds, inserts and removes */
@@ -604,37 +726,56 @@ typedef struct tuo_flow_stats {
     uint64_t evictions; /* live entries displaced by an insert into a full bucket */
 } tuo_flow_stats;
 
+/* Which IPv4 IDs may merge. Split packets are numbered id, id+1, ... (K 6.2), so what had other IDs
+   comes back with these. */
+typedef enum tuo_ip_id {
+    TUO_IP_ID_DEFAULT = 0, /* counting up by one, or constant under DF, as the kernel: RFC 6864 gives constant IDs under
+                              DF no meaning */
+    TUO_IP_ID_EXACT = 1,   /* counting up by one only: then splitting is lossless always */
+    TUO_IP_ID_ANY_DF = 2,  /* any IDs under DF; counting up by one without */
+    TUO_IP_ID_ANY = 3,     /* any IDs. Without DF an exception to lossless: fragments made later have other IDs than the
+                              sender meant */
+    TUOI_IP_ID_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+} tuo_ip_id;
+
 /* GRO configuration. Zero-initialised: valid, safe, and what most want. */
 #define TUO_EXCLUDED_PORTS_MAX 16
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
     uint32_t max_packets;        /* packets pushed between two drains; 0 = 256; 1..1048576 */
-    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: the oldest of a full bucket closes */
-    uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict each other */
+    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: the oldest of a full
+                                    bucket closes */
+    uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict
+                                    each other */
     /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
-    uint32_t max_bytes;          /* IP packet length; 0 = 65535 (IPv4 length field, also the kernel's bound for IPv6); 576..65535 */
+    uint32_t max_bytes;          /* IP packet length; 0 = 65535 (IPv4 length field, also the kernel's bound for IPv6);
+                                    576..65535 */
     uint32_t max_segs;           /* TCP segments; 0 = no limit; from 2 */
-    uint32_t max_udp_segs;       /* UDP datagrams; 0 = 64 (Linux 6.2 to 6.8 refuse more); 2..128 (all kernels refuse more) */
-    uint32_t max_frags;          /* iovecs with payload in one superpacket; 0 = 1022 (IOV_MAX 1024); 2..65535. Gather mode only */
+    uint32_t max_udp_segs;       /* UDP datagrams; 0 = 64 (Linux 6.2 to 6.8 refuse more); 2..128 (all kernels refuse
+                                    more) */
+    uint32_t max_frags;          /* iovecs with payload in one superpacket; 0 = 1022 (IOV_MAX 1024); 2..65535. Gather
+                                    mode only */
     uint32_t max_items_per_flow; /* open items of a TCP flow with sequence gaps; 0 = 4; 1..16 */
     uint32_t vnet_hdr_len;       /* vnet header in front of each emitted packet; 0 = 10; 10, 12, 20 or 24 */
     tuo_order vnet_order;        /* its byte order */
-    tuo_simd simd;               /* 0 = the best that is usable, found out at init (reconfigure: as it is); another: that one, for tests */
+    tuo_ip_id ip_id;             /* which IPv4 IDs may merge */
+    tuo_simd simd;               /* 0 = the best that is usable, found out at init (reconfigure: as it is); another:
+                                    that one, for tests */
     /* Switches: 0 is the default of each. */
     uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
     uint8_t ethernet;            /* packets start with an Ethernet header */
     uint8_t disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
-    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 6.12.117 and 7.2 forward no such superpacket
-                                    (K 1.23) */
+    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 6.12.117 and 7.2 forward no
+                                    such superpacket (K 1.23) */
     uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
     uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
-    uint8_t exact_ip_id;         /* IPv4 IDs must count up by one; constant IDs do not merge (then splitting is lossless always) */
-    uint8_t ignore_df_ip_id;     /* any IPv4 IDs merge when DF is set; they come back as id, id+1, ... (RFC 6864 allows it). Not both */
-    uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source. What merges gets a checksum
-                                    of the kernel's, so a mistake in making the packets then shows only in those that stay alone. Not
-                                    for packets with an IPv6 Home Address option (RFC 6275), whose sum is for another address */
+    uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source. What merges
+                                    gets a checksum of the kernel's, so a mistake in making the packets then shows only
+                                    in those that stay alone. Not for packets with an IPv6 Home Address option (RFC
+                                    6275), whose sum is for another address */
     uint8_t udp_excluded_port_count;                        /* 0..TUO_EXCLUDED_PORTS_MAX */
-    uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];    /* source or destination; e.g. 4789 8472 6081 4500 (see manual, Limits) */
+    uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];    /* source or destination; e.g. 4789 8472 6081 4500 (see
+                                                               manual, Limits) */
 } tuo_gro_desc;
 
 /* GRO counters since init; never reset by the library. */
@@ -643,20 +784,24 @@ typedef struct tuo_gro_stats {
     uint64_t packets_out, bytes_out;  /* emitted, superpackets counted once; bytes without vnet headers */
     uint64_t superpackets;            /* emitted packets made of two or more */
     uint64_t merged_packets;          /* input packets inside superpackets */
-    uint64_t append_failures;         /* buffer callbacks that failed while copying; what was left went out as single packets */
+    uint64_t append_failures;         /* buffer callbacks that failed while copying; what was left went out as single
+                                         packets */
     uint64_t verified_packets;        /* checksums computed; at most 2 for one push */
     uint64_t item_checks;             /* held items compared with a packet; at most max_items_per_flow for one push */
     tuo_flow_stats flow;
     uint64_t verdicts[TUO_V_COUNT];
 } tuo_gro_stats;
 
-/* A GRO instance, in the caller's memory. One thread at a time; different instances are independent. */
+/* A GRO instance, in the caller's memory. One thread at a time; different instances are
+   independent. */
 typedef struct tuo_gro tuo_gro;
 
-/* One emitted packet, filled by tuo_gro_next. iov[0] may point into this struct: keep the struct where it is while iov is used. */
+/* One emitted packet, filled by tuo_gro_next. iov[0] may point into this struct: keep the struct
+   where it is while iov is used. */
 typedef struct tuo_superpacket {
     tuo_vnet_hdr vnet;      /* all zero for a single packet */
-    const tuo_iov *iov;     /* iov[0]: vnet header bytes, then (of a superpacket) all headers; the rest: payload, or the single packet */
+    const tuo_iov *iov;     /* iov[0]: vnet header bytes, then (of a superpacket) all headers; the rest: payload, or the
+                               single packet */
     size_t iov_count;
     size_t len;             /* bytes of all iovecs */
     size_t vnet_len;        /* bytes of the vnet header at the start of iov[0] */
@@ -665,44 +810,53 @@ typedef struct tuo_superpacket {
     uint8_t tuoi_head[TUO_VNET_LEN_MAX + TUO_HEADER_MAX]; /* private storage behind iov[0] */
 } tuo_superpacket;
 
-/* What a device can do, as far as it concerns offloads. Filled by tuo_tun_caps, or by hand for another device (a NIC's port, a stack, a
-   virtual machine). Zero-initialised: a device for IP packets that does nothing itself. Lengths of superpackets are bytes of the IP packet,
-   without Ethernet header and tags. */
+/* What a device can do, as far as it concerns offloads. Filled by tuo_tun_caps, or by hand for
+   another device (a NIC's port, a stack, a virtual machine). Zero-initialised: a device for IP
+   packets that does nothing itself. Lengths of superpackets are bytes of the IP packet, without
+   Ethernet header and tags. */
 typedef struct tuo_caps {
     uint8_t ethernet;         /* 1: the device takes and delivers Ethernet frames; 0: IP packets */
-    /* Transmit, 1: the device computes it. tcp4 to udp6: the checksum of such a packet, from the pseudo-header sum in its field; ip4: the
-       header checksum of IPv4 superpackets that it segments (0: the field must be right, as virtio has it). */
+    /* Transmit, 1: the device computes it. tcp4 to udp6: the checksum of such a packet, from the
+       pseudo-header sum in its field; ip4: the header checksum of IPv4 superpackets that it
+       segments (0: the field must be right, as virtio has it). */
     uint8_t tx_csum_ip4, tx_csum_tcp4, tx_csum_udp4, tx_csum_tcp6, tx_csum_udp6;
-    /* Receive, 1: the device checks it in what it delivers, and says so for each packet (DATA_VALID), or leaves it to who receives
-       (NEEDS_CSUM). ip4: a DATA_VALID vouches for the IPv4 header, too (tuo_rx_hint). The others tell a stack what it may leave out. */
+    /* Receive, 1: the device checks it in what it delivers, and says so for each packet
+       (DATA_VALID), or leaves it to who receives (NEEDS_CSUM). ip4: a DATA_VALID vouches for the
+       IPv4 header, too (tuo_rx_hint). The others tell a stack what it may leave out. */
     uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
-    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio, TUN). Implies
-                                 tx_csum_tcp4 to tx_csum_udp6, and as far as checksums go the next two do not limit it */
-    uint8_t tx_ip6_ext;       /* 1: offloads work behind IPv6 extension headers, too (never behind a routing header with segments left,
-                                 whose checksum is for another destination than the one in the IP header: that is left to tx_csum_any) */
+    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio,
+                                 TUN). Implies tx_csum_tcp4 to tx_csum_udp6, and as far as checksums go the next two do
+                                 not limit it */
+    uint8_t tx_ip6_ext;       /* 1: offloads work behind IPv6 extension headers, too (never behind a routing header with
+                                 segments left, whose checksum is for another destination than the one in the IP header:
+                                 that is left to tx_csum_any) */
     uint8_t tx_vlan_max;      /* offloads work behind so many VLAN tags; 0..TUO_VLAN_MAX */
-    uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN, virtio HOST_ECN); such a
-                                 superpacket then has the ECN bit. 0: the segment with CWR leaves alone, before the rest */
-    uint8_t tso_sum_no_len;   /* 1: the pseudo-header sum of a superpacket leaves the length out (DPDK, NICs); 0: it has that of the
-                                 superpacket (virtio) */
-    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that it segments; 0 = none; from 65536: IP length 0 is taken.
-                                                        Only with the checksum of that kind: segments need theirs */
+    uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN, virtio
+                                 HOST_ECN); such a superpacket then has the ECN bit. 0: the segment with CWR leaves
+                                 alone, before the rest */
+    uint8_t tso_sum_no_len;   /* 1: the pseudo-header sum of a superpacket leaves the length out (DPDK, NICs); 0: it has
+                                 that of the superpacket (virtio) */
+    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that it segments; 0 = none; from 65536: IP
+                                                        length 0 is taken. Only with the checksum of that kind: segments
+                                                        need theirs */
     uint32_t min_seg_size, max_seg_size; /* gso_size that it takes; 0 = any */
     uint32_t max_segs;        /* TCP segments of one superpacket; 0 = any number */
     uint32_t max_udp_segs;    /* datagrams of one; 0 = any number */
-    uint32_t max_frags;       /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous packets only */
+    uint32_t max_frags;       /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous packets
+                                 only */
 } tuo_caps;
 
 /* One segment, filled by tuo_gso_next. Its bytes are iov[0..iov_count) in order. */
 typedef struct tuo_segment {
     tuo_iov iov[3];
-    size_t iov_count;   /* 1: the input as it is; 2: header, payload; 3: input up to the checksum field, that field, the rest */
+    size_t iov_count;   /* 1: the input as it is; 2: header, payload; 3: input up to the checksum field, that field, the
+                           rest */
     size_t len;         /* bytes in total */
     size_t payload_len; /* TCP or UDP payload bytes of a cut segment; 0 if the packet was not cut */
 } tuo_segment;
 
-/* A split in progress. Public so that it can live on the stack; its members are private and may change. Copying it is fine (a saved
-   position). Memory: about 340 bytes. */
+/* A split in progress. Public so that it can live on the stack; its members are private and may
+   change. Copying it is fine (a saved position). Memory: about 340 bytes. */
 typedef struct tuo_gso {
     const uint8_t *tuoi_pkt;
     const struct tuoi_sums *tuoi_sums;
@@ -726,7 +880,8 @@ typedef struct tuo_gso {
     uint8_t tuoi_hdr[TUO_HEADER_MAX];
 } tuo_gso;
 
-/* One packet on its way to a device, filled by tuo_tx_next: its bytes, and what is left to the device. */
+/* One packet on its way to a device, filled by tuo_tx_next: its bytes, and what is left to the
+   device. */
 typedef struct tuo_tx_packet {
     tuo_iov iov[3];
     size_t iov_count;      /* 1: one piece, of the input; 2: headers, borrowed payload; 3: as in tuo_segment */
@@ -736,11 +891,13 @@ typedef struct tuo_tx_packet {
     uint16_t l2_len;       /* for descriptors: bytes of Ethernet header and tags; */
     uint16_t l3_len;       /* of IP header with options or extension headers; */
     uint16_t l4_len;       /* of TCP with options, or UDP. All three are 0 if kind is NONE */
-    uint8_t kind;          /* tuo_kind; NONE also for a checksum in an inner packet (tx_csum_any), where only vnet says where it is */
+    uint8_t kind;          /* tuo_kind; NONE also for a checksum in an inner packet (tx_csum_any), where only vnet says
+                              where it is */
     uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum as well; the field holds 0 */
 } tuo_tx_packet;
 
-/* A packet on the ladder. Public so that it can live on the stack; its members are private and may change. Memory: about 470 bytes. */
+/* A packet on the ladder. Public so that it can live on the stack; its members are private and may
+   change. Memory: about 470 bytes. */
 typedef struct tuo_tx {
     tuo_gso tuoi_gso;           /* of one that leaves as superpackets: its bytes and headers only */
     tuo_pkt_info tuoi_info;     /* kind NONE: no headers that the device could offload */
@@ -756,7 +913,8 @@ typedef struct tuo_tx {
     uint8_t tuoi_csum_ip4, tuoi_sum_no_len; /* as in tuo_caps */
 } tuo_tx;
 
-/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but tuoi_ says so. */
+/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but
+   tuoi_ says so. */
 typedef size_t (*tuo_send_batch)(void *user, void *const *packets, size_t count);
 typedef struct tuo_tx_queue {
     tuo_send_batch tuoi_send;
@@ -781,24 +939,48 @@ typedef struct tuo_rx_queue {
     size_t tuoi_capacity, tuoi_head, tuoi_count;
 } tuo_rx_queue;
 
-/* ---------------------------------------------------------------------------------------------------------------- >>api */
-/* Common to all: no function allocates, blocks, logs or touches errno or global state. A pointer may be NULL only where its length is
-   0 or the comment says so. On a negative result the out-parameters are untouched. */
+/* ---------------------------------------------------------------------------------------- >>api */
+/* Common to all: no function allocates, blocks, logs or touches errno or global state. A pointer
+   may be NULL only where its length is 0 or the comment says so. On a negative result the
+   out-parameters are untouched. */
 
-/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP"), its one-line text, and for verdicts the source of the rule. Static strings;
-   "?" for a number that is none. */
+/* tuo_version: TUO_VERSION of the compiled implementation, to be compared with that of the
+   declarations. */
+TUO_API int tuo_version(void);
+
+/* For callers without a C parser (bindings).
+   tuo_sizeof      bytes of a public struct as this build has it; 0 for a number that is no tuo_size
+   tuo_simd_flag   TUO_F_SIMD(level) as a function */
+typedef enum tuo_size {
+    TUO_SIZE_VNET_HDR, TUO_SIZE_PKT_INFO, TUO_SIZE_FLOW_KEY, TUO_SIZE_FLOW_EVICTED, TUO_SIZE_FLOW_STATS,
+    TUO_SIZE_GRO_DESC, TUO_SIZE_GRO_STATS, TUO_SIZE_SUPERPACKET, TUO_SIZE_SEGMENT, TUO_SIZE_GSO,
+    TUO_SIZE_CAPS, TUO_SIZE_TX, TUO_SIZE_TX_PACKET, TUO_SIZE_TX_QUEUE, TUO_SIZE_RX_PACKET, TUO_SIZE_RX_QUEUE,
+    /* 0 without TUNOFFLOAD_TUN */
+    TUO_SIZE_TUN_DESC, TUO_SIZE_TUN_INFO, TUO_SIZE_TUN_RX_STATS, TUO_SIZE_TUN_TX_STATS, TUO_SIZE_TUN_PARTS,
+    TUO_SIZE_TUN_PROBE_REPORT,
+    TUO_SIZE_COUNT, /* number of sizes; not a size */
+    TUOI_SIZE_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+} tuo_size;
+TUO_API size_t tuo_sizeof(tuo_size which);
+TUO_API unsigned tuo_simd_flag(tuo_simd level);
+
+/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP"), its one-line text, and for verdicts the
+   source of the rule. Static strings; "?" for a number that is none. */
 TUO_API const char *tuo_result_name(tuo_result result);
 TUO_API const char *tuo_result_text(tuo_result result);
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict);
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict);
 TUO_API const char *tuo_verdict_source(tuo_verdict verdict);
 
-/* --- Checksums. Sums are 16-bit one's complement sums (RFC 1071), folded and not complemented; their value is the number that a
-   big-endian reader sees, on every machine. The checksum field holds ~sum. --- */
+/* --- Checksums. Sums are 16-bit one's complement sums (RFC 1071), folded and not complemented;
+   their value is the number that a big-endian reader sees, on every machine. The checksum field
+   holds ~sum. --- */
 
-/* tuo_csum: sum of len bytes, taken as big-endian 16-bit words (an odd last byte is padded with 0), plus initial.
+/* tuo_csum: sum of len bytes, taken as big-endian 16-bit words (an odd last byte is padded with 0),
+   plus initial.
    Reads     bytes[0..len)
-   Returns   the folded sum; 0 only if every word and initial are 0. Chaining is exact where all pieces but the last have even length.
+   Returns   the folded sum; 0 only if every word and initial are 0. Chaining is exact where all
+             pieces but the last have even length.
    Sources   RFC 1071 1, 2 */
 TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial);
 
@@ -807,34 +989,44 @@ TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial);
 TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, void *dst);
 
 /* tuo_csum_pseudo: sum of the TCP/UDP pseudo-header.
-   Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6); another addr_len sums just as many bytes
+   Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6); another addr_len sums just as
+             many bytes
    Units     l4_len: bytes of TCP or UDP header and payload
    Returns   the folded sum: what a packet with NEEDS_CSUM has in its checksum field
    Sources   RFC 9293 3.1, RFC 768, RFC 8200 8.1 */
 TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len);
 
-/* tuo_csum_update16, tuo_csum_update32: the checksum field (not the sum) after a 16- or 32-bit word of the data changed.
-   Sources   RFC 1624 3, equation 3: never turns 0x0000 into 0xffff or the other way without cause */
+/* tuo_csum_update16, tuo_csum_update32: the checksum field (not the sum) after a 16- or 32-bit word
+   of the data changed.
+   Returns   the new field; the old one if the words are equal. If the data became all zero: 0,
+             where a new sum would give 0xffff
+   UDP       a field of 0 means "no checksum": leave it alone, and write a new 0 as 0xffff
+   Partial   a field with NEEDS_CSUM holds a sum, not its complement: there the new field is
+             ~tuo_csum_update16(~field, ...)
+   Sources   RFC 1624 3, equation 3 */
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word);
 TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_t new_word);
 
-/* tuo_simd_best: the highest level that this build, processor and operating system have; for TUO_F_SIMD and tuo_gro_desc.
-   tuo_simd_usable: 1 if they have this one (DETECT: always).
-   Cost      CPUID and XGETBV on x86: up to a few microseconds in a virtual machine. Nothing is cached: call it once */
+/* tuo_simd_best: the highest level that this build, processor and operating system have; for
+   TUO_F_SIMD and tuo_gro_desc. tuo_simd_usable: 1 if they have this one (DETECT: always).
+   Cost      CPUID and XGETBV on x86: up to a few microseconds in a virtual machine. Nothing is
+             cached: call it once */
 TUO_API tuo_simd tuo_simd_best(void);
 TUO_API int tuo_simd_usable(tuo_simd level);
 
-/* tuo_csum_check: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP checksum over IPv4 means "none" and is
-   right; over IPv6 it is taken for wrong, though RFC 6935 allows it for tunnels). Fragments, other protocols and routing headers with
-   segments left: the IPv4 header only. IPv4 source routes and the IPv6 Home Address option (RFC 6275) are not looked into: what is
-   summed for other addresses counts as wrong.
+/* tuo_csum_check: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP
+   checksum over IPv4 means "none" and is right; over IPv6 it is taken for wrong, though RFC 6935
+   allows it for tunnels). Fragments, other protocols and routing headers with segments left: the
+   IPv4 header only. IPv4 source routes and the IPv6 Home Address option (RFC 6275) are not looked
+   into: what is summed for other addresses counts as wrong.
    Flags     TUO_F_ETHERNET, TUO_F_SIMD
    Returns   TUO_OK; TUO_E_IP_CSUM; TUO_E_L4_CSUM; what tuo_parse returns for a malformed packet
    Cost      one pass over the packet */
 TUO_API TUO_MUST_CHECK tuo_result tuo_csum_check(const void *pkt, size_t len, unsigned flags);
 
-/* tuo_csum_complete: finish a partial checksum: sum pkt[csum_start..len) including the seed in the field, write the complement there;
-   0 is written as 0xffff. The packet is not parsed: csum_start may lie in an inner packet.
+/* tuo_csum_complete: finish a partial checksum: sum pkt[csum_start..len) including the seed in the
+   field, write the complement there; 0 is written as 0xffff. The packet is not parsed: csum_start
+   may lie in an inner packet.
    Writes    two bytes at csum_start + csum_offset
    Returns   TUO_OK; TUO_E_CSUM_RANGE (nothing written)
    Sources   virtio 1.3 5.1.6.2; linux net/core/dev.c skb_checksum_help */
@@ -844,27 +1036,35 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_csum_complete(void *pkt, size_t len, size_
 
 /* tuo_vnet_decode: wire bytes to host order.
    Reads     bytes[0..vnet_hdr_len)
-   Returns   TUO_OK; TUO_E_INVALID if vnet_hdr_len is not 10, 12, 20 or 24 or order is unknown; TUO_E_TRUNCATED if len < vnet_hdr_len
-   Note      fields that the layout does not have become 0. Values are not judged: see tuo_vnet_check */
+   Returns   TUO_OK; TUO_E_INVALID if vnet_hdr_len is not 10, 12, 20 or 24 or order is unknown;
+             TUO_E_TRUNCATED if len < vnet_hdr_len
+   Note      fields that the layout does not have become 0. Values are not judged: see
+             tuo_vnet_check */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order,
                                                   tuo_vnet_hdr *vnet);
 
 /* tuo_vnet_encode: host order to wire bytes.
    Writes    bytes[0..vnet_hdr_len)
-   Returns   TUO_OK; TUO_E_INVALID as above; TUO_E_NOSPACE if capacity < vnet_hdr_len. Fields that the layout does not have are left out */
-TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order, void *bytes,
-                                                  size_t capacity);
+   Returns   TUO_OK; TUO_E_INVALID as above; TUO_E_NOSPACE if capacity < vnet_hdr_len. Fields that
+             the layout does not have are left out */
+TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order,
+                                                  void *bytes, size_t capacity);
 
-/* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and Linux fills it with other things), except
-   under TUO_F_WRITE. Without a GSO type only csum_start and csum_offset are checked, as opaque numbers.
-   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: not empty, first nibble 4 or 6 (without Ethernet header), hdr_len within the packet,
-             csum_start behind the smallest IP header, UDP_L4 at most 128 segments. (IP length 0 is accepted, as by TUO_F_SUPERPACKET.)
-   Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO, _GSO_TYPE, _ECN), E_VNET_GSO_SIZE,
-             E_CSUM_RANGE, what tuo_parse returns, E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
-             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_UDP_LENGTH (not the whole IP payload), E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG,
-             E_VNET_GSO_SIZE (segments too long); with TUO_F_WRITE then E_TRUNCATED, E_NOT_IP, E_VNET_HDR_LEN,
-             E_VNET_CSUM_START, E_VNET_SEG_LIMIT
-   Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c tun_get_user */
+/* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and
+   Linux fills it with other things), except under TUO_F_WRITE. Without a GSO type only csum_start
+   and csum_offset are checked, as opaque numbers.
+   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: not empty, first nibble 4 or 6 (without Ethernet
+             header), hdr_len within the packet, csum_start behind the smallest IP header, UDP_L4 at
+             most 128 segments. (IP length 0 is accepted, as by TUO_F_SUPERPACKET.)
+   Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO,
+             _GSO_TYPE, _ECN), E_VNET_GSO_SIZE, E_CSUM_RANGE, what tuo_parse returns,
+             E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
+             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_UDP_LENGTH (not the whole IP payload),
+             E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG, E_VNET_GSO_SIZE (segments too long); with
+             TUO_F_WRITE then E_TRUNCATED, E_NOT_IP, E_VNET_HDR_LEN, E_VNET_CSUM_START,
+             E_VNET_SEG_LIMIT
+   Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c
+             tun_get_user */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, size_t len, unsigned flags);
 
 /* --- Parser --- */
@@ -872,30 +1072,36 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const
 /* tuo_parse: find and check the headers of one packet.
    Reads     pkt[0..len), never beyond. len up to 2^31-1, otherwise TUO_E_INVALID
    Flags     TUO_F_ETHERNET; TUO_F_SUPERPACKET
-   Returns   TUO_OK and *info filled, also for packets that are not TCP or UDP; TUO_E_NOT_IP, _TRUNCATED, _VLAN_DEPTH, _IP_HEADER,
-             _IP_LENGTH, _IP6_EXT, _TCP_HEADER, _UDP_LENGTH
-   Note      checksums are not verified. The first fragment of a datagram has kind NONE too: its length fields do not fit the datagram
+   Returns   TUO_OK and *info filled, also for packets that are not TCP or UDP; TUO_E_NOT_IP,
+             _TRUNCATED, _VLAN_DEPTH, _IP_HEADER, _IP_LENGTH, _IP6_EXT, _TCP_HEADER, _UDP_LENGTH
+   Note      checksums are not verified. The first fragment of a datagram has kind NONE too: its
+             length fields do not fit the datagram
    Cost      headers only
    Sources   RFC 791 3.1; RFC 8200 3, 4; RFC 9293 3.1; RFC 768; IEEE 802.1Q 9 */
 TUO_API TUO_MUST_CHECK tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info);
 
 /* --- Flow table --- */
 
-/* tuo_flow_table_memory_size: bytes that _init wants for max_flows (1..65536) entries; 0 if max_flows is out of range. There is room for at
-   least twice as many, in buckets, so that max_flows live entries rarely displace each other. */
+/* tuo_flow_table_memory_size: bytes that _init wants for max_flows (1..65536) entries; 0 if
+   max_flows is out of range. There is room for at least twice as many, in buckets, so that
+   max_flows live entries rarely displace each other. */
 TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows);
 
 /* tuo_flow_table_init: make an empty table in mem.
-   Returns   TUO_OK; TUO_E_INVALID (max_flows, or mem not aligned for uint64_t); TUO_E_NOSPACE (mem_len < memory_size)
-   Ownership mem stays the caller's; there is nothing to free. *table points into it. Do not move it. */
-TUO_API TUO_MUST_CHECK tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed);
+   Returns   TUO_OK; TUO_E_INVALID (max_flows, or mem not aligned for uint64_t); TUO_E_NOSPACE
+             (mem_len < memory_size)
+   Ownership mem stays the caller's; there is nothing to free. *table points into it. Do not move
+             it. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len,
+                                                      uint32_t max_flows, uint64_t seed);
 
-/* tuo_flow_table_find: the value of key, or NULL. The pointer is good until the next insert, remove or reset.
+/* tuo_flow_table_find: the value of key, or NULL. The pointer is good until the next insert, remove
+   or reset.
    Cost      one hash, at most TUO_FLOW_WAYS probes */
 TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key *key);
 
-/* tuo_flow_table_insert: the value of key, added with value 0 if it was not there. Never fails: when the key's bucket of TUO_FLOW_WAYS
-   entries is full, the oldest of them is displaced.
+/* tuo_flow_table_insert: the value of key, added with value 0 if it was not there. Never fails:
+   when the key's bucket of TUO_FLOW_WAYS entries is full, the oldest of them is displaced.
    Writes    *evicted (may be NULL): whether an entry was displaced, and which
    Cost      one hash, at most TUO_FLOW_WAYS probes */
 typedef struct tuo_flow_evicted {
@@ -908,7 +1114,8 @@ TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_ke
 /* tuo_flow_table_remove: 1 if key was there. */
 TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key);
 
-/* tuo_flow_table_reset: empty the table. Cost: constant (a generation number), whatever the table's size. */
+/* tuo_flow_table_reset: empty the table. Cost: constant (a generation number), whatever the table's
+   size. */
 TUO_API void tuo_flow_table_reset(tuo_flow_table *table);
 
 /* tuo_flow_table_count: live entries. tuo_flow_table_query_stats: work done since init. */
@@ -917,259 +1124,332 @@ TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_st
 
 /* tuo_flow_key_from_packet: fill *key from a parsed TCP or UDP packet (extra = 0).
    Returns   TUO_OK; TUO_E_INVALID if info->kind is NONE */
-TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info, tuo_flow_key *key);
+TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info,
+                                                           tuo_flow_key *key);
 
 /* --- GRO --- */
 
-/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 150 bytes per packet and 20 to 40 per flow:
-   43 KiB for the zero desc on a 64-bit machine. */
+/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 150
+   bytes per packet and 20 to 40 per flow: 43 KiB for the zero desc on a 64-bit machine. */
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
-   Returns   TUO_OK; TUO_E_INVALID if a desc member is out of range (a simd level that is not usable is) or mem is not aligned for
-             uint64_t; TUO_E_NOSPACE
-   Ownership mem stays the caller's, must not move while in use, and holds the only state: nothing to free */
+   Returns   TUO_OK; TUO_E_INVALID if a desc member is out of range (a simd level that is not usable
+             is) or mem is not aligned for uint64_t; TUO_E_NOSPACE
+   Ownership mem stays the caller's, must not move while in use, and holds the only state: nothing
+             to free */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const tuo_gro_desc *desc);
 
-/* tuo_gro_reconfigure: replace limits and switches (all but the capacities, which must be as at init or 0). Call it between batches.
-   Returns   TUO_OK; TUO_E_INVALID (out of range, capacities differ, or packets are held); then nothing changed */
+/* tuo_gro_reconfigure: replace limits and switches (all but the capacities, which must be as at
+   init or 0). Call it between batches.
+   Returns   TUO_OK; TUO_E_INVALID (out of range, capacities differ, or packets are held); then
+             nothing changed */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc);
 
-/* tuo_gro_query_desc: the effective configuration, defaults filled in. tuo_gro_query_stats: counters since init. */
+/* tuo_gro_query_desc: the effective configuration, defaults filled in. tuo_gro_query_stats:
+   counters since init. */
 TUO_API void tuo_gro_query_desc(const tuo_gro *gro, tuo_gro_desc *desc);
 TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats);
 
-/* tuo_gro_reset: forget every held packet without emitting it (the caller still owns them all). Stats stay. */
+/* tuo_gro_reset: forget every held packet without emitting it (the caller still owns them all).
+   Stats stay. */
 TUO_API void tuo_gro_reset(tuo_gro *gro);
 
 /* tuo_gro_push: one packet in.
-   Reads     pkt[0..len): the headers now, the payload when a checksum must be verified. Any bytes of any length are fine
-   Hint      TUO_F_TRUST: all checksums of this packet are known to be right. TUO_F_TRUST_L4: its TCP or UDP checksum is. Otherwise 0.
-             tuo_rx_hint makes it of what a device said
-   Returns   the verdict. Every packet is held until it is emitted by tuo_gro_next, except with TUO_V_NO_ROOM: then it was not taken
-   Ownership the bytes stay the caller's and must neither change nor move until the emitted packet that holds `user` was used
-   Order     packets of one flow are emitted in the order they were pushed, except that a late TCP segment may move up to where it belongs
-   Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes, max_items_per_flow items, 2 checksums, and with
-             tuo_gro_push_buf one copy of the payload
+   Reads     pkt[0..len): the headers now, the payload when a checksum must be verified. Any bytes
+             of any length are fine
+   Hint      TUO_F_TRUST: all checksums of this packet are known to be right. TUO_F_TRUST_L4: its
+             TCP or UDP checksum is. Otherwise 0. tuo_rx_hint makes it of what a device said
+   Returns   the verdict. Every packet is held until it is emitted by tuo_gro_next, except with
+             TUO_V_NO_ROOM: then it was not taken
+   Ownership the bytes stay the caller's and must neither change nor move until the emitted packet
+             that holds `user` was used
+   Order     packets of one flow are emitted in the order they were pushed, except that a late TCP
+             segment may move up to where it belongs
+   Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes,
+             max_items_per_flow items, 2 checksums, and with tuo_gro_push_buf one copy of the
+             payload
    Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint);
 
-/* tuo_gro_next: the next packet out, in order of the first packet in it. The first call after a push closes all flows: what is pushed
-   later joins nothing that was pushed before.
+/* tuo_gro_next: the next packet out, in order of the first packet in it. The first call after a
+   push closes all flows: what is pushed later joins nothing that was pushed before.
    Writes    *sp: vnet header, iovecs, users
    Returns   TUO_OK; TUO_DONE when nothing is held any more (*sp untouched)
-   Ownership sp->iov and sp->users point into the instance and are valid until the first push (or reset) after TUO_DONE; iov[0] may
-             point into *sp. So several superpackets can be handed out before one sendmsg or io_uring submission uses them
-   Note      packets of tuo_gro_push_buf can be drained by it as well; max_frags was not observed for them
-   Sources   virtio 1.3 5.1.6.2 (header); linux tcp_offload.c tcp4_gro_complete, udp_offload.c udp_gro_complete */
+   Ownership sp->iov and sp->users point into the instance and are valid until the first push (or
+             reset) after TUO_DONE; iov[0] may point into *sp. So several superpackets can be handed
+             out before one sendmsg or io_uring submission uses them
+   Note      packets of tuo_gro_push_buf can be drained by it as well; max_frags was not observed
+             for them
+   Sources   virtio 1.3 5.1.6.2 (header); linux tcp_offload.c tcp4_gro_complete, udp_offload.c
+             udp_gro_complete */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp);
 
-/* tuo_gro_push_buf, tuo_gro_next_copy: the same by copy. The packet is in a buffer of the caller behind offset bytes of headroom; at
-   the drain the payloads of a superpacket are in the buffer of its first packet, as far as the capacity that the buffer had at push
-   allows (TUO_V_CAP_BUFFER). `user` of these packets is buf.
-   Writes    push_buf, tuo_buf only: perhaps bytes behind the length of a buffer that was pushed before, up to its capacity; its length
-             changes at the drain
-             next_copy: the buffer sp->users[0] (payloads, headers), and the vnet header in front of the packet if offset >=
-             vnet_hdr_len and the vnet header is not switched off; sp->iov[0] is the whole packet with it, sp->iov_count 1 (of a buffer
-             that grows by chaining pieces only its length means anything: walk the chain)
-   Returns   next_copy: TUO_OK also when a callback fails: the superpacket ends in front of the packet that could not be appended, the
-             packets behind it leave alone (stats.append_failures). TUO_E_INVALID if packets came from tuo_gro_push since the last
+/* tuo_gro_push_buf, tuo_gro_next_copy: the same by copy. The packet is in a buffer of the caller
+   behind offset bytes of headroom; at the drain the payloads of a superpacket are in the buffer of
+   its first packet, as far as the capacity that the buffer had at push allows (TUO_V_CAP_BUFFER).
+   `user` of these packets is buf.
+   Writes    push_buf, tuo_buf only: perhaps bytes behind the length of a buffer that was pushed
+             before, up to its capacity; its length changes at the drain
+             next_copy: the buffer sp->users[0] (payloads, headers), and the vnet header in front of
+             the packet if offset >= vnet_hdr_len and the vnet header is not switched off;
+             sp->iov[0] is the whole packet with it, sp->iov_count 1 (of a buffer that grows by
+             chaining pieces only its length means anything: walk the chain)
+   Returns   next_copy: TUO_OK also when a callback fails: the superpacket ends in front of the
+             packet that could not be appended, the packets behind it leave alone
+             (stats.append_failures). TUO_E_INVALID if packets came from tuo_gro_push since the last
              TUO_DONE: drain with tuo_gro_next
-   Note      use the same ops and offset for push and drain, and do not mix with tuo_gro_push between two drains */
+   Note      use the same ops and offset for push and drain, and do not mix with tuo_gro_push
+             between two drains */
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint);
-TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp);
+TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset,
+                                                    tuo_superpacket *sp);
 
-/* tuo_gro_batch: a whole batch in place, by copy: bufs[i] holds offset bytes of headroom and one packet.
-   Reads     bufs[0..count); each the handle that ops understands (tuo_buf * if ops is NULL). Any count: max_packets only bounds what can
-             merge with what
-   Writes    to_write[0..*to_write_count): indices of the buffers that hold something to write, in order; room for count entries needed.
-             Each holds headroom, then a packet or superpacket, with its vnet header right in front of it, at offset - vnet_hdr_len.
+/* tuo_gro_batch: a whole batch in place, by copy: bufs[i] holds offset bytes of headroom and one
+   packet.
+   Reads     bufs[0..count); each the handle that ops understands (tuo_buf * if ops is NULL). Any
+             count: max_packets only bounds what can merge with what
+   Writes    to_write[0..*to_write_count): indices of the buffers that hold something to write, in
+             order; room for count entries needed. Each holds headroom, then a packet or
+             superpacket, with its vnet header right in front of it, at offset - vnet_hdr_len.
              Buffers that are not listed were merged into others
-   Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes, if offset < vnet_hdr_len, or if no_vnet_hdr is set: without
-             its vnet header a superpacket could not be used (tuo_gro_next_copy hands the header out apart)
-   Cost      one copy of each merged payload, or two of those that a late segment was put in front of
+   Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes, if offset <
+             vnet_hdr_len, or if no_vnet_hdr is set: without its vnet header a superpacket could not
+             be used (tuo_gro_next_copy hands the header out apart)
+   Cost      one copy of each merged payload, or two of those that a late segment was put in front
+             of
    Note      a buffer shorter than offset counts as an empty packet and is listed */
-TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
-                                                size_t *to_write, size_t *to_write_count);
+TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                                size_t offset, size_t *to_write, size_t *to_write_count);
 
-/* tuo_gro_candidate: could this packet merge with a suitable neighbour, by the zero desc? A cheap look at the headers only.
+/* tuo_gro_candidate: could this packet merge with a suitable neighbour, by the zero desc? A cheap
+   look at the headers only.
    Flags     TUO_F_ETHERNET
    Returns   TUO_V_HELD if so, otherwise the verdict that says why not */
 TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flags);
 
-/* tuo_coalesce_account: finish a merged packet in place, for callers who merge themselves: pkt has the headers of its first packet and
-   the payloads of all. Writes IP length, IPv4 header checksum, UDP length, and the pseudo-header sum over the full length into the
-   TCP or UDP checksum field; fills *vnet.
-   Reads     headers only: the caller has verified every checksum, and set FIN and PSH of the last segment
+/* tuo_coalesce_account: finish a merged packet in place, for callers who merge themselves: pkt has
+   the headers of its first packet and the payloads of all. Writes IP length, IPv4 header checksum,
+   UDP length, and the pseudo-header sum over the full length into the TCP or UDP checksum field;
+   fills *vnet.
+   Reads     headers only: the caller has verified every checksum, and set FIN and PSH of the last
+             segment
    Units     gso_size: payload bytes of each segment but the last
    Flags     TUO_F_ETHERNET
-   Returns   TUO_OK; TUO_E_INVALID if the payload does not exceed gso_size (a single packet has no GSO header); TUO_E_VNET_GSO_SIZE: 0,
-             65535, or below 8 for TCP (K 1.9); TUO_E_VNET_SEG_LIMIT: more than 128 UDP segments; TUO_E_IP_LENGTH if the packet exceeds
-             65535 bytes; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with segments left; TUO_E_VNET_FRAGMENT;
-             TUO_E_HEADER_TOO_LONG; what tuo_parse returns. Then nothing is written
+   Returns   TUO_OK; TUO_E_INVALID if the payload does not exceed gso_size (a single packet has no
+             GSO header); TUO_E_VNET_GSO_SIZE: 0, 65535, or below 8 for TCP (K 1.9);
+             TUO_E_VNET_SEG_LIMIT: more than 128 UDP segments; TUO_E_IP_LENGTH if the packet exceeds
+             65535 bytes; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with
+             segments left; TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; what tuo_parse returns. Then
+             nothing is written
    Sources   linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment */
-TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags, tuo_vnet_hdr *vnet);
+TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags,
+                                                       tuo_vnet_hdr *vnet);
 
 /* --- GSO --- */
 
 /* tuo_gso_init: plan the split of one packet with its vnet header.
-   Reads     pkt[0..len); only headers, unless a checksum must be verified. pkt must stay as it is while the split goes on
-   Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not verify; TUO_F_SIMD
-   Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM, TUO_E_L4_CSUM: a packet that would have to be
-             given fresh checksums came with a wrong one (packets with a GSO type: IPv4 header; TCP if NEEDS_CSUM is not set);
-             TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its seed knows the final address
-   Seed      with NEEDS_CSUM the segments' checksums are derived from the seed in the packet, as in Linux: a wrong one stays wrong
-   Plan      GSO type: ceil(payload / gso_size) segments. NEEDS_CSUM only: one segment, the checksum completed (or left, with
-             TUO_F_PSEUDO). Neither: one segment, the input itself. Bytes beyond the IP packet are not part of a GSO packet
+   Reads     pkt[0..len); only headers, unless a checksum must be verified. pkt must stay as it is
+             while the split goes on
+   Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not
+             verify; TUO_F_SIMD
+   Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM,
+             TUO_E_L4_CSUM: a packet that would have to be given fresh checksums came with a wrong
+             one (packets with a GSO type: IPv4 header; TCP if NEEDS_CSUM is not set);
+             TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its
+             seed knows the final address
+   Seed      with NEEDS_CSUM the segments' checksums are derived from the seed in the packet, as in
+             Linux: a wrong one stays wrong
+   Plan      GSO type: ceil(payload / gso_size) segments. NEEDS_CSUM only: one segment, the checksum
+             completed (or left, with TUO_F_PSEUDO). Neither: one segment, the input itself. Bytes
+             beyond the IP packet are not part of a GSO packet
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
-TUO_API TUO_MUST_CHECK tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags);
+TUO_API TUO_MUST_CHECK tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
+                                               unsigned flags);
 
-/* tuo_gso_count: segments of the whole split; at least 1. tuo_gso_remaining: of them not yet handed out. */
+/* tuo_gso_count: segments of the whole split; at least 1. tuo_gso_remaining: of them not yet handed
+   out. */
 TUO_API size_t tuo_gso_count(const tuo_gso *gso);
 TUO_API size_t tuo_gso_remaining(const tuo_gso *gso);
 
 /* tuo_gso_next: the next segment, payload borrowed from the input.
-   Writes    *segment; the segment's headers to header (room for TUO_HEADER_MAX bytes), or into *gso if header is NULL: then they are good
-             until the next call
+   Writes    *segment; the segment's headers to header (room for TUO_HEADER_MAX bytes), or into *gso
+             if header is NULL: then they are good until the next call
    Returns   TUO_OK; TUO_DONE after the last (*segment untouched)
-   Rules     each segment: all headers copied; lengths; IPv4 ID + i; TCP sequence number; CWR only on the first, FIN and PSH only on the
-             last; IPv4 header and TCP/UDP checksum (UDP 0 as 0xffff). The input is not changed
+   Rules     each segment: all headers copied; lengths; IPv4 ID + i; TCP sequence number; CWR only
+             on the first, FIN and PSH only on the last; IPv4 header and TCP/UDP checksum (UDP 0 as
+             0xffff). The input is not changed
    Cost      one pass over the payload for its sum, none with TUO_F_PSEUDO */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment);
 
-/* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer: its headers are stamped in front of its payload,
-   over the tail of the segment before, which must have been used by then.
-   Reads/writes pkt: the buffer given to tuo_gso_init, now writable. Do not mix with tuo_gso_next on the same split
+/* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer: its headers
+   are stamped in front of its payload, over the tail of the segment before, which must have been
+   used by then.
+   Reads/writes pkt: the buffer given to tuo_gso_init, now writable. Do not mix with tuo_gso_next on
+             the same split
    Writes    *segment: data inside pkt, len; capacity = len
    Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment);
 
 /* tuo_gso_split: copy segments into the caller's buffers, each behind offset bytes of headroom.
-   Writes    bufs[0..*written): resized to offset + segment length; headroom bytes are not touched. Capacity is checked before a byte
-             is written. They must not overlap the input
-   Returns   TUO_OK: the last segment was written (or none was left). TUO_MORE: count buffers are filled and segments are left: call again.
-             TUO_E_NOSPACE: bufs[*written] is too small for the next segment; TUO_E_BUFFER: its resize failed. In both cases
-             *written buffers are complete, and the split goes on from there when called again: nothing is lost
+   Writes    bufs[0..*written): resized to offset + segment length; headroom bytes are not touched.
+             Capacity is checked before a byte is written. They must not overlap the input
+   Returns   TUO_OK: the last segment was written (or none was left). TUO_MORE: count buffers are
+             filled and segments are left: call again. TUO_E_NOSPACE: bufs[*written] is too small
+             for the next segment; TUO_E_BUFFER: its resize failed. In both cases *written buffers
+             are complete, and the split goes on from there when called again: nothing is lost
    Note      *written is set on every result. ops NULL: bufs are tuo_buf *
    Cost      one pass: copy and sum together */
-TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
-                                                size_t *written);
+TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                                size_t offset, size_t *written);
 
 /* --- Any device: capabilities, the ladder, bursts --- */
 
 /* tuo_caps_intersect: what both devices can do, for ports that are used as one (bonding, failover).
    Writes    *both; may be a or b
-   Returns   TUO_OK; TUO_E_INVALID if one of them is out of range, or one takes Ethernet frames and the other IP packets
-   Note      where their conventions for superpackets contradict each other (tso_sum_no_len; segment sizes that do not overlap) there are
-             none in common: max_* are 0 (and tso_sum_no_len, which then means nothing, is that of a) */
+   Returns   TUO_OK; TUO_E_INVALID if one of them is out of range, or one takes Ethernet frames and
+             the other IP packets
+   Note      where their conventions for superpackets contradict each other (tso_sum_no_len; segment
+             sizes that do not overlap) there are none in common: max_* are 0 (and tso_sum_no_len,
+             which then means nothing, is that of a) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_caps *both);
 
-/* tuo_rx_hint: the hint for tuo_gro_push of a packet that a device delivered with this metadata. caps may be NULL: a device that says
-   nothing about IPv4 headers.
-   Returns   TUO_F_TRUST, TUO_F_TRUST_L4 or 0. A partial checksum (NEEDS_CSUM) gives 0: it must be completed first (tuo_csum_complete,
-             tuo_gso_init), since a packet that does not merge leaves as it came. So does a superpacket (LRO, RSC): split it first; one that
-             the device has verified (DATA_VALID) needs TUO_F_TRUST for that, as its checksum field may hold anything */
+/* tuo_rx_hint: the hint for tuo_gro_push of a packet that a device delivered with this metadata.
+   caps may be NULL: a device that says nothing about IPv4 headers.
+   Returns   TUO_F_TRUST, TUO_F_TRUST_L4 or 0. A partial checksum (NEEDS_CSUM) gives 0: it must be
+             completed first (tuo_csum_complete, tuo_gso_init), since a packet that does not merge
+             leaves as it came. So does a superpacket (LRO, RSC): split it first; one that the
+             device has verified (DATA_VALID) needs TUO_F_TRUST for that, as its checksum field may
+             hold anything */
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
 
-/* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its metadata. The packet is pkt[0..len)
-   from its first header to its end, whatever its length fields say.
-   Writes    IP length, UDP length, IPv4 header checksum, and the pseudo-header sum over the full length in the checksum field; *vnet. An IP
-             packet beyond 65535 bytes (IPv6: payload) gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the
-             splitter and the ladder do. A payload of up to gso_size bytes, none included, makes an ordinary packet with a partial checksum
+/* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its
+   metadata. The packet is pkt[0..len) from its first header to its end, whatever its length fields
+   say.
+   Writes    IP length, UDP length, IPv4 header checksum, and the pseudo-header sum over the full
+             length in the checksum field; *vnet. An IP packet beyond 65535 bytes (IPv6: payload)
+             gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the splitter
+             and the ladder do. A payload of up to gso_size bytes, none included, makes an ordinary
+             packet with a partial checksum
    Units     gso_size: payload bytes per segment (for TCP the MSS less options)
-   Reads     caps: ethernet, and whether such a length is allowed; what else the device cannot do is for the
-             ladder to make good
-   Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet; TUO_E_IP_LENGTH: such a length, and larger than
-             what the device segments of this kind (max_tcp4, ...), or an IPv4 header longer than the packet; TUO_E_VNET_PROTOCOL: not
-             TCP or UDP, or behind a routing header with segments left; TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps);
-             what tuo_parse returns. Then nothing is written
+   Reads     caps: ethernet, and whether such a length is allowed; what else the device cannot do is
+             for the ladder to make good
+   Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet;
+             TUO_E_IP_LENGTH: such a length, and larger than what the device segments of this kind
+             (max_tcp4, ...), or an IPv4 header longer than the packet; TUO_E_VNET_PROTOCOL: not TCP
+             or UDP, or behind a routing header with segments left; TUO_E_VNET_FRAGMENT;
+             TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps); what tuo_parse returns. Then nothing is
+             written
    Cost      headers only
    Sources   linux net/ipv4/tcp_output.c, net/ipv6/ip6_output.c (payload length 0) */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps, tuo_vnet_hdr *vnet);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps,
+                                                  tuo_vnet_hdr *vnet);
 
 /* tuo_tx_init: how does this packet go out on this device with the least work here? The ladder:
      1. a superpacket that the device takes: whole
-     2. one too large for it, in bytes or segments: superpackets of the size that it takes, the rest smaller
-     3. one of a kind, segment size or header chain that it does not segment: segments, their checksums left to it if it can
+     2. one too large for it, in bytes or segments: superpackets of the size that it takes, the rest
+        smaller
+     3. one of a kind, segment size or header chain that it does not segment: segments, their
+        checksums left to it if it can
      4. else: segments with finished checksums
-   Packets that are none keep a partial checksum (NEEDS_CSUM) if the device finishes such, and get a finished one otherwise; with bytes
-   behind the IP packet only tx_csum_any counts as such. All other bytes, ARP among them, pass untouched without any offload.
-   Reads     pkt[0..len), const; must stay as it is while tuo_tx_next goes on. *vnet: the metadata that came with it (virtio's convention:
-             tuo_tun_recv, tuo_tso_prepare, tuo_superpacket.vnet)
+   Packets that are none keep a partial checksum (NEEDS_CSUM) if the device finishes such, and get a
+   finished one otherwise; with bytes behind the IP packet only tx_csum_any counts as such. All
+   other bytes, ARP among them, pass untouched without any offload.
+   Reads     pkt[0..len), const; must stay as it is while tuo_tx_next goes on. *vnet: the metadata
+             that came with it (virtio's convention: tuo_tun_recv, tuo_tso_prepare,
+             tuo_superpacket.vnet)
    Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
    Returns   TUO_OK; TUO_E_INVALID (caps out of range); what tuo_gso_init returns
-   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out; but for TCP checksums of 0, which are as good
-             as 0xffff: segments get 0 here, a packet that is no superpacket 0xffff (as in Linux), and a device may do either */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
-                                              unsigned flags);
+   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out; but for
+             TCP checksums of 0, which are as good as 0xffff: segments get 0 here, a packet that is
+             no superpacket 0xffff (as in Linux), and a device may do either */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len,
+                                              const tuo_vnet_hdr *vnet, unsigned flags);
 
 /* tuo_tx_next: the next packet for the device, payload borrowed.
-   Writes    *packet; changed headers, or the two bytes of a completed checksum, to header (room for TUO_HEADER_MAX bytes), or into *tx
-             if header is NULL: then they are good until the next call
-   Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces than max_frags (nothing is lost: go on
-             with tuo_tx_next_in_place). In both cases *packet is untouched
+   Writes    *packet; changed headers, or the two bytes of a completed checksum, to header (room for
+             TUO_HEADER_MAX bytes), or into *tx if header is NULL: then they are good until the next
+             call
+   Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces
+             than max_frags (nothing is lost: go on with tuo_tx_next_in_place). In both cases
+             *packet is untouched
    Cost      packets whose checksum the device finishes: headers only
-   Note      superpackets and segments have two pieces, other packets one, or three if a checksum is completed here */
+   Note      superpackets and segments have two pieces, other packets one, or three if a checksum is
+             completed here */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet);
 
-/* tuo_tx_next_in_place: the same as one contiguous piece of the input buffer: headers are stamped in front of the payload, over the packet
-   before, which must have been used by then.
-   Reads/writes pkt: the buffer given to tuo_tx_init, now writable. It may follow calls of tuo_tx_next, but none may follow it
+/* tuo_tx_next_in_place: the same as one contiguous piece of the input buffer: headers are stamped
+   in front of the payload, over the packet before, which must have been used by then.
+   Reads/writes pkt: the buffer given to tuo_tx_init, now writable. It may follow calls of
+             tuo_tx_next, but none may follow it
    Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet);
 
 /* tuo_tx_remaining: packets for the device not yet handed out. */
 TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
 
-/* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts and may take fewer than it is offered. What was not taken
-   stays, in order, for the next flush; nothing is dropped or freed: a lost segment costs its connection a retransmission time-out.
-   Reads     slots[0..slot_count), memory for that many handles, used as long as the queue is. Nothing to free
-   Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how many of the first it took, which are then
-             the device's; 0 if none. Called by push and flush only, on their thread; it must not use this queue itself
+/* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts and may take fewer
+   than it is offered. What was not taken stays, in order, for the next flush; nothing is dropped or
+   freed: a lost segment costs its connection a retransmission time-out.
+   Reads     slots[0..slot_count), memory for that many handles, used as long as the queue is.
+             Nothing to free
+   Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how
+             many of the first it took, which are then the device's; 0 if none. Called by push and
+             flush only, on their thread; it must not use this queue itself
    Returns   TUO_OK; TUO_E_INVALID: no slots or no callback */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_batch send, void *user);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count,
+                                                    tuo_send_batch send, void *user);
 
 /* tuo_tx_queue_push: one packet in, by its handle. A full queue is flushed first.
-   Returns   TUO_OK; TUO_AGAIN: not taken, the queue is full and the device takes nothing; TUO_E_BUFFER: not taken, as for flush */
+   Returns   TUO_OK; TUO_AGAIN: not taken, the queue is full and the device takes nothing;
+             TUO_E_BUFFER: not taken, as for flush */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_push(tuo_tx_queue *queue, void *packet);
 
 /* tuo_tx_queue_flush: offer what is queued, until the device takes nothing more.
-   Returns   TUO_OK: the queue is empty; TUO_AGAIN: it is not; TUO_E_BUFFER: the callback claims more than it was offered, a defect of the
-             callback: that offer counts as taken */
+   Returns   TUO_OK: the queue is empty; TUO_AGAIN: it is not; TUO_E_BUFFER: the callback claims
+             more than it was offered, a defect of the callback: that offer counts as taken */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue);
 
-/* tuo_tx_queue_count: packets queued. tuo_tx_queue_take: the oldest of them, which leaves the queue (to free it at the end), or NULL. */
+/* tuo_tx_queue_count: packets queued. tuo_tx_queue_take: the oldest of them, which leaves the queue
+   (to free it at the end), or NULL. */
 TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue);
 TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
 
-/* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an ARP answer of one's own, a packet put
-   back) and go first.
+/* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an
+   ARP answer of one's own, a packet put back) and go first.
    Reads     slots[0..slot_count), for injected packets; slot_count may be 0
-   Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is at least 1: it is not asked while
-             injected packets fill a burst. It must not use this queue itself
+   Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is
+             at least 1: it is not asked while injected packets fill a burst. It must not use this
+             queue itself
    Returns   TUO_OK; TUO_E_INVALID: no callback */
-TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_batch recv,
-                                                    void *user);
+TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count,
+                                                    tuo_recv_batch recv, void *user);
 
-/* tuo_rx_queue_inject: this packet comes out before anything else from the device, behind those injected earlier.
+/* tuo_rx_queue_inject: this packet comes out before anything else from the device, behind those
+   injected earlier.
    Returns   TUO_OK; TUO_E_NOSPACE: all slots are in use, not taken */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const tuo_rx_packet *packet);
 
-/* tuo_rx_queue_batch: up to count packets: injected ones, then one burst of the device for the rest.
-   Returns   how many of packets[0..count) were filled. Bytes are borrowed until the caller gives `user` back to whom it belongs
-   Note      a callback that claims more than it was asked for is taken to have filled what it was asked for */
+/* tuo_rx_queue_batch: up to count packets: injected ones, then one burst of the device for the
+   rest.
+   Returns   how many of packets[0..count) were filled. Bytes are borrowed until the caller gives
+             `user` back to whom it belongs
+   Note      a callback that claims more than it was asked for is taken to have filled what it was
+             asked for */
 TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count);
 
 #ifdef TUNOFFLOAD_TUN
 
-/* --- Linux TUN backend: define TUNOFFLOAD_TUN before every #include of this header. Linux only. --- */
+/* --- Linux TUN backend: define TUNOFFLOAD_TUN before every #include of this header. Linux only.
+   --- */
 
 #include <sys/uio.h>
 
 #define TUOI_TUN_DECLARED
 
-/* One queue of a TUN or TAP device. Threads: one that receives and one that sends may use it at the same time; different queues are
-   independent. Functions that change the device (tuo_tun_set_*, _add_address, _probe, _configure) belong to the sending thread. */
+/* One queue of a TUN or TAP device. Threads: one that receives and one that sends may use it at the
+   same time; different queues are independent. Functions that change the device (tuo_tun_set_*,
+   _add_address, _probe, _configure) belong to the sending thread. */
 typedef struct tuo_tun tuo_tun;
 
 /* Read-side offloads (TUNSETOFFLOAD): what the kernel may hand to this program. */
@@ -1180,13 +1460,15 @@ enum {
     TUO_TUN_USO = 0x60    /* UDP superpackets, IPv4 and IPv6 (only together); Linux 6.2 */
 };
 
-/* Zero-initialised: a TUN device of the kernel's choice of name, all offloads that it has, non-blocking. */
+/* Zero-initialised: a TUN device of the kernel's choice of name, all offloads that it has,
+   non-blocking. */
 typedef struct tuo_tun_desc {
     const char *name;            /* up to 15 characters, may hold one %d; NULL or "": the kernel chooses. Not kept */
     uint8_t tap;                 /* Ethernet frames instead of IP packets */
     uint8_t blocking;            /* calls wait (until data, room, or tuo_tun_wake) instead of returning TUO_AGAIN */
     uint8_t multi_queue;         /* allow tuo_tun_add_queue */
-    uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction. Not for a device that has vnet headers already */
+    uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction. Not for a device that has vnet
+                                    headers already */
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t up;                  /* bring the interface up */
     uint8_t set_owner, set_group; /* let owner / group open the persistent device */
@@ -1195,149 +1477,197 @@ typedef struct tuo_tun_desc {
     const char *address4;        /* "192.0.2.1/24", or NULL */
     const char *address6;        /* "2001:db8::1/64", or NULL */
     uint32_t disable_offloads;   /* TUO_TUN_*: read-side offloads not wanted */
-    uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads; otherwise nothing is changed */
-    uint32_t refusal_limit;      /* refused superpackets in a row after which that protocol is no longer coalesced; 0 = 3 */
+    uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads; otherwise nothing is
+                                    changed */
+    uint32_t refusal_limit;      /* refused superpackets in a row after which that protocol is no longer coalesced; 0 =
+                                    3 */
     uint32_t retry_after;        /* packets sent after which it is tried again; 0 = 100000 */
-    tuo_gro_desc gro;            /* for tuo_tun_send_batch. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and disable_tcp6_ext
-                                    are set by open */
+    tuo_gro_desc gro;            /* for tuo_tun_send_batch. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and
+                                    disable_tcp6_ext are set by open */
 } tuo_tun_desc;
 
-/* Counters since open. tuo_tun_query_stats copies both sides: while the receiving and the sending thread run, each may rely on its own
-   side's numbers only, and no third thread may ask. */
-typedef struct tuo_tun_stats {
+/* Counters since open, by side: each side is asked by its own thread. */
+typedef struct tuo_tun_rx_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch */
     uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
-    uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was not negotiated */
+    uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was
+                                            not negotiated */
+} tuo_tun_rx_stats;
+
+typedef struct tuo_tun_tx_stats {
     uint64_t tx_packets;                 /* taken from the caller */
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
     uint64_t tx_superpackets;            /* of them with a GSO type */
     uint64_t tx_refused_superpackets;    /* refused by the kernel and resent as single packets */
-    uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this device */
+    uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this
+                                            device */
     uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
     uint64_t tx_again;                   /* writes that would have blocked */
     uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
     uint8_t tcp4_off, tcp6_off, udp_off; /* now, for that reason */
-} tuo_tun_stats;
+} tuo_tun_tx_stats;
+
+/* What a queue came out as, and why it last failed. */
+typedef struct tuo_tun_info {
+    uint32_t offloads;        /* read-side offloads that were negotiated, TUO_TUN_*; 0 if adopted without
+                                 adopt_negotiate: the kernel does not tell */
+    uint32_t vnet_hdr_len;    /* bytes of the vnet header; 0: none */
+    int rx_errno, tx_errno;   /* of the last system call that failed, by side: also of a refusal that was made good,
+                                 never EAGAIN; 0: none */
+} tuo_tun_info;
 
 /* tuo_tun_open: create or attach to a device, negotiate, and configure as the desc says.
-   Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which errno (error may be NULL);
-             TUO_E_UNSUPPORTED: no_vnet_hdr, but the device exists and its queues have one. On failure nothing is left open (a persistent
-             device that was made stays)
+   Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which
+             errno (error may be NULL); TUO_E_UNSUPPORTED: no_vnet_hdr, but the device exists and
+             its queues have one. On failure nothing is left open (a persistent device that was made
+             stays)
    Ownership close with tuo_tun_close. One allocation of about 175 KiB (malloc), none later
-   Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly; offloads probed from the largest set down
-             (a refused TUNSETOFFLOAD changes nothing); without vnet header the device's offloads are cleared, since a persistent device
-             keeps those of its last user
+   Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly;
+             offloads probed from the largest set down (a refused TUNSETOFFLOAD changes nothing);
+             without vnet header the device's offloads are cleared, since a persistent device keeps
+             those of its last user
    Sources   linux drivers/net/tun.c; K 2 */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error);
 
-/* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent process).
-   Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks for: adopt_negotiate, mtu, up, addresses
-   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no IFF_NO_PI; seen only where rtnetlink
-             knows an interface of its name), has a vnet header though desc says no_vnet_hdr, or one of an odd size without
-             adopt_negotiate; or if settings are asked for where rtnetlink does not reach it: another network namespace, a sandbox
-             without AF_NETLINK, or, without CAP_NET_ADMIN, perhaps the same namespace. There, an interface that is down looks like one
-             without room, if the descriptor is not O_NONBLOCK
-   Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's, with the vnet header and offloads that it had;
-             settings of the interface made before the one that failed stay
-   Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out superpackets that this file refuses
-             (rx_refused): use adopt_negotiate */
+/* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent
+   process).
+   Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks
+             for: adopt_negotiate, mtu, up, addresses
+   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no
+             IFF_NO_PI; seen only where rtnetlink knows an interface of its name), has a vnet header
+             though desc says no_vnet_hdr, or one of an odd size without adopt_negotiate; or if
+             settings are asked for where rtnetlink does not reach it: another network namespace, a
+             sandbox without AF_NETLINK, or, without CAP_NET_ADMIN, perhaps the same namespace.
+             There, an interface that is down looks like one without room, if the descriptor is not
+             O_NONBLOCK
+   Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's, with the
+             vnet header and offloads that it had; settings of the interface made before the one
+             that failed stay
+   Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out
+             superpackets that this file refuses (rx_refused): use adopt_negotiate */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
-/* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have had multi_queue).
+/* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have
+   had multi_queue).
    Reads     first, which must not be closed meanwhile
-   Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first, or the device is in another network
-             namespace; TUO_E_GONE if it is deleted. A device that was renamed is found by its new name */
+   Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first, or
+             the device is in another network namespace; TUO_E_GONE if it is deleted. A device that
+             was renamed is found by its new name */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error);
 
-/* tuo_tun_close: close and free. Calls that other threads are in return TUO_E_WOKEN first; no other thread may begin a call any more (let
-   them end by tuo_tun_wake, then join them, then close). NULL is allowed. Packets still held are dropped. */
+/* tuo_tun_close: close and free. Calls that other threads are in return TUO_E_WOKEN first; no other
+   thread may begin a call any more (let them end by tuo_tun_wake, then join them, then close). NULL
+   is allowed. Packets still held are dropped. */
 TUO_API void tuo_tun_close(tuo_tun *tun);
 
-/* tuo_tun_wake: from any thread or signal handler: every waiting call on this queue, now and later, returns TUO_E_WOKEN, until
-   tuo_tun_wake_clear. A call that has work to do does not wait and so does not notice: a busy loop needs a flag of its own, a poll
-   loop of your own a descriptor of its own. */
+/* tuo_tun_wake: from any thread or signal handler: every waiting call on this queue, now and later,
+   returns TUO_E_WOKEN, until tuo_tun_wake_clear. A call that has work to do does not wait and so
+   does not notice: a busy loop needs a flag of its own, a poll loop of your own a descriptor of its
+   own. */
 TUO_API void tuo_tun_wake(tuo_tun *tun);
 TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 
-/* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most (-1: for ever).
-   Returns   TUO_OK, also when segments of a superpacket are left, or the device was deleted: the next call says so; TUO_AGAIN after the
-             time, or when a signal handler ran; TUO_E_WOKEN; TUO_E_SYSTEM
+/* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most
+   (-1: for ever).
+   Returns   TUO_OK, also when segments of a superpacket are left, or the device was deleted: the
+             next call says so; TUO_AGAIN after the time, or when a signal handler ran; TUO_E_WOKEN;
+             TUO_E_SYSTEM
    Note      an interface that is down has no room: for_writing waits until it is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
-/* Plain facts: descriptor for your own poll loop; interface name, as it was when the queue was opened; read-side offloads that were
-   negotiated (TUO_TUN_*; 0 if adopted without adopt_negotiate: the kernel does not tell); vnet header length (0: none); errno of the last
-   system call that failed, by side: also of a refusal that was made good, never EAGAIN. */
+/* tuo_tun_fd: descriptor for a poll loop of your own. tuo_tun_name: interface name, as it was when
+   the queue was opened. */
 TUO_API int tuo_tun_fd(const tuo_tun *tun);
 TUO_API const char *tuo_tun_name(const tuo_tun *tun);
-TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun);
-TUO_API uint32_t tuo_tun_vnet_hdr_len(const tuo_tun *tun);
-TUO_API int tuo_tun_recv_errno(const tuo_tun *tun);
-TUO_API int tuo_tun_send_errno(const tuo_tun *tun);
 
-/* tuo_tun_caps: what can be written to the device. A TUN device with a vnet header takes TCP superpackets whatever was negotiated for
-   reading; UDP ones if the kernel knows USO. */
+/* tuo_tun_query_info: what was negotiated, and the last errno of each side. Any thread. */
+TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info);
+
+/* tuo_tun_caps: what can be written to the device. A TUN device with a vnet header takes TCP
+   superpackets whatever was negotiated for reading; UDP ones if the kernel knows USO. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
-TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats);
 
-/* tuo_tun_query_gro_stats: the verdicts on what tuo_tun_send_batch was given: why it merged, or did not. Sending thread only. */
+/* tuo_tun_query_rx_stats: counters of the receiving side; receiving thread only.
+   tuo_tun_query_tx_stats: of the sending side; sending thread only. tuo_tun_query_gro_stats: the
+   verdicts on what tuo_tun_send_batch was given: why it merged, or did not; sending thread only. */
+TUO_API void tuo_tun_query_rx_stats(const tuo_tun *tun, tuo_tun_rx_stats *stats);
+TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats);
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
-/* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text: "192.0.2.1/24" or "2001:db8::1/64".
-   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tuo_tun_send_errno); TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it);
-             TUO_E_WOKEN (being closed) */
+/* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text:
+   "192.0.2.1/24" or "2001:db8::1/64".
+   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tx_errno of tuo_tun_query_info);
+             TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it); TUO_E_WOKEN (being
+             closed) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
 
-/* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet header (zero if the device has none).
-   Writes    bytes[0..*len) or the iovecs; *hdr, not checked against the packet: tuo_gso_init does that
-   Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger than capacity and is lost (65535 bytes plus
-             Ethernet header always suffice); TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM
-   Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While tuo_tun_recv_batch has segments of a superpacket
-             left, these calls overtake them: use the one or the other */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet, size_t *len);
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
-                                                   size_t *len);
+/* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet
+   header (zero if the device has none).
+   Writes    bytes[0..*len) or the iovecs; *vnet, not checked against the packet: tuo_gso_init does
+             that
+   Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger
+             than capacity and is lost (65535 bytes plus Ethernet header always suffice);
+             TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM
+   Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While
+             tuo_tun_recv_batch has segments of a superpacket left, these calls overtake them: use
+             the one or the other */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet,
+                                               size_t *len);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count,
+                                                   tuo_vnet_hdr *vnet, size_t *len);
 
-/* tuo_tun_recv_batch: packets split to wire size, with finished checksums, each behind offset bytes of headroom in a buffer of its own.
-   Reads     the device until it has nothing more, or the buffers are full, or fewer are left than the last superpacket had segments. If the
-             buffers run out within a superpacket, the next call goes on with it before it reads again: nothing is lost
+/* tuo_tun_recv_batch: packets split to wire size, with finished checksums, each behind offset bytes
+   of headroom in a buffer of its own.
+   Reads     the device until it has nothing more, or the buffers are full, or fewer are left than
+             the last superpacket had segments. If the buffers run out within a superpacket, the
+             next call goes on with it before it reads again: nothing is lost
    Writes    bufs[0..*received)
-   Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM, and
-             TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too small or fails: the segment is kept for the next call, and what is
-             behind it waits. Somebody may raise the MTU at run time: come with larger buffers, or call tuo_tun_recv_discard.
-             *received is always set. TUO_AGAIN comes in blocking mode, too, after 16 packets that were refused (rx_refused)
-   Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor knows nothing of segments that are left
-             of a superpacket (tuo_tun_wait does)
+   Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN,
+             TUO_E_GONE, TUO_E_SYSTEM, and TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too
+             small or fails: the segment is kept for the next call, and what is behind it waits.
+             Somebody may raise the MTU at run time: come with larger buffers, or call
+             tuo_tun_recv_discard. *received is always set. TUO_AGAIN comes in blocking mode, too,
+             after 16 packets that were refused (rx_refused)
+   Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor
+             knows nothing of segments that are left of a superpacket (tuo_tun_wait does)
    Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
-                                                        size_t offset, size_t *received);
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
+                                                     size_t count, size_t offset, size_t *received);
 
-/* tuo_tun_recv_discard: forget what tuo_tun_recv_batch has left of a superpacket; counted in rx_truncated, by segments. */
+/* tuo_tun_recv_discard: forget what tuo_tun_recv_batch has left of a superpacket; counted in
+   rx_truncated, by segments. */
 TUO_API void tuo_tun_recv_discard(tuo_tun *tun);
 
 /* tuo_tun_send: one packet, finished checksums.
-   Returns   TUO_OK: taken. Otherwise it is not: TUO_AGAIN; TUO_E_REFUSED: the kernel does not take these bytes as a packet; TUO_E_DOWN:
-             interface down; TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM. Packets held by an earlier call are sent first */
+   Returns   TUO_OK: taken. Otherwise it is not: TUO_AGAIN; TUO_E_REFUSED: the kernel does not take
+             these bytes as a packet; TUO_E_DOWN: interface down; TUO_E_WOKEN; TUO_E_GONE;
+             TUO_E_SYSTEM. Packets held by an earlier call are sent first */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len);
 
-/* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what tuo_tun_recv gave, a tuo_superpacket
-   without its vnet bytes, or your own. A superpacket that the kernel refuses is split and resent at once.
-   Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a resend is
-             interrupted (would block, or an error after its first segment), the rest is held in the queue's own memory: TUO_OK is
-             returned, and the next call or tuo_tun_flush goes on and says what is wrong. TUO_E_REFUSED: neither was taken
-   Note      at most 1023 iovecs, otherwise TUO_E_INVALID. Refusals of these superpackets switch nothing off. Some kernels take TCP
-             superpackets with IPv6 extension headers or a gso_size below 8 and drop them later (K 1.9, 1.23), and none takes more than
-             128 datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts where that is so */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, const tuo_vnet_hdr *vnet);
+/* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what
+   tuo_tun_recv gave, a tuo_superpacket without its vnet bytes, or your own. A superpacket that the
+   kernel refuses is split and resent at once.
+   Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a
+             resend is interrupted (would block, or an error after its first segment), the rest is
+             held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush
+             goes on and says what is wrong. TUO_E_REFUSED: neither was taken
+   Note      at most 1023 iovecs, otherwise TUO_E_INVALID. Refusals of these superpackets switch
+             nothing off. Some kernels take TCP superpackets with IPv6 extension headers or a
+             gso_size below 8 and drop them later (K 1.9, 1.23), and none takes more than 128
+             datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts where that is so */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count,
+                                                   const tuo_vnet_hdr *vnet);
 
-/* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport header, payload in pieces. Length fields
-   and checksums of the headers need not be filled: this does it, on a copy. Payload up to gso_size bytes makes one ordinary packet.
-   Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH, TUO_E_HEADER_TOO_LONG and what tuo_parse returns for headers that are
-             none; TUO_E_VNET_PROTOCOL behind a routing header with segments left */
+/* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport
+   header, payload in pieces. Length fields and checksums of the headers need not be filled: this
+   does it, on a copy. Payload up to gso_size bytes makes one ordinary packet.
+   Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH, TUO_E_HEADER_TOO_LONG and what
+             tuo_parse returns for headers that are none; TUO_E_VNET_PROTOCOL behind a routing
+             header with segments left */
 typedef struct tuo_tun_parts {
     const void *ip_header; /* with options or extension headers; with tap: Ethernet header in front */
     size_t ip_header_len;
@@ -1349,32 +1679,39 @@ typedef struct tuo_tun_parts {
 } tuo_tun_parts;
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts);
 
-/* tuo_tun_send_batch: a batch through GRO; one writev per emitted packet, payload never copied. bufs[i] holds offset bytes of headroom
-   and one packet with finished checksums.
-   Returns   TUO_OK: all written. TUO_AGAIN, TUO_E_DOWN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM: the first *taken buffers were taken; what
-             of them is unwritten is held, in order, and goes out before anything else with the next send call or tuo_tun_flush. Until
-             one of these returns TUO_OK (or tuo_tun_discard was called) the taken buffers and their bytes must stay as they are
-   Down      TUO_E_DOWN at once, in blocking mode, too; POLLOUT comes when the interface is up again. Hold or discard as you like: what is
-             held goes out late, and nothing more is taken (*taken is 0) until it is out
+/* tuo_tun_send_batch: a batch through GRO; one writev per emitted packet, payload never copied.
+   bufs[i] holds offset bytes of headroom and one packet with finished checksums.
+   Returns   TUO_OK: all written. TUO_AGAIN, TUO_E_DOWN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM: the
+             first *taken buffers were taken; what of them is unwritten is held, in order, and goes
+             out before anything else with the next send call or tuo_tun_flush. Until one of these
+             returns TUO_OK (or tuo_tun_discard was called) the taken buffers and their bytes must
+             stay as they are
+   Down      TUO_E_DOWN at once, in blocking mode, too; POLLOUT comes when the interface is up
+             again. Hold or discard as you like: what is held goes out late, and nothing more is
+             taken (*taken is 0) until it is out
    Writes    *taken, always
-   Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original packets. After
-             refusal_limit refusals in a row its protocol is no longer coalesced; after retry_after packets it is tried again */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
-                                                        size_t offset, size_t *taken);
+   Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
+             original packets. After refusal_limit refusals in a row its protocol is no longer
+             coalesced; after retry_after packets it is tried again */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
+                                                     size_t count, size_t offset, size_t *taken);
 
 /* tuo_tun_flush: write what is held. Returns TUO_OK when nothing is. tuo_tun_discard: forget it. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_flush(tuo_tun *tun);
 TUO_API void tuo_tun_discard(tuo_tun *tun);
 
-/* tuo_tun_configure: new GRO switches and limits (as tuo_gro_reconfigure), both ways, at any time when nothing is held. Also switches
-   protocols on again that refusals had switched off. */
+/* tuo_tun_configure: new GRO switches and limits (as tuo_gro_reconfigure), both ways, at any time
+   when nothing is held. Also switches protocols on again that refusals had switched off. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc);
 
-/* tuo_tun_probe: does this kernel take what it should? Writes a few superpackets between loopback addresses, which the kernel drops on a
-   device that is not the loopback (martian source; RFC 1122 3.2.1.3, RFC 4291 2.5.3), so they reach nobody. The interface must be up.
-   Returns   TUO_OK and *report filled; TUO_E_DOWN; TUO_E_UNSUPPORTED without a vnet header or on a TAP device; as tuo_tun_send */
+/* tuo_tun_probe: does this kernel take what it should? Writes a few superpackets between loopback
+   addresses, which the kernel drops on a device that is not the loopback (martian source; RFC 1122
+   3.2.1.3, RFC 4291 2.5.3), so they reach nobody. The interface must be up.
+   Returns   TUO_OK and *report filled; TUO_E_DOWN; TUO_E_UNSUPPORTED without a vnet header or on a
+             TAP device; as tuo_tun_send */
 typedef struct tuo_tun_probe_report {
-    uint8_t tcp4, tcp6;            /* 1: superpackets with a short last segment and with equal segments are both taken */
+    uint8_t tcp4, tcp6;            /* 1: superpackets with a short last segment and with equal segments are both
+                                      taken */
     uint8_t tcp4_short_tail_refused, tcp6_short_tail_refused; /* the defect of Linux 6.10 and some stables (K 7.1) */
     uint32_t udp4_segs, udp6_segs; /* most segments taken of 2, 64, 128; 0 = none */
 } tuo_tun_probe_report;
@@ -1383,14 +1720,17 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_repo
 /* Several queues of one device with one wake-up. */
 typedef struct tuo_tun_group tuo_tun_group;
 
-/* tuo_tun_group_open: open a device with queue_count queues (1..64); desc->multi_queue is implied for more than one. All or nothing. */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **set, const tuo_tun_desc *desc, size_t queue_count, int *error);
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *set);
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *set, size_t index);
+/* tuo_tun_group_open: open a device with queue_count queues (1..64); desc->multi_queue is implied
+   for more than one. All or nothing. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc,
+                                                     size_t queue_count, int *error);
+TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group);
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index);
 
-/* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN. tuo_tun_group_close: as tuo_tun_close, for all. */
-TUO_API void tuo_tun_group_wake(tuo_tun_group *set);
-TUO_API void tuo_tun_group_close(tuo_tun_group *set);
+/* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN.
+   tuo_tun_group_close: as tuo_tun_close, for all. */
+TUO_API void tuo_tun_group_wake(tuo_tun_group *group);
+TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 
 #endif /* TUNOFFLOAD_TUN */
 
@@ -1403,13 +1743,13 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set);
 #error "tunoffload.h: define TUNOFFLOAD_TUN before the first #include of it in a file"
 #endif
 
-/* ------------------------------------------------------------- stop here if you only use the library: implementation below */
+/* ------------------------------ stop here if you only use the library: implementation below */
 
 #ifdef TUNOFFLOAD_IMPLEMENTATION
 #ifndef TUNOFFLOAD_IMPLEMENTATION_DONE
 #define TUNOFFLOAD_IMPLEMENTATION_DONE
 
-/* ----------------------------------------------------------------------------------------------------------- >>platform */
+/* ----------------------------------------------------------------------------------- >>platform */
 /* Owns what depends on the compiler. Private names start with tuoi_ or TUOI_. */
 
 #if defined(TUO_NO_LIBC) || defined(TUO_MEMCPY) || defined(TUO_MEMMOVE) || defined(TUO_MEMSET) || defined(TUO_MEMCMP)
@@ -1424,7 +1764,8 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set);
 #define TUO_MEMCMP memcmp
 #endif
 
-/* For mistakes in this file and in calls, never for bytes from the network. It must not become an optimiser assumption. */
+/* For mistakes in this file and in calls, never for bytes from the network. It must not become an
+   optimiser assumption. */
 #ifndef TUO_ASSERT
 #define TUO_ASSERT(condition) ((void)0)
 #endif
@@ -1435,10 +1776,12 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set);
 #define TUOI_INLINE static
 #endif
 
-/* Which variants are compiled. One that the compiler's target has already (baseline) needs no attribute and serves stateless calls; the
-   others are compiled for their instructions by a target attribute and used where CPUID allows them. */
+/* Which variants are compiled. One that the compiler's target has already (baseline) needs no
+   attribute and serves stateless calls; the others are compiled for their instructions by a target
+   attribute and used where CPUID allows them. clang's headers for MSVC hide what -march does not
+   name. */
 #if defined(TUO_NO_SIMD) || defined(TUO_NO_LIBC) /* the headers of the intrinsics include those of a C library */
-#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && \
+#elif (defined(__clang__) ? __clang_major__ >= 7 : defined(__GNUC__) && __GNUC__ >= 8) && !defined(_MSC_VER) && \
     (defined(__i386__) || (defined(__x86_64__) && defined(__SSE2__)))
 #define TUOI_HAVE_SSE2 1
 #define TUOI_HAVE_AVX 1
@@ -1477,8 +1820,8 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set);
 #define TUOI_NOINLINE
 #endif
 
-/* For functions whose unsigned numbers are meant to wrap: sequence numbers, IDs, clocks, hashes. clang's -fsanitize=integer reports every
-   other one that does. */
+/* For functions whose unsigned numbers are meant to wrap: sequence numbers, IDs, clocks, hashes.
+   clang's -fsanitize=integer reports every other one that does. */
 #if defined(__clang__) && __clang_major__ >= 13
 #define TUOI_WRAPS __attribute__((no_sanitize("unsigned-integer-overflow", "unsigned-shift-base")))
 #else
@@ -1486,6 +1829,9 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set);
 #endif
 
 #define TUOI_STATIC_ASSERT(name, condition) typedef char tuoi_static_assert_##name[(condition) ? 1 : -1] TUOI_UNUSED
+
+/* A switch that leaves members of an enumeration to its default is over (int), for
+   -Wswitch-enum. */
 
 /* A compile-time constant where the compiler sees through it, correct anywhere. */
 TUOI_INLINE int tuoi_little_endian(void) {
@@ -1495,8 +1841,9 @@ TUOI_INLINE int tuoi_little_endian(void) {
     return first == 1;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- >>bytes */
-/* Owns every load and store, but for the vectors of sums and tags. None needs alignment. Callers have checked the range. */
+/* -------------------------------------------------------------------------------------- >>bytes */
+/* Owns every load and store, but for the vectors of sums and tags. None needs alignment. Callers
+   have checked the range. */
 
 TUOI_INLINE uint16_t tuoi_rd16(const uint8_t *p) { return (uint16_t)((unsigned)p[0] << 8 | p[1]); }
 TUOI_INLINE uint32_t tuoi_rd32(const uint8_t *p) { return (uint32_t)tuoi_rd16(p) << 16 | tuoi_rd16(p + 2); }
@@ -1507,7 +1854,9 @@ TUOI_INLINE void tuoi_wr16(uint8_t *p, uint32_t v) {
     const uint16_t word = tuoi_big16(v);
     TUO_MEMCPY(p, &word, 2);
 }
-TUOI_INLINE uint32_t tuoi_big32(uint32_t v) { return tuoi_little_endian() ? (uint32_t)tuoi_big16(v) << 16 | tuoi_big16(v >> 16) : v; }
+TUOI_INLINE uint32_t tuoi_big32(uint32_t v) {
+    return tuoi_little_endian() ? (uint32_t)tuoi_big16(v) << 16 | tuoi_big16(v >> 16) : v;
+}
 TUOI_INLINE void tuoi_wr32(uint8_t *p, uint32_t v) {
     const uint32_t word = tuoi_big32(v);
     TUO_MEMCPY(p, &word, 4);
@@ -1528,7 +1877,9 @@ TUOI_INLINE uint64_t tuoi_load64(const uint8_t *p) {
     TUO_MEMCPY(&v, p, 8);
     return v;
 }
-TUOI_INLINE int tuoi_same_bytes(const uint8_t *a, const uint8_t *b, size_t len) { return len == 0 || TUO_MEMCMP(a, b, len) == 0; }
+TUOI_INLINE int tuoi_same_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
+    return len == 0 || TUO_MEMCMP(a, b, len) == 0;
+}
 TUOI_INLINE uint32_t tuoi_lowest_bit(uint32_t bits) { /* number of the lowest bit that is set; one is */
 #if defined(__GNUC__) || defined(__clang__)
     return (uint32_t)__builtin_ctz(bits);
@@ -1570,26 +1921,28 @@ TUOI_FORCE_INLINE int tuoi_equal_masked(const uint8_t *a, const uint8_t *b, cons
 #endif
 }
 
-/* --------------------------------------------------------------------------------------------------------------- >>wire */
+/* --------------------------------------------------------------------------------------- >>wire */
 /* Offsets and bits of the headers, from the start of each header. */
 
 enum {
     TUOI_ETH_LEN = 14, TUOI_ETH_TYPE = 12, TUOI_VLAN_LEN = 4,                      /* IEEE 802.3, 802.1Q 9 */
-    TUOI_ETHERTYPE_IP4 = 0x0800, TUOI_ETHERTYPE_IP6 = 0x86DD, TUOI_ETHERTYPE_VLAN = 0x8100, TUOI_ETHERTYPE_QINQ = 0x88A8,
+    TUOI_ETHERTYPE_IP4 = 0x0800, TUOI_ETHERTYPE_IP6 = 0x86DD,
+    TUOI_ETHERTYPE_VLAN = 0x8100, TUOI_ETHERTYPE_QINQ = 0x88A8,
 
     TUOI_IP4_LEN = 20, TUOI_IP4_TOS = 1, TUOI_IP4_TOTAL = 2, TUOI_IP4_ID = 4, TUOI_IP4_FRAG = 6, TUOI_IP4_TTL = 8,
     TUOI_IP4_PROTO = 9, TUOI_IP4_CSUM = 10, TUOI_IP4_SRC = 12,                         /* RFC 791 3.1 */
     TUOI_IP4_RESERVED = 0x8000, TUOI_IP4_DF = 0x4000, TUOI_IP4_MF_OFFSET = 0x3FFF,
 
-    TUOI_IP6_LEN = 40, TUOI_IP6_PAYLOAD = 4, TUOI_IP6_NEXT = 6, TUOI_IP6_HOP = 7, TUOI_IP6_SRC = 8,                /* RFC 8200 3 */
+    /* RFC 8200 3 */
+    TUOI_IP6_LEN = 40, TUOI_IP6_PAYLOAD = 4, TUOI_IP6_NEXT = 6, TUOI_IP6_HOP = 7, TUOI_IP6_SRC = 8,
 
     TUOI_PROTO_HOPOPTS = 0, TUOI_PROTO_TCP = 6, TUOI_PROTO_UDP = 17, TUOI_PROTO_ROUTING = 43, TUOI_PROTO_FRAGMENT = 44,
     TUOI_PROTO_AH = 51, TUOI_PROTO_DSTOPTS = 60, TUOI_PROTO_MOBILITY = 135, TUOI_PROTO_HIP = 139,
     TUOI_PROTO_SHIM6 = 140, TUOI_PROTO_EXPERIMENT1 = 253, TUOI_PROTO_EXPERIMENT2 = 254, /* RFC 8200 4, RFC 7045 */
     TUOI_FRAGMENT_LEN = 8,
 
-    TUOI_TCP_LEN = 20, TUOI_TCP_SEQ = 4, TUOI_TCP_ACK = 8, TUOI_TCP_DOFF = 12, TUOI_TCP_FLAGS = 13, TUOI_TCP_WINDOW = 14,
-    TUOI_TCP_CSUM = 16, TUOI_TCP_URGENT = 18,                                      /* RFC 9293 3.1 */
+    TUOI_TCP_LEN = 20, TUOI_TCP_SEQ = 4, TUOI_TCP_ACK = 8, TUOI_TCP_DOFF = 12, TUOI_TCP_FLAGS = 13,
+    TUOI_TCP_WINDOW = 14, TUOI_TCP_CSUM = 16, TUOI_TCP_URGENT = 18,                     /* RFC 9293 3.1 */
     TUOI_FIN = 1, TUOI_SYN = 2, TUOI_RST = 4, TUOI_PSH = 8, TUOI_URG = 32, TUOI_CWR = 128,
 
     TUOI_UDP_LEN = 8, TUOI_UDP_TOTAL = 4, TUOI_UDP_CSUM = 6,                       /* RFC 768 */
@@ -1614,13 +1967,16 @@ static const tuoi_kind_row tuoi_kinds[5] = {
 TUOI_INLINE int tuoi_is_tcp(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6; }
 TUOI_INLINE int tuoi_is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_UDP4; }
 
-/* ----------------------------------------------------------------------------------------------------------- >>checksum */
-/* Owns the one's complement sum. Inside, a "raw" sum adds the bytes as native-endian words of any width into 64 bits and is folded at
-   the end: RFC 1071 2(B) says that byte order commutes with the sum, so only the folded result is swapped. A raw sum starts at 0 or at
-   another raw sum below 2^48; numeric sums (host numbers of big-endian words) are plain uint32_t and never mixed with raw ones.
+/* ----------------------------------------------------------------------------------- >>checksum */
+/* Owns the one's complement sum. Inside, a "raw" sum adds the bytes as native-endian words of any
+   width into 64 bits and is folded at the end: RFC 1071 2(B) says that byte order commutes with the
+   sum, so only the folded result is swapped. A raw sum starts at 0 or at another raw sum below
+   2^48; numeric sums (host numbers of big-endian words) are plain uint32_t and never mixed with raw
+   ones.
 
-   One pair of functions per level of tuo_simd: add len bytes to a raw sum, and the same while copying. The scalar pair is the
-   specification; a variant does whole vectors and leaves the rest to it. */
+   One pair of functions per level of tuo_simd: add len bytes to a raw sum, and the same while
+   copying. The scalar pair is the specification; a variant does whole vectors and leaves the rest
+   to it. */
 
 TUOI_INLINE uint16_t tuoi_fold(uint64_t sum) {
     sum = (sum >> 32) + (sum & 0xFFFFFFFFu);
@@ -1648,8 +2004,8 @@ TUOI_INLINE uint16_t tuoi_pad16(uint8_t last) {
     return tuoi_load16(padded);
 }
 
-/* Both scalar functions in one: dst is NULL, known at compile time, where nothing is copied. Each half word adds less than 2^32 to an
-   accumulator, so 2^31 bytes stay far below 2^64. */
+/* Both scalar functions in one: dst is NULL, known at compile time, where nothing is copied. Each
+   half word adds less than 2^32 to an accumulator, so 2^31 bytes stay far below 2^64. */
 TUOI_FORCE_INLINE uint64_t tuoi_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     uint64_t low = raw, high = 0;
     size_t at = 0;
@@ -1686,7 +2042,9 @@ TUOI_FORCE_INLINE uint64_t tuoi_scalar(uint8_t *dst, const uint8_t *src, size_t 
 }
 
 static uint64_t tuoi_sum_scalar(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_scalar(NULL, p, len, raw); }
-static uint64_t tuoi_copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuoi_scalar(dst, src, len, raw); }
+static uint64_t tuoi_copy_sum_scalar(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuoi_scalar(dst, src, len, raw);
+}
 
 typedef struct tuoi_sums {
     uint64_t (*sum)(const uint8_t *p, size_t len, uint64_t raw);
@@ -1695,9 +2053,10 @@ typedef struct tuoi_sums {
 
 static const tuoi_sums tuoi_sums_scalar = { tuoi_sum_scalar, tuoi_copy_sum_scalar };
 
-/* x86: pmaddwd multiplies signed 16-bit words by 1 and adds pairs into 32-bit lanes. Words are made signed by flipping the top bit, which
-   takes 32768 from each; afterwards 65536 per vector is added back to each lane. A lane then holds at most 131070 per vector, so a block
-   of 2^14 vectors stays below 2^32. */
+/* x86: pmaddwd multiplies signed 16-bit words by 1 and adds pairs into 32-bit lanes. Words are made
+   signed by flipping the top bit, which takes 32768 from each; afterwards 65536 per vector is added
+   back to each lane. A lane then holds at most 131070 per vector, so a block of 2^14 vectors stays
+   below 2^32. */
 enum { TUOI_BLOCK_LEN = 1 << 18 };
 
 #if TUOI_HAVE_SSE2
@@ -1715,7 +2074,8 @@ TUOI_TARGET("sse2") TUOI_FORCE_INLINE uint64_t tuoi_total_sse2(__m128i lanes, si
     return pair[0] + pair[1];
 }
 
-TUOI_TARGET("sse2") TUOI_FORCE_INLINE uint64_t tuoi_any_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET("sse2")
+TUOI_FORCE_INLINE uint64_t tuoi_any_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     while (len >= 16) {
         const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 16 * 16;
         __m128i a = _mm_setzero_si128(), b = a, c = a, d = a;
@@ -1735,7 +2095,9 @@ TUOI_TARGET("sse2") TUOI_FORCE_INLINE uint64_t tuoi_any_sse2(uint8_t *dst, const
     return tuoi_scalar(dst, src, len, raw);
 }
 
-TUOI_TARGET("sse2") static uint64_t tuoi_sum_sse2(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_any_sse2(NULL, p, len, raw); }
+TUOI_TARGET("sse2") static uint64_t tuoi_sum_sse2(const uint8_t *p, size_t len, uint64_t raw) {
+    return tuoi_any_sse2(NULL, p, len, raw);
+}
 TUOI_TARGET("sse2") static uint64_t tuoi_copy_sum_sse2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     return tuoi_any_sse2(dst, src, len, raw);
 }
@@ -1751,14 +2113,16 @@ TUOI_TARGET("avx2") TUOI_FORCE_INLINE __m256i tuoi_load_avx2(uint8_t *dst, const
 
 TUOI_TARGET("avx2") TUOI_FORCE_INLINE uint64_t tuoi_total_avx2(__m256i lanes, size_t vector_count) {
     const __m256i all = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)(vector_count * 65536u)));
-    const __m256i wide = _mm256_add_epi64(_mm256_blend_epi32(all, _mm256_setzero_si256(), 0xAA), _mm256_srli_epi64(all, 32));
+    const __m256i wide =
+        _mm256_add_epi64(_mm256_blend_epi32(all, _mm256_setzero_si256(), 0xAA), _mm256_srli_epi64(all, 32));
     const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
     uint64_t pair[2];
     _mm_storeu_si128((__m128i *)(void *)pair, half);
     return pair[0] + pair[1];
 }
 
-TUOI_TARGET("avx2") TUOI_FORCE_INLINE uint64_t tuoi_any_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET("avx2")
+TUOI_FORCE_INLINE uint64_t tuoi_any_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     while (len >= 32) {
         const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 32 * 32;
         __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
@@ -1778,22 +2142,27 @@ TUOI_TARGET("avx2") TUOI_FORCE_INLINE uint64_t tuoi_any_avx2(uint8_t *dst, const
     return tuoi_scalar(dst, src, len, raw);
 }
 
-TUOI_TARGET("avx2") static uint64_t tuoi_sum_avx2(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_any_avx2(NULL, p, len, raw); }
+TUOI_TARGET("avx2") static uint64_t tuoi_sum_avx2(const uint8_t *p, size_t len, uint64_t raw) {
+    return tuoi_any_avx2(NULL, p, len, raw);
+}
 TUOI_TARGET("avx2") static uint64_t tuoi_copy_sum_avx2(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
     return tuoi_any_avx2(dst, src, len, raw);
 }
 static const tuoi_sums tuoi_sums_avx2 = { tuoi_sum_avx2, tuoi_copy_sum_avx2 };
 
-/* VPDPWSSD is pmaddwd with an addition. No masks: they are not quicker for the rest, and clang 14 crashes on them with sanitizers. */
+/* VPDPWSSD is pmaddwd with an addition. No masks: they are not quicker for the rest, and clang 14
+   crashes on them with sanitizers. */
 #define TUOI_TARGET_AVX512 TUOI_TARGET("avx2,avx512f,avx512bw,avx512vnni")
-TUOI_TARGET_AVX512 TUOI_FORCE_INLINE __m512i tuoi_load_avx512(__m512i lanes, uint8_t *dst, const uint8_t *src, size_t at) {
+TUOI_TARGET_AVX512 TUOI_FORCE_INLINE __m512i tuoi_load_avx512(__m512i lanes, uint8_t *dst, const uint8_t *src,
+                                                              size_t at) {
     const __m512i v = _mm512_loadu_si512((const void *)(src + at));
     if (dst) _mm512_storeu_si512((void *)(dst + at), v);
     return _mm512_dpwssd_epi32(lanes, _mm512_xor_si512(v, _mm512_set1_epi16((short)-32768)), _mm512_set1_epi16(1));
 }
 
 /* Halves by way of memory: g++ warns about the intrinsics that would take them apart. */
-TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_total_avx512(__m512i lanes, size_t vector_count, __m256i half, size_t half_count) {
+TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_total_avx512(__m512i lanes, size_t vector_count, __m256i half,
+                                                                size_t half_count) {
     uint8_t bytes[64];
     _mm512_storeu_si512((void *)bytes, lanes);
     half = _mm256_add_epi32(half, _mm256_loadu_si256((const __m256i *)(const void *)bytes));
@@ -1801,7 +2170,8 @@ TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_total_avx512(__m512i lanes, s
     return tuoi_total_avx2(half, 2 * vector_count + half_count);
 }
 
-TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_any_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_any_avx512(uint8_t *dst, const uint8_t *src, size_t len,
+                                                              uint64_t raw) {
     while (len >= 64) {
         const size_t block_len = (len < TUOI_BLOCK_LEN ? len : (size_t)TUOI_BLOCK_LEN) / 32 * 32;
         __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
@@ -1828,7 +2198,8 @@ TUOI_TARGET_AVX512 TUOI_FORCE_INLINE uint64_t tuoi_any_avx512(uint8_t *dst, cons
 TUOI_TARGET_AVX512 static TUOI_NOINLINE uint64_t tuoi_sum_long_avx512(const uint8_t *p, size_t len, uint64_t raw) {
     return tuoi_any_avx512(NULL, p, len, raw);
 }
-TUOI_TARGET_AVX512 static TUOI_NOINLINE uint64_t tuoi_copy_sum_long_avx512(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+TUOI_TARGET_AVX512 static TUOI_NOINLINE uint64_t tuoi_copy_sum_long_avx512(uint8_t *dst, const uint8_t *src, size_t len,
+                                                                           uint64_t raw) {
     return tuoi_any_avx512(dst, src, len, raw);
 }
 static uint64_t tuoi_sum_avx512(const uint8_t *p, size_t len, uint64_t raw) {
@@ -1872,7 +2243,9 @@ TUOI_FORCE_INLINE uint64_t tuoi_any_neon(uint8_t *dst, const uint8_t *src, size_
 }
 
 static uint64_t tuoi_sum_neon(const uint8_t *p, size_t len, uint64_t raw) { return tuoi_any_neon(NULL, p, len, raw); }
-static uint64_t tuoi_copy_sum_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) { return tuoi_any_neon(dst, src, len, raw); }
+static uint64_t tuoi_copy_sum_neon(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {
+    return tuoi_any_neon(dst, src, len, raw);
+}
 static const tuoi_sums tuoi_sums_neon = { tuoi_sum_neon, tuoi_copy_sum_neon };
 #endif /* neon */
 
@@ -1891,7 +2264,8 @@ static tuo_simd tuoi_simd_baseline(void) {
 #endif
 }
 
-/* The level that the processor has and whose registers the system saves (Intel SDM volume 1, 14.3 and 15.3). */
+/* The level that the processor has and whose registers the system saves (Intel SDM volume 1, 14.3
+   and 15.3). */
 TUO_API tuo_simd tuo_simd_best(void) {
     tuo_simd best = tuoi_simd_baseline();
 #if TUOI_HAVE_AVX
@@ -1902,14 +2276,15 @@ TUO_API tuo_simd tuo_simd_best(void) {
     if (c & OSXSAVE) __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
     if ((saved & XMM_YMM) != XMM_YMM || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return best;
     if ((b >> 5 & 1) && best < TUO_SIMD_AVX2) best = TUO_SIMD_AVX2;
-    if ((saved & ZMM_OPMASK) == ZMM_OPMASK && (b >> 16 & 1) && (b >> 30 & 1) && (c >> 11 & 1)) best = TUO_SIMD_AVX512; /* F, BW, VNNI */
+    /* F, BW, VNNI */
+    if ((saved & ZMM_OPMASK) == ZMM_OPMASK && (b >> 16 & 1) && (b >> 30 & 1) && (c >> 11 & 1)) best = TUO_SIMD_AVX512;
 #endif
     return best;
 }
 
 /* NULL: not in this build. */
 static const tuoi_sums *tuoi_sums_of(tuo_simd level) {
-    switch (level) {
+    switch ((int)level) {
         case TUO_SIMD_SCALAR: return &tuoi_sums_scalar;
 #if TUOI_HAVE_SSE2
         case TUO_SIMD_SSE2: return &tuoi_sums_sse2;
@@ -1935,10 +2310,12 @@ static const tuoi_sums *tuoi_sums_flagged(unsigned flags) {
     return sums ? sums : tuoi_sums_of(tuoi_simd_baseline());
 }
 
-/* The number that the bytes sum to. For headers, which are too short for vectors; payloads are summed by tuoi_sums. */
+/* The number that the bytes sum to. For headers, which are too short for vectors; payloads are
+   summed by tuoi_sums. */
 TUOI_INLINE uint32_t tuoi_sum(const uint8_t *p, size_t len) { return tuoi_fold_raw(tuoi_scalar(NULL, p, len, 0)); }
 
-/* What a checksum field holds for a sum, numeric or raw like it. UDP has no 0 (RFC 768): 0 means "none" there. */
+/* What a checksum field holds for a sum, numeric or raw like it. UDP has no 0 (RFC 768): 0 means
+   "none" there. */
 TUOI_INLINE uint16_t tuoi_finish(uint32_t sum, int udp) {
     const uint16_t checksum = (uint16_t)~tuoi_fold32(sum);
     return checksum == 0 && udp ? 0xFFFFu : checksum;
@@ -1955,12 +2332,15 @@ TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, vo
 }
 
 TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len) {
-    const uint64_t addresses = (uint64_t)tuoi_sum((const uint8_t *)src, addr_len) + tuoi_sum((const uint8_t *)dst, addr_len);
+    const uint64_t addresses =
+        (uint64_t)tuoi_sum((const uint8_t *)src, addr_len) + tuoi_sum((const uint8_t *)dst, addr_len);
     return tuoi_fold(addresses + proto + (l4_len >> 16) + (l4_len & 0xFFFFu));
 }
 
-/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). */
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'). Of equal words the last two add up to the other
+   zero, which would turn 0xffff into 0. */
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
+    if (old_word == new_word) return checksum;
     return (uint16_t)~tuoi_fold((uint64_t)(uint16_t)~checksum + (uint16_t)~old_word + new_word);
 }
 
@@ -1969,8 +2349,8 @@ TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_
     return tuo_csum_update16(half, (uint16_t)old_word, (uint16_t)new_word);
 }
 
-/* The finished checksum of a partial one: pkt[start..len) with the seed in the field. Which protocol it belongs to is unknown, and both
-   read 0xffff as they read 0x0000. */
+/* The finished checksum of a partial one: pkt[start..len) with the seed in the field. Which
+   protocol it belongs to is unknown, and both read 0xffff as they read 0x0000. */
 static uint16_t tuoi_complete(const tuoi_sums *sums, const uint8_t *pkt, size_t len, size_t start) {
     return tuoi_finish(tuoi_fold_raw(sums->sum(pkt + start, len - start, 0)), 1);
 }
@@ -1982,12 +2362,13 @@ TUO_API tuo_result tuo_csum_complete(void *pkt, size_t len, size_t csum_start, s
     return TUO_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- >>parse */
-/* Turns (pointer, length) into tuo_pkt_info. The only section that compares lengths with header fields: once it said TUO_OK, the rest
-   indexes by the info. (The fast path of >>gro compares, too, but with a packet that went through here.) Each step checks, then
-   reads; `len` is at most 2^31-1, so no sum of offsets here wraps 32 bits.
-   On a negative result the info holds what was found before (used by GRO to know which addresses a broken packet belongs to);
-   l4_off is 0 until the addresses are known to be there. */
+/* -------------------------------------------------------------------------------------- >>parse */
+/* Turns (pointer, length) into tuo_pkt_info. The only section that compares lengths with header
+   fields: once it said TUO_OK, the rest indexes by the info. (The fast path of >>gro compares, too,
+   but with a packet that went through here.) Each step checks, then reads; `len` is at most 2^31-1,
+   so no sum of offsets here wraps 32 bits. On a negative result the info holds what was found
+   before (used by GRO to know which addresses a broken packet belongs to); l4_off is 0 until the
+   addresses are known to be there. */
 
 static tuo_result tuoi_parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *info) {
     uint32_t off = TUOI_ETH_LEN;
@@ -2006,7 +2387,8 @@ static tuo_result tuoi_parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *
     return type == TUOI_ETHERTYPE_IP4 || type == TUOI_ETHERTYPE_IP6 ? TUO_OK : TUO_E_NOT_IP;
 }
 
-/* Private flag, beside TUO_F_*: length fields are not filled yet, what is given is the whole packet. */
+/* Private flag, beside TUO_F_*: length fields are not filled yet, what is given is the whole
+   packet. */
 #define TUOI_F_WHOLE 128u
 
 TUOI_FORCE_INLINE int tuoi_to_the_end(uint32_t length_field, unsigned flags) {
@@ -2035,13 +2417,15 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_ip4(const uint8_t *ip, uint32_t len, uns
     return TUO_OK;
 }
 
-/* Headers that can stand in front of TCP or UDP and say nothing that this library could understand. */
+/* Headers that can stand in front of TCP or UDP and say nothing that this library could
+   understand. */
 static int tuoi_ip6_hides_ports(unsigned proto) {
-    return proto == TUOI_PROTO_AH || proto == TUOI_PROTO_MOBILITY || proto == TUOI_PROTO_HIP || proto == TUOI_PROTO_SHIM6 ||
-           proto == TUOI_PROTO_EXPERIMENT1 || proto == TUOI_PROTO_EXPERIMENT2;
+    return proto == TUOI_PROTO_AH || proto == TUOI_PROTO_MOBILITY || proto == TUOI_PROTO_HIP ||
+           proto == TUOI_PROTO_SHIM6 || proto == TUOI_PROTO_EXPERIMENT1 || proto == TUOI_PROTO_EXPERIMENT2;
 }
 
-/* Walk the chain in ip[40..total). Hop-by-hop, routing and destination options are stepped over; a fragment header ends the walk. */
+/* Walk the chain in ip[40..total). Hop-by-hop, routing and destination options are stepped over; a
+   fragment header ends the walk. */
 static TUOI_NOINLINE tuo_result tuoi_parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
     unsigned next = ip[TUOI_IP6_NEXT], count;
     uint32_t off = TUOI_IP6_LEN;
@@ -2069,7 +2453,8 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_ip6(const uint8_t *ip, uint32_t len, uns
     if (len < TUOI_IP6_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = TUOI_IP6_LEN;
     info->total_len = TUOI_IP6_LEN + (uint32_t)tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
-    /* RFC 2675: with a jumbo payload option the field is 0; on a TUN device a 0 is an oversize superpacket. */
+    /* RFC 2675: with a jumbo payload option the field is 0; on a TUN device a 0 is an oversize
+       superpacket. */
     if (tuoi_to_the_end(info->total_len - TUOI_IP6_LEN, flags)) info->total_len = len;
     if (info->total_len > len) return TUO_E_IP_LENGTH;
     info->tos = (uint8_t)(tuoi_rd16(ip) >> 4);
@@ -2120,7 +2505,8 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, unsigned flags, t
     result = tcp ? tuoi_parse_tcp(l4, len, info) : tuoi_parse_udp(l4, len, flags, info);
     if (result != TUO_OK) return result;
     info->payload_off = info->l4_off + info->l4_hdr_len;
-    info->kind = (uint8_t)(info->ip_version == 4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6));
+    info->kind = (uint8_t)(info->ip_version == 4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4)
+                                                 : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6));
     return TUO_OK;
 }
 
@@ -2136,7 +2522,8 @@ static tuo_result tuoi_parse(const uint8_t *pkt, size_t bytes_len, unsigned flag
     if (len - info->ip_off < 1) return TUO_E_TRUNCATED;
     info->ip_version = pkt[info->ip_off] >> 4;
     if (info->ip_version != 4 && info->ip_version != 6) return TUO_E_NOT_IP;
-    if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return TUO_E_NOT_IP;
+    if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6))
+        return TUO_E_NOT_IP;
     result = info->ip_version == 4 ? tuoi_parse_ip4(pkt + info->ip_off, len - info->ip_off, flags, info)
                                    : tuoi_parse_ip6(pkt + info->ip_off, len - info->ip_off, flags, info);
     if (result != TUO_OK) return result;
@@ -2147,61 +2534,14 @@ static tuo_result tuoi_parse(const uint8_t *pkt, size_t bytes_len, unsigned flag
 
 TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
     tuo_pkt_info found;
-    const tuo_result result = tuoi_parse((const uint8_t *)pkt, len, flags & (TUO_F_ETHERNET | TUO_F_SUPERPACKET), &found);
+    const tuo_result result =
+        tuoi_parse((const uint8_t *)pkt, len, flags & (TUO_F_ETHERNET | TUO_F_SUPERPACKET), &found);
     if (result == TUO_OK) *info = found;
     return result;
 }
 
-/* The shape that most packets have, as a shortcut through parser and tuoi_classify_ip: no tags, options, fragments or extension headers,
-   and every length field exactly right. Fills what the rules read of *info. 0: another shape, or not right; nothing is decided. ip4 is
-   known at compile time. */
-TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuo_pkt_info *info) {
-    const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
-    const uint8_t *ip, *l4;
-    uint32_t l4_len;
-    if (len < ip_off + fixed_len + TUOI_TCP_LEN || len - ip_off > 0xFFFFu) return 0;
-    ip = bytes + ip_off;
-    l4 = ip + fixed_len;
-    l4_len = (uint32_t)len - ip_off - fixed_len;
-    info->l4_proto = ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT];
-    info->ip_id = 0;
-    info->flags = 0;
-    if (ip4) {
-        const uint16_t frag = tuoi_rd16(ip + TUOI_IP4_FRAG);
-        if (ip[0] != 0x45 || tuoi_rd16(ip + TUOI_IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUOI_IP4_DF)) return 0;
-        info->flags = frag ? TUO_PKT_DF : 0;
-        info->ip_id = tuoi_rd16(ip + TUOI_IP4_ID);
-    } else if (ip[0] >> 4 != 6 || tuoi_rd16(ip + TUOI_IP6_PAYLOAD) != l4_len) {
-        return 0;
-    }
-    if (ip_off && tuoi_rd16(bytes + TUOI_ETH_TYPE) != (ip4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return 0;
-    info->l4_hdr_len = TUOI_UDP_LEN;
-    info->seq = 0;
-    info->tcp_flags = 0;
-    if (info->l4_proto == TUOI_PROTO_TCP) {
-        info->l4_hdr_len = (uint32_t)(l4[TUOI_TCP_DOFF] >> 4) * 4;
-        if (info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > l4_len) return 0;
-        info->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
-        info->tcp_flags = l4[TUOI_TCP_FLAGS];
-        info->kind = ip4 ? TUO_KIND_TCP4 : TUO_KIND_TCP6;
-    } else {
-        if (info->l4_proto != TUOI_PROTO_UDP || tuoi_rd16(l4 + TUOI_UDP_TOTAL) != l4_len) return 0;
-        info->kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
-        info->src_port = tuoi_rd16(l4); /* for the exclusion list */
-        info->dst_port = tuoi_rd16(l4 + 2);
-    }
-    info->ip_version = ip4 ? 4 : 6;
-    info->vlan_count = 0;
-    info->ip_off = ip_off;
-    info->ip_hdr_len = fixed_len;
-    info->l4_off = ip_off + fixed_len;
-    info->payload_off = info->l4_off + info->l4_hdr_len;
-    info->payload_len = l4_len - info->l4_hdr_len;
-    info->total_len = fixed_len + l4_len;
-    return 1;
-}
-
-/* Where the headers of a TCP or UDP packet are. Offsets are bounded by the parse, or by TUO_HEADER_MAX where packets are held. */
+/* Where the headers of a TCP or UDP packet are. Offsets are bounded by the parse, or by
+   TUO_HEADER_MAX where packets are held. */
 typedef struct tuoi_shape {
     uint32_t ip_off, l4_off, hdr_len; /* hdr_len: up to the payload */
     uint8_t kind;
@@ -2215,6 +2555,18 @@ static tuoi_shape tuoi_shape_of(const tuo_pkt_info *info) {
     shape.kind = info->kind;
     return shape;
 }
+
+/* ------------------------------------------------------------------------------------- >>verify */
+/* Owns the question whether a packet's checksums are right: of the IPv4 header, and of TCP or UDP
+   with their pseudo-header. */
+
+/* What is known about the checksums of a packet. From L4_RIGHT on something is still open. */
+typedef enum tuoi_csum {
+    TUOI_CSUM_RIGHT,
+    TUOI_CSUM_BAD_IP, TUOI_CSUM_BAD_L4,
+    TUOI_CSUM_L4_RIGHT, /* a device has verified TCP or UDP; the IPv4 header is open */
+    TUOI_CSUM_UNKNOWN
+} tuoi_csum;
 
 /* Raw sum of the addresses, which stand next to each other in both IP headers. */
 TUOI_FORCE_INLINE uint64_t tuoi_address_sum(const uint8_t *ip, int ip4) {
@@ -2233,8 +2585,8 @@ TUOI_FORCE_INLINE int tuoi_ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) {
 }
 
 /* copy_to: where to copy the payload in the same pass, or NULL. */
-TUOI_FORCE_INLINE int tuoi_l4_csum_ok(const tuoi_sums *sums, const uint8_t *pkt, const tuoi_shape *shape, uint32_t payload_len,
-                                      uint8_t *copy_to) {
+TUOI_FORCE_INLINE int tuoi_l4_csum_ok(const tuoi_sums *sums, const uint8_t *pkt, const tuoi_shape *shape,
+                                      uint32_t payload_len, uint8_t *copy_to) {
     const uint32_t l4_hdr_len = shape->hdr_len - shape->l4_off;
     const uint8_t *const l4 = pkt + shape->l4_off;
     const uint32_t l4_len = l4_hdr_len + payload_len;
@@ -2263,7 +2615,7 @@ TUO_API tuo_result tuo_csum_check(const void *pkt, size_t len, unsigned flags) {
     return tuoi_l4_csum_ok(tuoi_sums_flagged(flags), bytes, &shape, info.payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- >>vnet */
+/* --------------------------------------------------------------------------------------- >>vnet */
 /* Owns the wire form of virtio_net_hdr and the question whether a header fits its packet. */
 
 static int tuoi_vnet_len_ok(size_t len) {
@@ -2278,14 +2630,18 @@ static int tuoi_vnet_layout_ok(size_t vnet_hdr_len, tuo_order order) {
     return tuoi_vnet_len_ok(vnet_hdr_len) && (unsigned)order <= (unsigned)TUO_ORDER_BIG;
 }
 
-TUOI_INLINE uint16_t tuoi_rd16_in(const uint8_t *p, int big) { return big ? tuoi_rd16(p) : (uint16_t)((unsigned)p[1] << 8 | p[0]); }
+TUOI_INLINE uint16_t tuoi_rd16_in(const uint8_t *p, int big) {
+    return big ? tuoi_rd16(p) : (uint16_t)((unsigned)p[1] << 8 | p[0]);
+}
 TUOI_INLINE void tuoi_wr16_in(uint8_t *p, int big, uint32_t v) {
     p[big ? 0 : 1] = (uint8_t)(v >> 8);
     p[big ? 1 : 0] = (uint8_t)v;
 }
 
-/* linux include/uapi/linux/virtio_net.h: the first 12 bytes in the negotiated order, the rest __le16 and __le32. */
-TUO_API tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order, tuo_vnet_hdr *vnet) {
+/* linux include/uapi/linux/virtio_net.h: the first 12 bytes in the negotiated order, the rest
+   __le16 and __le32. */
+TUO_API tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order,
+                                   tuo_vnet_hdr *vnet) {
     const uint8_t *const p = (const uint8_t *)bytes;
     const int big = tuoi_order_is_big(order);
     if (!tuoi_vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
@@ -2331,7 +2687,8 @@ static void tuoi_vnet_write(uint8_t *p, size_t vnet_hdr_len, tuo_order order, co
     }
 }
 
-TUO_API tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order, void *bytes, size_t capacity) {
+TUO_API tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order, void *bytes,
+                                   size_t capacity) {
     if (!tuoi_vnet_layout_ok(vnet_hdr_len, order)) return TUO_E_INVALID;
     if (capacity < vnet_hdr_len) return TUO_E_NOSPACE;
     tuoi_vnet_write((uint8_t *)bytes, vnet_hdr_len, order, vnet);
@@ -2343,13 +2700,15 @@ static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet) {
     const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
     if (vnet->gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
     if (type == TUO_GSO_UDP) return TUO_E_VNET_UFO;
-    if (type != TUO_GSO_NONE && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6 && type != TUO_GSO_UDP_L4) return TUO_E_VNET_GSO_TYPE;
+    if (type != TUO_GSO_NONE && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6 && type != TUO_GSO_UDP_L4)
+        return TUO_E_VNET_GSO_TYPE;
     if ((vnet->gso_type & TUO_GSO_ECN) && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6) return TUO_E_VNET_ECN;
     if (type != TUO_GSO_NONE && (vnet->gso_size == 0 || vnet->gso_size == 0xFFFFu)) return TUO_E_VNET_GSO_SIZE;
     return TUO_OK;
 }
 
-/* A GSO header against the parsed packet. Both checksum fields are only looked at under NEEDS_CSUM: without it they mean nothing. */
+/* A GSO header against the parsed packet. Both checksum fields are only looked at under NEEDS_CSUM:
+   without it they mean nothing. */
 static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info) {
     const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
     uint32_t seg_len;
@@ -2362,16 +2721,20 @@ static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, const tuo_pkt
     } else if (type == TUO_GSO_UDP_L4) {
         return TUO_E_VNET_NEEDS_CSUM;
     }
-    /* A UDP length short of the packet would make the bytes behind it vanish or turn into payload. */
-    if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_E_UDP_LENGTH;
+    /* A UDP length short of the packet would make the bytes behind it vanish or turn into
+       payload. */
+    if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len != info->ip_off + info->total_len)
+        return TUO_E_UDP_LENGTH;
     if (info->payload_len == 0) return TUO_E_VNET_NO_PAYLOAD;
     if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
     seg_len = info->payload_off - info->ip_off + tuoi_min32(vnet->gso_size, info->payload_len);
     return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUOI_IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
 }
 
-/* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb; K 1.7 a-c, e, f. */
-static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info) {
+/* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb; K 1.7
+   a-c, e, f. */
+static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
+                                        const tuo_pkt_info *info) {
     const size_t ip_off = flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0;
     if (len < ip_off || len == 0) return TUO_E_TRUNCATED;
     if (ip_off == 0 && pkt[0] >> 4 != 4 && pkt[0] >> 4 != 6) return TUO_E_NOT_IP;
@@ -2381,16 +2744,20 @@ static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t 
     } else if (vnet->hdr_len && vnet->hdr_len < ip_off) {
         return TUO_E_VNET_HDR_LEN;
     }
-    if (vnet->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)vnet->gso_size * TUOI_UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
+    if (vnet->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)vnet->gso_size * TUOI_UDP_SEGS_MAX)
+        return TUO_E_VNET_SEG_LIMIT;
     return TUO_OK;
 }
 
-/* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero otherwise. */
-static tuo_result tuoi_vnet_check(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
+/* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero
+   otherwise. */
+static tuo_result tuoi_vnet_check(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
+                                  tuo_pkt_info *info) {
     tuo_result result = tuoi_vnet_check_gso(vnet);
     TUO_MEMSET(info, 0, sizeof *info);
     if (result != TUO_OK) return result;
-    if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && (size_t)vnet->csum_start + vnet->csum_offset + 2 > len) return TUO_E_CSUM_RANGE;
+    if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && (size_t)vnet->csum_start + vnet->csum_offset + 2 > len)
+        return TUO_E_CSUM_RANGE;
     if (vnet->gso_type != TUO_GSO_NONE) {
         result = tuoi_parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, info);
         if (result == TUO_OK) result = tuoi_vnet_check_packet(vnet, info);
@@ -2404,12 +2771,13 @@ TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, siz
     return tuoi_vnet_check(vnet, (const uint8_t *)pkt, len, flags, &info);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- >>flow */
-/* Owns the bounded index, which knows 32-bit values by the hash of something, and on top of it the flow table, which keeps keys as
-   well; GRO uses the index alone, since the packets that it holds are the keys. A bucket has TUO_FLOW_WAYS entries and a generation: a
-   bucket of another generation than the index's is empty, which makes reset a counter increment. Tag 0 marks a free entry. Nothing is
-   ever probed outside the one bucket of a hash.
-   The hash is a sum of 32x32-bit products of words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the seed
+/* --------------------------------------------------------------------------------------- >>flow */
+/* Owns the bounded index, which knows 32-bit values by the hash of something, and on top of it the
+   flow table, which keeps keys as well; GRO uses the index alone, since the packets that it holds
+   are the keys. A bucket has TUO_FLOW_WAYS entries and a generation: a bucket of another generation
+   than the index's is empty, which makes reset a counter increment. Tag 0 marks a free entry.
+   Nothing is ever probed outside the one bucket of a hash. The hash is a sum of 32x32-bit products
+   of words and secret words (the NH function of UMAC, RFC 4418 5.2.2): who does not know the seed
    cannot choose flows that collide more often than by chance. */
 
 enum { TUOI_KEY_WORDS = sizeof(tuo_flow_key) / 4, TUOI_FLOWS_MAX = 65536, TUOI_ALIGN = 8 };
@@ -2452,7 +2820,9 @@ TUOI_WRAPS static uint64_t tuoi_mix64(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
-static size_t tuoi_index_memory_size(uint32_t max_flows) { return tuoi_align_up(tuoi_bucket_count(max_flows) * sizeof(tuoi_bucket)); }
+static size_t tuoi_index_memory_size(uint32_t max_flows) {
+    return tuoi_align_up(tuoi_bucket_count(max_flows) * sizeof(tuoi_bucket));
+}
 
 static void tuoi_index_init(tuoi_index *index, void *mem, uint32_t max_flows, uint64_t seed) {
     uint32_t i;
@@ -2476,8 +2846,10 @@ TUOI_WRAPS static void tuoi_index_reset(tuoi_index *index) {
     }
 }
 
-/* NH of an even number of words, with the secret words from first_key on; sums of it may be added up. */
-TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_nh(const tuoi_index *index, const uint8_t *words, uint32_t word_count, uint32_t first_key) {
+/* NH of an even number of words, with the secret words from first_key on; sums of it may be added
+   up. */
+TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_nh(const tuoi_index *index, const uint8_t *words, uint32_t word_count,
+                                              uint32_t first_key) {
     uint64_t sum = 0;
     uint32_t i;
     for (i = 0; i < word_count; i += 2) {
@@ -2493,7 +2865,8 @@ TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_hash_finish(const tuoi_index *index, 
     return (sum ^ (sum >> 32)) * index->finish_key;
 }
 
-/* Where a hash is, or would be: the entries of its bucket whose tag is equal, to be compared by the caller one after the other. */
+/* Where a hash is, or would be: the entries of its bucket whose tag is equal, to be compared by the
+   caller one after the other. */
 typedef struct tuoi_slot {
     tuoi_bucket *bucket;
     uint32_t candidates; /* bit per way, not yet looked at */
@@ -2538,8 +2911,8 @@ TUOI_FORCE_INLINE void tuoi_index_count_lookup(tuoi_index *index, const tuoi_slo
     if (slot->bucket->generation == index->generation) index->stats.probes += TUO_FLOW_WAYS;
 }
 
-/* The entry for a hash that was not found: a free one, or the one inserted longest ago, which is still there to be looked at if its tag is
-   not 0. Ages are differences, so the clock may wrap. */
+/* The entry for a hash that was not found: a free one, or the one inserted longest ago, which is
+   still there to be looked at if its tag is not 0. Ages are differences, so the clock may wrap. */
 TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_index_choose_way(const tuoi_index *index, tuoi_bucket *bucket) {
     uint32_t way, oldest = 0, free_ways;
     if (bucket->generation != index->generation) {
@@ -2555,7 +2928,8 @@ TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_index_choose_way(const tuoi_index *in
     return oldest;
 }
 
-TUOI_WRAPS TUOI_FORCE_INLINE void tuoi_index_put(tuoi_index *index, tuoi_bucket *bucket, uint32_t way, uint16_t tag, uint32_t value) {
+TUOI_WRAPS TUOI_FORCE_INLINE void tuoi_index_put(tuoi_index *index, tuoi_bucket *bucket, uint32_t way, uint16_t tag,
+                                                 uint32_t value) {
     if (bucket->tag[way] == 0) {
         index->live_count++;
     } else {
@@ -2586,7 +2960,8 @@ TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows) {
            tuoi_bucket_count(max_flows) * (TUO_FLOW_WAYS * sizeof(tuo_flow_key));
 }
 
-TUO_API tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len, uint32_t max_flows, uint64_t seed) {
+TUO_API tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len, uint32_t max_flows,
+                                       uint64_t seed) {
     const size_t needed = tuo_flow_table_memory_size(max_flows);
     tuo_flow_table *const t = (tuo_flow_table *)mem;
     uint8_t *buckets;
@@ -2647,7 +3022,9 @@ TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key
 
 TUO_API void tuo_flow_table_reset(tuo_flow_table *table) { tuoi_index_reset(&table->index); }
 TUO_API uint32_t tuo_flow_table_count(const tuo_flow_table *table) { return table->index.live_count; }
-TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats) { *stats = table->index.stats; }
+TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats) {
+    *stats = table->index.stats;
+}
 
 TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info, tuo_flow_key *key) {
     const uint8_t *const ip = (const uint8_t *)pkt + info->ip_off;
@@ -2664,14 +3041,17 @@ TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info 
     return TUO_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ >>account */
-/* Owns what turns the headers of a first packet and the payloads of many into one superpacket. The only writer of superpacket headers.
-   linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment; virtio 1.3 5.1.6.2. */
+/* ------------------------------------------------------------------------------------ >>account */
+/* Owns what turns the headers of a first packet and the payloads of many into one superpacket. The
+   only writer of superpacket headers. linux tcp4_gro_complete, tcp6_gro_complete,
+   udp_gro_complete_segment; virtio 1.3 5.1.6.2. */
 
-/* What a length field holds: 0 for what it cannot (BIG TCP; K 1.16). Only packets for devices that allow it come that large. */
+/* What a length field holds: 0 for what it cannot (BIG TCP; K 1.16). Only packets for devices that
+   allow it come that large. */
 TUOI_INLINE uint32_t tuoi_length_field(uint32_t len) { return len > 0xFFFFu ? 0 : len; }
 
-static void tuoi_account(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
+static void tuoi_account(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size,
+                         tuo_vnet_hdr *vnet) {
     const tuoi_kind_row *const kind = &tuoi_kinds[shape->kind];
     uint8_t *const ip = hdr + shape->ip_off;
     uint8_t *const l4 = hdr + shape->l4_off;
@@ -2695,8 +3075,10 @@ static void tuoi_account(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload
     vnet->csum_offset = kind->l4_csum_off;
 }
 
-/* The same for what may have turned out to be one segment: with a partial checksum, but never with a GSO type (K 1.8). */
-static void tuoi_account_any(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size, tuo_vnet_hdr *vnet) {
+/* The same for what may have turned out to be one segment: with a partial checksum, but never with
+   a GSO type (K 1.8). */
+static void tuoi_account_any(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size,
+                             tuo_vnet_hdr *vnet) {
     tuoi_account(hdr, shape, payload_len, gso_size, vnet);
     if (payload_len > gso_size) return;
     vnet->gso_type = TUO_GSO_NONE;
@@ -2707,13 +3089,15 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
     tuo_pkt_info info;
     tuoi_shape shape;
     uint32_t payload_len;
-    const tuo_result result = tuoi_parse((const uint8_t *)pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, &info);
+    const tuo_result result =
+        tuoi_parse((const uint8_t *)pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, &info);
     if (result != TUO_OK) return result;
     if (info.flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
     if (info.kind == TUO_KIND_NONE || (info.flags & TUO_PKT_ROUTING)) return TUO_E_VNET_PROTOCOL;
     if (info.payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
     payload_len = (uint32_t)len - info.payload_off;
-    if (gso_size == 0 || gso_size == 0xFFFFu || (tuoi_is_tcp(info.kind) && gso_size < TUOI_TCP_GSO_SIZE_MIN)) return TUO_E_VNET_GSO_SIZE;
+    if (gso_size == 0 || gso_size == 0xFFFFu || (tuoi_is_tcp(info.kind) && gso_size < TUOI_TCP_GSO_SIZE_MIN))
+        return TUO_E_VNET_GSO_SIZE;
     if (payload_len <= gso_size) return TUO_E_INVALID;
     if (!tuoi_is_tcp(info.kind) && payload_len > (uint32_t)gso_size * TUOI_UDP_SEGS_MAX) return TUO_E_VNET_SEG_LIMIT;
     if (len - info.ip_off > 0xFFFFu) return TUO_E_IP_LENGTH;
@@ -2722,23 +3106,71 @@ TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size
     return TUO_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- >>gro-rules */
-/* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows), where a packet stands in the byte stream
-   (place), and whether it may join there (decide). Contract: K 4, K 5, K 9 C1-C7. */
+/* ------------------------------------------------------------------------------------ >>buffers */
+/* Owns tuo_buf, and the one way to call a buffer's callbacks. */
+
+static uint8_t *tuoi_buf_data(void *user, void *buf) {
+    (void)user;
+    return ((tuo_buf *)buf)->data;
+}
+static size_t tuoi_buf_len(void *user, const void *buf) {
+    (void)user;
+    return ((const tuo_buf *)buf)->len;
+}
+static size_t tuoi_buf_capacity(void *user, const void *buf) {
+    (void)user;
+    return ((const tuo_buf *)buf)->capacity;
+}
+static int tuoi_buf_resize(void *user, void *buf, size_t len) {
+    tuo_buf *const b = (tuo_buf *)buf;
+    (void)user;
+    if (len > b->capacity) return -1;
+    b->len = len;
+    return 0;
+}
+static int tuoi_buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
+    tuo_buf *const b = (tuo_buf *)buf;
+    (void)user;
+    if (len > b->capacity - b->len) return -1;
+    TUO_MEMCPY(b->data + b->len, bytes, len);
+    b->len += len;
+    return 0;
+}
+
+static const tuo_buf_ops tuoi_plain_ops = {
+    NULL, tuoi_buf_data, tuoi_buf_len, tuoi_buf_capacity, tuoi_buf_resize, tuoi_buf_append
+};
+
+/* The callbacks, without a call for plain buffers. */
+TUOI_FORCE_INLINE uint8_t *tuoi_ops_data(const tuo_buf_ops *ops, void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_data(NULL, buf) : ops->data(ops->user, buf);
+}
+TUOI_FORCE_INLINE size_t tuoi_ops_len(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_len(NULL, buf) : ops->len(ops->user, buf);
+}
+TUOI_FORCE_INLINE size_t tuoi_ops_capacity(const tuo_buf_ops *ops, const void *buf) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
+}
+TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
+    return ops == &tuoi_plain_ops ? tuoi_buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
+}
+
+/* ---------------------------------------------------------------------------------- >>gro-rules */
+/* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows),
+   where a packet stands in the byte stream (place), and whether it may join there (decide).
+   Contract: K 4, K 5, K 9 C1-C7. */
 
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
 #define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.item: leaves at the position of another record */
 #define TUOI_GATHERED 0xFFFFFFFFu /* tuoi_packet.capacity: no buffer to fill */
-
-typedef enum tuoi_csum_state { TUOI_CSUM_RIGHT, TUOI_CSUM_WRONG, TUOI_CSUM_UNKNOWN, TUOI_CSUM_L4_RIGHT } tuoi_csum_state;
-#define TUOI_V_L4_RIGHT ((tuo_verdict)(TUO_V_COUNT + 1)) /* tuoi_packet.csum: a device verified TCP or UDP; the IPv4 header is open */
 
 typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT } tuoi_id_mode;
 
 /* What GRO holds of packets that will leave together: one to begin with. */
 typedef struct tuoi_item {
     const uint8_t *bytes;     /* of the first segment */
-    uint8_t *collect;         /* the same, where all payloads are copied behind it as they come; NULL: they stay where they are */
+    uint8_t *collect;         /* the same, where all payloads are copied behind it as they come; NULL: they stay where
+                                 they are */
     uint32_t head, tail;      /* records of the first and last segment */
     uint32_t first;           /* record that arrived first: the item leaves at its position */
     uint32_t older;           /* item of the same flow with lower sequence numbers that is still open, or TUOI_NONE */
@@ -2750,10 +3182,24 @@ typedef struct tuoi_item {
     uint16_t ip_id;           /* of the first segment */
     uint8_t id_mode;          /* tuoi_id_mode */
     uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
-    uint8_t head_csum;        /* tuoi_csum_state of the head; the others are right always */
+    uint8_t head_csum;        /* tuoi_csum of the head; the others are right always */
     uint8_t plain;            /* no tags and extension headers: the fast path may look at it */
     tuoi_shape shape;
 } tuoi_item;
+
+/* All that the rules read of a packet. Every path that parses fills all of it: tuoi_parse_plain,
+   tuoi_classify_parsed, tuoi_gro_recognise. */
+typedef struct tuoi_facts {
+    tuoi_shape shape;
+    uint32_t payload_len;
+    uint32_t total_len;       /* of the IP packet; of a broken one as far as it was read, as all of this */
+    uint32_t seq;             /* TCP; 0 of others */
+    uint16_t ip_id;           /* IPv4; 0 of others */
+    uint8_t ip_version;
+    uint8_t l4_proto;
+    uint8_t df;               /* IPv4 Don't Fragment */
+    uint8_t tcp_flags;        /* TCP; 0 of others */
+} tuoi_facts;
 
 /* A packet on its way in. */
 typedef struct tuoi_packet {
@@ -2763,11 +3209,12 @@ typedef struct tuoi_packet {
     uint32_t record;          /* the record it has */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
     uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
-    tuo_verdict csum;         /* TUO_V_HELD: right; TUO_V_COUNT: not known yet; TUOI_V_L4_RIGHT; else what is wrong */
-    tuo_pkt_info info;
+    tuoi_csum csum;
+    tuoi_facts facts;
 } tuoi_packet;
 
-/* Header bytes that must be equal, and the verdict if they are not. Their order is the order in which differences are named. */
+/* Header bytes that must be equal, and the verdict if they are not. Their order is the order in
+   which differences are named. */
 typedef struct tuoi_equal_row {
     uint8_t off, mask, verdict;
 } tuoi_equal_row;
@@ -2810,19 +3257,23 @@ static const tuoi_layer tuoi_layers[TUOI_LAYER_COUNT] = {
     { TUOI_ROWS(tuoi_equal_tcp), TUOI_TCP_LEN },
 };
 
-/* Where a packet of the same flow and kind has the same bytes, besides those rows: the rest of the flow key, and what says that it is a
-   candidate with headers of the same length. */
+/* Where a packet of the same flow and kind has the same bytes, besides those rows: the rest of the
+   flow key, and what says that it is a candidate with headers of the same length. */
 typedef struct tuoi_range {
     uint8_t off, len;
 } tuoi_range;
 
-static const tuoi_range tuoi_same_ip4[] = { { 0, 1 }, { TUOI_IP4_FRAG, 2 }, { TUOI_IP4_PROTO, 1 }, { TUOI_IP4_SRC, 8 }, { 0, 0 } };
+static const tuoi_range tuoi_same_ip4[] = {
+    { 0, 1 }, { TUOI_IP4_FRAG, 2 }, { TUOI_IP4_PROTO, 1 }, { TUOI_IP4_SRC, 8 }, { 0, 0 }
+};
 static const tuoi_range tuoi_same_ip6[] = { { 0, 4 }, { TUOI_IP6_NEXT, 1 }, { TUOI_IP6_SRC, 32 }, { 0, 0 } };
-static const tuoi_range tuoi_same_tcp[] = { { 0, 4 }, { TUOI_TCP_DOFF, 1 }, { TUOI_TCP_LEN, 40 }, { 0, 0 } }; /* 40: options */
+/* 40: options */
+static const tuoi_range tuoi_same_tcp[] = { { 0, 4 }, { TUOI_TCP_DOFF, 1 }, { TUOI_TCP_LEN, 40 }, { 0, 0 } };
 static const tuoi_range tuoi_same_udp[] = { { 0, 4 }, { 0, 0 } };
 
-/* The rows as byte masks: one pass of words says "equal", and rows are only read to name a difference. `same` goes over IP header (without
-   extension headers) and L4 header of a kind, rows and ranges together. */
+/* The rows as byte masks: one pass of words says "equal", and rows are only read to name a
+   difference. `same` goes over IP header (without extension headers) and L4 header of a kind, rows
+   and ranges together. */
 enum { TUOI_SAME_MAX = 104 }; /* 40 + 60 */
 typedef struct tuoi_masks {
     uint8_t layer[TUOI_LAYER_COUNT][TUOI_LAYER_LEN_MAX];
@@ -2837,7 +3288,8 @@ static void tuoi_masks_build(tuoi_masks *masks) {
     uint32_t i, k;
     TUO_MEMSET(masks, 0, sizeof *masks);
     for (i = 0; i < TUOI_LAYER_COUNT; i++) {
-        for (k = 0; k < tuoi_layers[i].row_count; k++) masks->layer[i][tuoi_layers[i].rows[k].off] |= tuoi_layers[i].rows[k].mask;
+        for (k = 0; k < tuoi_layers[i].row_count; k++)
+            masks->layer[i][tuoi_layers[i].rows[k].off] |= tuoi_layers[i].rows[k].mask;
     }
     for (i = TUO_KIND_TCP4; i <= TUO_KIND_UDP6; i++) {
         const unsigned ip = tuoi_is_ip4(i) ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6;
@@ -2854,14 +3306,15 @@ static tuo_verdict tuoi_layer_differs(const tuoi_masks *masks, unsigned layer, c
     const tuoi_equal_row *const rows = tuoi_layers[layer].rows;
     uint32_t i;
     if (tuoi_equal_masked(a, b, masks->layer[layer], tuoi_layers[layer].len)) return TUO_V_HELD;
-    for (i = 0; i + 1 < tuoi_layers[layer].row_count; i++) { /* the mask is these rows: if not before, the last one differs */
+    /* the mask is these rows: if not before, the last one differs */
+    for (i = 0; i + 1 < tuoi_layers[layer].row_count; i++) {
         if ((a[rows[i].off] ^ b[rows[i].off]) & rows[i].mask) break;
     }
     return (tuo_verdict)rows[i].verdict;
 }
 
-/* The same for all headers. What belongs to the identity of the flow is equal already: Ethernet header, tags, addresses, flow label,
-   extension headers, ports. */
+/* The same for all headers. What belongs to the identity of the flow is equal already: Ethernet
+   header, tags, addresses, flow label, extension headers, ports. */
 static tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item *item, const tuoi_packet *pkt) {
     const tuoi_shape *const shape = &item->shape;
     const uint8_t *const head = item->bytes, *const bytes = pkt->bytes;
@@ -2870,7 +3323,8 @@ static tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item 
     tuo_verdict differs = tuoi_layer_differs(masks, ip, head + shape->ip_off, bytes + shape->ip_off);
     if (differs == TUO_V_HELD && tuoi_is_tcp(shape->kind)) {
         differs = tuoi_layer_differs(masks, TUOI_LAYER_TCP, head + shape->l4_off, bytes + shape->l4_off);
-        if (differs == TUO_V_HELD && !tuoi_same_bytes(head + options_off, bytes + options_off, shape->hdr_len - options_off)) {
+        if (differs == TUO_V_HELD &&
+            !tuoi_same_bytes(head + options_off, bytes + options_off, shape->hdr_len - options_off)) {
             differs = TUO_V_OPTIONS_DIFFERS;
         }
     }
@@ -2878,7 +3332,7 @@ static tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item 
 }
 
 static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
-    switch (result) {
+    switch ((int)result) {
         case TUO_E_VLAN_DEPTH: return TUO_V_VLAN_DEPTH;
         case TUO_E_NOT_IP: return TUO_V_NOT_IP;
         case TUO_E_IP_HEADER: return TUO_V_IP_HEADER;
@@ -2891,25 +3345,28 @@ static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
     }
 }
 
-static int tuoi_port_excluded(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
+static int tuoi_port_excluded(const tuo_gro_desc *desc, const uint8_t *udp) {
     uint32_t i;
     for (i = 0; i < desc->udp_excluded_port_count; i++) {
-        if (desc->udp_excluded_ports[i] == info->src_port || desc->udp_excluded_ports[i] == info->dst_port) return 1;
+        if (desc->udp_excluded_ports[i] == tuoi_rd16(udp) || desc->udp_excluded_ports[i] == tuoi_rd16(udp + 2))
+            return 1;
     }
     return 0;
 }
 
-static int tuoi_kind_disabled(const tuo_gro_desc *desc, const tuo_pkt_info *info) {
-    switch (info->kind) {
+static int tuoi_kind_disabled(const tuo_gro_desc *desc, const tuoi_facts *facts) {
+    switch (facts->shape.kind) {
         case TUO_KIND_TCP4: return desc->disable_tcp4;
         case TUO_KIND_UDP4: return desc->disable_udp4;
-        case TUO_KIND_TCP6: return desc->disable_tcp6 || (desc->disable_tcp6_ext && info->ip_hdr_len > TUOI_IP6_LEN);
+        case TUO_KIND_TCP6:
+            return desc->disable_tcp6 ||
+                   (desc->disable_tcp6_ext && facts->shape.l4_off - facts->shape.ip_off > TUOI_IP6_LEN);
         default: return desc->disable_udp6;
     }
 }
 
 /* IP layer of a parsed packet. */
-static TUOI_NOINLINE tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
+static tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_V_IP_FRAGMENT;          /* K 4.1 */
     if (info->flags & TUO_PKT_OPAQUE) return TUO_V_IP6_EXT;
     if (info->kind == TUO_KIND_NONE) return TUO_V_PROTOCOL;
@@ -2921,67 +3378,144 @@ static TUOI_NOINLINE tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     return TUO_V_HELD;
 }
 
-/* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting writes 0x0000 (K 6.6). */
-TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuo_pkt_info *info) {
-    const uint8_t *const l4 = bytes + info->l4_off;
-    if (tuoi_is_tcp(info->kind)) {
-        if (info->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
-        if (info->tcp_flags & TUOI_CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
-        if (info->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
+/* The shape that most packets have, as a shortcut through parser and tuoi_classify_ip: no tags,
+   options, fragments or extension headers, and every length field exactly right. 0: another shape,
+   or not right; nothing is decided. ip4 is known at compile time. */
+TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuoi_facts *facts) {
+    const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
+    const uint8_t *ip, *l4;
+    uint32_t l4_len, l4_hdr_len = TUOI_UDP_LEN;
+    if (len < ip_off + fixed_len + TUOI_TCP_LEN || len - ip_off > 0xFFFFu) return 0;
+    ip = bytes + ip_off;
+    l4 = ip + fixed_len;
+    l4_len = (uint32_t)len - ip_off - fixed_len;
+    facts->l4_proto = ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT];
+    facts->ip_id = 0;
+    facts->df = 0;
+    if (ip4) {
+        const uint16_t frag = tuoi_rd16(ip + TUOI_IP4_FRAG);
+        if (ip[0] != 0x45 || tuoi_rd16(ip + TUOI_IP4_TOTAL) != l4_len + fixed_len || (frag & ~(unsigned)TUOI_IP4_DF))
+            return 0;
+        facts->df = frag != 0;
+        facts->ip_id = tuoi_rd16(ip + TUOI_IP4_ID);
+    } else if (ip[0] >> 4 != 6 || tuoi_rd16(ip + TUOI_IP6_PAYLOAD) != l4_len) {
+        return 0;
+    }
+    if (ip_off && tuoi_rd16(bytes + TUOI_ETH_TYPE) != (ip4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6)) return 0;
+    facts->seq = 0;
+    facts->tcp_flags = 0;
+    if (facts->l4_proto == TUOI_PROTO_TCP) {
+        l4_hdr_len = (uint32_t)(l4[TUOI_TCP_DOFF] >> 4) * 4;
+        if (l4_hdr_len < TUOI_TCP_LEN || l4_hdr_len > l4_len) return 0;
+        facts->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
+        facts->tcp_flags = l4[TUOI_TCP_FLAGS];
+        facts->shape.kind = ip4 ? TUO_KIND_TCP4 : TUO_KIND_TCP6;
+    } else {
+        if (facts->l4_proto != TUOI_PROTO_UDP || tuoi_rd16(l4 + TUOI_UDP_TOTAL) != l4_len) return 0;
+        facts->shape.kind = ip4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
+    }
+    facts->ip_version = ip4 ? 4 : 6;
+    facts->shape.ip_off = ip_off;
+    facts->shape.l4_off = ip_off + fixed_len;
+    facts->shape.hdr_len = ip_off + fixed_len + l4_hdr_len;
+    facts->payload_len = l4_len - l4_hdr_len;
+    facts->total_len = fixed_len + l4_len;
+    return 1;
+}
+
+static tuoi_facts tuoi_facts_of(const tuo_pkt_info *info) {
+    tuoi_facts facts;
+    facts.shape = tuoi_shape_of(info);
+    facts.payload_len = info->payload_len;
+    facts.total_len = info->total_len;
+    facts.seq = info->seq;
+    facts.ip_id = info->ip_id;
+    facts.ip_version = info->ip_version;
+    facts.l4_proto = info->l4_proto;
+    facts.df = (info->flags & TUO_PKT_DF) != 0;
+    facts.tcp_flags = info->tcp_flags;
+    return facts;
+}
+
+/* Any packet: parsed, and its IP layer classified. */
+static TUOI_NOINLINE tuo_verdict tuoi_classify_parsed(const uint8_t *bytes, size_t len, unsigned flags,
+                                                      tuoi_facts *facts) {
+    tuo_pkt_info info;
+    const tuo_result result = tuoi_parse(bytes, len, flags, &info);
+    *facts = tuoi_facts_of(&info);
+    return result == TUO_OK ? tuoi_classify_ip(&info) : tuoi_verdict_of_result(result);
+}
+
+/* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting
+   writes 0x0000 (K 6.6). */
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_facts *facts) {
+    const uint8_t *const l4 = bytes + facts->shape.l4_off;
+    if (tuoi_is_tcp(facts->shape.kind)) {
+        if (facts->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG)) return TUO_V_TCP_FLAGS;    /* K 4.11 */
+        if (facts->tcp_flags & TUOI_CWR) return TUO_V_TCP_CWR;                              /* K 4.12 */
+        if (facts->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
         if (tuoi_rd16(l4 + TUOI_TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     } else {
-        if (info->payload_off + info->payload_len != info->ip_off + info->total_len) return TUO_V_UDP_LENGTH; /* K 5.4 */
+        /* K 5.4 */
+        if (facts->shape.hdr_len + facts->payload_len != facts->shape.ip_off + facts->total_len)
+            return TUO_V_UDP_LENGTH;
         if (tuoi_rd16(l4 + TUOI_UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
-        if (info->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
+        if (facts->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
     }
-    if (info->ip_version == 4 && tuoi_rd16(bytes + info->ip_off + TUOI_IP4_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
+    if (facts->ip_version == 4 && tuoi_rd16(bytes + facts->shape.ip_off + TUOI_IP4_CSUM) == 0xFFFFu)
+        return TUO_V_CSUM_ALIAS;
     return TUO_V_HELD;
 }
 
-/* TUO_V_HELD: may merge. Fills what the rules read of *info, as far as the packet could be read. ip_off: where the IP header is without
+/* TUO_V_HELD: what it is does not keep it from merging. ip_off: where the IP header is without
    tags; 0 means that there is no Ethernet header. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_classify(const tuo_gro_desc *desc, uint32_t ip_off, const uint8_t *bytes, size_t len,
-                                            tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *bytes, size_t len, tuoi_facts *facts) {
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
-    if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, info) : tuoi_parse_plain(bytes, len, ip_off, 0, info))) {
-        const tuo_result result = tuoi_parse(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, info);
-        if (result != TUO_OK) return tuoi_verdict_of_result(result);
-        verdict = tuoi_classify_ip(info);
+    if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, facts) : tuoi_parse_plain(bytes, len, ip_off, 0, facts))) {
+        verdict = tuoi_classify_parsed(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, facts);
     }
-    if (verdict == TUO_V_HELD) verdict = tuoi_classify_l4(bytes, info);
-    if (verdict != TUO_V_HELD) return verdict;
-    if (tuoi_kind_disabled(desc, info)) return TUO_V_DISABLED;
-    if (!tuoi_is_tcp(info->kind) && tuoi_port_excluded(desc, info)) return TUO_V_PORT_EXCLUDED; /* K 7.3 */
-    if (info->total_len > desc->max_bytes) return TUO_V_TOO_LARGE;
-    return TUO_V_HELD;
+    return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts) : verdict;
+}
+
+/* TUO_V_HELD: the caller's configuration does not, either. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8_t *bytes, const tuoi_facts *facts) {
+    if (tuoi_kind_disabled(desc, facts)) return TUO_V_DISABLED;
+    /* K 7.3 */
+    if (!tuoi_is_tcp(facts->shape.kind) && tuoi_port_excluded(desc, bytes + facts->shape.l4_off))
+        return TUO_V_PORT_EXCLUDED;
+    return facts->total_len > desc->max_bytes ? TUO_V_TOO_LARGE : TUO_V_HELD;
 }
 
 /* May no segment leave before one that arrived earlier? */
 static int tuoi_in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
 
-/* Is there a gap between the end of an older item and the segment? If not, that item is the one to ask: it may be adjacent or overlap. */
+/* Is there a gap between the end of an older item and the segment? If not, that item is the one to
+   ask: it may be adjacent or overlap. */
 TUOI_WRAPS static int tuoi_clear_of(const tuoi_item *items, uint32_t older, const tuoi_packet *pkt) {
     uint32_t gap;
     if (older == TUOI_NONE) return 1;
-    gap = pkt->info.seq - (items[older].seq + items[older].payload_len);
+    gap = pkt->facts.seq - (items[older].seq + items[older].payload_len);
     return gap != 0 && gap < 0x80000000u;
 }
 
-/* Where a segment stands among the open items of its flow. APPENDED and PREPENDED: adjacent to the item, which has to be asked the rest. */
+/* Where a segment stands among the open items of its flow. APPENDED and PREPENDED: adjacent to the
+   item, which has to be asked the rest. */
 typedef struct tuoi_position {
     tuo_verdict verdict;
     uint32_t item;
     uint32_t check_count; /* items looked at */
 } tuoi_position;
 
-/* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo 2^32 (RFC 9293 3.4). */
-TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, const tuoi_item *items, uint32_t newest, const tuoi_packet *pkt) {
+/* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo
+   2^32 (RFC 9293 3.4). */
+TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, const tuoi_item *items, uint32_t newest,
+                                                  const tuoi_packet *pkt) {
     tuoi_position position = { TUO_V_SEQ_LATE, newest, 1 };
     for (;; position.item = items[position.item].older, position.check_count++) {
         const tuoi_item *const item = &items[position.item];
-        const uint32_t after = pkt->info.seq - (item->seq + item->payload_len);
-        const uint32_t before = item->seq - (pkt->info.seq + pkt->info.payload_len);
+        const uint32_t after = pkt->facts.seq - (item->seq + item->payload_len);
+        const uint32_t before = item->seq - (pkt->facts.seq + pkt->facts.payload_len);
         if (after == 0) {
             position.verdict = TUO_V_APPENDED;
         } else if (after < 0x80000000u) {
@@ -2997,61 +3531,68 @@ TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, cons
     }
 }
 
-/* K 4.4, 5.7: IDs count up by one in the order of the bytes, or stay the same under DF; the second packet decides which. */
-TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, int front) {
-    const int df = (info->flags & TUO_PKT_DF) != 0;
+/* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF;
+   the second packet decides which. */
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item,
+                                                 const tuoi_facts *facts, int front) {
     const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
-    if (info->ip_version != 4 || (desc->ignore_df_ip_id && df)) return 1;
-    if (info->ip_id == counting) return item->id_mode != TUOI_ID_CONSTANT;
-    return info->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && df && !desc->exact_ip_id;
+    if (facts->ip_version != 4 || (facts->ip_id == counting && item->id_mode != TUOI_ID_CONSTANT)) return 1;
+    if (desc->ip_id >= (facts->df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
+    return facts->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && facts->df &&
+           desc->ip_id == TUO_IP_ID_DEFAULT;
 }
 
 /* capacity: of the packet that would be first; gathered: without buffers. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info, uint32_t capacity,
-                                        int gathered) {
-    const uint32_t payload_len = item->payload_len + info->payload_len;
+TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_facts *facts,
+                                          uint32_t capacity, int gathered) {
+    const uint32_t payload_len = item->payload_len + facts->payload_len;
     const uint32_t max_segs = tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
-    if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES; /* K 4.13 */
-    if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;                                                         /* K 5.6 */
+    /* K 4.13 */
+    if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES;
+    /* K 5.6 */
+    if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;
     if (item->seg_count >= desc->max_frags && gathered) return TUO_V_CAP_FRAGS;
     if (item->shape.hdr_len + payload_len > capacity) return TUO_V_CAP_BUFFER;
     return TUO_V_HELD;
 }
 
 /* K 4.10: all but the last segment have gso_size bytes. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const tuoi_item *item, const tuo_pkt_info *info,
-                                                 uint32_t pkt_capacity) {
+TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const tuoi_item *item,
+                                                 const tuoi_facts *facts, uint32_t pkt_capacity) {
     tuo_verdict caps;
     if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
-    if (info->payload_len > item->gso_size) return TUO_V_LONGER;
-    if (!tuoi_ip_id_fits(desc, item, info, 0)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, info, item->capacity, pkt_capacity == TUOI_GATHERED);
+    if (facts->payload_len > item->gso_size) return TUO_V_LONGER;
+    if (!tuoi_ip_id_fits(desc, item, facts, 0)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, facts, item->capacity, pkt_capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
 static tuo_verdict tuoi_decide_prepend(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_packet *pkt) {
-    const uint32_t len = pkt->info.payload_len;
+    const uint32_t len = pkt->facts.payload_len;
     tuo_verdict caps;
-    if (pkt->info.tcp_flags & (TUOI_FIN | TUOI_PSH)) return TUO_V_AFTER_PSH_FIN;
+    if (pkt->facts.tcp_flags & (TUOI_FIN | TUOI_PSH)) return TUO_V_AFTER_PSH_FIN;
     if (len < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;
     if (item->seg_count == 1 ? len < item->payload_len : len != item->gso_size) return TUO_V_LONGER;
-    if (!tuoi_ip_id_fits(desc, item, &pkt->info, 1)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, &pkt->info, pkt->capacity, pkt->capacity == TUOI_GATHERED);
+    if (!tuoi_ip_id_fits(desc, item, &pkt->facts, 1)) return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, &pkt->facts, pkt->capacity, pkt->capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_PREPENDED : caps;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- >>gro */
-/* Applies what the rules decide. Everything pushed is a record, in order of arrival; an item chains the records that leave as one.
-   Invariants: a record with an item is the first-arrived of it; absorbed records leave with their item; all others leave alone.
-   The index leads from a flow to its newest open item. Draining walks the records once, so emission is in order of arrival. */
+/* ---------------------------------------------------------------------------------------- >>gro */
+/* Applies what the rules decide. Everything pushed is a record, in order of arrival; an item chains
+   the records that leave as one. Invariants: a record with an item is the first-arrived of it;
+   absorbed records leave with their item; all others leave alone. The index leads from a flow to
+   its newest open item. Draining walks the records once, so emission is in order of arrival. */
 
 enum { TUOI_RECENT_BITS = 5, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 16 };
 
 typedef struct tuoi_record {
-    tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves alone */
+    tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves
+                       alone */
     void *user;
     uint32_t next; /* record of the next segment in the item, or TUOI_NONE */
-    uint32_t item; /* item that leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at another position */
+    uint32_t item; /* item that leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at another
+                      position */
 } tuoi_record;
 
 /* What a lookup has found lately. It holds until the index changes. */
@@ -3083,7 +3624,8 @@ struct tuo_gro {
     uint8_t hint;         /* TUO_F_TRUST: for every packet */
     uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
     tuoi_recent recent[1 << TUOI_RECENT_BITS];
-    uint32_t barrier[TUOI_BARRIERS]; /* by hash of the addresses: flows of items that started before this record are closed */
+    uint32_t barrier[TUOI_BARRIERS]; /* by hash of the addresses: flows of items that started before this record are
+                                        closed */
 };
 
 /* --- memory and configuration --- */
@@ -3108,11 +3650,13 @@ static tuo_gro_desc tuoi_gro_desc_effective(const tuo_gro_desc *desc) {
 static int tuoi_in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
 
 static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
-    const int ids_ok = !d->exact_ip_id || !d->ignore_df_ip_id, simd_ok = d->simd == TUO_SIMD_DETECT || tuoi_sums_of(d->simd) != NULL;
+    const int ids_ok = (unsigned)d->ip_id <= (unsigned)TUO_IP_ID_ANY,
+              simd_ok = d->simd == TUO_SIMD_DETECT || tuoi_sums_of(d->simd) != NULL;
     return tuoi_in(d->max_packets, 1, TUOI_PACKETS_MAX) && tuoi_in(d->max_flows, 1, TUOI_FLOWS_MAX) &&
            tuoi_in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuoi_in(d->max_udp_segs, 2, TUOI_UDP_SEGS_MAX) &&
            tuoi_in(d->max_frags, 2, 0xFFFF) && tuoi_in(d->max_items_per_flow, 1, TUOI_ITEMS_PER_FLOW_MAX) &&
-           tuoi_vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) && d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
+           tuoi_vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) &&
+           d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
 }
 
 /* One block: instance, index, records, items, iovs, users. */
@@ -3137,7 +3681,8 @@ TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc) {
     return tuoi_gro_desc_ok(&d) ? tuoi_gro_layout_of(&d).end : 0;
 }
 
-/* Forget all packets. The index is left to flows_open: it was reset when the drain began, or is reset here. */
+/* Forget all packets. The index is left to flows_open: it was reset when the drain began, or is
+   reset here. */
 static void tuoi_gro_clear(tuo_gro *gro) {
     gro->record_count = gro->item_count = gro->iov_count = gro->user_count = gro->emit_idx = 0;
     gro->leftover = TUOI_NONE;
@@ -3191,7 +3736,9 @@ TUO_API tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const 
     return TUO_OK;
 }
 
-static int tuoi_gro_holds(const tuo_gro *gro) { return gro->emit_idx < gro->record_count || gro->leftover != TUOI_NONE; }
+static int tuoi_gro_holds(const tuo_gro *gro) {
+    return gro->emit_idx < gro->record_count || gro->leftover != TUOI_NONE;
+}
 
 TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
     tuo_gro_desc d = *desc;
@@ -3200,11 +3747,13 @@ TUO_API tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc) {
     if (d.hash_seed == 0) d.hash_seed = gro->desc.hash_seed;
     if (d.simd == TUO_SIMD_DETECT) d.simd = gro->desc.simd;
     d = tuoi_gro_desc_effective(&d);
-    if (d.max_packets != gro->desc.max_packets || d.max_flows != gro->desc.max_flows || d.hash_seed != gro->desc.hash_seed) {
+    if (d.max_packets != gro->desc.max_packets || d.max_flows != gro->desc.max_flows ||
+        d.hash_seed != gro->desc.hash_seed) {
         return TUO_E_INVALID;
     }
     if (!tuoi_gro_desc_ok(&d) || tuoi_gro_holds(gro)) return TUO_E_INVALID;
-    if (d.simd != gro->desc.simd && !tuo_simd_usable(d.simd)) return TUO_E_INVALID; /* CPUID is slow: not without need */
+    /* CPUID is slow: not without need */
+    if (d.simd != gro->desc.simd && !tuo_simd_usable(d.simd)) return TUO_E_INVALID;
     tuoi_gro_configure(gro, &d);
     return TUO_OK;
 }
@@ -3222,7 +3771,8 @@ TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats) {
 }
 
 /* --- flows --- */
-/* What a flow is, is said once, by tuoi_same_flow, in terms of packets: the index holds no keys. The hash only has to agree with it. */
+/* What a flow is, is said once, by tuoi_same_flow, in terms of packets: the index holds no keys.
+   The hash only has to agree with it. */
 
 /* Sum over the two addresses, which is a hash by itself (barriers), and a part of the flow's. */
 TUOI_FORCE_INLINE uint64_t tuoi_nh_addresses(const tuoi_index *index, const uint8_t *ip, int ip4) {
@@ -3230,8 +3780,8 @@ TUOI_FORCE_INLINE uint64_t tuoi_nh_addresses(const tuoi_index *index, const uint
 }
 
 /* Ports, protocol and flow label. */
-TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_flow_hash(const tuoi_index *index, const uint8_t *ip, const uint8_t *l4, int ip4,
-                                                     unsigned proto) {
+TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_flow_hash(const tuoi_index *index, const uint8_t *ip, const uint8_t *l4,
+                                                     int ip4, unsigned proto) {
     const uint32_t ports = tuoi_load32(l4) + index->word_keys[8];
     const uint32_t rest = (ip4 ? 0 : tuoi_rd32(ip) << 12) + proto + index->word_keys[9];
     return tuoi_hash_finish(index, tuoi_nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
@@ -3247,42 +3797,50 @@ TUOI_WRAPS static uint64_t tuoi_hash_bytes(uint64_t hash, const uint8_t *p, uint
 /* Where a packet would have its headers without tags, options and extension headers. */
 TUOI_FORCE_INLINE uint32_t tuoi_plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
 TUOI_FORCE_INLINE uint32_t tuoi_fixed_len(int ip4) { return ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN; }
-TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuo_pkt_info *info) {
-    return info->ip_off == tuoi_plain_ip_off(gro) && info->l4_off == info->ip_off + tuoi_fixed_len(info->ip_version == 4);
+TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuoi_facts *facts) {
+    return facts->shape.ip_off == tuoi_plain_ip_off(gro) &&
+           facts->shape.l4_off == facts->shape.ip_off + tuoi_fixed_len(facts->ip_version == 4);
 }
 
 /* The place of a parsed packet's flow: by the hash of a plain packet, or the same for any other. */
 TUOI_FORCE_INLINE tuoi_slot tuoi_gro_probe(const tuo_gro *gro, const tuoi_packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
-    const uint8_t *const ip = pkt->bytes + info->ip_off;
-    const int ip4 = info->ip_version == 4;
-    const uint32_t ext_off = info->ip_off + tuoi_fixed_len(ip4);
+    const tuoi_facts *const facts = &pkt->facts;
+    const uint8_t *const ip = pkt->bytes + facts->shape.ip_off;
+    const int ip4 = facts->ip_version == 4;
+    const uint32_t ext_off = facts->shape.ip_off + tuoi_fixed_len(ip4);
     uint64_t hash;
-    if (pkt->plain_hash && tuoi_is_plain(gro, info)) return tuoi_index_probe(&gro->flows, pkt->plain_hash);
-    hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + info->l4_off, ip4, info->l4_proto);
-    if (info->vlan_count) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, info->ip_off);
-    if (!ip4 && info->l4_off != ext_off) hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, info->l4_off - ext_off);
+    if (pkt->plain_hash && tuoi_is_plain(gro, facts)) return tuoi_index_probe(&gro->flows, pkt->plain_hash);
+    hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + facts->shape.l4_off, ip4, facts->l4_proto);
+    if (facts->shape.ip_off != tuoi_plain_ip_off(gro))
+        hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, facts->shape.ip_off);
+    if (!ip4 && facts->shape.l4_off != ext_off)
+        hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, facts->shape.l4_off - ext_off);
     return tuoi_index_probe(&gro->flows, hash);
 }
 
-/* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, flow label, extension headers, ports. A packet with
-   IPv4 options can be of the flow of one without. */
+/* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, flow label,
+   extension headers, ports. A packet with IPv4 options can be of the flow of one without. */
 static int tuoi_same_flow(const tuoi_item *item, const tuoi_packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
+    const tuoi_facts *const facts = &pkt->facts;
     const tuoi_kind_row *const kind = &tuoi_kinds[item->shape.kind];
-    const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + info->ip_off;
+    const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + facts->shape.ip_off;
     const uint32_t l4_off = item->shape.l4_off - item->shape.ip_off;
-    if (info->ip_off != item->shape.ip_off || info->ip_version != kind->ip_version || info->l4_proto != kind->l4_proto) return 0;
-    if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + info->l4_off)) return 0;
+    if (facts->shape.ip_off != item->shape.ip_off || facts->ip_version != kind->ip_version ||
+        facts->l4_proto != kind->l4_proto)
+        return 0;
+    if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + facts->shape.l4_off)) return 0;
     if (!tuoi_same_bytes(a + kind->addr_off, b + kind->addr_off, 2 * (size_t)kind->addr_len)) return 0;
     if (kind->ip_version == 6) {
-        if ((tuoi_rd32(a) ^ tuoi_rd32(b)) & 0xFFFFFu || l4_off != info->l4_off - info->ip_off) return 0;
-        if (a[TUOI_IP6_NEXT] != b[TUOI_IP6_NEXT] || !tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, l4_off - TUOI_IP6_LEN)) return 0;
+        if ((tuoi_rd32(a) ^ tuoi_rd32(b)) & 0xFFFFFu || l4_off != facts->shape.l4_off - facts->shape.ip_off) return 0;
+        if (a[TUOI_IP6_NEXT] != b[TUOI_IP6_NEXT] ||
+            !tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, l4_off - TUOI_IP6_LEN))
+            return 0;
     }
-    return tuoi_same_bytes(item->bytes, pkt->bytes, info->ip_off);
+    return tuoi_same_bytes(item->bytes, pkt->bytes, facts->shape.ip_off);
 }
 
-/* The flow's place in the index, whose value is its newest item; way TUO_FLOW_WAYS if it has none. */
+/* The flow's place in the index, whose value is its newest item; way TUO_FLOW_WAYS if it has
+   none. */
 TUOI_FORCE_INLINE tuoi_slot tuoi_gro_find(tuo_gro *gro, const tuoi_packet *pkt) {
     tuoi_slot slot = tuoi_gro_probe(gro, pkt);
     tuoi_index_count_lookup(&gro->flows, &slot);
@@ -3293,15 +3851,17 @@ TUOI_FORCE_INLINE tuoi_slot tuoi_gro_find(tuo_gro *gro, const tuoi_packet *pkt) 
 }
 
 static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
-    return &gro->barrier[(tuoi_hash_finish(&gro->flows, tuoi_nh_addresses(&gro->flows, ip, ip4)) >> 40) % TUOI_BARRIERS];
+    return &gro->barrier[(tuoi_hash_finish(&gro->flows, tuoi_nh_addresses(&gro->flows, ip, ip4)) >> 40) %
+                         TUOI_BARRIERS];
 }
 
-/* Packets that pass may belong to a flow that is held. Those whose ports are known close just that flow, the others all flows of
-   their addresses, and those without readable addresses none: nobody could receive them out of order. */
+/* Packets that pass may belong to a flow that is held. Those whose ports are known close just that
+   flow, the others all flows of their addresses, and those without readable addresses none: nobody
+   could receive them out of order. */
 static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuoi_packet *pkt) {
-    const tuo_pkt_info *const info = &pkt->info;
-    const int ports_known = info->l4_off && info->ip_off + info->total_len - info->l4_off >= 4;
-    switch (verdict) {
+    const tuoi_facts *const facts = &pkt->facts;
+    const int ports_known = facts->shape.l4_off && facts->shape.ip_off + facts->total_len - facts->shape.l4_off >= 4;
+    switch ((int)verdict) {
         case TUO_V_NOT_IP:
         case TUO_V_TRUNCATED:
         case TUO_V_VLAN_DEPTH:
@@ -3312,11 +3872,12 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
     }
     if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
         tuoi_slot slot;
-        if (info->l4_off > TUO_HEADER_MAX) return; /* nothing with that many header bytes is ever held to be joined */
+        /* nothing with that many header bytes is ever held to be joined */
+        if (facts->shape.l4_off > TUO_HEADER_MAX) return;
         slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) tuoi_index_remove(&gro->flows, &slot);
     } else {
-        *tuoi_gro_barrier(gro, pkt->bytes + info->ip_off, info->ip_version == 4) = pkt->record + 1;
+        *tuoi_gro_barrier(gro, pkt->bytes + facts->shape.ip_off, facts->ip_version == 4) = pkt->record + 1;
         gro->barriers_set = 1;
         gro->flows.changes++;
     }
@@ -3324,32 +3885,34 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
 
 /* --- joining --- */
 
-/* TUO_V_HELD: both checksums are right. A candidate's IPv4 header has no options. */
-static TUOI_NOINLINE tuo_verdict tuoi_gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuoi_shape *shape, uint32_t payload_len,
-                                                 uint8_t *copy_to) {
-    gro->stats.verified_packets++;
-    if (tuoi_is_ip4(shape->kind) && !tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN)) return TUO_V_BAD_IP_CSUM;
-    return tuoi_l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+/* Of candidates, whose IPv4 headers have no options. */
+TUOI_FORCE_INLINE int tuoi_gro_ip_csum_ok(const uint8_t *bytes, const tuoi_shape *shape) {
+    return !tuoi_is_ip4(shape->kind) || tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN);
 }
 
-/* The same where a device has verified TCP or UDP. */
-static tuo_verdict tuoi_gro_verify_ip(const uint8_t *bytes, const tuoi_shape *shape) {
-    return !tuoi_is_ip4(shape->kind) || tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN) ? TUO_V_HELD : TUO_V_BAD_IP_CSUM;
+static TUOI_NOINLINE tuoi_csum tuoi_gro_verify_ip(const uint8_t *bytes, const tuoi_shape *shape) {
+    return tuoi_gro_ip_csum_ok(bytes, shape) ? TUOI_CSUM_RIGHT : TUOI_CSUM_BAD_IP;
+}
+
+static TUOI_NOINLINE tuoi_csum tuoi_gro_verify(tuo_gro *gro, const uint8_t *bytes, const tuoi_shape *shape,
+                                               uint32_t payload_len, uint8_t *copy_to) {
+    gro->stats.verified_packets++;
+    if (!tuoi_gro_ip_csum_ok(bytes, shape)) return TUOI_CSUM_BAD_IP;
+    return tuoi_l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUOI_CSUM_RIGHT : TUOI_CSUM_BAD_L4;
 }
 
 static TUOI_NOINLINE void tuoi_gro_verify_head(tuo_gro *gro, tuoi_item *item) {
-    const tuo_verdict bad = item->head_csum == TUOI_CSUM_L4_RIGHT
-                                ? tuoi_gro_verify_ip(item->bytes, &item->shape)
-                                : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL);
-    item->head_csum = bad == TUO_V_HELD ? TUOI_CSUM_RIGHT : TUOI_CSUM_WRONG;
+    item->head_csum = (uint8_t)(item->head_csum == TUOI_CSUM_L4_RIGHT
+                                    ? tuoi_gro_verify_ip(item->bytes, &item->shape)
+                                    : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL));
 }
 
 /* Why nothing can be appended behind this packet, if so. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuo_pkt_info *info, uint32_t gso_size, int head) {
-    const int tcp = tuoi_is_tcp(info->kind);
-    if (tcp && (info->tcp_flags & (TUOI_FIN | TUOI_PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
+TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuoi_facts *facts, uint32_t gso_size, int head) {
+    const int tcp = tuoi_is_tcp(facts->shape.kind);
+    if (tcp && (facts->tcp_flags & (TUOI_FIN | TUOI_PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
     if (tcp && head && gso_size < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;               /* K 1.9 */
-    return info->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
+    return facts->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
 }
 
 TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uint32_t older) {
@@ -3358,28 +3921,29 @@ TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uin
     item->collect = pkt->collect;
     item->head = item->tail = item->first = pkt->record;
     item->older = older;
-    item->seq = pkt->info.seq;
-    item->payload_len = pkt->info.payload_len;
+    item->seq = pkt->facts.seq;
+    item->payload_len = pkt->facts.payload_len;
     item->seg_count = 1;
     item->capacity = pkt->capacity;
-    item->gso_size = (uint16_t)pkt->info.payload_len; /* total_len is at most max_bytes */
-    item->ip_id = pkt->info.ip_id;
+    item->gso_size = (uint16_t)pkt->facts.payload_len; /* total_len is at most max_bytes */
+    item->ip_id = pkt->facts.ip_id;
     item->id_mode = TUOI_ID_UNDECIDED;
-    item->closed = (uint8_t)tuoi_closes_after(&pkt->info, item->gso_size, 1);
-    item->head_csum = pkt->csum == TUO_V_HELD ? TUOI_CSUM_RIGHT : pkt->csum == TUOI_V_L4_RIGHT ? TUOI_CSUM_L4_RIGHT : TUOI_CSUM_UNKNOWN;
-    item->shape = tuoi_shape_of(&pkt->info);
-    item->plain = tuoi_is_plain(gro, &pkt->info);
+    item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 1);
+    item->head_csum = (uint8_t)pkt->csum;
+    item->shape = pkt->facts.shape;
+    item->plain = tuoi_is_plain(gro, &pkt->facts);
     gro->item_count++;
 }
 
-TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, const tuo_pkt_info *info, uint32_t record) {
+TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, const tuoi_facts *facts,
+                                        uint32_t record) {
     records[item->tail].next = record;
     records[record].item = TUOI_ABSORBED;
     item->tail = record;
-    if (item->seg_count == 1) item->id_mode = info->ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
-    item->payload_len += info->payload_len;
+    if (item->seg_count == 1) item->id_mode = facts->ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
+    item->payload_len += facts->payload_len;
     item->seg_count++;
-    item->closed = (uint8_t)tuoi_closes_after(info, item->gso_size, 0);
+    item->closed = (uint8_t)tuoi_closes_after(facts, item->gso_size, 0);
 }
 
 static void tuoi_item_prepend(tuoi_record *records, tuoi_item *item, const tuoi_packet *pkt) {
@@ -3389,29 +3953,31 @@ static void tuoi_item_prepend(tuoi_record *records, tuoi_item *item, const tuoi_
     item->bytes = pkt->bytes;
     item->collect = NULL;
     if (item->seg_count == 1) {
-        item->id_mode = pkt->info.ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
-        item->gso_size = (uint16_t)pkt->info.payload_len;
-        /* The old head is the tail now: what closed it as a tail remains, and it may have become a short one. */
+        item->id_mode = pkt->facts.ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
+        item->gso_size = (uint16_t)pkt->facts.payload_len;
+        /* The old head is the tail now: what closed it as a tail remains, and it may have become a
+           short one. */
         if (item->closed != TUO_V_AFTER_PSH_FIN) {
             item->closed = (uint8_t)(item->payload_len < item->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD);
         }
     }
-    item->seq = pkt->info.seq;
-    item->ip_id = pkt->info.ip_id;
+    item->seq = pkt->facts.seq;
+    item->ip_id = pkt->facts.ip_id;
     item->capacity = pkt->capacity;
-    item->payload_len += pkt->info.payload_len;
+    item->payload_len += pkt->facts.payload_len;
     item->seg_count++;
 }
 
-/* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the caller. */
+/* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the
+   caller. */
 static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_packet *pkt) {
-    const uint8_t *const ip = pkt->bytes + pkt->info.ip_off;
+    const uint8_t *const ip = pkt->bytes + pkt->facts.shape.ip_off;
     tuoi_position position = { TUO_V_APPENDED, newest, 1 };
     const tuoi_item *item;
     tuo_verdict differs;
-    if (tuoi_is_tcp(pkt->info.kind)) position = tuoi_position_tcp(&gro->desc, gro->items, newest, pkt);
+    if (tuoi_is_tcp(pkt->facts.shape.kind)) position = tuoi_position_tcp(&gro->desc, gro->items, newest, pkt);
     gro->stats.item_checks += position.check_count;
-    if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->info.ip_version == 4)) {
+    if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->facts.ip_version == 4)) {
         position.verdict = TUO_V_PAIR_CLOSED;
     }
     if (position.verdict != TUO_V_APPENDED && position.verdict != TUO_V_PREPENDED) return position;
@@ -3420,67 +3986,78 @@ static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_p
     if (differs != TUO_V_HELD) {
         position.verdict = differs;
     } else if (position.verdict == TUO_V_APPENDED) {
-        position.verdict = tuoi_decide_append(&gro->desc, item, &pkt->info, pkt->capacity);
+        position.verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts, pkt->capacity);
     } else {
         position.verdict = tuoi_decide_prepend(&gro->desc, item, pkt);
     }
     return position;
 }
 
-/* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet is summed once at most, and where the
-   head's buffer collects the payloads, copied there in the same pass: behind its end, where it matters only if the packet does join. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_join(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt, uint32_t payload_len,
-                                                   tuo_verdict join) {
-    uint8_t *const copy_to = item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
-    if (pkt->csum == TUOI_V_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
-    if (pkt->csum == TUO_V_COUNT) {
+/* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet
+   is summed once at most, and where the head's buffer collects the payloads, copied there in the
+   same pass: behind its end, where it matters only if the packet does join. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_join(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt,
+                                                   uint32_t payload_len, tuo_verdict join) {
+    uint8_t *const copy_to =
+        item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
+    if (pkt->csum == TUOI_CSUM_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
+    if (pkt->csum == TUOI_CSUM_UNKNOWN) {
         pkt->csum = tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
     } else if (copy_to) {
         TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
-    if (pkt->csum != TUO_V_HELD) return pkt->csum;
-    if (item->head_csum >= TUOI_CSUM_UNKNOWN) tuoi_gro_verify_head(gro, item);
+    if (pkt->csum != TUOI_CSUM_RIGHT) return pkt->csum == TUOI_CSUM_BAD_IP ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM;
+    if (item->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, item);
     return item->head_csum == TUOI_CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
 }
 
 /* --- the fast path --- */
-/* Most packets look like the one before them in their flow. One masked comparison with the head of the flow's newest item finds out what
-   parser, classification and header rules would: same flow, candidate, headers equal. It only ever appends; all other packets take the
-   slow path, which finds out the same again and more. */
+/* Most packets look like the one before them in their flow. One masked comparison with the head of
+   the flow's newest item finds out what parser, classification and header rules would: same flow,
+   candidate, headers equal. It only ever appends; all other packets take the slow path, which finds
+   out the same again and more. */
 
-/* Fill *info, as far as the rules need it, for a packet whose headers equal the head's. 0: they do not. ip4 is known at compile time. */
-TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt, int ip4, tuo_pkt_info *info) {
+/* The facts of a packet whose headers equal the head's. 0: they do not. ip4 is known at compile
+   time. */
+TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt, int ip4,
+                                         tuoi_facts *facts) {
     const uint32_t ip_off = tuoi_plain_ip_off(gro), hdr_len = item->shape.hdr_len;
     const uint8_t *const ip = pkt->bytes + ip_off, *const l4 = ip + tuoi_fixed_len(ip4);
     if (!item->plain || pkt->len <= hdr_len) return 0;
     if (!tuoi_equal_masked(item->bytes + ip_off, ip, gro->masks.same[item->shape.kind], hdr_len - ip_off)) return 0;
     if (!tuoi_same_bytes(item->bytes, pkt->bytes, ip_off)) return 0;
-    info->total_len = ip4 ? tuoi_rd16(ip + TUOI_IP4_TOTAL) : (uint32_t)TUOI_IP6_LEN + tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
-    if (info->total_len != pkt->len - ip_off) return 0;
-    info->ip_off = ip_off;
-    info->l4_off = ip_off + tuoi_fixed_len(ip4);
-    info->payload_off = hdr_len;
-    info->payload_len = (uint32_t)pkt->len - hdr_len;
-    info->kind = item->shape.kind;
-    info->ip_version = ip4 ? 4 : 6;
-    info->ip_id = ip4 ? tuoi_rd16(ip + TUOI_IP4_ID) : 0;
-    info->flags = (uint8_t)(ip4 && (ip[TUOI_IP4_FRAG] & (TUOI_IP4_DF >> 8)) ? TUO_PKT_DF : 0);
-    info->tcp_flags = 0;
-    if (tuoi_is_tcp(info->kind)) {
-        info->tcp_flags = l4[TUOI_TCP_FLAGS];
-        if (tuoi_rd32(l4 + TUOI_TCP_SEQ) != tuoi_seq_add(item->seq, item->payload_len)) return 0;
-    } else if (tuoi_rd16(l4 + TUOI_UDP_TOTAL) != pkt->len - info->l4_off) {
+    facts->total_len = ip4 ? tuoi_rd16(ip + TUOI_IP4_TOTAL) : (uint32_t)TUOI_IP6_LEN + tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
+    if (facts->total_len != pkt->len - ip_off) return 0;
+    facts->shape.ip_off = ip_off;
+    facts->shape.l4_off = ip_off + tuoi_fixed_len(ip4);
+    facts->shape.hdr_len = hdr_len;
+    facts->shape.kind = item->shape.kind;
+    facts->payload_len = (uint32_t)pkt->len - hdr_len;
+    facts->seq = 0;
+    facts->ip_version = ip4 ? 4 : 6;
+    facts->l4_proto = tuoi_kinds[item->shape.kind].l4_proto;
+    facts->ip_id = ip4 ? tuoi_rd16(ip + TUOI_IP4_ID) : 0;
+    facts->df = (uint8_t)(ip4 && (ip[TUOI_IP4_FRAG] & (TUOI_IP4_DF >> 8)) != 0);
+    facts->tcp_flags = 0;
+    if (tuoi_is_tcp(facts->shape.kind)) {
+        facts->tcp_flags = l4[TUOI_TCP_FLAGS];
+        facts->seq = tuoi_rd32(l4 + TUOI_TCP_SEQ);
+        if (facts->seq != tuoi_seq_add(item->seq, item->payload_len)) return 0;
+    } else if (tuoi_rd16(l4 + TUOI_UDP_TOTAL) != pkt->len - facts->shape.l4_off) {
         return 0;
     }
-    return tuoi_classify_l4(pkt->bytes, info) == TUO_V_HELD;
+    return tuoi_classify_l4(pkt->bytes, facts) == TUO_V_HELD;
 }
 
-/* The newest item of the flow that a plain packet has, or another item, or TUOI_NONE; remembered. */
-static TUOI_NOINLINE uint32_t tuoi_gro_look_up(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4, uint64_t flow) {
+/* The newest item of the flow that a plain packet has, or another item, or TUOI_NONE;
+   remembered. */
+static TUOI_NOINLINE uint32_t tuoi_gro_look_up(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4,
+                                               uint64_t flow) {
     tuoi_recent *const recent = &gro->recent[flow >> (64 - TUOI_RECENT_BITS)];
     tuoi_slot slot;
     if (gro->barriers_set) return TUOI_NONE;
-    pkt->plain_hash = tuoi_flow_hash(&gro->flows, ip, ip + tuoi_fixed_len(ip4), ip4, ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT]);
+    pkt->plain_hash =
+        tuoi_flow_hash(&gro->flows, ip, ip + tuoi_fixed_len(ip4), ip4, ip[ip4 ? TUOI_IP4_PROTO : TUOI_IP6_NEXT]);
     slot = tuoi_index_probe(&gro->flows, pkt->plain_hash);
     if (!tuoi_slot_next(&slot)) return TUOI_NONE;
     recent->flow = flow;
@@ -3502,13 +4079,13 @@ TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_gro_guess(tuo_gro *gro, tuoi_packet *
 TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4) {
     const uint32_t guess = tuoi_gro_guess(gro, pkt, ip, ip4);
     tuoi_item *item;
-    tuo_pkt_info info;
+    tuoi_facts facts;
     if (guess == TUOI_NONE) return 0;
     item = &gro->items[guess];
-    if (!tuoi_gro_recognise(gro, item, pkt, ip4, &info)) return 0;
-    if (tuoi_decide_append(&gro->desc, item, &info, pkt->capacity) != TUO_V_APPENDED) return 0;
-    if (tuoi_gro_verify_join(gro, item, pkt, info.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
-    tuoi_item_append(gro->records, item, &info, pkt->record);
+    if (!tuoi_gro_recognise(gro, item, pkt, ip4, &facts)) return 0;
+    if (tuoi_decide_append(&gro->desc, item, &facts, pkt->capacity) != TUO_V_APPENDED) return 0;
+    if (tuoi_gro_verify_join(gro, item, pkt, facts.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
+    tuoi_item_append(gro->records, item, &facts, pkt->record);
     gro->fast_count++;
     return 1;
 }
@@ -3530,7 +4107,8 @@ TUOI_FORCE_INLINE int tuoi_gro_try_fast(tuo_gro *gro, tuoi_packet *pkt) {
 /* Keep at most max_items_per_flow open: with one more on top, the oldest goes. */
 static void tuoi_items_trim(tuo_gro *gro, uint32_t newest) {
     uint32_t at = newest, count;
-    for (count = 1; count < gro->desc.max_items_per_flow && gro->items[at].older != TUOI_NONE; count++) at = gro->items[at].older;
+    for (count = 1; count < gro->desc.max_items_per_flow && gro->items[at].older != TUOI_NONE; count++)
+        at = gro->items[at].older;
     gro->items[at].older = TUOI_NONE;
 }
 
@@ -3540,8 +4118,8 @@ static tuo_verdict tuoi_gro_try_join(tuo_gro *gro, tuoi_packet *pkt, uint32_t ne
     tuoi_item *const item = &gro->items[position.item];
     tuo_verdict verdict = position.verdict;
     if (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED) return verdict;
-    verdict = tuoi_gro_verify_join(gro, item, pkt, pkt->info.payload_len, verdict);
-    if (verdict == TUO_V_APPENDED) tuoi_item_append(gro->records, item, &pkt->info, pkt->record);
+    verdict = tuoi_gro_verify_join(gro, item, pkt, pkt->facts.payload_len, verdict);
+    if (verdict == TUO_V_APPENDED) tuoi_item_append(gro->records, item, &pkt->facts, pkt->record);
     if (verdict == TUO_V_PREPENDED) tuoi_item_prepend(gro->records, item, pkt);
     return verdict;
 }
@@ -3563,7 +4141,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_join(tuo_gro *gro, tuoi_packet *pkt, tuoi
         *newest = gro->item_count;
         gro->flows.changes++;
     } else {
-        tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, gro->item_count);
+        tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag,
+                       gro->item_count);
     }
     record->item = gro->item_count;
     tuoi_item_start(gro, pkt, older);
@@ -3572,7 +4151,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_join(tuo_gro *gro, tuoi_packet *pkt, tuoi
 }
 
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_slow(tuo_gro *gro, tuoi_packet *pkt, tuoi_record *record) {
-    const tuo_verdict verdict = tuoi_classify(&gro->desc, tuoi_plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->info);
+    tuo_verdict verdict = tuoi_classify(tuoi_plain_ip_off(gro), pkt->bytes, pkt->len, &pkt->facts);
+    if (verdict == TUO_V_HELD) verdict = tuoi_allowed(&gro->desc, pkt->bytes, &pkt->facts);
     if (verdict == TUO_V_HELD) return tuoi_gro_join(gro, pkt, record);
     if (gro->flows.live_count) tuoi_gro_close_behind(gro, verdict, pkt);
     return verdict;
@@ -3587,7 +4167,9 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsi
         return verdict;
     }
     pkt->record = gro->record_count++;
-    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUO_V_HELD : hint & TUO_F_TRUST_L4 ? TUOI_V_L4_RIGHT : TUO_V_COUNT;
+    pkt->csum = (hint | gro->hint) & TUO_F_TRUST ? TUOI_CSUM_RIGHT
+                : hint & TUO_F_TRUST_L4          ? TUOI_CSUM_L4_RIGHT
+                                                 : TUOI_CSUM_UNKNOWN;
     gro->flows_open = 1;
     record = &gro->records[pkt->record];
     record->iov[1].base = pkt->bytes;
@@ -3596,15 +4178,16 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsi
     record->next = record->item = TUOI_NONE;
     verdict = TUO_V_APPENDED;
     if (!tuoi_gro_try_fast(gro, pkt)) {
-        tuoi_packet whole; /* a copy, so that *pkt can live in registers; member by member, since its info is not filled */
-        whole.bytes = pkt->bytes;
-        whole.len = pkt->len;
-        whole.capacity = pkt->capacity;
-        whole.record = pkt->record;
-        whole.collect = pkt->collect;
-        whole.csum = pkt->csum;
-        whole.plain_hash = pkt->plain_hash;
-        verdict = tuoi_gro_push_slow(gro, &whole, record);
+        tuoi_packet slow; /* a copy, so that *pkt can live in registers; member by member, since its facts are not
+                             filled */
+        slow.bytes = pkt->bytes;
+        slow.len = pkt->len;
+        slow.capacity = pkt->capacity;
+        slow.record = pkt->record;
+        slow.collect = pkt->collect;
+        slow.csum = pkt->csum;
+        slow.plain_hash = pkt->plain_hash;
+        verdict = tuoi_gro_push_slow(gro, &slow, record);
     }
     gro->stats.bytes_in += pkt->len;
     gro->stats.verdicts[verdict]++;
@@ -3626,7 +4209,8 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
 
 /* --- draining --- */
 
-/* The record at whose position something leaves next, or TUOI_NONE: by itself, or as the first-arrived of an item of several. */
+/* The record at whose position something leaves next, or TUOI_NONE: by itself, or as the
+   first-arrived of an item of several. */
 TUOI_FORCE_INLINE uint32_t tuoi_gro_leave(tuo_gro *gro) {
     const uint32_t record = gro->leftover != TUOI_NONE ? gro->leftover : gro->emit_idx;
     tuoi_gro_close_flows(gro);
@@ -3649,19 +4233,21 @@ TUOI_FORCE_INLINE tuoi_item *tuoi_gro_item_at(const tuo_gro *gro, uint32_t recor
     return item < TUOI_ABSORBED && gro->items[item].seg_count > 1 ? &gro->items[item] : NULL;
 }
 
-/* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header bytes are those of the first. */
+/* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header
+   bytes are those of the first. */
 static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *item, tuo_vnet_hdr *vnet) {
     if (tuoi_is_tcp(item->shape.kind)) {
         const uint32_t flags_off = item->shape.l4_off + TUOI_TCP_FLAGS;
         const uint8_t *const last = (const uint8_t *)gro->records[item->tail].iov[1].base;
-        hdr[flags_off] = (uint8_t)((hdr[flags_off] & ~(unsigned)(TUOI_FIN | TUOI_PSH)) | (last[flags_off] & (TUOI_FIN | TUOI_PSH)));
+        hdr[flags_off] =
+            (uint8_t)((hdr[flags_off] & ~(unsigned)(TUOI_FIN | TUOI_PSH)) | (last[flags_off] & (TUOI_FIN | TUOI_PSH)));
     }
     tuoi_account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
 
 /* Everything in *sp but vnet. */
-TUOI_FORCE_INLINE void tuoi_gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len, size_t vnet_len,
-                                     void *const *users, size_t packet_count) {
+TUOI_FORCE_INLINE void tuoi_gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count,
+                                     size_t len, size_t vnet_len, void *const *users, size_t packet_count) {
     sp->iov = iov;
     sp->iov_count = iov_count;
     sp->len = len;
@@ -3704,7 +4290,8 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     iov->base = sp->tuoi_head;
     iov->len = vnet_len + hdr_len;
     gro->iov_count += 1 + item->seg_count;
-    tuoi_gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_emit_chain(gro, item, iov + 1), item->seg_count);
+    tuoi_gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_emit_chain(gro, item, iov + 1),
+                  item->seg_count);
 }
 
 TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
@@ -3721,57 +4308,13 @@ TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
         TUO_MEMSET(sp->tuoi_head, 0, TUO_VNET_LEN_MAX);
         record->iov[0].base = sp->tuoi_head;
         record->iov[0].len = vnet_len;
-        tuoi_gro_emit(gro, sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len, vnet_len,
-                      &record->user, 1);
+        tuoi_gro_emit(gro, sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1,
+                      vnet_len + record->iov[1].len, vnet_len, &record->user, 1);
     }
     return TUO_OK;
 }
 
-/* --- buffers --- */
-
-static uint8_t *tuoi_buf_data(void *user, void *buf) {
-    (void)user;
-    return ((tuo_buf *)buf)->data;
-}
-static size_t tuoi_buf_len(void *user, const void *buf) {
-    (void)user;
-    return ((const tuo_buf *)buf)->len;
-}
-static size_t tuoi_buf_capacity(void *user, const void *buf) {
-    (void)user;
-    return ((const tuo_buf *)buf)->capacity;
-}
-static int tuoi_buf_resize(void *user, void *buf, size_t len) {
-    tuo_buf *const b = (tuo_buf *)buf;
-    (void)user;
-    if (len > b->capacity) return -1;
-    b->len = len;
-    return 0;
-}
-static int tuoi_buf_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
-    tuo_buf *const b = (tuo_buf *)buf;
-    (void)user;
-    if (len > b->capacity - b->len) return -1;
-    TUO_MEMCPY(b->data + b->len, bytes, len);
-    b->len += len;
-    return 0;
-}
-
-static const tuo_buf_ops tuoi_plain_ops = { NULL, tuoi_buf_data, tuoi_buf_len, tuoi_buf_capacity, tuoi_buf_resize, tuoi_buf_append };
-
-/* The callbacks, without a call for plain buffers. */
-TUOI_FORCE_INLINE uint8_t *tuoi_ops_data(const tuo_buf_ops *ops, void *buf) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_data(NULL, buf) : ops->data(ops->user, buf);
-}
-TUOI_FORCE_INLINE size_t tuoi_ops_len(const tuo_buf_ops *ops, const void *buf) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_len(NULL, buf) : ops->len(ops->user, buf);
-}
-TUOI_FORCE_INLINE size_t tuoi_ops_capacity(const tuo_buf_ops *ops, const void *buf) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_capacity(NULL, buf) : ops->capacity(ops->user, buf);
-}
-TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t len) {
-    return ops == &tuoi_plain_ops ? tuoi_buf_resize(NULL, buf, len) : ops->resize(ops->user, buf, len);
-}
+/* --- by copy --- */
 
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint) {
     static const uint8_t nothing[1] = { 0 };
@@ -3781,12 +4324,13 @@ TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void 
     packet.collect = len > offset && o == &tuoi_plain_ops ? ((tuo_buf *)buf)->data + offset : NULL;
     packet.bytes = len > offset ? tuoi_ops_data(o, buf) + offset : nothing;
     packet.len = len > offset ? len - offset : 0;
-    packet.capacity = capacity > offset ? (uint32_t)(capacity - offset < TUOI_GATHERED ? capacity - offset : TUOI_GATHERED - 1) : 0;
+    packet.capacity =
+        capacity > offset ? (uint32_t)(capacity - offset < TUOI_GATHERED ? capacity - offset : TUOI_GATHERED - 1) : 0;
     return tuoi_gro_push(gro, &packet, hint, buf);
 }
 
-/* Payloads into the head's buffer, if they are not there already. If a callback fails, the item ends in front of that packet, and the
-   rest is left over. */
+/* Payloads into the head's buffer, if they are not there already. If a callback fails, the item
+   ends in front of that packet, and the rest is left over. */
 static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuoi_item *item) {
     const tuoi_record *const head = &gro->records[item->head];
     const uint32_t hdr_len = item->shape.hdr_len;
@@ -3800,7 +4344,8 @@ static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
         if (ops->append(ops->user, head->user, (const uint8_t *)packet->base + hdr_len, packet->len - hdr_len) != 0) {
             gro->stats.append_failures++;
             gro->leftover = at;
-            for (; at != TUOI_NONE; at = gro->records[at].next) gro->records[at].item = TUOI_ABSORBED; /* its position has passed */
+            /* its position has passed */
+            for (; at != TUOI_NONE; at = gro->records[at].next) gro->records[at].item = TUOI_ABSORBED;
             return;
         }
         item->tail = at;
@@ -3810,7 +4355,8 @@ static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
 }
 
 /* The drain by copy; *at tells the record whose buffer it is in. */
-static tuo_result tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp, uint32_t *at) {
+static tuo_result tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp,
+                                     uint32_t *at) {
     const size_t vnet_len = offset < gro->vnet_len ? 0 : gro->vnet_len;
     tuoi_item *item;
     tuoi_record *record;
@@ -3837,7 +4383,8 @@ static tuo_result tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
         record->iov[0].len = len - offset + vnet_len;
     }
     if (item && item->seg_count > 1) {
-        tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, vnet_len, tuoi_gro_emit_chain(gro, item, NULL), item->seg_count);
+        tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, vnet_len, tuoi_gro_emit_chain(gro, item, NULL),
+                      item->seg_count);
     } else {
         tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, record->iov[0].len ? vnet_len : 0, &record->user, 1);
     }
@@ -3849,8 +4396,8 @@ TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
     return tuoi_gro_next_copy(gro, ops ? ops : &tuoi_plain_ops, offset, sp, &at);
 }
 
-TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *to_write,
-                                 size_t *to_write_count) {
+TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+                                 size_t *to_write, size_t *to_write_count) {
     const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
     tuo_superpacket sp;
     size_t first = 0, next = 0, written = 0;
@@ -3867,27 +4414,29 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
 }
 
 TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flags) {
-    tuo_gro_desc desc;
-    tuo_pkt_info info;
-    TUO_MEMSET(&desc, 0, sizeof desc);
-    desc.max_bytes = 0xFFFF;
-    return tuoi_classify(&desc, flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &info);
+    tuoi_facts facts;
+    const tuo_verdict verdict =
+        tuoi_classify(flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &facts);
+    return verdict == TUO_V_HELD && facts.total_len > 0xFFFFu ? TUO_V_TOO_LARGE : verdict;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- >>gso */
-/* Plan once (init): the header template of a segment of full length, and the sums of everything that all of these share. Write per segment:
-   ID, sequence number, flags and checksums, and the lengths if it is a short one, which only the last can be. Contract: K 6, K 9 S1-S4.
-   Every field that differs between segments of full length is written every time, so it never matters what one of them has left in the
-   template. */
+/* ---------------------------------------------------------------------------------------- >>gso */
+/* Plan once (init): the header template of a segment of full length, and the sums of everything
+   that all of these share. Write per segment: ID, sequence number, flags and checksums, and the
+   lengths if it is a short one, which only the last can be. Contract: K 6, K 9 S1-S4. Every field
+   that differs between segments of full length is written every time, so it never matters what one
+   of them has left in the template. */
 
 /* A raw sum of up to some dozen words, as all sums of the plan. */
 static uint32_t tuoi_raw_sum(const uint8_t *p, size_t len) { return tuoi_fold(tuoi_scalar(NULL, p, len, 0)); }
 
-/* The L4 header without what differs per segment: sequence number and flags of TCP, and the checksum. */
+/* The L4 header without what differs per segment: sequence number and flags of TCP, and the
+   checksum. */
 static uint32_t tuoi_gso_l4_shared_sum(const uint8_t *l4, uint32_t l4_hdr_len, int tcp) {
     if (!tcp) return tuoi_raw_sum(l4, TUOI_UDP_CSUM);
-    return tuoi_raw_sum(l4, TUOI_TCP_SEQ) + tuoi_raw_sum(l4 + TUOI_TCP_ACK, 4) + tuoi_big16((uint32_t)l4[TUOI_TCP_DOFF] << 8) +
-           tuoi_raw_sum(l4 + TUOI_TCP_WINDOW, 2) + tuoi_raw_sum(l4 + TUOI_TCP_URGENT, l4_hdr_len - TUOI_TCP_URGENT);
+    return tuoi_raw_sum(l4, TUOI_TCP_SEQ) + tuoi_raw_sum(l4 + TUOI_TCP_ACK, 4) +
+           tuoi_big16((uint32_t)l4[TUOI_TCP_DOFF] << 8) + tuoi_raw_sum(l4 + TUOI_TCP_WINDOW, 2) +
+           tuoi_raw_sum(l4 + TUOI_TCP_URGENT, l4_hdr_len - TUOI_TCP_URGENT);
 }
 
 static uint32_t tuoi_gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) {
@@ -3895,9 +4444,9 @@ static uint32_t tuoi_gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) 
            tuoi_raw_sum(ip + TUOI_IP4_SRC, ip_hdr_len - TUOI_IP4_SRC);
 }
 
-/* Pseudo-header sum without the length. Of a partial checksum it is the seed, less the length that it includes (K 6.10): a seed made before
-   an address was damaged must stay wrong (P2), and one may be for other addresses than the IP header's (source routes, RFC 8200 8.1, RFC
-   6275 11.3.1). */
+/* Pseudo-header sum without the length. Of a partial checksum it is the seed, less the length that
+   it includes (K 6.10): a seed made before an address was damaged must stay wrong (P2), and one may
+   be for other addresses than the IP header's (source routes, RFC 8200 8.1, RFC 6275 11.3.1). */
 static uint32_t tuoi_gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
     const tuoi_shape shape = tuoi_shape_of(info);
     const uint32_t l4_len = info->l4_hdr_len + info->payload_len;
@@ -3914,7 +4463,8 @@ static void tuoi_gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vn
     gso->tuoi_csum_offset = vnet->csum_offset;
 }
 
-/* Length fields for a segment of len payload bytes; the plan has bounded what they hold to 65535. */
+/* Length fields for a segment of len payload bytes; the plan has bounded what they hold to
+   65535. */
 static void tuoi_gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
     const uint32_t end = gso->tuoi_hdr_len + len;
     uint8_t *const ip = hdr + gso->tuoi_ip_off;
@@ -3926,12 +4476,14 @@ static void tuoi_gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t le
     if (!tuoi_is_tcp(gso->tuoi_kind)) tuoi_wr16(hdr + gso->tuoi_l4_off + TUOI_UDP_TOTAL, end - gso->tuoi_l4_off);
 }
 
-/* Of a full segment: the lengths are in the template already. The pseudo-header comes from the superpacket. */
+/* Of a full segment: the lengths are in the template already. The pseudo-header comes from the
+   superpacket. */
 static void tuoi_gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
     const uint8_t *const hdr = gso->tuoi_hdr;
     const uint32_t l4_len = info->l4_hdr_len + gso->tuoi_gso_size;
     gso->tuoi_pseudo_raw = tuoi_big16(tuoi_gso_pseudo_sum(pkt, info, partial)) + tuoi_big16(l4_len);
-    gso->tuoi_l4_raw = gso->tuoi_pseudo_raw + tuoi_gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuoi_is_tcp(info->kind));
+    gso->tuoi_l4_raw =
+        gso->tuoi_pseudo_raw + tuoi_gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuoi_is_tcp(info->kind));
     if (tuoi_is_ip4(info->kind)) gso->tuoi_ip_raw = tuoi_gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
 }
 
@@ -3955,18 +4507,22 @@ static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
     tuoi_gso_plan_sums(gso, pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
 }
 
-/* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM there is only a seed, used as it is. */
-static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet, unsigned flags) {
+/* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM
+   there is only a seed, used as it is. */
+static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet,
+                                  unsigned flags) {
     const int partial = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
     const tuoi_shape shape = tuoi_shape_of(info);
     if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
     if (flags & TUO_F_TRUST) return TUO_OK;
     if (info->ip_version == 4 && !tuoi_ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
-    return partial || tuoi_l4_csum_ok(tuoi_sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK : TUO_E_L4_CSUM;
+    return partial || tuoi_l4_csum_ok(tuoi_sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK
+                                                                                                      : TUO_E_L4_CSUM;
 }
 
 /* *info is filled for GSO types only, and zero otherwise. */
-static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags, tuo_pkt_info *info) {
+static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags,
+                                 tuo_pkt_info *info) {
     const tuo_result result = tuoi_vnet_check(vnet, pkt, len, flags & TUO_F_ETHERNET, info);
     return result == TUO_OK && info->kind != TUO_KIND_NONE ? tuoi_gso_verify(pkt, info, vnet, flags) : result;
 }
@@ -4043,9 +4599,11 @@ TUOI_FORCE_INLINE uint64_t tuoi_gso_stamp_tcp(const tuo_gso *gso, uint8_t *tcp, 
     return (uint64_t)seq + tuoi_big16(flags);
 }
 
-/* Write what differs into a header that holds the template. payload_raw is not looked at for pseudo-header sums. Taking away is adding the
-   complement (RFC 1071 1); for a full segment that is 0xffff, which changes no sum but that of nothing. */
-TUOI_FORCE_INLINE void tuoi_gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuoi_gso_piece *piece, uint64_t payload_raw) {
+/* Write what differs into a header that holds the template. payload_raw is not looked at for
+   pseudo-header sums. Taking away is adding the complement (RFC 1071 1); for a full segment that is
+   0xffff, which changes no sum but that of nothing. */
+TUOI_FORCE_INLINE void tuoi_gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tuoi_gso_piece *piece,
+                                      uint64_t payload_raw) {
     const int tcp = tuoi_is_tcp(gso->tuoi_kind);
     uint8_t *const l4 = hdr + gso->tuoi_l4_off;
     const uint32_t missing_len = gso->tuoi_gso_size - (uint32_t)piece->len;
@@ -4144,7 +4702,8 @@ static void tuoi_gso_write(const tuo_gso *gso, const tuoi_gso_piece *piece, uint
     }
 }
 
-TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset, size_t *written) {
+TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
+                                 size_t *written) {
     const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
     tuo_result result = TUO_OK;
     size_t i;
@@ -4155,7 +4714,8 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
         if (capacity < offset || capacity - offset < len) result = TUO_E_NOSPACE;
         if (result == TUO_OK && tuoi_ops_resize(o, bufs[i], offset + len) != 0) result = TUO_E_BUFFER;
         if (result != TUO_OK) break;
-        if (len) tuoi_gso_write(gso, &piece, tuoi_ops_data(o, bufs[i]) + offset); /* an empty buffer may have no memory */
+        /* an empty buffer may have no memory */
+        if (len) tuoi_gso_write(gso, &piece, tuoi_ops_data(o, bufs[i]) + offset);
         gso->tuoi_next_idx++;
     }
     *written = i;
@@ -4163,9 +4723,9 @@ TUO_API tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *con
     return gso->tuoi_next_idx < gso->tuoi_seg_count ? TUO_MORE : TUO_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------------- >>tx */
-/* Capabilities, the ladder, bursts. What is left to a device is decided once per packet from capabilities and headers; superpackets are
-   then finished by >>account, segments by >>gso. */
+/* ----------------------------------------------------------------------------------------- >>tx */
+/* Capabilities, the ladder, bursts. What is left to a device is decided once per packet from
+   capabilities and headers; superpackets are then finished by >>account, segments by >>gso. */
 
 static int tuoi_caps_ok(const tuo_caps *caps) {
     return caps->ethernet <= 1 && caps->tx_vlan_max <= TUO_VLAN_MAX;
@@ -4221,7 +4781,8 @@ TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_
 }
 
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet) {
-    if (!(vnet->flags & TUO_VNET_DATA_VALID) || (vnet->flags & TUO_VNET_NEEDS_CSUM) || vnet->gso_type != TUO_GSO_NONE) return 0;
+    if (!(vnet->flags & TUO_VNET_DATA_VALID) || (vnet->flags & TUO_VNET_NEEDS_CSUM) || vnet->gso_type != TUO_GSO_NONE)
+        return 0;
     return caps && caps->rx_csum_ip4 ? TUO_F_TRUST : TUO_F_TRUST_L4;
 }
 
@@ -4239,7 +4800,8 @@ TUO_API tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, con
     fixed_len = info.ip_version == 4 ? 0 : TUOI_IP6_LEN; /* what the length field does not count */
     seg_len = info.payload_off - info.ip_off + tuoi_min32(gso_size, info.payload_len);
     if (gso_size == 0 || gso_size == 0xFFFFu || seg_len - fixed_len > 0xFFFFu) return TUO_E_VNET_GSO_SIZE;
-    if (info.total_len - fixed_len > 0xFFFFu && info.total_len > tuoi_caps_max_len(caps, info.kind)) return TUO_E_IP_LENGTH;
+    if (info.total_len - fixed_len > 0xFFFFu && info.total_len > tuoi_caps_max_len(caps, info.kind))
+        return TUO_E_IP_LENGTH;
     shape = tuoi_shape_of(&info);
     tuoi_account_any((uint8_t *)pkt, &shape, info.payload_len, gso_size, vnet);
     return TUO_OK;
@@ -4247,19 +4809,24 @@ TUO_API tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, con
 
 /* --- the ladder: decide --- */
 
-/* Can the device finish checksums behind these headers? A seed behind a routing header is for another destination than the one in the IP
-   header, from which some devices make their own; the same of bytes that only some of them count. */
+/* Can the device finish checksums behind these headers? A seed behind a routing header is for
+   another destination than the one in the IP header, from which some devices make their own; the
+   same of bytes that only some of them count. */
 static int tuoi_ladder_offloads(const tuo_caps *caps, const tuo_pkt_info *info) {
-    return tuoi_caps_csum(caps, info->kind) && !(info->flags & TUO_PKT_ROUTING) && info->vlan_count <= caps->tx_vlan_max &&
+    return tuoi_caps_csum(caps, info->kind) && !(info->flags & TUO_PKT_ROUTING) &&
+           info->vlan_count <= caps->tx_vlan_max &&
            (caps->tx_ip6_ext || info->ip_version == 4 || info->ip_hdr_len == TUOI_IP6_LEN);
 }
 
 /* Fill in how a superpacket leaves as superpackets. 0: it cannot. */
 static int tuoi_ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pkt_info *info) {
     const uint32_t size = tx->tuoi_gso_size, max_len = tuoi_caps_max_len(caps, info->kind);
-    const uint32_t hdr_len = info->payload_off - info->ip_off, seg_count = info->payload_len / size + (info->payload_len % size != 0);
+    const uint32_t hdr_len = info->payload_off - info->ip_off,
+                   seg_count = info->payload_len / size + (info->payload_len % size != 0);
     const uint32_t segs_max = tuoi_is_tcp(info->kind) ? caps->max_segs : caps->max_udp_segs;
-    if (seg_count < 2 || max_len <= hdr_len || size < caps->min_seg_size || (caps->max_seg_size && size > caps->max_seg_size)) return 0;
+    if (seg_count < 2 || max_len <= hdr_len || size < caps->min_seg_size ||
+        (caps->max_seg_size && size > caps->max_seg_size))
+        return 0;
     tx->tuoi_segs_max = segs_max ? segs_max : TUOI_NONE;
     tx->tuoi_payload_max = max_len - hdr_len;
     tx->tuoi_unit_segs = tuoi_min32(tx->tuoi_segs_max, tx->tuoi_payload_max / size);
@@ -4270,7 +4837,8 @@ static int tuoi_ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pk
 }
 
 /* What leaves as tuoi_gso hands it out: with its seed at csum_start, or finished. */
-static void tuoi_ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, const tuo_vnet_hdr *where, unsigned flags) {
+static void tuoi_ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, const tuo_vnet_hdr *where,
+                                  unsigned flags) {
     tuoi_gso_begin(&tx->tuoi_gso, pkt, partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
     if (!partial) return;
     tx->tuoi_vnet.flags = TUO_VNET_NEEDS_CSUM;
@@ -4297,16 +4865,17 @@ static void tuoi_ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const
     }
 }
 
-/* Is the partial checksum that of the packet's own TCP or UDP header, over all that follows it? Then devices that know these protocols, but
-   not csum_start and csum_offset, can finish it. */
-static int tuoi_ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, tuo_pkt_info *info) {
+/* Is the partial checksum that of the packet's own TCP or UDP header, over all that follows it?
+   Then devices that know these protocols, but not csum_start and csum_offset, can finish it. */
+static int tuoi_ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet,
+                                tuo_pkt_info *info) {
     return tuoi_parse(pkt, len, tuoi_caps_frame_flags(caps), info) == TUO_OK && tuoi_ladder_offloads(caps, info) &&
            vnet->csum_start == info->l4_off && vnet->csum_offset == tuoi_kinds[info->kind].l4_csum_off &&
            (size_t)info->payload_off + info->payload_len == len && info->payload_off <= TUO_HEADER_MAX;
 }
 
-static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet,
-                                    unsigned flags) {
+static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, size_t len,
+                                    const tuo_vnet_hdr *vnet, unsigned flags) {
     tuo_vnet_hdr where = *vnet;
     tuo_pkt_info info;
     int partial = 0;
@@ -4320,7 +4889,8 @@ static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint
     tuoi_gso_plan_whole(&tx->tuoi_gso, len, vnet);
 }
 
-TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
+TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
+                               unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
     tuo_result result;
@@ -4383,11 +4953,13 @@ static void tuoi_ladder_stamp(const tuo_tx *tx, uint8_t *hdr, const tuoi_ladder_
         l4[TUOI_TCP_FLAGS] = (uint8_t)tuoi_cut_flags(info->tcp_flags, seg == 0, seg + unit->segs == tx->tuoi_seg_count);
     }
     tuoi_account_any(hdr, &shape, unit->len, (uint16_t)tx->tuoi_gso_size, &packet->vnet);
-    tuoi_wr16(l4 + tuoi_kinds[info->kind].l4_csum_off, tuoi_fold32(tx->tuoi_pseudo_sum + summed_len)); /* never of other addresses */
+    /* never of other addresses */
+    tuoi_wr16(l4 + tuoi_kinds[info->kind].l4_csum_off, tuoi_fold32(tx->tuoi_pseudo_sum + summed_len));
     packet->seg_count = unit->segs;
     tuoi_ladder_describe(tx, packet);
     if (unit->segs == 1) return;
-    if (tuoi_is_tcp(info->kind) && (l4[TUOI_TCP_FLAGS] & TUOI_CWR)) packet->vnet.gso_type |= TUO_GSO_ECN; /* virtio 1.3 5.1.6.2 */
+    /* virtio 1.3 5.1.6.2 */
+    if (tuoi_is_tcp(info->kind) && (l4[TUOI_TCP_FLAGS] & TUOI_CWR)) packet->vnet.gso_type |= TUO_GSO_ECN;
     if (tx->tuoi_csum_ip4 && info->ip_version == 4) {
         tuoi_wr16(ip + TUOI_IP4_CSUM, 0);
         packet->csum_ip4 = 1;
@@ -4482,9 +5054,12 @@ TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *pa
 /* --- bursts --- */
 
 /* Both queues are rings over slots of the caller. */
-static size_t tuoi_ring_at(size_t head, size_t off, size_t capacity) { return off < capacity - head ? head + off : off - (capacity - head); }
+static size_t tuoi_ring_at(size_t head, size_t off, size_t capacity) {
+    return off < capacity - head ? head + off : off - (capacity - head);
+}
 
-TUO_API tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_batch send, void *user) {
+TUO_API tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count, tuo_send_batch send,
+                                     void *user) {
     if (!slots || slot_count == 0 || !send) return TUO_E_INVALID;
     TUO_MEMSET(queue, 0, sizeof *queue);
     queue->tuoi_send = send;
@@ -4530,7 +5105,8 @@ TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue) {
     return packet;
 }
 
-TUO_API tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_batch recv, void *user) {
+TUO_API tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count, tuo_recv_batch recv,
+                                     void *user) {
     if (!recv || (!slots && slot_count)) return TUO_E_INVALID;
     TUO_MEMSET(queue, 0, sizeof *queue);
     queue->tuoi_recv = recv;
@@ -4559,11 +5135,11 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
     return claimed < count - n ? n + claimed : count;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- >>names */
-/* The X-macro lists as strings. */
+/* -------------------------------------------------------------------------------------- >>names */
+/* The X-macro lists as strings, and what a caller without a C parser asks. */
 
 TUO_API const char *tuo_result_name(tuo_result result) {
-    switch (result) {
+    switch ((int)result) {
 #define TUOI_X(name, value, text) \
     case TUO_##name: return #name;
         TUO_RESULTS(TUOI_X)
@@ -4573,7 +5149,7 @@ TUO_API const char *tuo_result_name(tuo_result result) {
 }
 
 TUO_API const char *tuo_result_text(tuo_result result) {
-    switch (result) {
+    switch ((int)result) {
 #define TUOI_X(name, value, text) \
     case TUO_##name: return text;
         TUO_RESULTS(TUOI_X)
@@ -4600,11 +5176,33 @@ TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuoi_verdict_
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->text; }
 TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->source; }
 
+TUO_API int tuo_version(void) { return TUO_VERSION; }
+TUO_API unsigned tuo_simd_flag(tuo_simd level) { return TUO_F_SIMD(level); }
+
+TUO_API size_t tuo_sizeof(tuo_size which) {
+    static const uint16_t sizes[TUO_SIZE_COUNT] = {
+        sizeof(tuo_vnet_hdr),     sizeof(tuo_pkt_info),    sizeof(tuo_flow_key),
+        sizeof(tuo_flow_evicted), sizeof(tuo_flow_stats),  sizeof(tuo_gro_desc),
+        sizeof(tuo_gro_stats),    sizeof(tuo_superpacket), sizeof(tuo_segment),
+        sizeof(tuo_gso),          sizeof(tuo_caps),        sizeof(tuo_tx),
+        sizeof(tuo_tx_packet),    sizeof(tuo_tx_queue),    sizeof(tuo_rx_packet),
+        sizeof(tuo_rx_queue),
 #ifdef TUNOFFLOAD_TUN
-/* ----------------------------------------------------------------------------------------------------------- >>linux-tun */
-/* The only section that makes system calls. A queue has a receiving and a sending half that share nothing but the descriptor, so that one
-   thread may be in each. Descriptors that this file opens are non-blocking; waiting is done by poll() with the wake-up descriptor, so
-   that a waiting call can always be ended. Contract: K 1, K 2, K 3; linux drivers/net/tun.c. */
+        sizeof(tuo_tun_desc),     sizeof(tuo_tun_info),    sizeof(tuo_tun_rx_stats),
+        sizeof(tuo_tun_tx_stats), sizeof(tuo_tun_parts),   sizeof(tuo_tun_probe_report),
+#else
+        0, 0, 0, 0, 0, 0,
+#endif
+    };
+    return (unsigned)which < (unsigned)TUO_SIZE_COUNT ? sizes[which] : 0;
+}
+
+#ifdef TUNOFFLOAD_TUN
+/* ---------------------------------------------------------------------------------- >>linux-tun */
+/* The only section that makes system calls. A queue has a receiving and a sending half that share
+   nothing but the descriptor, so that one thread may be in each. Descriptors that this file opens
+   are non-blocking; waiting is done by poll() with the wake-up descriptor, so that a waiting call
+   can always be ended. Contract: K 1, K 2, K 3; linux drivers/net/tun.c. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -4613,12 +5211,21 @@ TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdic
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#if defined(TUO_CALLOC) || defined(TUO_FREE)
+#if !defined(TUO_CALLOC) || !defined(TUO_FREE)
+#error "tunoffload.h: define both TUO_CALLOC and TUO_FREE, or neither"
+#endif
+#else
+#include <stdlib.h>
+#define TUO_CALLOC calloc
+#define TUO_FREE free
+#endif
 
 #ifndef TUNSETVNETLE
 #define TUNSETVNETLE _IOW('T', 220, int)
@@ -4641,7 +5248,8 @@ TUOI_STATIC_ASSERT(iov_is_iovec, sizeof(tuo_iov) == sizeof(struct iovec) &&
                    offsetof(tuo_iov, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(tuo_iov, len) == offsetof(struct iovec, iov_len));
 
-/* struct ifreq as far as TUN needs it; <net/if.h> hides it from strict C99 and quarrels with <linux/if.h>. */
+/* struct ifreq as far as TUN needs it; <net/if.h> hides it from strict C99 and quarrels with
+   <linux/if.h>. */
 typedef struct tuoi_ifreq {
     char name[16];
     union {
@@ -4670,8 +5278,8 @@ typedef struct tuoi_tun_rx {
     tuo_gso gso;          /* of the superpacket in bytes */
     int splitting;
     size_t last_count;    /* segments of the last superpacket */
-    int last_errno;
-    tuo_tun_stats stats;
+    int last_errno;       /* atomic, for tuo_tun_query_info */
+    tuo_tun_rx_stats stats;
     uint8_t bytes[TUOI_RX_LEN];
 } tuoi_tun_rx;
 
@@ -4687,8 +5295,8 @@ typedef struct tuoi_tun_tx {
     tuo_segment segment;   /* of gso, being written */
     int segment_ready;
     tuoi_feature features[TUOI_FEATURES];
-    int last_errno;
-    tuo_tun_stats stats;
+    int last_errno;        /* atomic, for tuo_tun_query_info */
+    tuo_tun_tx_stats stats;
     uint8_t scratch[TUOI_RX_LEN];
 } tuoi_tun_tx;
 
@@ -4711,7 +5319,8 @@ struct tuo_tun {
 
 /* --- calls in progress --- */
 
-/* Every call that may wait or touches a descriptor stands between these two, so that tuo_tun_close can wait for it. */
+/* Every call that may wait or touches a descriptor stands between these two, so that tuo_tun_close
+   can wait for it. */
 static int tuoi_tun_enter(tuo_tun *tun) {
     __atomic_add_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
     return !__atomic_load_n(&tun->closing, __ATOMIC_SEQ_CST);
@@ -4734,19 +5343,21 @@ static void tuoi_close_fd(int *fd) {
     *fd = -1;
 }
 
-/* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the descriptor. */
+/* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the
+   descriptor. */
 #ifdef O_CLOEXEC
 #define TUOI_O_CLOEXEC O_CLOEXEC
 #else
 #define TUOI_O_CLOEXEC 0
 #endif
 static int tuoi_fd_flags(int fd) {
-    const int flags = tuoi_sys(fcntl(fd, F_GETFL)), returned = flags < 0 ? flags : tuoi_sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    const int flags = tuoi_sys(fcntl(fd, F_GETFL)),
+              returned = flags < 0 ? flags : tuoi_sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
     return returned < 0 ? returned : tuoi_sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
 static tuo_result tuoi_tun_failed(int *last_errno, int negative_errno) {
-    if (negative_errno != -EAGAIN) *last_errno = -negative_errno;
+    if (negative_errno != -EAGAIN) __atomic_store_n(last_errno, -negative_errno, __ATOMIC_RELAXED);
     switch (-negative_errno) {
         case EAGAIN: return TUO_AGAIN;
         case EBADFD: case EBADF: case ENODEV: return TUO_E_GONE;
@@ -4756,13 +5367,15 @@ static tuo_result tuoi_tun_failed(int *last_errno, int negative_errno) {
     }
 }
 
-/* One rtnetlink request with its acknowledgment. attributes: already encoded behind a body of body_len bytes. */
+/* One rtnetlink request with its acknowledgment. attributes: already encoded behind a body of
+   body_len bytes. */
 typedef struct tuoi_netlink {
     struct nlmsghdr header;
     uint8_t body[128];
 } tuoi_netlink;
 
-static void tuoi_netlink_begin(tuoi_netlink *request, uint16_t type, uint16_t flags, const void *body, size_t body_len) {
+static void tuoi_netlink_begin(tuoi_netlink *request, uint16_t type, uint16_t flags, const void *body,
+                               size_t body_len) {
     TUO_MEMSET(request, 0, sizeof *request);
     request->header.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + NLMSG_ALIGN(body_len));
     request->header.nlmsg_type = type;
@@ -4801,7 +5414,8 @@ static int tuoi_netlink_call(int fd, const tuoi_netlink *request) {
     return reply.error.error;
 }
 
-/* The value of the attribute `type` in bytes[*off..end), whose place becomes *off and *end; 0 if there is none. */
+/* The value of the attribute `type` in bytes[*off..end), whose place becomes *off and *end; 0 if
+   there is none. */
 static int tuoi_netlink_find(const uint8_t *bytes, size_t *off, size_t *end, unsigned type) {
     struct rtattr attribute;
     while (*end - *off >= sizeof attribute) {
@@ -4832,43 +5446,37 @@ static void tuoi_netlink_link(const tuo_tun *tun, tuoi_netlink *request, unsigne
 
 enum { TUOI_IFF_UP = 1 };
 
-/* Do packets carry the 4 bytes of packet information? TUNGETIFF cannot tell: it sets IFF_NOFILTER, which is the same bit as IFF_NO_PI.
-   A kernel before 4.20 does not say; then it is taken for no, which is what everybody uses. */
-static int tuoi_tun_has_packet_info(const tuo_tun *tun) {
-    uint8_t reply[8192];
+/* Do packets carry the 4 bytes of packet information? TUNGETIFF cannot tell: it sets IFF_NOFILTER,
+   which is the same bit as IFF_NO_PI. A kernel before 4.20 does not say; then it is taken for no,
+   which is what everybody uses. */
+static int tuoi_tun_has_packet_info(tuo_tun *tun) {
+    uint8_t *const reply = tun->tx.scratch; /* nothing is held yet */
     tuoi_netlink request;
     size_t off = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct ifinfomsg)), end;
     int returned;
     tuoi_netlink_link(tun, &request, 0, 0);
     request.header.nlmsg_type = RTM_GETLINK;
     request.header.nlmsg_flags = NLM_F_REQUEST;
-    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, reply, sizeof reply);
+    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, reply, sizeof tun->tx.scratch);
     if (returned < 0 || (size_t)returned < off) return 0;
     end = (size_t)returned;
-    return tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) && tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_DATA) &&
+    return tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) &&
+           tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_DATA) &&
            tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_TUN_PI) && end > off && reply[off] != 0;
 }
 
-/* The outcome of a setting. */
-static tuo_result tuoi_netlink_set(tuo_tun *tun, const tuoi_netlink *request) {
-    int returned;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    returned = tuoi_netlink_call(tun->netlink_fd, request);
-    if (returned < 0) tun->tx.last_errno = -returned;
-    return tuoi_tun_leave(tun, returned >= 0 ? TUO_OK : returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
-}
-
-TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
+/* Each returns 0, or -errno; -EOPNOTSUPP without netlink. */
+static int tuoi_link_set_up(const tuo_tun *tun, int up) {
     tuoi_netlink request;
     tuoi_netlink_link(tun, &request, up ? TUOI_IFF_UP : 0, TUOI_IFF_UP);
-    return tuoi_netlink_set(tun, &request);
+    return tuoi_netlink_call(tun->netlink_fd, &request);
 }
 
-TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
+static int tuoi_link_set_mtu(const tuo_tun *tun, uint32_t mtu) {
     tuoi_netlink request;
     tuoi_netlink_link(tun, &request, 0, 0);
     tuoi_netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
-    return tuoi_netlink_set(tun, &request);
+    return tuoi_netlink_call(tun->netlink_fd, &request);
 }
 
 /* "ADDRESS/PREFIX" to binary. */
@@ -4880,31 +5488,60 @@ static int tuoi_parse_address(const char *text, struct ifaddrmsg *message, uint8
     if (text[len] != '/') return 0;
     TUO_MEMCPY(host, text, len);
     host[len] = 0;
-    for (text += len + 1; *text >= '0' && *text <= '9' && digits < 3; text++, digits++) prefix = prefix * 10 + (unsigned)(*text - '0');
-    message->ifa_family = inet_pton(AF_INET, host, address) == 1 ? AF_INET : inet_pton(AF_INET6, host, address) == 1 ? AF_INET6 : 0;
+    for (text += len + 1; *text >= '0' && *text <= '9' && digits < 3; text++, digits++)
+        prefix = prefix * 10 + (unsigned)(*text - '0');
+    message->ifa_family = inet_pton(AF_INET, host, address) == 1    ? AF_INET
+                          : inet_pton(AF_INET6, host, address) == 1 ? AF_INET6
+                                                                    : 0;
     message->ifa_prefixlen = (uint8_t)prefix;
     return *text == 0 && digits && message->ifa_family && prefix <= (message->ifa_family == AF_INET ? 32u : 128u);
 }
 
-TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
+static int tuoi_link_add_address(const tuo_tun *tun, const char *text) {
     struct ifaddrmsg message;
     tuoi_netlink request;
     uint8_t address[16];
     size_t address_len;
     TUO_MEMSET(&message, 0, sizeof message);
-    if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
+    if (!tuoi_parse_address(text, &message, address)) return -EINVAL;
     address_len = message.ifa_family == AF_INET ? 4 : 16;
     if (message.ifa_family == AF_INET6) message.ifa_flags = IFA_F_NODAD; /* a point-to-point link has nobody to ask */
     message.ifa_index = (uint32_t)tun->if_index;
     tuoi_netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
     tuoi_netlink_add(&request, IFA_LOCAL, address, address_len);
     tuoi_netlink_add(&request, IFA_ADDRESS, address, address_len);
-    return tuoi_netlink_set(tun, &request);
+    return tuoi_netlink_call(tun->netlink_fd, &request);
+}
+
+static tuo_result tuoi_link_result(tuo_tun *tun, int returned) {
+    if (returned >= 0) return TUO_OK;
+    __atomic_store_n(&tun->tx.last_errno, -returned, __ATOMIC_RELAXED);
+    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+}
+
+TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_set_up(tun, up)));
+}
+
+TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_set_mtu(tun, mtu)));
+}
+
+TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
+    struct ifaddrmsg message;
+    uint8_t address[16];
+    if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_add_address(tun, text)));
 }
 
 /* --- opening --- */
 
-static int tuoi_tun_set_offload(const tuo_tun *tun, uint32_t set) { return tuoi_sys(ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)set)); }
+static int tuoi_tun_set_offload(const tuo_tun *tun, uint32_t set) {
+    return tuoi_sys(ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)set));
+}
 
 /* What the user wants of a set, with what depends on each other (K 2.5). */
 static uint32_t tuoi_tun_wanted(const tuo_tun *tun, uint32_t set) {
@@ -4915,8 +5552,10 @@ static uint32_t tuoi_tun_wanted(const tuo_tun *tun, uint32_t set) {
     return set;
 }
 
-/* Read-side offloads from the largest set down. A set that the kernel does not know is refused as a whole and changes nothing (K 2.5). */
-static int tuoi_tun_negotiate(tuo_tun *tun) {
+/* Vnet header of the usual size, which is per device and sticky, so always said explicitly (K 2.3);
+   then read-side offloads from the largest set down. A set that the kernel does not know is refused
+   as a whole and changes nothing (K 2.5). */
+static int tuoi_tun_negotiate_vnet(tuo_tun *tun) {
     static const uint32_t sets[] = {
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN,
@@ -4924,21 +5563,25 @@ static int tuoi_tun_negotiate(tuo_tun *tun) {
         TUO_TUN_CSUM,
         0,
     };
+    int returned, len = TUO_VNET_LEN;
     size_t i;
-    if (!tun->vnet_hdr_len) return tuoi_tun_set_offload(tun, 0);
-    tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0; /* also decides what may be written (K 1.10) */
+    tun->vnet_hdr_len = TUO_VNET_LEN;
+    if ((returned = tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len)) < 0) return returned;
+    /* also decides what may be written (K 1.10) */
+    tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0;
     for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        const int returned = tuoi_tun_set_offload(tun, tuoi_tun_wanted(tun, sets[i]));
         tun->offloads = tuoi_tun_wanted(tun, sets[i]);
-        if (returned >= 0 || sets[i] == 0) return returned;
+        if ((returned = tuoi_tun_set_offload(tun, tun->offloads)) >= 0) return 0;
     }
-    return 0;
+    return returned;
 }
 
-/* Per device and sticky, so always said explicitly (K 2.3). */
-static int tuoi_tun_set_vnet_len(tuo_tun *tun) {
-    int len = (int)tun->vnet_hdr_len;
-    return len ? tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len) : 0;
+static int tuoi_tun_negotiate(tuo_tun *tun) {
+    int returned, old_len = (int)tun->vnet_hdr_len;
+    if (old_len == 0) return tuoi_tun_set_offload(tun, 0);
+    returned = tuoi_tun_negotiate_vnet(tun);
+    if (returned < 0) (void)tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &old_len);
+    return returned;
 }
 
 /* What the kernel says about the descriptor: never assumed from what was asked for (K 2.2). */
@@ -4993,7 +5636,8 @@ static int tuoi_tun_ownership(const tuo_tun *tun) {
     return returned;
 }
 
-/* The socket belongs to the network namespace of now: later settings reach the device even if the process has moved on. */
+/* The socket belongs to the network namespace of now: later settings reach the device even if the
+   process has moved on. */
 static int tuoi_tun_open_netlink(tuo_tun *tun) {
     tuoi_ifreq request;
     int returned;
@@ -5006,8 +5650,9 @@ static int tuoi_tun_open_netlink(tuo_tun *tun) {
     return returned;
 }
 
-/* A device can belong to another network namespace, where no socket of ours reaches it, and a namesake can be here. Or -errno, if
-   descriptors run out. A kernel that cannot be asked (ENOTTY, EINVAL) leaves it here; unknown: no right to ask, or no /proc. */
+/* A device can belong to another network namespace, where no socket of ours reaches it, and a
+   namesake can be here. Or -errno, if descriptors run out. A kernel that cannot be asked (ENOTTY,
+   EINVAL) leaves it here; unknown: no right to ask, or no /proc. */
 enum { TUOI_IS_HERE, TUOI_IS_ELSEWHERE, TUOI_IS_UNKNOWN };
 static int tuoi_tun_where(const tuo_tun *tun) {
     struct stat device, here;
@@ -5037,7 +5682,8 @@ static tuo_gro_desc tuoi_tun_tx_gro_desc(const tuo_tun *tun) {
     desc.vnet_order = tun->order;
     desc.ethernet = (uint8_t)tun->is_tap;
     desc.disable_tcp6_ext = 1;
-    if (desc.max_frags <= 0xFFFFu) desc.max_frags = tuoi_min32(desc.max_frags, TUOI_TX_IOV_MAX - 2); /* all in one writev */
+    /* all in one writev */
+    if (desc.max_frags <= 0xFFFFu) desc.max_frags = tuoi_min32(desc.max_frags, TUOI_TX_IOV_MAX - 2);
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
@@ -5051,27 +5697,32 @@ static int tuoi_tun_desc_ok(const tuo_tun_desc *desc) {
     size_t name_len = 0;
     while (desc->name && name_len < sizeof ((tuo_tun *)0)->name && desc->name[name_len]) name_len++;
     if (name_len == sizeof ((tuo_tun *)0)->name) return 0;
-    if (desc->address4 && (!tuoi_parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET)) return 0;
+    if (desc->address4 && (!tuoi_parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET))
+        return 0;
     return !desc->address6 || (tuoi_parse_address(desc->address6, &message, address) && message.ifa_family == AF_INET6);
 }
 
 /* One allocation: the queue and its GRO instance behind it. */
-static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc) {
+static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, int *error) {
     tuo_gro_desc gro_desc = desc->gro;
     size_t gro_len;
     tuo_tun *tun = NULL;
     gro_desc.vnet_hdr_len = 0;
     gro_len = tuo_gro_memory_size(&gro_desc);
+    if (error) *error = 0;
     if (gro_len == 0 || !tuoi_tun_desc_ok(desc)) return TUO_E_INVALID;
-    tun = (tuo_tun *)calloc(1, tuoi_align_up(sizeof *tun) + gro_len);
-    if (!tun) return TUO_E_SYSTEM;
+    tun = (tuo_tun *)TUO_CALLOC(1, tuoi_align_up(sizeof *tun) + gro_len);
+    if (!tun) {
+        if (error) *error = ENOMEM;
+        return TUO_E_SYSTEM;
+    }
     tun->fd = tun->netlink_fd = tun->wake_fd = -1;
     tun->desc = *desc;
     tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
     tuoi_default32(&tun->desc.refusal_limit, 3);
     tuoi_default32(&tun->desc.retry_after, 100000);
     if (tuo_gro_init(&tun->tx.gro, (uint8_t *)tun + tuoi_align_up(sizeof *tun), gro_len, &gro_desc) != TUO_OK) {
-        free(tun);
+        TUO_FREE(tun);
         return TUO_E_INVALID;
     }
     gro_desc.simd = tun->tx.gro->desc.simd; /* found out once */
@@ -5085,41 +5736,48 @@ static void tuoi_tun_free(tuo_tun *tun) {
     tuoi_close_fd(&tun->fd);
     tuoi_close_fd(&tun->netlink_fd);
     tuoi_close_fd(&tun->wake_fd);
-    free(tun);
+    TUO_FREE(tun);
 }
 
-/* A sandbox without netlink, or a device that is not here though the kernel could not say so. Packets need no netlink. */
+/* A sandbox without netlink, or a device that is not here though the kernel could not say so.
+   Packets need no netlink. */
 static int tuoi_netlink_is_denied(int returned) {
-    return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT || returned == -ENODEV ||
-           returned == -ENOSYS;
+    return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT ||
+           returned == -ENODEV || returned == -ENOSYS;
 }
 
-/* What open, adopt and add_queue have in common, once the descriptor is attached and read back. */
-static int tuoi_tun_finish(tuo_tun *tun, int adopted) {
-    tuo_gro_desc desc;
-    int returned, denied, where = TUOI_IS_HERE;
-    returned = tun->wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (returned >= 0 && adopted) returned = where = tuoi_tun_where(tun);
-    if (returned >= 0 && where != TUOI_IS_ELSEWHERE) {
-        returned = tuoi_tun_open_netlink(tun);
-        if (returned >= 0 && tuoi_tun_has_packet_info(tun)) returned = -EOPNOTSUPP; /* if it is not known where: to be on the safe side */
-        denied = adopted && tuoi_netlink_is_denied(returned);
-        if (denied) returned = 0;
-        if (denied || where == TUOI_IS_UNKNOWN) tuoi_close_fd(&tun->netlink_fd);
-    }
-    desc = tuoi_tun_tx_gro_desc(tun);
-    if (returned >= 0 && tuo_gro_reconfigure(tun->tx.gro, &desc) != TUO_OK) returned = -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
-    return returned;
+/* The interface behind the descriptor, if rtnetlink reaches it. foreign: opened by another program,
+   perhaps in another namespace. */
+static int tuoi_tun_find_interface(tuo_tun *tun, int foreign) {
+    const int where = foreign ? tuoi_tun_where(tun) : TUOI_IS_HERE;
+    int returned, denied;
+    if (where < 0) return where;
+    if (where == TUOI_IS_ELSEWHERE) return 0;
+    returned = tuoi_tun_open_netlink(tun);
+    /* if it is not known where: to be on the safe side */
+    if (returned >= 0 && tuoi_tun_has_packet_info(tun)) return -EOPNOTSUPP;
+    denied = foreign && tuoi_netlink_is_denied(returned);
+    if (denied || where == TUOI_IS_UNKNOWN) tuoi_close_fd(&tun->netlink_fd);
+    return denied ? 0 : returned;
+}
+
+/* What open, adopt and add_queue have in common, once there is a descriptor. */
+static int tuoi_tun_setup(tuo_tun *tun, int foreign, int negotiates) {
+    int returned;
+    if ((returned = tuoi_tun_read_back(tun)) < 0) return returned;
+    if ((returned = tun->wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0) return returned;
+    if ((returned = tuoi_tun_find_interface(tun, foreign)) < 0) return returned;
+    if (negotiates || tun->vnet_hdr_len == 0 || tuoi_vnet_len_ok(tun->vnet_hdr_len)) return 0;
+    return -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
 }
 
 /* Settings of the interface that the desc asks for. */
-static int tuoi_tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
-    tuo_result result = TUO_OK;
-    if (desc->mtu) result = tuo_tun_set_mtu(tun, desc->mtu);
-    if (result == TUO_OK && desc->address4) result = tuo_tun_add_address(tun, desc->address4);
-    if (result == TUO_OK && desc->address6) result = tuo_tun_add_address(tun, desc->address6);
-    if (result == TUO_OK && desc->up) result = tuo_tun_set_up(tun, 1);
-    return result == TUO_OK ? 0 : result == TUO_E_INVALID ? -EINVAL : -tun->tx.last_errno;
+static int tuoi_tun_interface(const tuo_tun *tun, const tuo_tun_desc *desc) {
+    int returned;
+    if (desc->mtu && (returned = tuoi_link_set_mtu(tun, desc->mtu)) < 0) return returned;
+    if (desc->address4 && (returned = tuoi_link_add_address(tun, desc->address4)) < 0) return returned;
+    if (desc->address6 && (returned = tuoi_link_add_address(tun, desc->address6)) < 0) return returned;
+    return desc->up ? tuoi_link_set_up(tun, 1) : 0;
 }
 
 static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int *error) {
@@ -5132,58 +5790,44 @@ static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int
     return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
 }
 
-TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
-    tuo_tun *t;
+static int tuoi_tun_open(tuo_tun *tun, const tuo_tun_desc *desc) {
     int returned;
-    const tuo_result result = tuoi_tun_allocate(&t, desc);
-    if (result != TUO_OK) {
-        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
-        return result;
-    }
-    returned = tuoi_tun_attach(t, desc->name);
-    if (returned >= 0) returned = tuoi_tun_read_back(t);
-    if (returned >= 0 && t->vnet_hdr_len) {
-        t->vnet_hdr_len = TUO_VNET_LEN;
-        returned = tuoi_tun_set_vnet_len(t);
-    }
-    if (returned >= 0) returned = tuoi_tun_negotiate(t);
-    if (returned >= 0) returned = tuoi_tun_ownership(t);
-    if (returned >= 0) returned = tuoi_tun_finish(t, 0);
-    if (returned >= 0) returned = tuoi_tun_interface(t, desc);
-    return tuoi_tun_opened(t, returned, tun, error);
+    if ((returned = tuoi_tun_attach(tun, desc->name)) < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun, 0, 1)) < 0) return returned;
+    if ((returned = tuoi_tun_negotiate(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_ownership(tun)) < 0) return returned;
+    return tuoi_tun_interface(tun, desc);
 }
 
-static int tuoi_tun_renegotiate(tuo_tun *tun, uint32_t old_len) {
-    int len = (int)old_len, returned = tuoi_tun_set_vnet_len(tun);
-    if (returned >= 0) returned = tuoi_tun_negotiate(tun);
-    if (returned < 0 && len) (void)tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len);
-    return returned;
+TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
+    tuo_tun *t;
+    const tuo_result result = tuoi_tun_allocate(&t, desc, error);
+    return result == TUO_OK ? tuoi_tun_opened(t, tuoi_tun_open(t, desc), tun, error) : result;
+}
+
+static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
+    int returned;
+    tun->fd = fd;
+    tun->knows_uso = 1; /* until the kernel refuses one */
+    if ((returned = tuoi_sys(fcntl(fd, F_GETFL))) < 0) return returned;
+    tun->polls_first = !(returned & O_NONBLOCK);
+    if ((returned = tuoi_tun_setup(tun, 1, desc->adopt_negotiate)) < 0) return returned;
+    if ((returned = tuoi_tun_interface(tun, desc)) < 0) return returned;
+    return desc->adopt_negotiate ? tuoi_tun_negotiate(tun) : 0; /* last: it changes packets */
 }
 
 TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
-    uint32_t old_len;
     int returned;
-    tuo_result result = tuoi_tun_allocate(&t, desc);
-    if (result != TUO_OK) {
-        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
-        return result;
-    }
-    t->fd = fd;
-    t->knows_uso = 1; /* until the kernel refuses one */
-    returned = tuoi_sys(fcntl(fd, F_GETFL));
-    t->polls_first = returned >= 0 && !(returned & O_NONBLOCK);
-    if (returned >= 0) returned = tuoi_tun_read_back(t);
-    old_len = t->vnet_hdr_len;
-    if (desc->adopt_negotiate && old_len) t->vnet_hdr_len = TUO_VNET_LEN;
-    if (returned >= 0) returned = tuoi_tun_finish(t, 1);
-    if (returned >= 0) returned = tuoi_tun_interface(t, desc);
-    if (returned >= 0 && desc->adopt_negotiate) returned = tuoi_tun_renegotiate(t, old_len); /* last: it changes packets */
+    const tuo_result result = tuoi_tun_allocate(&t, desc, error);
+    if (result != TUO_OK) return result;
+    returned = tuoi_tun_adopt(t, fd, desc);
     if (returned < 0) t->fd = -1; /* still the caller's */
     return tuoi_tun_opened(t, returned, tun, error);
 }
 
-/* Are two sockets in the same network namespace? Linux 5.14; before, only tuoi_tun_where can tell. */
+/* Are two sockets in the same network namespace? Linux 5.14; before, only tuoi_tun_where can
+   tell. */
 static int tuoi_same_netns(int a, int b) {
     uint64_t cookies[2] = { 0, 0 };
     socklen_t len = sizeof cookies[0];
@@ -5193,30 +5837,30 @@ static int tuoi_same_netns(int a, int b) {
     return cookies[0] == cookies[1];
 }
 
-/* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is asked for its present one, and what came
-   of it is compared by index. */
-TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
-    tuo_tun *t;
+/* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is
+   asked for its present one, and what came of it is compared by index. */
+static int tuoi_tun_attach_beside(tuo_tun *tun, const tuo_tun *first) {
     tuoi_ifreq device;
     int returned;
-    tuo_result result = tuoi_tun_allocate(&t, &first->desc);
-    if (result != TUO_OK) {
-        if (error) *error = result == TUO_E_SYSTEM ? ENOMEM : 0;
-        return result;
-    }
-    returned = tuoi_ioctl(first->fd, TUNGETIFF, &device);
-    if (returned >= 0) returned = tuoi_tun_where(first);
-    if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) returned = -EOPNOTSUPP;
-    if (returned >= 0) returned = tuoi_tun_attach(t, device.name);
-    if (returned >= 0) returned = tuoi_tun_read_back(t);
-    if (returned >= 0 && (t->vnet_hdr_len != first->vnet_hdr_len || t->is_tap != first->is_tap)) returned = -EOPNOTSUPP;
-    t->offloads = first->offloads; /* per device (K 2.3) */
-    t->knows_uso = first->knows_uso;
-    if (returned >= 0) returned = tuoi_tun_finish(t, first->netlink_fd < 0);
-    if (returned >= 0 && first->netlink_fd >= 0) { /* otherwise there is nothing to compare */
-        if (!tuoi_same_netns(first->netlink_fd, t->netlink_fd)) returned = -EOPNOTSUPP;
-        else if (t->if_index != first->if_index) returned = -EBADFD; /* deleted or renamed just now */
-    }
+    if ((returned = tuoi_ioctl(first->fd, TUNGETIFF, &device)) < 0) return returned;
+    if ((returned = tuoi_tun_where(first)) < 0) return returned;
+    if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) return -EOPNOTSUPP;
+    if ((returned = tuoi_tun_attach(tun, device.name)) < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun, first->netlink_fd < 0, 0)) < 0) return returned;
+    if (tun->vnet_hdr_len != first->vnet_hdr_len || tun->is_tap != first->is_tap) return -EOPNOTSUPP;
+    tun->offloads = first->offloads; /* per device (K 2.3) */
+    tun->knows_uso = first->knows_uso;
+    if (first->netlink_fd < 0) return 0; /* there is nothing to compare */
+    if (!tuoi_same_netns(first->netlink_fd, tun->netlink_fd)) return -EOPNOTSUPP;
+    return tun->if_index == first->if_index ? 0 : -EBADFD; /* deleted or renamed just now */
+}
+
+TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
+    tuo_tun *t;
+    int returned;
+    tuo_result result = tuoi_tun_allocate(&t, &first->desc, error);
+    if (result != TUO_OK) return result;
+    returned = tuoi_tun_attach_beside(t, first);
     result = tuoi_tun_opened(t, returned, queue, error);
     return returned == -EBADFD ? TUO_E_GONE : result;
 }
@@ -5257,7 +5901,8 @@ static int tuoi_tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
     return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
 }
 
-/* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is done. */
+/* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is
+   done. */
 static int tuoi_tun_ready(const tuo_tun *tun, int for_writing) {
     struct pollfd fd;
     int returned;
@@ -5276,7 +5921,8 @@ static int tuoi_tun_is_down(const tuo_tun *tun) {
     return tuoi_ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUOI_IFF_UP);
 }
 
-/* The result of a failed system call; blocking queues wait and say "again" (1) instead of TUO_AGAIN. */
+/* The result of a failed system call; blocking queues wait and say "again" (1) instead of
+   TUO_AGAIN. */
 static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int returned, int *last_errno, tuo_result *result) {
     if (returned == -EINTR) return 1;
     if (returned == -EAGAIN && tun->desc.blocking) {
@@ -5299,7 +5945,8 @@ TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
     returned = tuoi_tun_poll(tun, for_writing, timeout_ms);
     if (!for_writing && tun->rx.splitting && returned == -EAGAIN) returned = 0;
     if (returned == 0) result = TUO_OK;
-    if (returned < 0 && returned != -ECANCELED) result = tuoi_tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
+    if (returned < 0 && returned != -ECANCELED)
+        result = tuoi_tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
     return tuoi_tun_leave(tun, result);
 }
 
@@ -5311,17 +5958,21 @@ static unsigned tuoi_tun_frame_flags(const tuo_tun *tun) {
 
 TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->fd; }
 TUO_API const char *tuo_tun_name(const tuo_tun *tun) { return tun->name; }
-TUO_API uint32_t tuo_tun_offloads(const tuo_tun *tun) { return tun->offloads; }
-TUO_API uint32_t tuo_tun_vnet_hdr_len(const tuo_tun *tun) { return tun->vnet_hdr_len; }
-TUO_API int tuo_tun_recv_errno(const tuo_tun *tun) { return tun->rx.last_errno; }
-TUO_API int tuo_tun_send_errno(const tuo_tun *tun) { return tun->tx.last_errno; }
+
+TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info) {
+    info->offloads = tun->offloads;
+    info->vnet_hdr_len = tun->vnet_hdr_len;
+    info->rx_errno = __atomic_load_n(&tun->rx.last_errno, __ATOMIC_RELAXED);
+    info->tx_errno = __atomic_load_n(&tun->tx.last_errno, __ATOMIC_RELAXED);
+}
 
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     TUO_MEMSET(caps, 0, sizeof *caps);
     caps->ethernet = (uint8_t)tun->is_tap;
     if (!tun->vnet_hdr_len) return;
     caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = caps->tx_csum_any = 1;
-    caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 = (tun->offloads & TUO_TUN_CSUM) != 0;
+    caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 =
+        (tun->offloads & TUO_TUN_CSUM) != 0;
     caps->max_tcp4 = caps->max_tcp6 = 0xFFFF;
     if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = 0xFFFF;
     caps->min_seg_size = TUOI_TCP_GSO_SIZE_MIN; /* K 1.9 */
@@ -5330,26 +5981,26 @@ TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     caps->max_udp_segs = tun->knows_uso ? 64 : 0;
 }
 
-TUO_API void tuo_tun_query_stats(const tuo_tun *tun, tuo_tun_stats *stats) {
+TUO_API void tuo_tun_query_rx_stats(const tuo_tun *tun, tuo_tun_rx_stats *stats) { *stats = tun->rx.stats; }
+
+TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats) {
     *stats = tun->tx.stats;
-    stats->rx_reads = tun->rx.stats.rx_reads;
-    stats->rx_bytes = tun->rx.stats.rx_bytes;
-    stats->rx_superpackets = tun->rx.stats.rx_superpackets;
-    stats->rx_segments = tun->rx.stats.rx_segments;
-    stats->rx_truncated = tun->rx.stats.rx_truncated;
-    stats->rx_refused = tun->rx.stats.rx_refused;
     stats->tcp4_off = tun->tx.features[0].off;
     stats->tcp6_off = tun->tx.features[1].off;
     stats->udp_off = tun->tx.features[2].off;
 }
 
-TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats) { tuo_gro_query_stats(tun->tx.gro, stats); }
+TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats) {
+    tuo_gro_query_stats(tun->tx.gro, stats);
+}
 
 /* --- receiving --- */
 
-/* One read into vnet header, the caller's pieces, and one byte more: if that byte is written, the packet did not fit (K 3.1: the kernel
-   truncates without a word). Returns the length, or -errno. */
-static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, size_t capacity, tuo_vnet_hdr *vnet) {
+/* One read into vnet header, the caller's pieces, and one byte more: if that byte is written, the
+   packet did not fit (K 3.1: the kernel truncates without a word). Returns the length, or
+   -errno. */
+static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, size_t capacity,
+                          tuo_vnet_hdr *vnet) {
     uint8_t wire[TUO_VNET_LEN_MAX], spare;
     struct iovec all[TUOI_RECV_IOV_MAX + 2];
     int returned, count = 0;
@@ -5368,15 +6019,18 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     len -= tun->vnet_hdr_len;
     if (len > capacity) return -ENOBUFS;
     TUO_MEMSET(vnet, 0, sizeof *vnet);
-    if (tun->vnet_hdr_len && tuo_vnet_decode(wire, sizeof wire, tun->vnet_hdr_len, tun->order, vnet) != TUO_OK) return -EPROTO;
+    if (tun->vnet_hdr_len && tuo_vnet_decode(wire, sizeof wire, tun->vnet_hdr_len, tun->order, vnet) != TUO_OK)
+        return -EPROTO;
     tun->rx.stats.rx_reads++;
     tun->rx.stats.rx_bytes += len;
     tun->rx.stats.rx_superpackets += vnet->gso_type != TUO_GSO_NONE;
     return (int)len;
 }
 
-/* As above until there is a packet or a reason why not. EINVAL on read concerns one packet, which is gone (K 7.16). */
-static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet, size_t *len) {
+/* As above until there is a packet or a reason why not. EINVAL on read concerns one packet, which
+   is gone (K 7.16). */
+static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
+                                size_t *len) {
     tuo_result result = TUO_AGAIN;
     int returned, tries;
     size_t i, capacity = 0;
@@ -5396,17 +6050,20 @@ static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
             tries++;
         } else if (!tuoi_tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
             TUO_ASSERT(result != TUO_OK);
-            return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result; /* being taken away; deleted while a read waited */
+            /* being taken away; deleted while a read waited */
+            return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result;
         }
     }
     return TUO_AGAIN;
 }
 
-TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet, size_t *len) {
+TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
+                                    size_t *len) {
     size_t i, capacity = 0;
     if (iov_count > TUOI_RECV_IOV_MAX) return TUO_E_INVALID;
     for (i = 0; i < iov_count; i++) {
-        if (iov[i].iov_len > TUOI_RECV_CAPACITY_MAX - capacity) return TUO_E_INVALID; /* EINVAL of the kernel speaks of packets */
+        /* EINVAL of the kernel speaks of packets */
+        if (iov[i].iov_len > TUOI_RECV_CAPACITY_MAX - capacity) return TUO_E_INVALID;
         capacity += iov[i].iov_len;
     }
     if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
@@ -5420,12 +6077,13 @@ TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_
     return tuo_tun_recv_iov(tun, &iov, 1, vnet, len);
 }
 
-/* The next packet to split into rx.gso. A packet that contradicts its header is counted and skipped. */
+/* The next packet to split into rx.gso. A packet that contradicts its header is counted and
+   skipped. */
 static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
     tuoi_tun_rx *const rx = &tun->rx;
     tuo_vnet_hdr vnet;
     struct iovec iov;
-    size_t len;
+    size_t len = 0;
     tuo_result result;
     iov.iov_base = rx->bytes;
     iov.iov_len = sizeof rx->bytes;
@@ -5436,16 +6094,18 @@ static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
     return TUO_OK;
 }
 
-static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
-                                         size_t *received) {
+static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                      size_t offset, size_t *received) {
     tuoi_tun_rx *const rx = &tun->rx;
     tuo_result result = TUO_OK;
     int refused = 0;
     while (*received < count) {
         size_t written = 0;
         if (!rx->splitting) {
-            if (*received && rx->last_count > count - *received) break; /* the next one would be cut apart, and coalesced in two */
-            if (*received && tun->desc.blocking && tuoi_tun_ready(tun, 0) != 0) break; /* wait for the first packet only */
+            /* the next one would be cut apart, and coalesced in two */
+            if (*received && rx->last_count > count - *received) break;
+            /* wait for the first packet only */
+            if (*received && tun->desc.blocking && tuoi_tun_ready(tun, 0) != 0) break;
             result = tuoi_tun_recv_next(tun);
             if (result != TUO_OK) break;
             if (!rx->splitting) {
@@ -5465,8 +6125,8 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
     return *received ? TUO_OK : result;
 }
 
-TUO_API tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
-                                         size_t *received) {
+TUO_API tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                      size_t offset, size_t *received) {
     *received = 0;
     if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
     return tuoi_tun_leave(tun, tuoi_tun_recv_batch(tun, ops, bufs, count, offset, received));
@@ -5486,7 +6146,8 @@ static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
     do {
         returned = tun->polls_first ? tuoi_tun_ready(tun, 1) : 0;
         if (returned == -EAGAIN && tuoi_tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
-        if (returned == 0) returned = tuoi_sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+        if (returned == 0)
+            returned = tuoi_sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
         if (returned == 0) returned = -EINVAL; /* no bytes at all: the kernel does not even ask the device */
         if (returned >= 0) {
             tun->tx.stats.tx_writes++;
@@ -5498,26 +6159,60 @@ static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
     return result;
 }
 
-/* A vnet header and up to TUOI_TX_IOV_MAX - 1 pieces. */
-static tuo_result tuoi_tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+/* One packet in pieces: the first, and those behind it. So headers made here go in front of a list
+   of the caller's without a copy of it. */
+typedef struct tuoi_pieces {
+    tuo_iov first;
+    const tuo_iov *rest;
+    size_t rest_count;
+} tuoi_pieces;
+
+static tuoi_pieces tuoi_pieces_of(const tuo_iov *iov, size_t iov_count) {
+    static const tuo_iov nothing = { NULL, 0 };
+    tuoi_pieces pieces;
+    pieces.first = iov_count ? iov[0] : nothing;
+    pieces.rest = iov_count > 1 ? iov + 1 : NULL;
+    pieces.rest_count = iov_count > 1 ? iov_count - 1 : 0;
+    return pieces;
+}
+
+enum { TUOI_PIECES_FEW = 14 }; /* behind the first; more need 16 KiB of stack */
+
+/* all: room for the pieces and one more. */
+static tuo_result tuoi_tun_write_listed(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces,
+                                        tuo_iov *all) {
     uint8_t wire[TUO_VNET_LEN_MAX];
-    tuo_iov all[TUOI_TX_IOV_MAX];
     tuoi_vnet_write(wire, tun->vnet_hdr_len, tun->order, vnet);
     all[0].base = wire;
     all[0].len = tun->vnet_hdr_len;
-    if (iov_count) TUO_MEMCPY(all + 1, iov, iov_count * sizeof *iov);
-    return tuoi_tun_writev(tun, all, iov_count + 1);
+    all[1] = pieces->first;
+    if (pieces->rest_count) TUO_MEMCPY(all + 2, pieces->rest, pieces->rest_count * sizeof *all);
+    return tuoi_tun_writev(tun, all, pieces->rest_count + 2);
 }
 
-/* One packet without offloads. What the kernel does not take as a packet is counted and gone: nothing else could be done with it. */
+static TUOI_NOINLINE tuo_result tuoi_tun_write_many(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
+    tuo_iov all[TUOI_TX_IOV_MAX];
+    return tuoi_tun_write_listed(tun, vnet, pieces, all);
+}
+
+static tuo_result tuoi_tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
+    tuo_iov all[TUOI_PIECES_FEW + 2];
+    if (pieces->rest_count > TUOI_PIECES_FEW) return tuoi_tun_write_many(tun, vnet, pieces);
+    return tuoi_tun_write_listed(tun, vnet, pieces, all);
+}
+
+/* One packet without offloads. What the kernel does not take as a packet is counted and gone:
+   nothing else could be done with it. */
 static tuo_result tuoi_tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    const tuo_result result = tuoi_tun_write_pieces(tun, &zero, iov, iov_count);
+    const tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
+    const tuo_result result = tuoi_tun_write_pieces(tun, &zero, &pieces);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     return result;
 }
 
-/* A superpacket of GRO was taken, or refused: too many refusals in a row switch its protocol off. GRO hears of it with the next batch. */
+/* A superpacket of GRO was taken, or refused: too many refusals in a row switch its protocol off.
+   GRO hears of it with the next batch. */
 static void tuoi_tun_tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
     tuoi_feature *const f = &tun->tx.features[tuoi_feature_of(gso_type)];
     if (!refused) {
@@ -5532,10 +6227,12 @@ static void tuoi_tun_tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
     tun->tx.stats.switched_off++;
 }
 
-/* Refused for what it is, not for the state of the device. EIO can be either: the packets themselves will tell. */
+/* Refused for what it is, not for the state of the device. EIO can be either: the packets
+   themselves will tell. */
 static int tuoi_refused(tuo_result result) { return result == TUO_E_REFUSED || result == TUO_E_DOWN; }
 
-/* Each step writes what is pending and says TUO_OK when it is done. What could not be written stays pending. */
+/* Each step writes what is pending and says TUO_OK when it is done. What could not be written stays
+   pending. */
 static tuo_result tuoi_tun_tx_emitted(tuo_tun *tun) {
     tuoi_tun_tx *const tx = &tun->tx;
     const int superpacket = tx->sp.packet_count > 1;
@@ -5561,9 +6258,11 @@ static tuo_result tuoi_tun_tx_singles(tuo_tun *tun) {
         packet.base = tx->ops.data(tx->ops.user, buf) + tx->offset;
         packet.len = tx->ops.len(tx->ops.user, buf) - tx->offset;
         result = tuoi_tun_write_single(tun, &packet, 1);
-        if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUOI_PENDING_EMITTED; /* it was the device, not the superpacket */
+        /* it was the device, not the superpacket */
+        if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUOI_PENDING_EMITTED;
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
-        if (tx->next_user++ == 0) tuoi_tun_tx_judge(tun, tx->sp.vnet.gso_type, 1); /* the device works: it was the superpacket */
+        /* the device works: it was the superpacket */
+        if (tx->next_user++ == 0) tuoi_tun_tx_judge(tun, tx->sp.vnet.gso_type, 1);
         tx->stats.tx_resent_packets += result == TUO_OK;
     }
     tx->pending = TUOI_PENDING_NONE;
@@ -5590,7 +6289,7 @@ static tuo_result tuoi_tun_tx_drain(tuo_tun *tun) {
     tuoi_tun_tx *const tx = &tun->tx;
     for (;;) {
         tuo_result result = TUO_OK;
-        switch (tx->pending) {
+        switch ((int)tx->pending) {
             case TUOI_PENDING_EMITTED: result = tuoi_tun_tx_emitted(tun); break;
             case TUOI_PENDING_SINGLES: result = tuoi_tun_tx_singles(tun); break;
             case TUOI_PENDING_SPLIT: result = tuoi_tun_tx_split(tun); break;
@@ -5627,7 +6326,9 @@ static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t coun
                 ++*taken;
                 continue;
             }
-            if (tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, 0) == TUO_V_NO_ROOM) break;
+            if (tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, 0) ==
+                TUO_V_NO_ROOM)
+                break;
             ++*taken;
             tx->stats.tx_packets++;
         }
@@ -5636,8 +6337,8 @@ static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t coun
     return result;
 }
 
-TUO_API tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
-                                         size_t *taken) {
+TUO_API tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                      size_t offset, size_t *taken) {
     tuo_result result;
     *taken = 0;
     if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
@@ -5677,28 +6378,36 @@ TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
     return result;
 }
 
+static int tuoi_tun_tx_collect(tuoi_tun_tx *tx, const tuo_iov *piece, size_t *len) {
+    if (piece->len > sizeof tx->scratch - *len) return 0;
+    if (piece->len) TUO_MEMCPY(tx->scratch + *len, piece->base, piece->len);
+    *len += piece->len;
+    return 1;
+}
+
 /* Copy the pieces to scratch, where they stay until they are written, and plan their split. */
-static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     tuoi_tun_tx *const tx = &tun->tx;
     size_t i, len = 0;
     tuo_result result;
-    for (i = 0; i < iov_count; i++) {
-        if (iov[i].len > sizeof tx->scratch - len) return TUO_E_REFUSED;
-        if (iov[i].len) TUO_MEMCPY(tx->scratch + len, iov[i].base, iov[i].len);
-        len += iov[i].len;
+    if (!tuoi_tun_tx_collect(tx, &pieces->first, &len)) return TUO_E_REFUSED;
+    for (i = 0; i < pieces->rest_count; i++) {
+        if (!tuoi_tun_tx_collect(tx, &pieces->rest[i], &len)) return TUO_E_REFUSED;
     }
-    result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun)); /* nobody has verified what it vouches for */
+    /* nobody has verified what it vouches for */
+    result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun));
     if (result == TUO_OK) tx->pending = TUOI_PENDING_SPLIT;
     return result;
 }
 
-/* The kernel did not take it as one: split and write that. If an error meets the first segment already, it was the device and not the
-   superpacket, which stays the caller's. Once a segment is written, the whole is taken, and what is left is held: a caller who sent it
-   again would double what went out. */
-static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+/* The kernel did not take it as one: split and write that. If an error meets the first segment
+   already, it was the device and not the superpacket, which stays the caller's. Once a segment is
+   written, the whole is taken, and what is left is held: a caller who sent it again would double
+   what went out. */
+static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     tuoi_tun_tx *const tx = &tun->tx;
     const uint64_t refused = tx->stats.tx_refused_packets;
-    tuo_result result = tuoi_tun_tx_plan_split(tun, vnet, iov, iov_count);
+    tuo_result result = tuoi_tun_tx_plan_split(tun, vnet, pieces);
     if (result != TUO_OK) return result;
     result = tuoi_tun_tx_drain(tun);
     if (result < 0 && tuo_gso_remaining(&tx->gso) + 1 == tuo_gso_count(&tx->gso)) {
@@ -5712,13 +6421,14 @@ static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vne
     return TUO_OK;
 }
 
-static tuo_result tuoi_tun_tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_tx_send(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     const int offloaded = vnet->gso_type != TUO_GSO_NONE || (vnet->flags & TUO_VNET_NEEDS_CSUM);
     tuo_result result = tuoi_tun_tx_drain(tun);
     if (result != TUO_OK) return result;
-    if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, iov, iov_count); /* no way to say so: finish it here */
-    result = tuoi_tun_write_pieces(tun, vnet, iov, iov_count);
-    if (offloaded && tuoi_refused(result)) return tuoi_tun_tx_resend_split(tun, vnet, iov, iov_count);
+    /* no way to say so: finish it here */
+    if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
+    result = tuoi_tun_write_pieces(tun, vnet, pieces);
+    if (offloaded && tuoi_refused(result)) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     tun->tx.stats.tx_packets += result == TUO_OK;
     tun->tx.stats.tx_superpackets += result == TUO_OK && vnet->gso_type != TUO_GSO_NONE;
@@ -5727,9 +6437,10 @@ static tuo_result tuoi_tun_tx_send_iov(tuo_tun *tun, const tuo_vnet_hdr *vnet, c
 
 TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, const tuo_vnet_hdr *vnet) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+    const tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
     if (iov_count > TUOI_TX_IOV_MAX - 1) return TUO_E_INVALID;
     if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_tx_send_iov(tun, vnet ? vnet : &zero, iov, iov_count));
+    return tuoi_tun_leave(tun, tuoi_tun_tx_send(tun, vnet ? vnet : &zero, &pieces));
 }
 
 TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
@@ -5740,19 +6451,22 @@ TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
 }
 
 /* Headers into one piece, with the fields that depend on the payload filled. */
-static tuo_result tuoi_tun_tx_gso_headers(const tuo_tun *tun, const tuo_tun_parts *parts, uint8_t *hdr, uint32_t payload_len,
-                                      tuo_vnet_hdr *vnet) {
+static tuo_result tuoi_tun_tx_gso_headers(const tuo_tun *tun, const tuo_tun_parts *parts, uint8_t *hdr,
+                                          uint32_t payload_len, tuo_vnet_hdr *vnet) {
     const size_t hdr_len = parts->ip_header_len + parts->l4_header_len;
     tuo_pkt_info info;
     tuoi_shape shape;
     tuo_result result;
-    if (parts->ip_header_len < (tun->is_tap ? TUOI_ETH_LEN : 0) + TUOI_IP4_LEN || parts->l4_header_len == 0) return TUO_E_TRUNCATED;
+    if (parts->ip_header_len < (tun->is_tap ? TUOI_ETH_LEN : 0) + TUOI_IP4_LEN || parts->l4_header_len == 0)
+        return TUO_E_TRUNCATED;
     TUO_MEMCPY(hdr, parts->ip_header, parts->ip_header_len);
     TUO_MEMCPY(hdr + parts->ip_header_len, parts->l4_header, parts->l4_header_len);
     result = tuoi_parse(hdr, hdr_len, tuoi_tun_frame_flags(tun) | TUOI_F_WHOLE, &info);
     if (result != TUO_OK) return result;
-    if (info.kind == TUO_KIND_NONE || info.payload_off != hdr_len || info.l4_off != parts->ip_header_len) return TUO_E_INVALID;
-    if (info.flags & TUO_PKT_ROUTING) return TUO_E_VNET_PROTOCOL; /* the sum covers another destination than the header's */
+    if (info.kind == TUO_KIND_NONE || info.payload_off != hdr_len || info.l4_off != parts->ip_header_len)
+        return TUO_E_INVALID;
+    /* the sum covers another destination than the header's */
+    if (info.flags & TUO_PKT_ROUTING) return TUO_E_VNET_PROTOCOL;
     if (hdr_len - info.ip_off + payload_len > 0xFFFFu) return TUO_E_IP_LENGTH;
     shape = tuoi_shape_of(&info);
     tuoi_account_any(hdr, &shape, payload_len, parts->gso_size, vnet);
@@ -5761,22 +6475,26 @@ static tuo_result tuoi_tun_tx_gso_headers(const tuo_tun *tun, const tuo_tun_part
 
 TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts) {
     uint8_t hdr[TUO_HEADER_MAX];
-    tuo_iov iov[TUOI_TX_IOV_MAX - 2];
+    tuoi_pieces pieces;
     tuo_vnet_hdr vnet;
     size_t i, payload_len = 0;
     tuo_result result;
-    if (parts->payload_count > TUOI_TX_IOV_MAX - 3 || parts->gso_size == 0 || parts->gso_size == 0xFFFFu) return TUO_E_INVALID;
-    if (parts->ip_header_len > sizeof hdr || parts->l4_header_len > sizeof hdr - parts->ip_header_len) return TUO_E_HEADER_TOO_LONG;
+    if (parts->payload_count > TUOI_TX_IOV_MAX - 3 || parts->gso_size == 0 || parts->gso_size == 0xFFFFu)
+        return TUO_E_INVALID;
+    if (parts->ip_header_len > sizeof hdr || parts->l4_header_len > sizeof hdr - parts->ip_header_len)
+        return TUO_E_HEADER_TOO_LONG;
     for (i = 0; i < parts->payload_count; i++) {
         if (parts->payload[i].len > 0xFFFFu - payload_len) return TUO_E_IP_LENGTH;
         payload_len += parts->payload[i].len;
-        iov[i + 1] = parts->payload[i];
     }
     result = tuoi_tun_tx_gso_headers(tun, parts, hdr, (uint32_t)payload_len, &vnet);
     if (result != TUO_OK) return result;
-    iov[0].base = hdr;
-    iov[0].len = parts->ip_header_len + parts->l4_header_len;
-    return tuo_tun_send_iov(tun, iov, parts->payload_count + 1, &vnet);
+    pieces.first.base = hdr;
+    pieces.first.len = parts->ip_header_len + parts->l4_header_len;
+    pieces.rest = parts->payload;
+    pieces.rest_count = parts->payload_count;
+    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    return tuoi_tun_leave(tun, tuoi_tun_tx_send(tun, &vnet, &pieces));
 }
 
 /* --- probe --- */
@@ -5790,6 +6508,7 @@ static tuo_result tuoi_tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t pay
     tuoi_shape shape;
     tuo_vnet_hdr vnet;
     tuo_iov iov[2];
+    tuoi_pieces pieces;
     const int ip4 = tuoi_is_ip4(kind), tcp = tuoi_is_tcp(kind);
     TUO_MEMSET(hdr, 0, sizeof hdr);
     shape.kind = (uint8_t)kind;
@@ -5813,7 +6532,8 @@ static tuo_result tuoi_tun_probe_write(tuo_tun *tun, unsigned kind, uint32_t pay
     iov[0].len = shape.hdr_len;
     iov[1].base = payload;
     iov[1].len = payload_len;
-    return tuoi_tun_write_pieces(tun, &vnet, iov, 2);
+    pieces = tuoi_pieces_of(iov, 2);
+    return tuoi_tun_write_pieces(tun, &vnet, &pieces);
 }
 
 /* One finding: 1 taken, 0 refused. Anything else ends the probe. */
@@ -5839,8 +6559,10 @@ static tuo_result tuoi_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
     found.tcp4_short_tail_refused = even4 && !found.tcp4;
     found.tcp6_short_tail_refused = even6 && !found.tcp6;
     for (i = 0; i < sizeof udp_segs / sizeof udp_segs[0]; i++) {
-        if (tuoi_tun_probe_one(tun, TUO_KIND_UDP4, udp_segs[i] * TUOI_PROBE_GSO_SIZE, &result)) found.udp4_segs = udp_segs[i];
-        if (tuoi_tun_probe_one(tun, TUO_KIND_UDP6, udp_segs[i] * TUOI_PROBE_GSO_SIZE, &result)) found.udp6_segs = udp_segs[i];
+        if (tuoi_tun_probe_one(tun, TUO_KIND_UDP4, udp_segs[i] * TUOI_PROBE_GSO_SIZE, &result))
+            found.udp4_segs = udp_segs[i];
+        if (tuoi_tun_probe_one(tun, TUO_KIND_UDP6, udp_segs[i] * TUOI_PROBE_GSO_SIZE, &result))
+            found.udp6_segs = udp_segs[i];
     }
     if (result == TUO_OK) *report = found;
     return result;
@@ -5861,45 +6583,48 @@ struct tuo_tun_group {
     tuo_tun *queues[TUOI_QUEUES_MAX];
 };
 
-TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **set, const tuo_tun_desc *desc, size_t queue_count, int *error) {
+TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc, size_t queue_count, int *error) {
     tuo_tun_desc d = *desc;
-    tuo_tun_group *s;
+    tuo_tun_group *g;
     tuo_result result;
+    if (error) *error = 0;
     if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) return TUO_E_INVALID;
-    s = (tuo_tun_group *)calloc(1, sizeof *s);
-    if (!s) {
+    g = (tuo_tun_group *)TUO_CALLOC(1, sizeof *g);
+    if (!g) {
         if (error) *error = ENOMEM;
         return TUO_E_SYSTEM;
     }
     if (queue_count > 1) d.multi_queue = 1;
-    result = tuo_tun_open(&s->queues[0], &d, error);
-    if (result == TUO_OK) s->count = 1;
-    while (result == TUO_OK && s->count < queue_count) {
-        result = tuo_tun_add_queue(s->queues[0], &s->queues[s->count], error);
-        if (result == TUO_OK) s->count++;
+    result = tuo_tun_open(&g->queues[0], &d, error);
+    if (result == TUO_OK) g->count = 1;
+    while (result == TUO_OK && g->count < queue_count) {
+        result = tuo_tun_add_queue(g->queues[0], &g->queues[g->count], error);
+        if (result == TUO_OK) g->count++;
     }
     if (result != TUO_OK) {
-        tuo_tun_group_close(s);
+        tuo_tun_group_close(g);
         return result;
     }
-    *set = s;
+    *group = g;
     return TUO_OK;
 }
 
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *set) { return set->count; }
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *set, size_t index) { return index < set->count ? set->queues[index] : NULL; }
-
-TUO_API void tuo_tun_group_wake(tuo_tun_group *set) {
-    size_t i;
-    for (i = 0; i < set->count; i++) tuo_tun_wake(set->queues[i]);
+TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group) { return group->count; }
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index) {
+    return index < group->count ? group->queues[index] : NULL;
 }
 
-TUO_API void tuo_tun_group_close(tuo_tun_group *set) {
+TUO_API void tuo_tun_group_wake(tuo_tun_group *group) {
     size_t i;
-    if (!set) return;
-    tuo_tun_group_wake(set);
-    for (i = 0; i < set->count; i++) tuo_tun_close(set->queues[i]);
-    free(set);
+    for (i = 0; i < group->count; i++) tuo_tun_wake(group->queues[i]);
+}
+
+TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
+    size_t i;
+    if (!group) return;
+    tuo_tun_group_wake(group);
+    for (i = 0; i < group->count; i++) tuo_tun_close(group->queues[i]);
+    TUO_FREE(group);
 }
 
 #endif /* TUNOFFLOAD_TUN */
@@ -5907,7 +6632,18 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set) {
 #endif /* TUNOFFLOAD_IMPLEMENTATION_DONE */
 #endif /* TUNOFFLOAD_IMPLEMENTATION */
 
-/* ------------------------------------------------------------------------------------------------------------ >>license
+/* --------------------------------------------------------------------------------------- >>history
+
+   0.2.0   Names mended before anybody depends on them: tuo_csum_check, tuo_tun_group,
+           tuo_tun_parts, ..._batch, tuo_buf.capacity, tuo_caps.ethernet. Outputs are the last
+           arguments; what is made by an init or open is the first. tuo_gro_desc.ip_id replaces
+           exact_ip_id and ignore_df_ip_id, and adds TUO_IP_ID_ANY. tuo_tun_query_info,
+           _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
+           TUO_FREE. tuo_csum_update16 of equal words leaves the field as it is. Writes of a few
+           pieces need little stack.
+   0.1.0   GRO, GSO, checksums, virtio-net headers, flow table, capabilities, Linux TUN backend. */
+
+/* --------------------------------------------------------------------------------------- >>license
 
    This software is available under two licences. Choose whichever you prefer.
 
@@ -5915,30 +6651,36 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *set) {
 
    Copyright 2026 the tunoffload.h authors
 
-   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files (the
-   "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy, modify, merge,
-   publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is furnished to do so.
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+   associated documentation files (the "Software"), to deal in the Software without restriction,
+   including without limitation the rights to use, copy, modify, merge, publish, distribute,
+   sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+   furnished to do so.
 
-   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
-   MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE
-   FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
-   WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+   NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
    ALTERNATIVE B - Public Domain (Unlicense)
 
    This is free and unencumbered software released into the public domain.
 
-   Anyone is free to copy, modify, publish, use, compile, sell, or distribute this software, either in source code form or as a compiled
-   binary, for any purpose, commercial or non-commercial, and by any means.
+   Anyone is free to copy, modify, publish, use, compile, sell, or distribute this software, either
+   in source code form or as a compiled binary, for any purpose, commercial or non-commercial, and
+   by any means.
 
-   In jurisdictions that recognize copyright laws, the author or authors of this software dedicate any and all copyright interest in the
-   software to the public domain. We make this dedication for the benefit of the public at large and to the detriment of our heirs and
-   successors. We intend this dedication to be an overt act of relinquishment in perpetuity of all present and future rights to this
-   software under copyright law.
+   In jurisdictions that recognize copyright laws, the author or authors of this software dedicate
+   any and all copyright interest in the software to the public domain. We make this dedication for
+   the benefit of the public at large and to the detriment of our heirs and successors. We intend
+   this dedication to be an overt act of relinquishment in perpetuity of all present and future
+   rights to this software under copyright law.
 
-   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
-   MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES
-   OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR
-   THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+   NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+   LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+   CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
    For more information, please refer to <https://unlicense.org/> */

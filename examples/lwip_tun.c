@@ -544,20 +544,25 @@ static void end_lwip(struct tcp_pcb *const *listeners, struct udp_pcb *udp) {
 }
 
 static void print_stats(void) {
-    tuo_tun_stats tun;
-    tuo_tun_query_stats(app.tun, &tun);
+    tuo_tun_rx_stats rx;
+    tuo_tun_tx_stats tx;
+    tuo_tun_query_rx_stats(app.tun, &rx);
+    tuo_tun_query_tx_stats(app.tun, &tx);
 #define X(name) printf(#name "=%llu ", app.count.name);
     COUNTERS(X)
 #undef X
-    printf("writes=%llu ", (unsigned long long)(tun.tx_writes + tun.tx_again + tun.tx_refused_superpackets + tun.tx_refused_packets));
-    printf("superpackets_in=%llu ", (unsigned long long)tun.rx_superpackets);
-    printf("superpackets_out=%llu ", (unsigned long long)tun.tx_superpackets);
-    printf("again=%llu pbufs_leaked=%lld\n", (unsigned long long)tun.tx_again, app.pbufs_held);
+    printf("writes=%llu ", (unsigned long long)(tx.tx_writes + tx.tx_again + tx.tx_refused_superpackets + tx.tx_refused_packets));
+    printf("superpackets_in=%llu ", (unsigned long long)rx.rx_superpackets);
+    printf("superpackets_out=%llu ", (unsigned long long)tx.tx_superpackets);
+    printf("again=%llu pbufs_leaked=%lld\n", (unsigned long long)tx.tx_again, app.pbufs_held);
     (void)fflush(stdout);
 }
 
 static void print_start(void) {
-    const uint32_t offloads = tuo_tun_offloads(app.tun);
+    tuo_tun_info info;
+    uint32_t offloads;
+    tuo_tun_query_info(app.tun, &info);
+    offloads = info.offloads;
     fprintf(stderr, "lwip_tun: %s is up: lwIP has %s and %s; the kernel may hand over:%s%s%s%s%s\n", tuo_tun_name(app.tun),
             app.options.lwip4, app.options.lwip6, offloads & TUO_TUN_CSUM ? " csum" : "", offloads & TUO_TUN_TSO4 ? " tso4" : "",
             offloads & TUO_TUN_TSO6 ? " tso6" : "", offloads & TUO_TUN_USO ? " uso" : "", offloads ? "" : " plain packets");

@@ -45,7 +45,7 @@ static const struct command {
 struct options {
     int help, batch, mss;
     int copy, in_place, vnet, list, verdicts;
-    int strict_kernel, no_prepend, exact_ip_id, ignore_df_ip_id, trust, no_tcp, no_udp;
+    int strict_kernel, no_prepend, ip_id, trust, no_tcp, no_udp;
 };
 
 /* A captured packet as the library gets to see it. */
@@ -509,18 +509,19 @@ static int ids_are_free(const struct job *job, const tuo_superpacket *sp, tuo_pk
 {
     size_t i;
 
-    if (job->opt.exact_ip_id)
+    if (job->opt.ip_id == TUO_IP_ID_EXACT)
         return 0;
     for (i = 0; i < sp->packet_count; i++) {
         const struct packet *packet = packet_of(job, sp->users[i]);
         tuo_pkt_info info;
 
-        if (tuo_parse(packet->frame, packet->len, job->flags, &info) != TUO_OK || info.ip_version != 4 ||
-            !(info.flags & TUO_PKT_DF))
+        if (tuo_parse(packet->frame, packet->len, job->flags, &info) != TUO_OK || info.ip_version != 4)
+            return 0;
+        if (!(info.flags & TUO_PKT_DF) && job->opt.ip_id != TUO_IP_ID_ANY)
             return 0;
         if (i == 0)
             *first = info;
-        if (info.ip_id != first->ip_id && !job->opt.ignore_df_ip_id)
+        if (info.ip_id != first->ip_id && job->opt.ip_id == TUO_IP_ID_DEFAULT)
             return 0;
     }
     return 1;
@@ -831,8 +832,7 @@ static void start_coalescing(struct job *job)
     desc.disable_udp4 = desc.disable_udp6 = (uint8_t)job->opt.no_udp;
     desc.strict_kernel = (uint8_t)job->opt.strict_kernel;
     desc.disable_prepend = (uint8_t)job->opt.no_prepend;
-    desc.exact_ip_id = (uint8_t)job->opt.exact_ip_id;
-    desc.ignore_df_ip_id = (uint8_t)job->opt.ignore_df_ip_id;
+    desc.ip_id = (tuo_ip_id)job->opt.ip_id;
     desc.trust_checksums = (uint8_t)job->opt.trust;
 
     memory_len = tuo_gro_memory_size(&desc);
@@ -874,10 +874,8 @@ static const struct option {
      "merge as the Linux kernel does: no prepend, one train per flow"},
     {"--no-prepend", NULL, COALESCE | CHECK, offsetof(struct options, no_prepend), 1, 0, 0,
      "never put a late TCP segment in front of those it precedes"},
-    {"--exact-ip-id", NULL, COALESCE | CHECK, offsetof(struct options, exact_ip_id), 1, 0, 0,
-     "IPv4 IDs must count up by one; constant IDs do not merge"},
-    {"--ignore-df-ip-id", NULL, COALESCE | CHECK, offsetof(struct options, ignore_df_ip_id), 1, 0, 0,
-     "any IPv4 IDs merge when DF is set; they come back counting up"},
+    {"--ip-id", "MODE", COALESCE | CHECK, offsetof(struct options, ip_id), 0, 0, 0,
+     "IPv4 IDs that merge: default, exact, any-df or any; see below"},
     {"--trust", NULL, COALESCE | SPLIT | CHECK, offsetof(struct options, trust), 1, 0, 0,
      "do not verify checksums; wrong ones come back repaired"},
     {"--no-tcp", NULL, COALESCE | CHECK, offsetof(struct options, no_tcp), 1, 0, 0, "do not merge TCP"},
@@ -911,7 +909,10 @@ static const char help_text[] =
     "    for split SPLIT, COMPLETED (a partial checksum) or PASSED. PASSED is also what is not shown to the library at all.\n"
     "\n"
     "check compares byte for byte. One difference is no mismatch, and is counted: packets with DF that all have the same IPv4\n"
-    "ID come back counting up from it (RFC 6864: the ID of such packets means nothing). --exact-ip-id does not merge them.\n"
+    "ID come back counting up from it (RFC 6864: the ID of such packets means nothing).\n"
+    "\n"
+    "--ip-id default merges IPv4 IDs that count up by one and, under DF, constant ones; exact only the former; any-df all IDs\n"
+    "under DF; any all IDs, also without DF. What had other IDs comes back counting up from the first.\n"
     "\n"
     "The last line is always:\n"
     "    packets=N bytes=N emitted=N superpackets=N merged=N ratio=R [identical=N/N] result=ok|FAIL\n"
@@ -966,6 +967,18 @@ static int parse_number(const char *text, int min, int max, int *number)
 }
 
 /* Returns how many arguments the option at argv[0] took. */
+static int parse_ip_id(const char *name)
+{
+    static const char *const names[] = {"default", "exact", "any-df", "any"}; /* in the order of tuo_ip_id */
+    int i;
+
+    for (i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    usage_error("--ip-id takes default, exact, any-df or any, not ", name);
+    return 0;
+}
+
 static int parse_option(struct job *job, char **argv)
 {
     size_t i;
@@ -982,8 +995,10 @@ static int parse_option(struct job *job, char **argv)
         if (!o->argument)
             return 1;
         if (!argv[1])
-            usage_error(o->name, " needs a number");
-        if (parse_number(argv[1], o->min, o->max, member) < 0) {
+            usage_error(o->name, member == &job->opt.ip_id ? " needs a word" : " needs a number");
+        if (member == &job->opt.ip_id) {
+            *member = parse_ip_id(argv[1]);
+        } else if (parse_number(argv[1], o->min, o->max, member) < 0) {
             fprintf(stderr, "pcap_offload: %s takes a number from %d to %d\n", o->name, o->min, o->max);
             exit(2);
         }
@@ -1024,8 +1039,6 @@ static void parse_arguments(struct job *job, int argc, char **argv)
     }
     if (count < job->command->files)
         usage_error(count ? "OUT is missing" : "IN is missing", "");
-    if (job->opt.exact_ip_id && job->opt.ignore_df_ip_id)
-        usage_error("--exact-ip-id and --ignore-df-ip-id contradict each other", "");
     if (job->opt.vnet && job->opt.mss >= 0)
         usage_error("--mss has no meaning with --vnet: each record has its own size", "");
     if (job->opt.mss < 0)
@@ -1075,7 +1088,7 @@ static int print_summary(const struct job *job)
     print_count(t->not_cut, "not cut, for their checksum is neither valid nor partial");
     print_count(t->refused, "refused: virtio-net header contradicts packet");
     if (job->command->number == CHECK) {
-        printf("constant IPv4 IDs renumbered: %zu\n", t->renumbered);
+        printf("IPv4 IDs renumbered: %zu\n", t->renumbered);
         print_count(t->mismatches, "mismatches");
     }
     printf("packets=%zu bytes=%llu emitted=%zu superpackets=%zu merged=%zu ratio=%.2f", packets, (unsigned long long)t->bytes,

@@ -348,12 +348,15 @@ static void print_totals(const struct traffic *t, tuo_tun_group *const *sides, s
     struct rusage used;
     size_t i;
     for (i = 0; i < 2 * queues; i++) {
-        tuo_tun_stats stats;
-        tuo_tun_query_stats(tuo_tun_group_queue(sides[i % 2], i / 2), &stats);
-        in += stats.rx_superpackets;
-        out += stats.tx_superpackets;
-        refused += stats.tx_refused_superpackets;
-        lost += stats.rx_truncated + stats.rx_refused + stats.tx_refused_packets;
+        const tuo_tun *const tun = tuo_tun_group_queue(sides[i % 2], i / 2);
+        tuo_tun_rx_stats rx;
+        tuo_tun_tx_stats tx;
+        tuo_tun_query_rx_stats(tun, &rx);
+        tuo_tun_query_tx_stats(tun, &tx);
+        in += rx.rx_superpackets;
+        out += tx.tx_superpackets;
+        refused += tx.tx_refused_superpackets;
+        lost += rx.rx_truncated + rx.rx_refused + tx.tx_refused_packets;
     }
     (void)getrusage(RUSAGE_SELF, &used);
     printf("a_to_b_packets=%" PRIu64 " a_to_b_bytes=%" PRIu64, t->packets[0], t->bytes[0]);

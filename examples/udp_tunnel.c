@@ -577,14 +577,16 @@ static void open_tun(struct tunnel *t) {
 
 static void print_counters(const struct tunnel *t, FILE *out) {
     struct rusage usage;
-    tuo_tun_stats tun;
-    tuo_tun_query_stats(t->tun, &tun);
+    tuo_tun_rx_stats rx;
+    tuo_tun_tx_stats tx;
+    tuo_tun_query_rx_stats(t->tun, &rx);
+    tuo_tun_query_tx_stats(t->tun, &tx);
     getrusage(RUSAGE_SELF, &usage);
 #define X(name) fprintf(out, #name "=%llu ", t->count.name);
     COUNTERS(X)
 #undef X
-    fprintf(out, "superpackets_in=%llu superpackets_out=%llu user_s=%.2f sys_s=%.2f\n", (unsigned long long)tun.rx_superpackets,
-            (unsigned long long)tun.tx_superpackets, (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
+    fprintf(out, "superpackets_in=%llu superpackets_out=%llu user_s=%.2f sys_s=%.2f\n", (unsigned long long)rx.rx_superpackets,
+            (unsigned long long)tx.tx_superpackets, (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
             (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
     fflush(out);
 }

@@ -71,8 +71,7 @@ static void read_config(fuzz_input *in)
     memset(&desc, 0, sizeof desc);
     desc.strict_kernel = switches & 1;
     desc.disable_prepend = switches >> 1 & 1;
-    desc.exact_ip_id = (switches & 0x0c) == 0x04; /* they contradict each other */
-    desc.ignore_df_ip_id = (switches & 0x0c) == 0x08;
+    desc.ip_id = (tuo_ip_id)(switches >> 2 & 3);
     desc.trust_checksums = (switches & 0x30) == 0x30;
     desc.ethernet = switches >> 6 & 1;
     desc.no_vnet_hdr = (switches & 0x80) != 0;
@@ -313,17 +312,20 @@ static size_t put_emitted(emission *out, const tuo_superpacket *sp, index_of_use
     return start;
 }
 
-/* May a re-split segment and the packet that was pushed differ like this? Only in the IPv4 ID (and so the header checksum), if DF
-   is set and the ID was constant over the superpacket or did not count at all by choice. */
+/* May a re-split segment and the packet that was pushed differ like this? Only in the IPv4 ID (and so the header checksum): if DF is
+   set and the ID was constant over the superpacket, or by choice. */
 static int renumbered(const uint8_t *segment, const uint8_t *pushed, const packet *p, const packet *head)
 {
     uint8_t copy[TUO_HEADER_MAX];
     const uint8_t *ip = pushed + p->view.ip;
     size_t headers = p->view.payload;
-    if (p->view.version != 4 || desc.exact_ip_id || (pkt_get16(ip + 6) & 0x4000) == 0 || headers > sizeof copy) {
+    if (p->view.version != 4 || desc.ip_id == TUO_IP_ID_EXACT || headers > sizeof copy) {
         return 0;
     }
-    if (!desc.ignore_df_ip_id && memcmp(ip + 4, head->bytes + head->view.ip + 4, 2) != 0) {
+    if ((pkt_get16(ip + 6) & 0x4000) == 0 && desc.ip_id != TUO_IP_ID_ANY) {
+        return 0;
+    }
+    if (desc.ip_id == TUO_IP_ID_DEFAULT && memcmp(ip + 4, head->bytes + head->view.ip + 4, 2) != 0) {
         return 0;
     }
     memcpy(copy, pushed, headers);

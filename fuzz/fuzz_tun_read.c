@@ -10,6 +10,7 @@
 #include "fake_tun.h"
 #include "../tests/lib/packets.h"
 #include "../tests/lib/reference.h"
+#include "../tests/lib/tun_facts.h"
 
 enum {
     FRAMES_MAX = 16, STEPS_MAX = 48, BUFS = 6, HEADROOM = 16,
@@ -420,7 +421,7 @@ static tuo_tun *adopt(void)
         FUZZ_CHECK(close(fd) == 0); /* still ours */
         return NULL;
     }
-    FUZZ_CHECK(layout_exists() && tuo_tun_vnet_hdr_len(tun) == vnet_len);
+    FUZZ_CHECK(layout_exists() && tun_info_of(tun).vnet_hdr_len == vnet_len);
     return tun;
 }
 
@@ -456,7 +457,7 @@ static int may_return(tuo_result result)
 
 static void check_rx_stats(tuo_tun *tun, size_t segments)
 {
-    tuo_tun_stats stats;
+    tun_stats stats;
     size_t reads = 0, bytes = 0, supers = 0, refused = count_errors(EINVAL), truncated = 0;
     for (size_t i = 0; i < frame_count; i++) {
         const frame *f = &frames[i];
@@ -470,9 +471,9 @@ static void check_rx_stats(tuo_tun *tun, size_t segments)
         supers += fits && f->hdr.gso_type != 0;
         refused += fits && !f->taken;
     }
-    tuo_tun_query_stats(tun, &stats);
-    FUZZ_CHECK(stats.rx_reads == reads && stats.rx_bytes == bytes && stats.rx_superpackets == supers);
-    FUZZ_CHECK(stats.rx_refused == refused && stats.rx_truncated == truncated && stats.rx_segments == segments);
+    stats = tun_stats_of(tun);
+    FUZZ_CHECK(stats.rx.rx_reads == reads && stats.rx.rx_bytes == bytes && stats.rx.rx_superpackets == supers);
+    FUZZ_CHECK(stats.rx.rx_refused == refused && stats.rx.rx_truncated == truncated && stats.rx.rx_segments == segments);
 }
 
 static void check_recv_multiple(void)

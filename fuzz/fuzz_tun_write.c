@@ -19,6 +19,7 @@
 #include "fake_tun.h"
 #include "../tests/lib/packets.h"
 #include "../tests/lib/reference.h"
+#include "../tests/lib/tun_facts.h"
 
 enum {
     PACKETS_MAX = 96, STEPS_MAX = 64, FLOWS = 16, RAW_MAX = 2048,
@@ -101,7 +102,7 @@ static struct feature {
     uint64_t off_since;
 } features[3];                      /* TCP4, TCP6, UDP: memory of refusals */
 static int knows_uso;               /* what the library has to believe of the kernel */
-static tuo_tun_stats want;          /* the counters as they have to be */
+static tun_stats want;          /* the counters as they have to be */
 
 static uint8_t reactions[REACTIONS_MAX];
 static size_t reaction_count, reaction_at;
@@ -255,7 +256,7 @@ static void stop(tuo_result result, int error)
     FUZZ_CHECK(stopped == TUO_OK);
     stopped = result;
     stopped_errno = error;
-    want.tx_again += result == TUO_AGAIN && calling == 1;
+    want.tx.tx_again += result == TUO_AGAIN && calling == 1;
 }
 
 enum { POLL_WOKEN = 7, POLL_EINTR = 5, POLL_ENOMEM = 11, POLL_LATE = 4 };
@@ -461,23 +462,22 @@ static void judge(const tuo_vnet_hdr *h, int was_refused, uint64_t tx_packets)
 {
     struct feature *f = &features[feature_of(h)];
     if (!was_refused) {
-        want.tx_superpackets++;
+        want.tx.tx_superpackets++;
         f->refused = 0;
         return;
     }
-    want.tx_refused_superpackets++;
+    want.tx.tx_refused_superpackets++;
     if (++f->refused >= config.refusal_limit && !f->off) {
         f->off = 1;
         f->off_since = tx_packets;
-        want.switched_off++;
+        want.tx.switched_off++;
     }
 }
 
 static uint64_t packets_so_far(void)
 {
-    tuo_tun_stats stats;
-    tuo_tun_query_stats(tun, &stats);
-    return stats.tx_packets;
+    tun_stats stats = tun_stats_of(tun);
+    return stats.tx.tx_packets;
 }
 
 /* What earlier calls held is out: a protocol that was switched off gets another chance, and new packets may be coalesced as is now. */
@@ -486,7 +486,7 @@ static void begin_batch(void)
     int no_udp;
     batch_begun = 1;
     for (int i = 0; i < 3; i++) {
-        if (features[i].off && want.tx_packets - features[i].off_since >= config.retry_after) {
+        if (features[i].off && want.tx.tx_packets - features[i].off_since >= config.retry_after) {
             features[i].off = 0;
             features[i].refused = config.refusal_limit - 1;
         }
@@ -505,7 +505,7 @@ static unsigned kind_of(const pkt_view *v)
 }
 
 /* What the segment of a packet must be: the packet; but its IPv4 ID may be another one if DF is set and the ID was the same all over the
-   superpacket, or did not count by choice; and a bad checksum may be replaced where the caller vouches for it. */
+   superpacket, or by choice; and a bad checksum may be replaced where the caller vouches for it. */
 static int is_segment_of(const packet *p, const packet *head, const uint8_t *segment, size_t len)
 {
     const pkt_view *v = &p->view;
@@ -516,8 +516,9 @@ static int is_segment_of(const packet *p, const packet *head, const uint8_t *seg
     if (gro.trust_checksums) {
         pkt_fix_checksums(expected, p->len, config.tap);
     }
-    if (v->version == 4 && !gro.exact_ip_id && (ip[6] & 0x40) != 0 && memcmp(ip + 4, segment + v->ip + 4, 2) != 0 &&
-        (gro.ignore_df_ip_id || memcmp(ip + 4, head->original + head->view.ip + 4, 2) == 0)) {
+    int df = (ip[6] & 0x40) != 0, constant = memcmp(ip + 4, head->original + head->view.ip + 4, 2) == 0;
+    int may_change = gro.ip_id == TUO_IP_ID_ANY || (df && (gro.ip_id == TUO_IP_ID_ANY_DF || (gro.ip_id == TUO_IP_ID_DEFAULT && constant)));
+    if (v->version == 4 && may_change && memcmp(ip + 4, segment + v->ip + 4, 2) != 0) {
         memcpy(ip + 4, segment + v->ip + 4, 2);
         pkt_fix_ip_checksum(expected, v);
     }
@@ -598,7 +599,7 @@ static void settle(const written *w, packet_state state)
         p->state = state;
         p->rank = ranks++;
     }
-    want.tx_refused_packets += state == LOST;
+    want.tx.tx_refused_packets += state == LOST;
     if (!unit.refused) {
         if (w->id_count > 1) {
             judge(&w->hdr, 0, 0);
@@ -650,7 +651,7 @@ static void write_batch(const written *w, int error)
         }
         settle(w, error == 0 ? WIRED : LOST);
         if (unit.refused) {
-            want.tx_resent_packets += error == 0;
+            want.tx.tx_resent_packets += error == 0;
             next_of_refused();
         }
     } else {
@@ -691,7 +692,7 @@ static void write_whole(single *s, const written *w, int error)
             begin_split(s);
         }
     } else if (refused) {
-        want.tx_refused_packets++;
+        want.tx.tx_refused_packets++;
         stop(TUO_E_REFUSED, error);
     } else {
         stop_for(error);
@@ -706,8 +707,8 @@ static void write_segment(single *s, const written *w, int error)
         stop_for(error);
         return;
     }
-    want.tx_refused_packets += error != 0;
-    want.tx_resent_packets += error == 0;
+    want.tx.tx_refused_packets += error != 0;
+    want.tx.tx_resent_packets += error == 0;
     s->refused += error != 0;
     s->done = ++s->at == s->segments.count;
     if (s->done && s->refused == s->segments.count && s == &new_single) {
@@ -790,8 +791,8 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
     w.piece_count = (size_t)count;
     find_packets(iov, count, &w);
     error = len == 0 ? EINVAL : write_errno(&w.hdr, w.pkt, w.len); /* no bytes at all: the device is not even asked */
-    want.tx_writes += error == 0;
-    want.tx_bytes += error == 0 ? w.len : 0;
+    want.tx.tx_writes += error == 0;
+    want.tx.tx_bytes += error == 0 ? w.len : 0;
     if (w.id_count > 0) {
         write_batch(&w, error);
     } else if (probing && !held_single.is_used) {
@@ -815,14 +816,13 @@ static void begin_call(int what)
 
 static void check_stats(void)
 {
-    tuo_tun_stats s;
-    tuo_tun_query_stats(tun, &s);
-    FUZZ_CHECK(s.tx_packets == want.tx_packets && s.tx_writes == want.tx_writes && s.tx_bytes == want.tx_bytes);
-    FUZZ_CHECK(s.tx_superpackets == want.tx_superpackets && s.tx_refused_superpackets == want.tx_refused_superpackets);
-    FUZZ_CHECK(s.tx_resent_packets == want.tx_resent_packets && s.tx_refused_packets == want.tx_refused_packets);
-    FUZZ_CHECK(s.tx_again == want.tx_again && s.switched_off == want.switched_off);
-    FUZZ_CHECK(s.tcp4_off == features[0].off && s.tcp6_off == features[1].off && s.udp_off == features[2].off);
-    FUZZ_CHECK(s.rx_reads + s.rx_bytes + s.rx_superpackets + s.rx_segments + s.rx_truncated + s.rx_refused == 0);
+    tun_stats s = tun_stats_of(tun);
+    FUZZ_CHECK(s.tx.tx_packets == want.tx.tx_packets && s.tx.tx_writes == want.tx.tx_writes && s.tx.tx_bytes == want.tx.tx_bytes);
+    FUZZ_CHECK(s.tx.tx_superpackets == want.tx.tx_superpackets && s.tx.tx_refused_superpackets == want.tx.tx_refused_superpackets);
+    FUZZ_CHECK(s.tx.tx_resent_packets == want.tx.tx_resent_packets && s.tx.tx_refused_packets == want.tx.tx_refused_packets);
+    FUZZ_CHECK(s.tx.tx_again == want.tx.tx_again && s.tx.switched_off == want.tx.switched_off);
+    FUZZ_CHECK(s.tx.tcp4_off == features[0].off && s.tx.tcp6_off == features[1].off && s.tx.udp_off == features[2].off);
+    FUZZ_CHECK(s.rx.rx_reads + s.rx.rx_bytes + s.rx.rx_superpackets + s.rx.rx_segments + s.rx.rx_truncated + s.rx.rx_refused == 0);
 }
 
 static void make_buf(packet *p, size_t headroom)
@@ -868,8 +868,8 @@ static void end_call(tuo_result result, tuo_result expected)
 {
     int names_errno = result == TUO_E_SYSTEM || result == TUO_E_DOWN || result == TUO_E_GONE;
     FUZZ_CHECK(result == expected && strcmp(tuo_result_name(result), "?") != 0);
-    FUZZ_CHECK(!names_errno || calling == 2 || tuo_tun_send_errno(tun) == stopped_errno);
-    FUZZ_CHECK(tuo_tun_send_errno(tun) != EAGAIN);
+    FUZZ_CHECK(!names_errno || calling == 2 || tun_info_of(tun).tx_errno == stopped_errno);
+    FUZZ_CHECK(tun_info_of(tun).tx_errno != EAGAIN);
     saw_fault |= faults != 0;
     calling = 0;
     check_stats();
@@ -951,7 +951,7 @@ static void take(size_t first, size_t count, size_t taken)
             FUZZ_CHECK(p->state == OFFERED);
             p->state = WIRED;
         } else {
-            want.tx_packets++;
+            want.tx.tx_packets++;
             p->kinds = kinds_now;
             p->batch = batches;
             p->state = p->state == OFFERED ? TAKEN : p->state;
@@ -1009,9 +1009,9 @@ static int split_is_due(void)
 static void account_single(void)
 {
     unsigned is_super = new_single.hdr.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
-    want.tx_packets++;
-    want.tx_superpackets += is_super && !new_single.splitting;
-    want.tx_refused_superpackets += is_super && new_single.splitting;
+    want.tx.tx_packets++;
+    want.tx.tx_superpackets += is_super && !new_single.splitting;
+    want.tx.tx_refused_superpackets += is_super && new_single.splitting;
 }
 
 static void end_single(tuo_result result)
@@ -1197,8 +1197,7 @@ static tuo_gro_desc read_gro(fuzz_input *in)
     memset(&desc, 0, sizeof desc);
     desc.strict_kernel = switches & 1;
     desc.disable_prepend = switches >> 1 & 1;
-    desc.exact_ip_id = (switches & 0x0c) == 0x04; /* they contradict each other */
-    desc.ignore_df_ip_id = (switches & 0x0c) == 0x08;
+    desc.ip_id = (tuo_ip_id)(switches >> 2 & 3);
     desc.trust_checksums = (switches & 0x30) == 0x30;
     desc.udp_excluded_port_count = (switches & 0xc0) == 0xc0;
     desc.udp_excluded_ports[0] = 40001;
@@ -1487,7 +1486,7 @@ static void run_configure(fuzz_input *in)
     } else if ((bad & 7) == 2) {
         desc.max_packets = ref_default(gro.max_packets, 256) == 7 ? 8 : 7;
     } else if ((bad & 7) == 3) {
-        desc.exact_ip_id = desc.ignore_df_ip_id = 1;
+        desc.ip_id = (tuo_ip_id)4;
     }
     tuo_gro_desc before = gro;
     configure(&desc, (bad & 7) == 0 || (bad & 7) > 3);
@@ -1547,8 +1546,8 @@ static void check_negotiated(int plain_adoption)
     tuo_caps caps;
     size_t vnet_len = (kernel.flags & IFF_VNET_HDR) != 0 ? (size_t)kernel.vnet_len : 0;
     tuo_tun_caps(tun, &caps);
-    FUZZ_CHECK(tuo_tun_vnet_hdr_len(tun) == vnet_len && tuo_tun_fd(tun) == kernel.tun_fd);
-    FUZZ_CHECK(tuo_tun_offloads(tun) == (plain_adoption ? 0 : kernel.offloads) && (kernel.offloads & config.disabled) == 0);
+    FUZZ_CHECK(tun_info_of(tun).vnet_hdr_len == vnet_len && tuo_tun_fd(tun) == kernel.tun_fd);
+    FUZZ_CHECK(tun_info_of(tun).offloads == (plain_adoption ? 0 : kernel.offloads) && (kernel.offloads & config.disabled) == 0);
     FUZZ_CHECK((caps.ethernet != 0) == config.tap && (caps.max_tcp4 != 0) == (vnet_len != 0));
     if (config.fail_at == 0) {
         unsigned most = config.features & ~config.disabled;

@@ -63,5 +63,38 @@ sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build
 cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?
 ! LC_ALL=C grep -n '[^ -~]' "$repository/tunoffload.h"; result "header is ASCII without tabs" $?
 
+# Sections call only upward: a function is named, outside comments and strings, in no section above the one that has its body.
+sed -n '/^\/\* -* >>platform \*\/$/,$p' "$repository/tunoffload.h" | awk '
+    /^\/\* -* >>[a-z0-9-]* *(\*\/)?$/ { section++; match($0, />>[a-z0-9-]*/); names[section] = substr($0, RSTART, RLENGTH) }
+    {
+        line = $0
+        gsub(/"([^"\\]|\\.)*"/, "", line)
+        text = ""
+        while (line != "") {
+            if (inside) { at = index(line, "*/"); if (!at) break; line = substr(line, at + 2); inside = 0 }
+            at = index(line, "/*")
+            if (!at) { text = text line; break }
+            text = text substr(line, 1, at - 1); line = substr(line, at + 2); inside = 1
+        }
+        if (text ~ /^[A-Za-z]/ && match(text, /tuoi?_[a-z0-9_]*\(/)) { head = substr(text, RSTART, RLENGTH - 1) }
+        if (head != "" && text ~ /(\{|\})$/) { if (!(head in body)) body[head] = section; head = "" }
+        if (text ~ /;$/) head = ""
+        while (match(text, /tuoi?_[a-z0-9_]+\(/)) {
+            name = substr(text, RSTART, RLENGTH - 1)
+            if (!((name, section) in used)) { used[name, section] = NR; uses[++count] = name SUBSEP section }
+            text = substr(text, RSTART + RLENGTH)
+        }
+    }
+    END {
+        for (i = 1; i <= count; i++) {
+            split(uses[i], use, SUBSEP)
+            if (use[1] in body && body[use[1]] > use[2]) { print "  " names[use[2]] " calls " use[1] " of " names[body[use[1]]]; bad++ }
+        }
+        for (name in body) functions++
+        print functions + 0 " functions in " section + 0 " sections"
+        exit bad || functions < 300 || section < 15
+    }' > "$build/upward"; status=$?
+cat "$build/upward"; result "sections call only upward" $status
+
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

@@ -182,6 +182,9 @@ TEST(update16)
     check_row("every old word");
     for (i = 0; i <= 0xffff; i++)
         update16_row(1 + rng_below(&r, 0xffff), i, rng_below(&r, 0x10000));
+    check_row("equal words leave every field as it is");
+    for (i = 0; i <= 0xffff; i++)
+        CHECK_EQ_INT(tuo_csum_update16((uint16_t)i, (uint16_t)(i * 7), (uint16_t)(i * 7)), i);
 }
 
 static void update32_row(unsigned other, uint32_t old_word, uint32_t new_word)
@@ -208,6 +211,14 @@ TEST(update32)
             update32_row(0xffff, edges[i], edges[k]);
             update32_row(0x1234, edges[i], edges[k]);
         }
+    check_row("equal words leave the field as it is");
+    for (i = 0; i < CHECK_COUNT_OF(edges); i++) {
+        CHECK_EQ_INT(tuo_csum_update32(0xffff, edges[i], edges[i]), 0xffff);
+        CHECK_EQ_INT(tuo_csum_update32(0x0000, edges[i], edges[i]), 0x0000);
+    }
+    check_row("one half is equal");
+    CHECK_EQ_INT(tuo_csum_update32(0xffff, 0x00010002, 0x00010003), tuo_csum_update16(0xffff, 2, 3));
+    CHECK_EQ_INT(tuo_csum_update32(0xffff, 0x00020001, 0x00030001), tuo_csum_update16(0xffff, 2, 3));
     check_row("random");
     for (i = 0; i < 100000; i++)
         update32_row(1 + rng_below(&r, 0xffff), (uint32_t)rng_u64(&r), (uint32_t)rng_u64(&r));

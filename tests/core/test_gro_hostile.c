@@ -178,12 +178,14 @@ static size_t add_colliding(tuo_gro *gro, size_t want, uint32_t seq)
         size_t len = pkt_build(bytes, sizeof bytes, &s);
         const tuoi_bucket *bucket;
         tuoi_packet probe;
+        tuo_pkt_info info;
 
         memset(&probe, 0, sizeof probe);
         probe.bytes = bytes;
         probe.len = len;
-        if (tuo_parse(bytes, len, 0, &probe.info) != TUO_OK)
+        if (tuo_parse(bytes, len, 0, &info) != TUO_OK)
             break;
+        probe.facts = tuoi_facts_of(&info);
         bucket = tuoi_gro_probe(gro, &probe).bucket;
         if (!target)
             target = bucket;

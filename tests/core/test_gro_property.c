@@ -46,8 +46,7 @@ static tuo_gro_desc random_desc(rng *r)
     d.ethernet = (uint8_t)rng_chance(r, 1, 4);
     d.strict_kernel = (uint8_t)rng_chance(r, 1, 6);
     d.disable_prepend = (uint8_t)rng_chance(r, 1, 8);
-    d.exact_ip_id = (uint8_t)rng_chance(r, 1, 5);
-    d.ignore_df_ip_id = (uint8_t)(!d.exact_ip_id && rng_chance(r, 1, 5));
+    d.ip_id = rng_chance(r, 1, 2) ? TUO_IP_ID_DEFAULT : (tuo_ip_id)rng_below(r, 4);
     d.trust_checksums = (uint8_t)rng_chance(r, 1, 20);
     d.no_vnet_hdr = (uint8_t)rng_chance(r, 1, 8);
     d.vnet_hdr_len = rng_chance(r, 1, 2) ? 12 : 0;
@@ -79,8 +78,7 @@ static ref_options mirror(const tuo_gro_desc *d)
     o.ethernet = d->ethernet;
     o.strict_kernel = d->strict_kernel;
     o.disable_prepend = d->disable_prepend;
-    o.exact_ip_id = d->exact_ip_id;
-    o.ignore_df_ip_id = d->ignore_df_ip_id;
+    o.ip_id = d->ip_id;
     o.trust_checksums = d->trust_checksums;
     o.disable_tcp4 = d->disable_tcp4;
     o.disable_tcp6 = d->disable_tcp6;

@@ -285,18 +285,32 @@ static const rule_row rows[] = {
      V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
     {ROW("K4.4 counting, then one left out", IP4, "01|2"), P{{.ip_id = 7}, {.seq = 100, .ip_id = 8}, {.seq = 200, .ip_id = 10}},
      V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
-    {ROW("exact_ip_id: constant IDs do not merge", IP4, "0|1"), .desc = {.exact_ip_id = 1},
+    {ROW("IP_ID_EXACT: constant IDs do not merge", IP4, "0|1"), .desc = {.ip_id = TUO_IP_ID_EXACT},
      P{{.ip_id = 7}, {.seq = 100, .ip_id = 7}},
      V(OK_, X(IP_ID_DIFFERS)), .ids_as_given = 1},
-    {ROW("exact_ip_id: counting IDs merge", IP4, "012"), .desc = {.exact_ip_id = 1},
+    {ROW("IP_ID_EXACT: counting IDs merge", IP4, "012"), .desc = {.ip_id = TUO_IP_ID_EXACT},
      P{{.ip_id = 65534}, {.seq = 100, .ip_id = 65535}, {.seq = 200, .ip_id = 0}}, V(OK_, APP, APP), .ids_as_given = 1},
-    {ROW("ignore_df_ip_id: any IDs merge under DF", IP4, "0123"), .desc = {.ignore_df_ip_id = 1},
+    {ROW("IP_ID_ANY_DF: any IDs merge under DF", IP4, "0123"), .desc = {.ip_id = TUO_IP_ID_ANY_DF},
      P{{.ip_id = 7}, {.seq = 100, .ip_id = 99}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 3}},
      V(OK_, APP, APP, APP), .ids_as_given = 1},
-    {ROW("ignore_df_ip_id: not without DF", IP4, "0|1"), .desc = {.ignore_df_ip_id = 1},
+    {ROW("IP_ID_ANY_DF: not without DF", IP4, "0|1"), .desc = {.ip_id = TUO_IP_ID_ANY_DF},
      P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 99, .df = PKT_ZERO}}, V(OK_, X(IP_ID_DIFFERS)), .ids_as_given = 1},
-    {ROW("ignore_df_ip_id: counting without DF", IP4, "01"), .desc = {.ignore_df_ip_id = 1},
+    {ROW("IP_ID_ANY_DF: counting without DF", IP4, "01"), .desc = {.ip_id = TUO_IP_ID_ANY_DF},
      P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 8, .df = PKT_ZERO}}, V(OK_, APP), .ids_as_given = 1},
+    {ROW("IP_ID_ANY_DF: constant without DF", IP4, "0|1"), .desc = {.ip_id = TUO_IP_ID_ANY_DF},
+     P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 7, .df = PKT_ZERO}}, V(OK_, X(IP_ID_DIFFERS)), .ids_as_given = 1},
+    {ROW("IP_ID_ANY: any IDs under DF", IP4, "0123"), .desc = {.ip_id = TUO_IP_ID_ANY},
+     P{{.ip_id = 7}, {.seq = 100, .ip_id = 99}, {.seq = 200, .ip_id = 3}, {.seq = 300, .ip_id = 3}},
+     V(OK_, APP, APP, APP), .ids_as_given = 1},
+    {ROW("IP_ID_ANY: any IDs without DF", IP4, "0123"), .desc = {.ip_id = TUO_IP_ID_ANY},
+     P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 99, .df = PKT_ZERO}, {.seq = 200, .ip_id = 3, .df = PKT_ZERO},
+       {.seq = 300, .ip_id = 3, .df = PKT_ZERO}},
+     V(OK_, APP, APP, APP), .ids_as_given = 1},
+    {ROW("IP_ID_ANY: constant IDs without DF", IP4, "012"), .desc = {.ip_id = TUO_IP_ID_ANY},
+     P{{.ip_id = 7, .df = PKT_ZERO}, {.seq = 100, .ip_id = 7, .df = PKT_ZERO}, {.seq = 200, .ip_id = 7, .df = PKT_ZERO}},
+     V(OK_, APP, APP), .ids_as_given = 1},
+    {ROW("IP_ID_ANY: DF still has to be equal", IP4, "0|1"), .desc = {.ip_id = TUO_IP_ID_ANY},
+     P{{.ip_id = 7}, {.seq = 100, .ip_id = 8, .df = PKT_ZERO}}, V(OK_, X(DF_DIFFERS)), .ids_as_given = 1},
 
     /* --- K4.5: TCP sequence numbers --- */
     {ROW("K4.5 next in sequence", TCP, "0123"), P{{.seq = 0}, {.seq = 100}, {.seq = 200}, {.seq = 300}}, V(OK_, APP, APP, APP)},
@@ -426,7 +440,7 @@ static const rule_row rows[] = {
     {ROW("prepend: counting IDs, then constant", T4, "01|2"),
      P{{.seq = 100, .ip_id = 5}, {.seq = 200, .ip_id = 6}, {.seq = 0, .ip_id = 5}},
      V(OK_, APP, X(IP_ID_DIFFERS)), .ids_as_given = 1},
-    {ROW("prepend: any IDs under DF with ignore_df_ip_id", T4, "10"), .desc = {.ignore_df_ip_id = 1},
+    {ROW("prepend: any IDs under DF with IP_ID_ANY_DF", T4, "10"), .desc = {.ip_id = TUO_IP_ID_ANY_DF},
      P{{.seq = 100, .ip_id = 5}, {.seq = 0, .ip_id = 60}}, V(OK_, PRE), .ids_as_given = 1},
     {ROW("prepend: header fields must be equal too", TCP, "0|1"),
      P{{.seq = 100, .ip_id = 2}, {.seq = 0, .ip_id = 1, .window = 1}},
@@ -1170,12 +1184,15 @@ static const struct {
 static void mislead(tuo_gro *gro, const uint8_t *bytes, size_t len)
 {
     tuoi_packet packet;
+    tuo_pkt_info info;
     tuoi_slot slot;
 
     memset(&packet, 0, sizeof packet);
+    memset(&info, 0, sizeof info);
     packet.bytes = bytes;
     packet.len = len;
-    CHECK_EQ_INT(tuo_parse(bytes, len, gro->desc.ethernet ? TUO_F_ETHERNET : 0, &packet.info), TUO_OK);
+    CHECK_EQ_INT(tuo_parse(bytes, len, gro->desc.ethernet ? TUO_F_ETHERNET : 0, &info), TUO_OK);
+    packet.facts = tuoi_facts_of(&info);
     slot = tuoi_gro_probe(gro, &packet);
     tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, 0);
 }
@@ -1631,7 +1648,9 @@ static const desc_row descs[] = {
     {"vnet_hdr_len 25", {.vnet_hdr_len = 25}, 0},
     {"vnet_order unknown", {.vnet_order = (tuo_order)3}, 0},
     {"vnet_order big", {.vnet_order = TUO_ORDER_BIG}, 1},
-    {"exact_ip_id and ignore_df_ip_id contradict each other", {.exact_ip_id = 1, .ignore_df_ip_id = 1}, 0},
+    {"ip_id any", {.ip_id = TUO_IP_ID_ANY}, 1},
+    {"ip_id unknown", {.ip_id = (tuo_ip_id)4}, 0},
+    {"ip_id negative", {.ip_id = (tuo_ip_id)-1}, 0},
     {"excluded ports 16", {.udp_excluded_port_count = 16}, 1},
     {"excluded ports 17", {.udp_excluded_port_count = 17}, 0},
 };

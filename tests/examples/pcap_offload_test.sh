@@ -114,6 +114,9 @@ T2=450000300003400040064e8ec0000201c633640203e80050000003f80000138850180400ef610
 C0=450000300007400040064e8ac0000201c633640203e80050000003e80000138850100400ef7b00007365676d656e7430
 C1=450000300007400040064e8ac0000201c633640203e80050000003f00000138850100400ef7200007365676d656e7431
 C2=450000300007400040064e8ac0000201c633640203e80050000003f80000138850180400ef6100007365676d656e7432
+# Two of these without DF.
+N0=450000300007000040068e8ac0000201c633640203e80050000003e80000138850100400ef7b00007365676d656e7430
+N1=450000300007000040068e8ac0000201c633640203e80050000003f00000138850100400ef7200007365676d656e7431
 BAD=450000300002400040064e8fc0000201c633640203e80050000003f00000138850100400ef7200007365676d656e7430
 U0=450000240001400040114e91c0000201c633640203e8003500105b087365676d656e7430
 U1=450000240002400040114e90c0000201c633640203e8003500105b077365676d656e7431
@@ -141,14 +144,16 @@ done
 for number in 0 65535; do refuse "--mss takes a number from 1 to 65534" split --mss $number raw.pcap out.pcap; done
 refuse "--batch needs a number" check raw.pcap --batch
 start "usage: contradictions"
-refuse "contradict" check --exact-ip-id --ignore-df-ip-id raw.pcap
+refuse "not both" check --ip-id both raw.pcap
+refuse "--ip-id needs a word" check raw.pcap --ip-id
+refuse "--ip-id has no meaning" split --ip-id any raw.pcap out.pcap
 refuse "--mss has no meaning with --vnet" split --vnet --mss 5 raw.pcap out.pcap
 start "usage: --help is complete"
 for arguments in --help "check --help" "split --mss -h"; do
     run 0 $arguments
     silent stderr
-    for word in coalesce split check --batch --gather --copy --in-place --mss --vnet --strict-kernel --no-prepend --exact-ip-id \
-        --ignore-df-ip-id --trust --no-tcp --no-udp --list --verdicts --help 'Exit status'; do
+    for word in coalesce split check --batch --gather --copy --in-place --mss --vnet --strict-kernel --no-prepend --ip-id \
+        --trust --no-tcp --no-udp --list --verdicts --help 'Exit status'; do
         says stdout "$word"
     done
 done
@@ -339,17 +344,26 @@ start "check: identical, and constant IPv4 IDs"
 pcap little 101 $C0 $C1 $C2 >constant.pcap
 for mode in --gather --copy --in-place; do
     run 0 check $mode constant.pcap
-    line stdout "constant IPv4 IDs renumbered: 2"
+    line stdout "IPv4 IDs renumbered: 2"
     last "packets=3 bytes=144 emitted=1 superpackets=1 merged=3 ratio=3.00 identical=3/3 result=ok"
-    run 0 check $mode --exact-ip-id constant.pcap
-    line stdout "constant IPv4 IDs renumbered: 0"
+    run 0 check $mode --ip-id exact constant.pcap
+    line stdout "IPv4 IDs renumbered: 0"
     last "packets=3 bytes=144 emitted=3 superpackets=0 merged=0 ratio=1.00 identical=3/3 result=ok"
 done
-start "check: any IPv4 IDs with --ignore-df-ip-id"
+start "check: any IPv4 IDs with --ip-id any-df"
 pcap little 101 $C0 $T1 >in.pcap
 run 0 check in.pcap
 last "packets=2 bytes=96 emitted=2 superpackets=0 merged=0 ratio=1.00 identical=2/2 result=ok"
-run 0 check --ignore-df-ip-id in.pcap
+run 0 check --ip-id any-df in.pcap
+last "packets=2 bytes=96 emitted=1 superpackets=1 merged=2 ratio=2.00 identical=2/2 result=ok"
+start "check: any IPv4 IDs, without DF only with --ip-id any"
+pcap little 101 $N0 $N1 >in.pcap
+for mode in default exact any-df; do
+    run 0 check --ip-id $mode in.pcap
+    last "packets=2 bytes=96 emitted=2 superpackets=0 merged=0 ratio=1.00 identical=2/2 result=ok"
+done
+run 0 check --ip-id any in.pcap
+line stdout "IPv4 IDs renumbered: 1"
 last "packets=2 bytes=96 emitted=1 superpackets=1 merged=2 ratio=2.00 identical=2/2 result=ok"
 start "check: a mismatch is seen"
 pcap little 101 $T0 $BAD >in.pcap

@@ -21,6 +21,7 @@
 #include "gro_traffic.h"
 #include "simd_levels.h"
 #include "netns.h"
+#include "tun_facts.h"
 
 enum {
     BATCH_MAX = 512,
@@ -479,10 +480,10 @@ static int route(uint8_t *p, size_t *len)
     return 1;
 }
 
-/* IDs of packets with DF may be numbered anew (P1) unless exact_ip_id is set. Changes the bytes. */
+/* IDs of packets with DF may be numbered anew (P1) unless IDs must be exact, and those of others with TUO_IP_ID_ANY. Changes the bytes. */
 static uint64_t packet_digest(const batch *b, uint8_t *p, size_t len)
 {
-    if (!b->desc.exact_ip_id && p[0] >> 4 == 4 && (p[6] & 0x40)) {
+    if (p[0] >> 4 == 4 && (b->desc.ip_id == TUO_IP_ID_ANY || (b->desc.ip_id != TUO_IP_ID_EXACT && (p[6] & 0x40)))) {
         memset(p + 4, 0, 2);
         memset(p + 10, 0, 2);
     }
@@ -785,8 +786,7 @@ static void set_modes(batch *b)
     memset(d, 0, sizeof *d);
     d->disable_prepend = (uint8_t)rng_below(r, 2);
     d->strict_kernel = (uint8_t)rng_chance(r, 1, 4);
-    d->exact_ip_id = (uint8_t)rng_below(r, 2);
-    d->ignore_df_ip_id = (uint8_t)(!d->exact_ip_id && rng_chance(r, 1, 4));
+    d->ip_id = rng_chance(r, 1, 2) ? TUO_IP_ID_EXACT : (tuo_ip_id)rng_below(r, 4);
     d->trust_checksums = (uint8_t)(!b->bad && rng_chance(r, 1, 4));
     d->max_bytes = rng_chance(r, 1, 4) ? 576 + rng_below(r, 5000) : 0;
     d->max_segs = rng_chance(r, 1, 8) ? 2 + rng_below(r, 10) : 0;
@@ -815,10 +815,12 @@ static void find_colliding(writer *w)
         pkt_spec s = {.kind = (pkt_kind)(i % PKT_KIND_COUNT), .payload_len = 20, .src = (uint16_t)(1 + (i >> 14)), .dst = 1,
                       .src_port = (int32_t)(1 + (i & 0x3fff))};
         tuoi_packet probe;
+        tuo_pkt_info info;
         memset(&probe, 0, sizeof probe);
         probe.bytes = bytes;
         probe.len = pkt_build(bytes, sizeof bytes, &s);
-        CHECK_RESULT(tuo_parse(bytes, probe.len, 0, &probe.info), TUO_OK);
+        CHECK_RESULT(tuo_parse(bytes, probe.len, 0, &info), TUO_OK);
+        probe.facts = tuoi_facts_of(&info);
         bucket = tuoi_gro_probe(w->tun->tx.gro, &probe).bucket;
         target = target ? target : bucket;
         if (bucket == target)
@@ -954,21 +956,21 @@ static int run_batch(batch *b, uint64_t n)
 static void check_totals(void)
 {
     static const char *const names[PKT_KIND_COUNT] = {"TCP over IPv4", "UDP over IPv4", "TCP over IPv6", "UDP over IPv6"};
-    tuo_tun_stats a, b, out;
+    tun_stats a, b, out;
     tuo_caps caps;
     int kind;
 
-    tuo_tun_query_stats(soak.in[0].tun, &a);
-    tuo_tun_query_stats(soak.in[1].tun, &b);
-    tuo_tun_query_stats(soak.out, &out);
+    a = tun_stats_of(soak.in[0].tun);
+    b = tun_stats_of(soak.in[1].tun);
+    out = tun_stats_of(soak.out);
     tuo_tun_caps(soak.in[0].tun, &caps);
     check_row("counters");
-    CHECK_EQ_INT(a.tx_packets + b.tx_packets, soak.packets);
-    CHECK_EQ_INT(a.tx_superpackets + b.tx_superpackets, soak.superpackets);
-    CHECK_EQ_INT(a.tx_refused_superpackets + b.tx_refused_superpackets, 0);
-    CHECK_EQ_INT(a.tx_refused_packets + b.tx_refused_packets, soak.refused);
-    CHECK_EQ_INT(out.rx_truncated + out.rx_refused, 0);
-    CHECK(out.rx_superpackets * 10 >= soak.superpackets * 9); /* as they were written; some had a TTL of 1 */
+    CHECK_EQ_INT(a.tx.tx_packets + b.tx.tx_packets, soak.packets);
+    CHECK_EQ_INT(a.tx.tx_superpackets + b.tx.tx_superpackets, soak.superpackets);
+    CHECK_EQ_INT(a.tx.tx_refused_superpackets + b.tx.tx_refused_superpackets, 0);
+    CHECK_EQ_INT(a.tx.tx_refused_packets + b.tx.tx_refused_packets, soak.refused);
+    CHECK_EQ_INT(out.rx.rx_truncated + out.rx.rx_refused, 0);
+    CHECK(out.rx.rx_superpackets * 10 >= soak.superpackets * 9); /* as they were written; some had a TTL of 1 */
     check_row("digests");
     CHECK_EQ_INT(soak.digest_arrived, soak.digest_sent);
     for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
@@ -985,12 +987,12 @@ static void check_totals(void)
 static void print_totals(long rss, long warm_rss)
 {
     tuo_gro_stats a, b;
-    tuo_tun_stats out;
+    tun_stats out;
     int v;
 
     tuo_gro_query_stats(soak.in[0].tun->tx.gro, &a);
     tuo_gro_query_stats(soak.in[1].tun->tx.gro, &b);
-    tuo_tun_query_stats(soak.out, &out);
+    out = tun_stats_of(soak.out);
     for (v = 0; v < TUO_V_COUNT; v++)
         if (a.verdicts[v] + b.verdicts[v])
             printf("%s%s %llu", v ? ", " : "verdicts: ", tuo_verdict_name((tuo_verdict)v), (llu)(a.verdicts[v] + b.verdicts[v]));
@@ -1002,7 +1004,7 @@ static void print_totals(long rss, long warm_rss)
     printf("%llu packets for the router to drop, %llu of them refused by write; neighbour talk %llu, ICMP %llu\n",
            (llu)soak.dropped, (llu)soak.refused, (llu)soak.neighbour_talk, (llu)soak.icmp);
     printf("totals: %llu packets sent, %llu arrived; %llu superpackets written, %llu read; digest sent %016llx, arrived %016llx\n",
-           (llu)soak.packets, (llu)soak.arrived, (llu)soak.superpackets, (llu)out.rx_superpackets, (llu)soak.digest_sent,
+           (llu)soak.packets, (llu)soak.arrived, (llu)soak.superpackets, (llu)out.rx.rx_superpackets, (llu)soak.digest_sent,
            (llu)soak.digest_arrived);
 }
 

@@ -23,6 +23,7 @@
 #include "gro_harness.h"
 #include "gro_traffic.h"
 #include "netns.h"
+#include "tun_facts.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -346,7 +347,7 @@ static void measure_tcp6_ext(rng *r, tuo_tun *in, tuo_tun *out)
 
 static int takes_udp(const tuo_tun *tun)
 {
-    return (tuo_tun_offloads(tun) & TUO_TUN_USO) == TUO_TUN_USO;
+    return (tun_info_of(tun).offloads & TUO_TUN_USO) == TUO_TUN_USO;
 }
 
 /* --------------------------------------------------------------------------------------------------------- 1: split */
@@ -1083,13 +1084,11 @@ static int pool_send(tuo_tun *tun, pool *p, size_t count)
 /* Nothing was refused or is lost. */
 static void check_nothing_refused(const tuo_tun *tun)
 {
-    tuo_tun_stats stats;
-
-    tuo_tun_query_stats(tun, &stats);
-    CHECK_EQ_INT(stats.tx_refused_superpackets, 0);
-    CHECK_EQ_INT(stats.tx_refused_packets, 0);
-    CHECK_EQ_INT(stats.rx_refused, 0);
-    CHECK_EQ_INT(stats.rx_truncated, 0);
+    tun_stats stats = tun_stats_of(tun);
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets, 0);
+    CHECK_EQ_INT(stats.tx.tx_refused_packets, 0);
+    CHECK_EQ_INT(stats.rx.rx_refused, 0);
+    CHECK_EQ_INT(stats.rx.rx_truncated, 0);
 }
 
 /* --- What a router forwards of a batch is the same, whether the packets are written one by one or coalesced --- */
@@ -1180,7 +1179,7 @@ static void set_modes(tuo_tun *in, rng *r, tuo_gro_desc *desc)
     memset(desc, 0, sizeof *desc);
     desc->disable_prepend = 1; /* which changes the order on purpose */
     desc->strict_kernel = (uint8_t)rng_below(r, 2);
-    desc->exact_ip_id = (uint8_t)rng_below(r, 2);
+    desc->ip_id = rng_chance(r, 1, 2) ? TUO_IP_ID_EXACT : TUO_IP_ID_DEFAULT;
     desc->max_udp_segs = rng_chance(r, 1, 4) ? 2 + rng_below(r, 60) : 0;
     desc->max_bytes = rng_chance(r, 1, 4) ? 576 + rng_below(r, 5000) : 0;
     CHECK_RESULT(tuo_tun_configure(in, desc), TUO_OK);
@@ -1192,7 +1191,7 @@ TEST(a_router_sees_no_difference)
     static pkt_spec specs[SPECS_MAX];
     rng r = rng_start("a_router_sees_no_difference", 3);
     tuo_tun *in, *out;
-    tuo_tun_stats stats;
+    tun_stats stats;
     size_t round, i, failures = 0;
 
     if (!new_world(1))
@@ -1210,13 +1209,13 @@ TEST(a_router_sees_no_difference)
             p.bufs[i].len = pkt_build(p.bytes[i], BUF_LEN, &specs[i]);
             CHECK(p.bufs[i].len != 0);
         }
-        failures += !route_both_ways(in, out, &p, count, !desc.exact_ip_id);
+        failures += !route_both_ways(in, out, &p, count, desc.ip_id != TUO_IP_ID_EXACT);
         drain(in); /* complaints of the router */
     }
-    tuo_tun_query_stats(in, &stats);
-    printf("accepted: %lu packets, %lu superpackets written\n", (unsigned long)stats.tx_packets,
-           (unsigned long)stats.tx_superpackets);
-    CHECK(stats.tx_superpackets > 5000);
+    stats = tun_stats_of(in);
+    printf("accepted: %lu packets, %lu superpackets written\n", (unsigned long)stats.tx.tx_packets,
+           (unsigned long)stats.tx.tx_superpackets);
+    CHECK(stats.tx.tx_superpackets > 5000);
     check_nothing_refused(in);
     tuo_tun_close(in);
     tuo_tun_close(out);
@@ -1338,7 +1337,7 @@ static size_t build_datagrams(pool *p, const datagrams *d, uint32_t seed)
 static void deliver_datagrams(tuo_tun *tun, pool *p, const datagrams *d)
 {
     int v6 = d->kind == PKT_UDP6, on = d->gro, fd = bound_socket(SOCK_DGRAM, v6, v6 ? "fd00:2::1" : "10.2.0.1", 7000);
-    tuo_tun_stats before, after;
+    tun_stats before, after;
     size_t count = build_datagrams(p, d, 77), messages;
 
     if (on && setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on) != 0) {
@@ -1346,12 +1345,12 @@ static void deliver_datagrams(tuo_tun *tun, pool *p, const datagrams *d)
         close(fd);
         return;
     }
-    tuo_tun_query_stats(tun, &before);
+    before = tun_stats_of(tun);
     pool_send(tun, p, count);
-    tuo_tun_query_stats(tun, &after);
-    CHECK_EQ_INT(after.tx_superpackets - before.tx_superpackets, d->superpackets);
+    after = tun_stats_of(tun);
+    CHECK_EQ_INT(after.tx.tx_superpackets - before.tx.tx_superpackets, d->superpackets);
     messages = check_delivery(fd, d, 77);
-    CHECK_EQ_INT(messages, d->gro ? after.tx_writes - before.tx_writes : count);
+    CHECK_EQ_INT(messages, d->gro ? after.tx.tx_writes - before.tx.tx_writes : count);
     check_nothing_refused(tun);
     close(fd);
 }
@@ -1615,18 +1614,18 @@ static void close_link(link_state *l)
 
 static void check_link(const link_state *l)
 {
-    tuo_tun_stats a, b;
+    tun_stats a, b;
 
-    tuo_tun_query_stats(l->ends[0].tun, &a);
-    tuo_tun_query_stats(l->ends[1].tun, &b);
+    a = tun_stats_of(l->ends[0].tun);
+    b = tun_stats_of(l->ends[1].tun);
     check_nothing_refused(l->ends[0].tun);
     check_nothing_refused(l->ends[1].tun);
-    CHECK(a.rx_superpackets > 10);
-    CHECK(b.rx_superpackets > 10);
-    CHECK(a.tx_superpackets > 10);
-    CHECK(b.tx_superpackets > 10);
-    printf("tcp: superpackets read %lu and %lu, written %lu and %lu, %lu segments\n", (unsigned long)a.rx_superpackets,
-           (unsigned long)b.rx_superpackets, (unsigned long)a.tx_superpackets, (unsigned long)b.tx_superpackets,
+    CHECK(a.rx.rx_superpackets > 10);
+    CHECK(b.rx.rx_superpackets > 10);
+    CHECK(a.tx.tx_superpackets > 10);
+    CHECK(b.tx.tx_superpackets > 10);
+    printf("tcp: superpackets read %lu and %lu, written %lu and %lu, %lu segments\n", (unsigned long)a.rx.rx_superpackets,
+           (unsigned long)b.rx.rx_superpackets, (unsigned long)a.tx.tx_superpackets, (unsigned long)b.tx.tx_superpackets,
            (unsigned long)l->shapes.segments);
     if (l->mode == CARRY_SUPERPACKETS) {
         CHECK(l->shapes.seen[1][GSO_TCP] > 10);

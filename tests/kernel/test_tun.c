@@ -36,6 +36,7 @@ static int test_ioctl(int fd, unsigned long request, ...);
 #include "check.h"
 #include "packets.h"
 #include "netns.h"
+#include "tun_facts.h"
 
 #include <dirent.h>
 #include <ifaddrs.h>
@@ -358,14 +359,6 @@ static tuo_tun *open_or_fail(const tuo_tun_desc *desc)
     return tun;
 }
 
-static tuo_tun_stats stats_of(const tuo_tun *tun)
-{
-    tuo_tun_stats stats;
-
-    tuo_tun_query_stats(tun, &stats);
-    return stats;
-}
-
 /* ------------------------------------------------------------------------------------------------------ a and b */
 
 typedef struct pair {
@@ -533,9 +526,9 @@ static unsigned type_of_kind(pkt_kind kind)
     return kind == PKT_TCP4 ? TUO_GSO_TCPV4 : kind == PKT_TCP6 ? TUO_GSO_TCPV6 : TUO_GSO_UDP_L4;
 }
 
-static uint8_t off_of_kind(const tuo_tun_stats *stats, pkt_kind kind)
+static uint8_t off_of_kind(const tun_stats *stats, pkt_kind kind)
 {
-    return kind == PKT_TCP4 ? stats->tcp4_off : kind == PKT_TCP6 ? stats->tcp6_off : stats->udp_off;
+    return kind == PKT_TCP4 ? stats->tx.tcp4_off : kind == PKT_TCP6 ? stats->tx.tcp6_off : stats->tx.udp_off;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- open */
@@ -651,9 +644,9 @@ TEST(open_flags)
         CHECK(flags & IFF_NO_PI);
         CHECK(fcntl(tuo_tun_fd(tun), F_GETFL) & O_NONBLOCK);
         CHECK(fcntl(tuo_tun_fd(tun), F_GETFD) & FD_CLOEXEC);
-        CHECK_EQ_INT(tuo_tun_vnet_hdr_len(tun), vnet ? 10 : 0);
+        CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, vnet ? 10 : 0);
         CHECK_EQ_INT(get_vnet_len(tuo_tun_fd(tun)), 10);
-        CHECK_EQ_INT(tuo_tun_offloads(tun), vnet ? (uso ? 0x6f : 0x0f) : 0);
+        CHECK_EQ_INT(tun_info_of(tun).offloads, vnet ? (uso ? 0x6f : 0x0f) : 0);
         CHECK_EQ_INT(interface_feature("tuof", ETHTOOL_GTXCSUM), vnet);
         CHECK_EQ_INT(interface_feature("tuof", ETHTOOL_GTSO), vnet);
         CHECK(!(interface_flags("tuof") & IFF_UP));
@@ -699,7 +692,7 @@ TEST(open_disabled_offloads)
         tun = open_or_fail(&desc);
         if (!tun)
             continue;
-        CHECK_EQ_INT(tuo_tun_offloads(tun), expected);
+        CHECK_EQ_INT(tun_info_of(tun).offloads, expected);
         CHECK_EQ_INT(interface_feature(tuo_tun_name(tun), ETHTOOL_GTXCSUM), (expected & TUO_TUN_CSUM) != 0);
         CHECK_EQ_INT(interface_feature(tuo_tun_name(tun), ETHTOOL_GTSO), (expected & (TUO_TUN_TSO4 | TUO_TUN_TSO6)) != 0);
         tuo_tun_close(tun);
@@ -730,8 +723,8 @@ TEST(open_stale_persistent_device)
         desc.no_vnet_hdr = plain[i];
         tun = open_or_fail(&desc);
         if (tun) {
-            CHECK_EQ_INT(tuo_tun_vnet_hdr_len(tun), plain[i] ? 0 : 10);
-            CHECK_EQ_INT(tuo_tun_offloads(tun) != 0, !plain[i]);
+            CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, plain[i] ? 0 : 10);
+            CHECK_EQ_INT(tun_info_of(tun).offloads != 0, !plain[i]);
             CHECK_EQ_INT(interface_feature("tuos", ETHTOOL_GTXCSUM), !plain[i]);
             CHECK_EQ_INT(interface_feature("tuos", ETHTOOL_GTSO), !plain[i]);
             if (!plain[i])
@@ -758,8 +751,8 @@ TEST(open_existing_device_without_vnet_header)
     desc.multi_queue = 1;
     tun = open_or_fail(&desc);
     if (tun) {
-        CHECK_EQ_INT(tuo_tun_vnet_hdr_len(tun), 0);
-        CHECK_EQ_INT(tuo_tun_offloads(tun), 0);
+        CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, 0);
+        CHECK_EQ_INT(tun_info_of(tun).offloads, 0);
     }
     tuo_tun_close(tun);
     close(fd);
@@ -807,7 +800,7 @@ TEST(interface_settings)
     CHECK_EQ_INT(interface_mtu(tuo_tun_name(tun)), 9000);
     CHECK(interface_flags(tuo_tun_name(tun)) & IFF_UP);
     CHECK_RESULT(tuo_tun_set_mtu(tun, 70000), TUO_E_SYSTEM);
-    CHECK_EQ_INT(tuo_tun_send_errno(tun), EINVAL);
+    CHECK_EQ_INT(tun_info_of(tun).tx_errno, EINVAL);
     CHECK_EQ_INT(interface_mtu(tuo_tun_name(tun)), 9000);
     CHECK_RESULT(tuo_tun_add_address(tun, "192.0.2.1/24"), TUO_OK); /* again is no error */
     CHECK_RESULT(tuo_tun_add_address(tun, "198.51.100.7/32"), TUO_OK);
@@ -1048,8 +1041,8 @@ TEST(adopt_changes_nothing)
         if (tun) {
             CHECK_EQ_INT(tuo_tun_fd(tun), fd);
             CHECK_EQ_STR(tuo_tun_name(tun), "tuoi");
-            CHECK_EQ_INT(tuo_tun_vnet_hdr_len(tun), len);
-            CHECK_EQ_INT(tuo_tun_offloads(tun), 0);
+            CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, len);
+            CHECK_EQ_INT(tun_info_of(tun).offloads, 0);
             tuo_tun_close(tun);
             CHECK_EQ_INT(fd_count(), before - 1);
         } else {
@@ -1107,7 +1100,7 @@ TEST(adopt_with_settings)
     CHECK(interface_flags("tuoi") & IFF_UP);
     CHECK(has_address("tuoi", AF_INET, "192.0.2.9"));
     if (tun)
-        CHECK_EQ_INT(tuo_tun_offloads(tun), kernel_has_uso() ? 0x6f : 0x0f);
+        CHECK_EQ_INT(tun_info_of(tun).offloads, kernel_has_uso() ? 0x6f : 0x0f);
     tuo_tun_close(tun);
     tun = NULL;
     fd = raw_open("tuoi", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
@@ -1336,7 +1329,7 @@ TEST(adopted_transfer)
         train_flow(t, PKT_TCP4, 1001, 10, 700);
         train_flow(t, PKT_TCP6, 1001, 10, 700);
         send_and_check(&p, t);
-        CHECK_EQ_INT(stats_of(p.a).tx_superpackets, rows[i].vnet_len ? 2 : 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_superpackets, rows[i].vnet_len ? 2 : 0);
         pair_close(&p);
 
         /* and the other way: a superpacket is read by the adopted one */
@@ -1355,7 +1348,7 @@ TEST(adopted_transfer)
             pointers[k] = trains[1].pointers[k];
         CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 32, 0, &received), TUO_OK);
         CHECK_EQ_INT(received, 10);
-        CHECK_EQ_INT(stats_of(p.b).rx_superpackets, rows[i].vnet_len ? 1 : 0);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_superpackets, rows[i].vnet_len ? 1 : 0);
         for (k = 0; k < received; k++) {
             uint8_t expected[PACKET_CAP];
             size_t len = train_expected(t, k, expected);
@@ -1391,8 +1384,8 @@ TEST(queues)
         for (i = 0; i < count; i++) {
             tuo_tun *q = tuo_tun_group_queue(set, i);
             CHECK_EQ_STR(tuo_tun_name(q), "tuom0");
-            CHECK_EQ_INT(tuo_tun_vnet_hdr_len(q), 10);
-            CHECK_EQ_INT(tuo_tun_offloads(q), tuo_tun_offloads(tuo_tun_group_queue(set, 0)));
+            CHECK_EQ_INT(tun_info_of(q).vnet_hdr_len, 10);
+            CHECK_EQ_INT(tun_info_of(q).offloads, tun_info_of(tuo_tun_group_queue(set, 0)).offloads);
             CHECK_EQ_INT((get_flags(tuo_tun_fd(q)) & IFF_MULTI_QUEUE) != 0, count > 1);
         }
         tuo_tun_group_wake(set);
@@ -1568,8 +1561,8 @@ TEST(recv_sizes)
             CHECK_EQ_INT(hdr.gso_type, rows[i].packets > 1 ? TUO_GSO_TCPV4 : 0);
             CHECK_EQ_INT(hdr.gso_size, rows[i].packets > 1 ? 800 : 0);
         }
-        CHECK_EQ_INT(stats_of(p.b).rx_truncated, rows[i].missing != 0);
-        CHECK_EQ_INT(stats_of(p.b).rx_reads, rows[i].missing == 0);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_truncated, rows[i].missing != 0);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_reads, rows[i].missing == 0);
         CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), TUO_OK); /* the next packet is whole */
         if (CHECK_EQ_INT(len, train_expected(&trains[0], 0, expected)))
             CHECK_BYTES(frame, expected, len);
@@ -1639,10 +1632,10 @@ TEST(recv_errnos)
         memcpy(filter.read_errno, rows[i].errnos, sizeof rows[i].errnos);
         CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), rows[i].result);
         CHECK_EQ_INT(len, rows[i].result == TUO_OK ? 125 : 0);
-        CHECK_EQ_INT(stats_of(p.b).rx_refused, rows[i].refused);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_refused, rows[i].refused);
         if (rows[i].result < 0)
-            CHECK_EQ_INT(tuo_tun_recv_errno(p.b), rows[i].errnos[0]);
-        CHECK(tuo_tun_recv_errno(p.b) != EAGAIN); /* nothing failed */
+            CHECK_EQ_INT(tun_info_of(p.b).rx_errno, rows[i].errnos[0]);
+        CHECK(tun_info_of(p.b).rx_errno != EAGAIN); /* nothing failed */
         filter_off();
         if (rows[i].result != TUO_OK) { /* nothing was lost by that */
             CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &hdr, &len), TUO_OK);
@@ -1729,9 +1722,9 @@ TEST(recv_multiple_resumes)
             }
         }
         CHECK_EQ_INT(total, 41);
-        CHECK_EQ_INT(stats_of(p.b).rx_segments, 41);
-        CHECK_EQ_INT(stats_of(p.b).rx_reads, 3);
-        CHECK_EQ_INT(stats_of(p.b).rx_superpackets, 2);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_segments, 41);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_reads, 3);
+        CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_superpackets, 2);
         pair_close(&p);
     }
 }
@@ -1774,10 +1767,10 @@ TEST(recv_multiple_leaves_segments)
     tuo_tun_wake_clear(p.b);
     bufs[0].capacity = 100;
     CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 4, 0, &received), TUO_E_NOSPACE);
-    CHECK_EQ_INT(stats_of(p.b).rx_truncated, 0);
+    CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_truncated, 0);
     tuo_tun_recv_discard(p.b);
     tuo_tun_recv_discard(p.b);
-    CHECK_EQ_INT(stats_of(p.b).rx_truncated, 6);
+    CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_truncated, 6);
     CHECK_RESULT(tuo_tun_wait(p.b, 0, 0), TUO_AGAIN);
     CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, pointers, 4, 0, &received), TUO_AGAIN);
     pair_close(&p);
@@ -1799,7 +1792,7 @@ TEST(recv_multiple_of_contradictions)
     CHECK_RESULT(tuo_tun_recv_batch(tun, NULL, &pointer, 1, 0, &received), TUO_AGAIN);
     CHECK_EQ_INT(received, 0);
     CHECK_EQ_INT(filter.contradictory, 84);
-    CHECK_EQ_INT(stats_of(tun).rx_refused, 16);
+    CHECK_EQ_INT(tun_stats_of(tun).rx.rx_refused, 16);
     filter_off();
     tuo_tun_close(tun);
 }
@@ -1824,7 +1817,7 @@ TEST(recv_multiple_reads_whole_superpackets)
     CHECK_EQ_INT(received, 20);
     CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, out->pointers, 39, HEADROOM, &received), TUO_OK);
     CHECK_EQ_INT(received, 20);
-    CHECK_EQ_INT(stats_of(p.b).rx_superpackets, 2);
+    CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_superpackets, 2);
     pair_close(&p);
 }
 
@@ -2057,8 +2050,8 @@ TEST(send_what_is_no_packet)
             continue;
         bytes[0] = rows[i].first;
         CHECK_RESULT(tuo_tun_send(p.a, bytes, rows[i].len), TUO_E_REFUSED);
-        CHECK_EQ_INT(stats_of(p.a).tx_refused_packets, 1);
-        CHECK_EQ_INT(stats_of(p.a).tx_writes, 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_packets, 1);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_writes, 0);
         t = new_train(); /* in a batch it is counted, and the rest goes on */
         train_flow(t, PKT_TCP4, 1001, 3, 100);
         trains[1].count = 0;
@@ -2066,7 +2059,7 @@ TEST(send_what_is_no_packet)
         memcpy(t->bufs[1].data + HEADROOM, bytes, rows[i].len);
         t->bufs[1].len = HEADROOM + rows[i].len;
         CHECK_RESULT(train_send(t, p.a), TUO_OK);
-        CHECK_EQ_INT(stats_of(p.a).tx_refused_packets, 1 + (rows[i].len != 0));
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_packets, 1 + (rows[i].len != 0));
         t->arrived[1] = 1;
         {
             static uint8_t frame[FRAME_MAX], expected[PACKET_CAP];
@@ -2108,7 +2101,7 @@ TEST(send_small_packets)
             CHECK_RESULT(tuo_tun_send(p.a, t->bufs[i].data + HEADROOM, t->bufs[i].len - HEADROOM), TUO_OK);
         }
         train_check_arrived(t, p.b);
-        CHECK_EQ_INT(stats_of(p.a).tx_packets, 24);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_packets, 24);
         pair_close(&p);
     }
 }
@@ -2116,7 +2109,7 @@ TEST(send_small_packets)
 /* All kinds in one batch; what arrives are the packets, what was written are superpackets. */
 TEST(send_multiple)
 {
-    tuo_tun_stats stats;
+    tun_stats stats;
     train *t;
     pair p;
     int kind;
@@ -2127,12 +2120,12 @@ TEST(send_multiple)
     for (kind = 0; kind < PKT_KIND_COUNT; kind++)
         train_flow(t, (pkt_kind)kind, 1001, 40, 1200);
     send_and_check(&p, t);
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.tx_packets, 160);
-    CHECK_EQ_INT(stats.tx_superpackets, kernel_has_uso() ? 4 : 2);
-    CHECK_EQ_INT(stats.tx_writes, kernel_has_uso() ? 4 : 82);
-    CHECK_EQ_INT(stats.tx_bytes, 4 * 40 * 1200 - 4 * 3 + (kernel_has_uso() ? 40 + 28 + 60 + 48 : 40 + 60 + 40 * (28 + 48)));
-    CHECK_EQ_INT(stats.tx_refused_superpackets + stats.tx_resent_packets + stats.tx_again + stats.switched_off, 0);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.tx_packets, 160);
+    CHECK_EQ_INT(stats.tx.tx_superpackets, kernel_has_uso() ? 4 : 2);
+    CHECK_EQ_INT(stats.tx.tx_writes, kernel_has_uso() ? 4 : 82);
+    CHECK_EQ_INT(stats.tx.tx_bytes, 4 * 40 * 1200 - 4 * 3 + (kernel_has_uso() ? 40 + 28 + 60 + 48 : 40 + 60 + 40 * (28 + 48)));
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets + stats.tx.tx_resent_packets + stats.tx.tx_again + stats.tx.switched_off, 0);
     pair_close(&p);
 }
 
@@ -2172,7 +2165,7 @@ TEST(send_while_down)
                 CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_DOWN);
             else
                 CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), TUO_E_DOWN);
-            CHECK_EQ_INT(tuo_tun_send_errno(p.a), EIO);
+            CHECK_EQ_INT(tun_info_of(p.a).tx_errno, EIO);
         }
         CHECK_EQ_INT(read_plain(p.b, frame, 0), 0);
         CHECK_RESULT(tuo_tun_set_up(p.a, 1), TUO_OK);
@@ -2192,9 +2185,9 @@ TEST(send_while_down)
             }
             CHECK_EQ_INT(count, 4);
         }
-        CHECK_EQ_INT(stats_of(p.a).tx_refused_superpackets, 0);
-        CHECK_EQ_INT(stats_of(p.a).switched_off, 0);
-        CHECK_EQ_INT(stats_of(p.a).tcp4_off, 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_superpackets, 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.switched_off, 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tcp4_off, 0);
         pair_close(&p);
     }
 }
@@ -2220,7 +2213,7 @@ TEST(device_deleted)
     t = new_train();
     train_flow(t, PKT_TCP4, 1001, 10, 500);
     CHECK_RESULT(tuo_tun_recv(p.a, frame, sizeof frame, &hdr, &len), TUO_E_GONE);
-    CHECK(tuo_tun_recv_errno(p.a) != 0);
+    CHECK(tun_info_of(p.a).rx_errno != 0);
     CHECK_RESULT(tuo_tun_recv_batch(p.a, NULL, t->pointers, 1, 0, &received), TUO_E_GONE);
     CHECK_EQ_INT(received, 0);
     CHECK_RESULT(tuo_tun_send(p.a, t->bufs[0].data + HEADROOM, t->bufs[0].len - HEADROOM), TUO_E_GONE);
@@ -2228,7 +2221,7 @@ TEST(device_deleted)
     CHECK_EQ_INT(taken, t->count);
     CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_GONE);
     CHECK_RESULT(tuo_tun_probe(p.a, &report), TUO_E_GONE);
-    CHECK(tuo_tun_send_errno(p.a) != 0);
+    CHECK(tun_info_of(p.a).tx_errno != 0);
     result = tuo_tun_wait(p.a, 0, WAIT_MS);
     CHECK(result == TUO_OK || result == TUO_E_GONE);
     CHECK_RESULT(tuo_tun_set_up(p.a, 1), TUO_E_SYSTEM);
@@ -2311,7 +2304,7 @@ TEST(tap)
     for (i = 0; read_plain(plain, frame, QUIET_MS) == 1040; i++)
         CHECK_RESULT(tuo_csum_check(frame, 1040, 0), TUO_OK);
     CHECK_EQ_INT(i, 4);
-    CHECK_EQ_INT(stats_of(tap).tx_superpackets, 1);
+    CHECK_EQ_INT(tun_stats_of(tap).tx.tx_superpackets, 1);
     trains[0].count = 0; /* a batch of frames */
     for (i = 0; i < 10; i++) {
         pkt_spec s = {.kind = PKT_TCP4, .src = 7, .dst = 5, .ethernet = 1, .seq = (uint32_t)(100 * i), .ip_id = (uint16_t)i};
@@ -2322,7 +2315,7 @@ TEST(tap)
     while (read_plain(plain, frame, QUIET_MS) == 140)
         count++;
     CHECK_EQ_INT(count, 10);
-    CHECK_EQ_INT(stats_of(tap).tx_superpackets, 2);
+    CHECK_EQ_INT(tun_stats_of(tap).tx.tx_superpackets, 2);
     pair_close(&p);
 }
 
@@ -2340,7 +2333,7 @@ TEST(refused_superpackets)
         for (e = 0; e < CHECK_COUNT_OF(errnos); e++) {
             pkt_kind k = (pkt_kind)kind, other = kind == PKT_TCP4 ? PKT_TCP6 : PKT_TCP4;
             tuo_tun_desc desc = zero_desc();
-            tuo_tun_stats stats;
+            tun_stats stats;
             pair p;
 
             check_row("%s, errno %d", kind_names[kind], errnos[e]);
@@ -2359,14 +2352,14 @@ TEST(refused_superpackets)
                 train *t = new_train();
                 train_flow(t, k, 1001, 10, 700);
                 send_and_check(&p, t);
-                stats = stats_of(p.a);
-                CHECK_EQ_INT(stats.tx_refused_superpackets, round);
-                CHECK_EQ_INT(stats.tx_resent_packets, 10 * round);
-                CHECK_EQ_INT(stats.tx_superpackets, 0);
+                stats = tun_stats_of(p.a);
+                CHECK_EQ_INT(stats.tx.tx_refused_superpackets, round);
+                CHECK_EQ_INT(stats.tx.tx_resent_packets, 10 * round);
+                CHECK_EQ_INT(stats.tx.tx_superpackets, 0);
                 CHECK_EQ_INT(off_of_kind(&stats, k), round == 3);
             }
-            CHECK_EQ_INT(stats.switched_off, 1);
-            CHECK_EQ_INT(stats.tcp4_off + stats.tcp6_off + stats.udp_off, 1);
+            CHECK_EQ_INT(stats.tx.switched_off, 1);
+            CHECK_EQ_INT(stats.tx.tcp4_off + stats.tx.tcp6_off + stats.tx.udp_off, 1);
             for (round = 1; round <= 5; round++) { /* 10 packets each: the fifth is the 50th */
                 train *t = new_train();
                 train_flow(t, k, 1001, 5, 700);
@@ -2374,29 +2367,29 @@ TEST(refused_superpackets)
                 send_and_check(&p, t);
                 CHECK_EQ_INT(filter.superpackets, 3 + (unsigned)round); /* those of the other protocol */
             }
-            stats = stats_of(p.a);
-            CHECK_EQ_INT(stats.tx_superpackets, 5);
-            CHECK_EQ_INT(stats.tx_refused_superpackets, 3);
+            stats = tun_stats_of(p.a);
+            CHECK_EQ_INT(stats.tx.tx_superpackets, 5);
+            CHECK_EQ_INT(stats.tx.tx_refused_superpackets, 3);
             CHECK_EQ_INT(off_of_kind(&stats, k), 1);
             for (round = 0; round < 2; round++) {
                 train *t = new_train(); /* tried again; one refusal is enough now */
                 train_flow(t, k, 1001, 10, 700);
                 send_and_check(&p, t);
-                stats = stats_of(p.a);
-                CHECK_EQ_INT(stats.tx_refused_superpackets, 4);
-                CHECK_EQ_INT(stats.switched_off, 2);
+                stats = tun_stats_of(p.a);
+                CHECK_EQ_INT(stats.tx.tx_refused_superpackets, 4);
+                CHECK_EQ_INT(stats.tx.switched_off, 2);
                 CHECK_EQ_INT(off_of_kind(&stats, k), 1);
             }
             CHECK_RESULT(tuo_tun_configure(p.a, &desc.gro), TUO_OK);
-            stats = stats_of(p.a);
+            stats = tun_stats_of(p.a);
             CHECK_EQ_INT(off_of_kind(&stats, k), 0);
             filter_off();
             for (round = 1; round <= 2; round++) {
                 train *t = new_train();
                 train_flow(t, k, 1001, 10, 700);
                 send_and_check(&p, t);
-                stats = stats_of(p.a);
-                CHECK_EQ_INT(stats.tx_superpackets, 5 + round);
+                stats = tun_stats_of(p.a);
+                CHECK_EQ_INT(stats.tx.tx_superpackets, 5 + round);
                 CHECK_EQ_INT(off_of_kind(&stats, k), 0);
             }
             pair_close(&p);
@@ -2408,7 +2401,7 @@ TEST(refused_superpackets)
 TEST(refusals_in_a_row)
 {
     tuo_tun_desc desc = zero_desc();
-    tuo_tun_stats stats;
+    tun_stats stats;
     pair p;
     int round;
 
@@ -2423,22 +2416,22 @@ TEST(refusals_in_a_row)
         train_flow(t, PKT_TCP4, 1001, 5, 700);
         send_and_check(&p, t);
     }
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.tx_refused_superpackets, 3);
-    CHECK_EQ_INT(stats.switched_off, 0);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets, 3);
+    CHECK_EQ_INT(stats.tx.switched_off, 0);
     filter.refuse = 1u << TUO_GSO_TCPV4; /* one more is the second in a row */
     train_flow(new_train(), PKT_TCP4, 1001, 5, 700);
     send_and_check(&p, &trains[0]);
-    CHECK_EQ_INT(stats_of(p.a).tcp4_off, 1);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tcp4_off, 1);
     filter_off();
     for (round = 0; round < 5; round++) {
         train_flow(new_train(), PKT_TCP4, 1001, 5, 700);
         send_and_check(&p, &trains[0]);
-        CHECK_EQ_INT(stats_of(p.a).tcp4_off, round < 4);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tcp4_off, round < 4);
     }
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.switched_off, 1);
-    CHECK_EQ_INT(stats.tx_superpackets, 4);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.switched_off, 1);
+    CHECK_EQ_INT(stats.tx.tx_superpackets, 4);
     pair_close(&p);
 }
 
@@ -2471,10 +2464,10 @@ TEST(writes_that_block)
             }
             send_and_check(&p, t);
         }
-        CHECK_EQ_INT(stats_of(p.a).tx_again, filter.blocked);
-        CHECK_EQ_INT(stats_of(p.a).tx_packets, 10 * 52);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_again, filter.blocked);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_packets, 10 * 52);
         CHECK_EQ_INT(filter.blocked != 0, rows[i].again != 0);
-        CHECK_EQ_INT(stats_of(p.a).tx_refused_packets, 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_packets, 0);
         pair_close(&p);
     }
 }
@@ -2532,7 +2525,7 @@ TEST(random_faults)
 {
     rng r;
     tuo_tun_desc desc = zero_desc();
-    tuo_tun_stats stats;
+    tun_stats stats;
     pair p;
     int round;
 
@@ -2552,11 +2545,11 @@ TEST(random_faults)
         if (check_state.failures)
             break;
     }
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.tx_again, filter.blocked);
-    CHECK(stats.tx_refused_superpackets > 50);
-    CHECK(stats.switched_off > 5);
-    CHECK_EQ_INT(stats.tx_refused_packets, 0);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.tx_again, filter.blocked);
+    CHECK(stats.tx.tx_refused_superpackets > 50);
+    CHECK(stats.tx.switched_off > 5);
+    CHECK_EQ_INT(stats.tx.tx_refused_packets, 0);
     pair_close(&p);
 }
 
@@ -2694,9 +2687,9 @@ TEST(send_gso)
             for (tries = 0; tries < 1000 && tuo_tun_flush(p.a) == TUO_AGAIN; tries++) {
             }
             gso_check_arrived(&gso_rows[i], p.b);
-            CHECK_EQ_INT(stats_of(p.a).tx_packets, 1);
+            CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_packets, 1);
             if (mode == REFUSED && gso_rows[i].len > gso_rows[i].size)
-                CHECK_EQ_INT(stats_of(p.a).tx_refused_superpackets, 1);
+                CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_superpackets, 1);
             pair_close(&p);
         }
     }
@@ -2740,7 +2733,7 @@ TEST(resend_interrupted)
         for (count = 0; read_plain(p.b, frame, QUIET_MS); count++)
             CHECK_EQ_INT(pkt_get32(frame + 24), 1000 * count);
         CHECK_EQ_INT(count, 4);
-        CHECK_EQ_INT(stats_of(p.a).tx_packets, 1);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_packets, 1);
         filter_off();
         pair_close(&p);
     }
@@ -2794,8 +2787,8 @@ TEST(send_gso_bad_parts)
     CHECK_RESULT(tuo_tun_send_gso(p.a, &g), TUO_E_IP_LENGTH);
     piece.len = 65496;
     CHECK_RESULT(tuo_tun_send_gso(p.a, &g), TUO_E_IP_LENGTH);
-    CHECK_EQ_INT(stats_of(p.a).tx_packets, 0);
-    CHECK_EQ_INT(stats_of(p.a).tx_writes, 0);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_packets, 0);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_writes, 0);
     CHECK_EQ_INT(read_plain(p.b, frame, 0), 0);
     pair_close(&p);
 }
@@ -2843,9 +2836,9 @@ TEST(send_iov)
         }
         CHECK_EQ_INT(read_plain(q.b, out, 0), 0);
     }
-    CHECK_EQ_INT(stats_of(q.a).tx_superpackets, 1);
-    CHECK_EQ_INT(stats_of(q.a).tx_refused_superpackets, 1);
-    CHECK_EQ_INT(stats_of(q.a).tx_resent_packets, 10);
+    CHECK_EQ_INT(tun_stats_of(q.a).tx.tx_superpackets, 1);
+    CHECK_EQ_INT(tun_stats_of(q.a).tx.tx_refused_superpackets, 1);
+    CHECK_EQ_INT(tun_stats_of(q.a).tx.tx_resent_packets, 10);
     filter_off();
     hdr.gso_size = 0; /* a header that fits no packet: refused by the kernel, and cannot be split */
     CHECK_RESULT(tuo_tun_send_iov(q.a, pieces, 1023, &hdr), TUO_E_VNET_GSO_SIZE);
@@ -2888,7 +2881,7 @@ TEST(send_iov_launders_no_checksum)
             bytes[rows[i].wrong] ^= 1;
         CHECK_RESULT(tuo_tun_send_iov(p.a, &iov, 1, &hdr), rows[i].result);
         CHECK_EQ_INT(read_plain(p.b, out, 0) != 0, rows[i].result == TUO_OK);
-        CHECK_EQ_INT(stats_of(p.a).tx_packets, rows[i].result == TUO_OK);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_packets, rows[i].result == TUO_OK);
         pair_close(&p);
     }
 }
@@ -2899,7 +2892,7 @@ TEST(send_iov_refused_either_way)
     uint8_t bytes[100] = {0};
     const tuo_iov iov = {bytes, sizeof bytes};
     tuo_vnet_hdr hdr;
-    tuo_tun_stats stats;
+    tun_stats stats;
     pair p;
 
     if (!ready() || !pair_open(&p, NULL, NULL))
@@ -2908,10 +2901,10 @@ TEST(send_iov_refused_either_way)
     hdr.flags = TUO_VNET_NEEDS_CSUM;
     hdr.csum_start = 20;
     CHECK_RESULT(tuo_tun_send_iov(p.a, &iov, 1, &hdr), TUO_E_REFUSED);
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.tx_packets, 0);
-    CHECK_EQ_INT(stats.tx_resent_packets, 0);
-    CHECK_EQ_INT(stats.tx_refused_packets, 1);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.tx_packets, 0);
+    CHECK_EQ_INT(stats.tx.tx_resent_packets, 0);
+    CHECK_EQ_INT(stats.tx.tx_refused_packets, 1);
     pair_close(&p);
 }
 
@@ -2923,7 +2916,7 @@ TEST(refusals_of_the_callers_superpackets)
     uint8_t udp[8] = {0x9c, 0x40, 1, 0xbb};
     const tuo_iov piece = {payload, sizeof payload};
     const tuo_tun_parts gso = {ip, sizeof ip, udp, sizeof udp, &piece, 1, 10}; /* more datagrams than any kernel takes */
-    tuo_tun_stats stats;
+    tun_stats stats;
     int i;
     pair p;
 
@@ -2931,11 +2924,11 @@ TEST(refusals_of_the_callers_superpackets)
         return;
     for (i = 0; i < 4; i++)
         CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), TUO_OK);
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.tx_refused_superpackets, 4);
-    CHECK_EQ_INT(stats.tx_resent_packets, 4 * 129);
-    CHECK_EQ_INT(stats.switched_off, 0);
-    CHECK_EQ_INT(stats.udp_off, 0);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets, 4);
+    CHECK_EQ_INT(stats.tx.tx_resent_packets, 4 * 129);
+    CHECK_EQ_INT(stats.tx.switched_off, 0);
+    CHECK_EQ_INT(stats.tx.udp_off, 0);
     pair_close(&p);
 }
 
@@ -2947,7 +2940,7 @@ TEST(more_pieces_than_a_writev_takes)
     static tuo_buf bufs[COUNT];
     static void *pointers[COUNT];
     tuo_tun_desc desc = zero_desc();
-    tuo_tun_stats stats;
+    tun_stats stats;
     size_t i, taken = 0;
     pair p;
 
@@ -2963,10 +2956,10 @@ TEST(more_pieces_than_a_writev_takes)
         pointers[i] = &bufs[i];
     }
     CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, pointers, COUNT, 0, &taken), TUO_OK);
-    stats = stats_of(p.a);
-    CHECK_EQ_INT(stats.tx_superpackets, 2);
-    CHECK_EQ_INT(stats.tx_refused_superpackets, 0);
-    CHECK_EQ_INT(stats.tx_writes, 2);
+    stats = tun_stats_of(p.a);
+    CHECK_EQ_INT(stats.tx.tx_superpackets, 2);
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets, 0);
+    CHECK_EQ_INT(stats.tx.tx_writes, 2);
     pair_close(&p);
 }
 
@@ -2984,9 +2977,9 @@ TEST(callers_mistakes)
     CHECK_RESULT(tuo_tun_set_up(tun, 1), TUO_OK);
     CHECK_RESULT(tuo_tun_recv(tun, &byte, SIZE_MAX, &hdr, &len), TUO_E_INVALID);
     CHECK_RESULT(tuo_tun_recv(tun, &byte, ((size_t)1 << 30) + 1, &hdr, &len), TUO_E_INVALID);
-    CHECK_EQ_INT(stats_of(tun).rx_refused, 0);
+    CHECK_EQ_INT(tun_stats_of(tun).rx.rx_refused, 0);
     CHECK_RESULT(tuo_tun_send(tun, (const void *)(uintptr_t)1, 100), TUO_E_SYSTEM);
-    CHECK_EQ_INT(tuo_tun_send_errno(tun), EFAULT);
+    CHECK_EQ_INT(tun_info_of(tun).tx_errno, EFAULT);
     tuo_tun_close(tun);
 }
 
@@ -3037,7 +3030,7 @@ TEST(probe)
         CHECK_EQ_INT(report.udp6_segs, rows[i].expected.udp6_segs);
         CHECK_EQ_INT(read_plain(p.b, frame, QUIET_MS), 0); /* they reach nobody */
         CHECK_EQ_INT(read_plain(p.a, frame, 0), 0);        /* and are not answered */
-        CHECK_EQ_INT(stats_of(p.a).switched_off + stats_of(p.a).tcp4_off, 0);
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.switched_off + tun_stats_of(p.a).tx.tcp4_off, 0);
         pair_close(&p);
     }
 }
@@ -3061,12 +3054,12 @@ TEST(probe_where_it_cannot)
 /* Superpackets that a batch of this train is written as. */
 static unsigned superpackets_of(pair *p, pkt_kind kind, size_t count, int payload_len)
 {
-    uint64_t before = stats_of(p->a).tx_superpackets;
+    uint64_t before = tun_stats_of(p->a).tx.tx_superpackets;
     train *t = new_train();
 
     train_flow(t, kind, 1001, count, payload_len);
     send_and_check(p, t);
-    return (unsigned)(stats_of(p->a).tx_superpackets - before);
+    return (unsigned)(tun_stats_of(p->a).tx.tx_superpackets - before);
 }
 
 TEST(knobs)
@@ -3132,13 +3125,13 @@ TEST(bad_configuration_keeps_refusals)
     filter.refuse = 1u << TUO_GSO_TCPV4;
     filter.refuse_errno = EINVAL;
     CHECK_EQ_INT(superpackets_of(&p, PKT_TCP4, 5, 500), 0);
-    CHECK_EQ_INT(stats_of(p.a).tcp4_off, 1);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tcp4_off, 1);
     memset(&bad, 0, sizeof bad);
     bad.max_bytes = 1;
     CHECK_RESULT(tuo_tun_configure(p.a, &bad), TUO_E_INVALID);
-    CHECK_EQ_INT(stats_of(p.a).tcp4_off, 1);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tcp4_off, 1);
     CHECK_EQ_INT(superpackets_of(&p, PKT_TCP4, 5, 500), 0);
-    CHECK_EQ_INT(stats_of(p.a).tx_refused_superpackets, 1);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_superpackets, 1);
     pair_close(&p);
 }
 

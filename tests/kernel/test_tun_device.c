@@ -21,6 +21,7 @@
 #include "packets.h"
 #include "reference.h"
 #include "netns.h"
+#include "tun_facts.h"
 
 enum { FRAME_MAX = 65535 + 64, PATIENCE_MS = 1000, QUEUE_LEN = 20000 };
 
@@ -193,7 +194,7 @@ TEST(a_tap_device_takes_what_its_capabilities_say)
 {
     static frame f;
     rng r;
-    tuo_tun_stats stats;
+    tun_stats stats;
     tuo_caps own;
     uint64_t supers = 0;
 
@@ -221,11 +222,11 @@ TEST(a_tap_device_takes_what_its_capabilities_say)
         if (round % 3 == 0 && f.vnet.gso_type && !f.spec.ext_chain && !(f.spec.tcp_flags & 0x80) && (own.max_udp4 || !pkt_is_udp(&f.spec)))
             CHECK(writes == 1 || pkt_is_udp(&f.spec)); /* UDP: at most 64 datagrams */
     }
-    tuo_tun_query_stats(frames_in, &stats);
-    supers = stats.tx_superpackets;
+    stats = tun_stats_of(frames_in);
+    supers = stats.tx.tx_superpackets;
     check_row("sum");
     CHECK(supers > 300);
-    CHECK_EQ_INT((long long)stats.tx_refused_superpackets, 0);
+    CHECK_EQ_INT((long long)stats.tx.tx_refused_superpackets, 0);
     tuo_tun_close(frames_in);
     tuo_tun_close(frames_out);
 }

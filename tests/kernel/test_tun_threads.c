@@ -11,6 +11,7 @@
 #include "check.h"
 #include "packets.h"
 #include "netns.h"
+#include "tun_facts.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -185,16 +186,16 @@ static void device_check(const device *d, const device *from, size_t queues)
     size_t i;
 
     for (i = 0; i < queues; i++) {
-        tuo_tun_stats stats;
-        tuo_tun_query_stats(d->readers[i].tun, &stats);
+        tun_stats stats;
+        stats = tun_stats_of(d->readers[i].tun);
         got += d->readers[i].packets;
-        segments += (unsigned long)stats.rx_segments;
+        segments += (unsigned long)stats.rx.rx_segments;
         CHECK_RESULT(d->readers[i].result, TUO_E_WOKEN);
         CHECK_EQ_INT(d->readers[i].damaged, 0);
         CHECK_RESULT(from->writers[i].result, TUO_OK);
         CHECK_EQ_INT(from->writers[i].packets, BATCH * BATCHES);
-        CHECK_EQ_INT(stats.tx_packets, d->writers[i].packets);
-        CHECK(stats.tx_superpackets > 0);
+        CHECK_EQ_INT(stats.tx.tx_packets, d->writers[i].packets);
+        CHECK(stats.tx.tx_superpackets > 0);
     }
     CHECK_EQ_INT(got, segments);
     CHECK(got <= queues * BATCH * BATCHES);

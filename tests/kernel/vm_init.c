@@ -12,6 +12,7 @@
 #include "tunoffload.h"
 #include "check.h"
 #include "packets.h"
+#include "tun_facts.h"
 
 #include <linux/if.h>
 #include <sched.h>
@@ -244,33 +245,29 @@ static void check_writer(const tuo_tun *tun, pkt_kind kind, writer how)
 {
     int refuses = is_udp(kind) && !has_uso;
     unsigned refused = !refuses || how == OPENED ? 0 : how == ADOPTED ? REFUSAL_LIMIT : BATCHES;
-    tuo_tun_stats stats;
-
-    tuo_tun_query_stats(tun, &stats);
-    CHECK_EQ_INT(stats.tx_superpackets, refuses ? 0 : BATCHES);
-    CHECK_EQ_INT(stats.tx_refused_superpackets, refused);
-    CHECK_EQ_INT(stats.tx_resent_packets, refused * BATCH);
-    CHECK_EQ_INT(stats.tx_writes, refuses ? PACKETS : BATCHES);
-    CHECK_EQ_INT(stats.tx_refused_packets, 0);
-    CHECK_EQ_INT(stats.switched_off, refuses && how == ADOPTED);
-    CHECK_EQ_INT(stats.udp_off, refuses && how == ADOPTED);
-    CHECK_EQ_INT(stats.tcp4_off | stats.tcp6_off, 0);
-    CHECK_EQ_INT(tuo_tun_send_errno(tun), refused ? EINVAL : 0);
+    tun_stats stats = tun_stats_of(tun);
+    CHECK_EQ_INT(stats.tx.tx_superpackets, refuses ? 0 : BATCHES);
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets, refused);
+    CHECK_EQ_INT(stats.tx.tx_resent_packets, refused * BATCH);
+    CHECK_EQ_INT(stats.tx.tx_writes, refuses ? PACKETS : BATCHES);
+    CHECK_EQ_INT(stats.tx.tx_refused_packets, 0);
+    CHECK_EQ_INT(stats.tx.switched_off, refuses && how == ADOPTED);
+    CHECK_EQ_INT(stats.tx.udp_off, refuses && how == ADOPTED);
+    CHECK_EQ_INT(stats.tx.tcp4_off | stats.tx.tcp6_off, 0);
+    CHECK_EQ_INT(tun_info_of(tun).tx_errno, refused ? EINVAL : 0);
     printf("    sent: writes %llu, superpackets %llu, refused %llu, resent singly %llu, UDP off %d\n",
-           (unsigned long long)stats.tx_writes, (unsigned long long)stats.tx_superpackets,
-           (unsigned long long)stats.tx_refused_superpackets, (unsigned long long)stats.tx_resent_packets, stats.udp_off);
+           (unsigned long long)stats.tx.tx_writes, (unsigned long long)stats.tx.tx_superpackets,
+           (unsigned long long)stats.tx.tx_refused_superpackets, (unsigned long long)stats.tx.tx_resent_packets, stats.tx.udp_off);
 }
 
 static void check_reader(const tuo_tun *tun, pkt_kind kind, int plain)
 {
-    tuo_tun_stats stats;
-
-    tuo_tun_query_stats(tun, &stats);
-    CHECK_EQ_INT(stats.rx_superpackets, plain || (is_udp(kind) && !has_uso) ? 0 : BATCHES);
-    CHECK_EQ_INT(stats.rx_truncated, 0);
-    CHECK_EQ_INT(stats.rx_refused, 0);
-    printf("    received: reads %llu, superpackets %llu, packets %llu\n", (unsigned long long)stats.rx_reads,
-           (unsigned long long)stats.rx_superpackets, (unsigned long long)stats.rx_segments);
+    tun_stats stats = tun_stats_of(tun);
+    CHECK_EQ_INT(stats.rx.rx_superpackets, plain || (is_udp(kind) && !has_uso) ? 0 : BATCHES);
+    CHECK_EQ_INT(stats.rx.rx_truncated, 0);
+    CHECK_EQ_INT(stats.rx.rx_refused, 0);
+    printf("    received: reads %llu, superpackets %llu, packets %llu\n", (unsigned long long)stats.rx.rx_reads,
+           (unsigned long long)stats.rx.rx_superpackets, (unsigned long long)stats.rx.rx_segments);
 }
 
 static void forward(pkt_kind kind, writer how, int plain)
@@ -322,9 +319,9 @@ TEST(offloads)
         return;
     tuo_tun_caps(tun, &caps);
     printf("@@OFFLOADS read side 0x%02x; largest superpacket to write: tcp4 %u, tcp6 %u, udp4 %u, udp6 %u\n",
-           tuo_tun_offloads(tun), caps.max_tcp4, caps.max_tcp6, caps.max_udp4, caps.max_udp6);
-    CHECK_EQ_INT(tuo_tun_offloads(tun), has_uso ? OFFLOADS_ALL : OFFLOADS_TCP);
-    CHECK_EQ_INT(tuo_tun_vnet_hdr_len(tun), TUO_VNET_LEN);
+           tun_info_of(tun).offloads, caps.max_tcp4, caps.max_tcp6, caps.max_udp4, caps.max_udp6);
+    CHECK_EQ_INT(tun_info_of(tun).offloads, has_uso ? OFFLOADS_ALL : OFFLOADS_TCP);
+    CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, TUO_VNET_LEN);
     CHECK_EQ_INT(caps.max_tcp4, 65535);
     CHECK_EQ_INT(caps.max_tcp6, 65535);
     CHECK_EQ_INT(caps.max_udp4, has_uso ? 65535 : 0);

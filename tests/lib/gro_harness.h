@@ -243,13 +243,15 @@ static inline int h_ids_are_free(const h_batch *b, const h_group *g, const tuo_g
     unsigned id = 0;
     size_t k;
 
-    if (v.version != 4 || desc->exact_ip_id)
+    if (v.version != 4 || desc->ip_id == TUO_IP_ID_EXACT)
         return 0;
     for (k = 0; k < g->count; k++) {
         const uint8_t *p = b->pkt[b->order[g->first + k]];
         if (k == 0)
             id = pkt_get16(p + v.ip + 4);
-        if (!(p[v.ip + 6] & 0x40) || (!desc->ignore_df_ip_id && pkt_get16(p + v.ip + 4) != id))
+        if (!(p[v.ip + 6] & 0x40) && desc->ip_id != TUO_IP_ID_ANY)
+            return 0;
+        if (desc->ip_id == TUO_IP_ID_DEFAULT && pkt_get16(p + v.ip + 4) != id)
             return 0;
     }
     return 1;

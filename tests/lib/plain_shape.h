@@ -6,34 +6,32 @@
 
 typedef enum plain_outcome { PLAIN_NOT_TAKEN, PLAIN_AGREES, PLAIN_DIFFERS } plain_outcome;
 
+static inline int same_facts(const tuoi_facts *a, const tuoi_facts *b)
+{
+    return a->shape.ip_off == b->shape.ip_off && a->shape.l4_off == b->shape.l4_off && a->shape.hdr_len == b->shape.hdr_len &&
+           a->shape.kind == b->shape.kind && a->payload_len == b->payload_len && a->total_len == b->total_len && a->seq == b->seq &&
+           a->ip_id == b->ip_id && a->ip_version == b->ip_version && a->l4_proto == b->l4_proto && a->df == b->df &&
+           a->tcp_flags == b->tcp_flags;
+}
+
 static inline plain_outcome plain_compare(const uint8_t *pkt, size_t len, unsigned flags)
 {
     const uint32_t ip_off = flags & TUO_F_ETHERNET ? 14 : 0;
-    tuo_pkt_info quick, full;
+    tuoi_facts quick, full;
+    tuo_pkt_info info;
     int taken;
 
-    memset(&quick, 0, sizeof quick);
+    memset(&quick, 0x5a, sizeof quick); /* all of it is filled */
     if (len > ip_off && pkt[ip_off] >> 4 == 4)
         taken = tuoi_parse_plain(pkt, len, ip_off, 1, &quick);
     else
         taken = tuoi_parse_plain(pkt, len, ip_off, 0, &quick);
     if (!taken)
         return PLAIN_NOT_TAKEN;
-    memset(&full, 0, sizeof full);
-    if (tuo_parse(pkt, len, flags & TUO_F_ETHERNET, &full) != TUO_OK || tuoi_classify_ip(&full) != TUO_V_HELD)
+    if (tuo_parse(pkt, len, flags & TUO_F_ETHERNET, &info) != TUO_OK || tuoi_classify_ip(&info) != TUO_V_HELD)
         return PLAIN_DIFFERS;
-    /* what no rule reads is not filled */
-    quick.ethertype = full.ethertype;
-    quick.ttl = full.ttl;
-    quick.tos = full.tos;
-    quick.window = full.window;
-    quick.ack = full.ack;
-    quick.flow_label = full.flow_label;
-    if (quick.kind == TUO_KIND_TCP4 || quick.kind == TUO_KIND_TCP6) {
-        quick.src_port = full.src_port;
-        quick.dst_port = full.dst_port;
-    }
-    return memcmp(&quick, &full, sizeof full) == 0 ? PLAIN_AGREES : PLAIN_DIFFERS;
+    full = tuoi_facts_of(&info);
+    return same_facts(&quick, &full) ? PLAIN_AGREES : PLAIN_DIFFERS;
 }
 
 #endif

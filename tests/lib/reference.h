@@ -271,7 +271,8 @@ typedef struct ref_pkt {
 
 /* As in tuo_gro_desc, where 0 means the same defaults. */
 typedef struct ref_options {
-    int ethernet, strict_kernel, disable_prepend, exact_ip_id, ignore_df_ip_id, trust_checksums;
+    int ethernet, strict_kernel, disable_prepend, trust_checksums;
+    tuo_ip_id ip_id;
     int disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
     size_t max_bytes, max_segs, max_udp_segs, max_frags, max_items_per_flow;
     const uint16_t *excluded_ports;
@@ -568,13 +569,13 @@ static inline int ref_id_fits(const ref_batch *t, const ref_item *item, size_t b
     unsigned step = (pkt_get16(b + 4) - pkt_get16(a + 4)) & 0xffff;
     int df = (a[6] & 0x40) != 0;
 
-    if (t->views[before].version == 6 || (df && t->opt.ignore_df_ip_id))
+    if (t->views[before].version == 6 || t->opt.ip_id == TUO_IP_ID_ANY || (df && t->opt.ip_id == TUO_IP_ID_ANY_DF))
         return 1;
     if (step == 1 && item->ids != REF_ID_CONSTANT) {
         *mode = REF_ID_COUNTING;
         return 1;
     }
-    if (step == 0 && df && !t->opt.exact_ip_id && item->ids != REF_ID_COUNTING) {
+    if (step == 0 && df && t->opt.ip_id == TUO_IP_ID_DEFAULT && item->ids != REF_ID_COUNTING) {
         *mode = REF_ID_CONSTANT;
         return 1;
     }

@@ -239,7 +239,7 @@ void gso_in_place(void) {
     uint8_t *const pkt = any_plan(&gso, 1448);
     const uint32_t idx = gso.tuoi_next_idx;
     PROVE(tuo_gso_next_in_place(&gso, pkt, &segment) == TUO_OK && gso.tuoi_next_idx == idx + 1, "a segment is left");
-    PROVE(segment.cap == segment.len && readable(segment.data, segment.len), "a piece of the packet");
+    PROVE(segment.capacity == segment.len && readable(segment.data, segment.len), "a piece of the packet");
     if (gso.tuoi_kind == TUO_KIND_NONE) {
         PROVE(segment.data == pkt && segment.len == gso.tuoi_pkt_len, "the packet itself");
     } else {
@@ -264,20 +264,20 @@ void gso_split(void) {
     (void)any_plan(&gso, 1448);
     idx = gso.tuoi_next_idx;
     bufs[0] = &buf;
-    buf.cap = any_up_to(70000);
-    buf.data = any_bytes(buf.cap);
+    buf.capacity = any_up_to(70000);
+    buf.data = any_bytes(buf.capacity);
     buf.len = any_up_to(70000);
-    ASSUME(buf.len <= buf.cap);
-    if (at < buf.cap) old = buf.data[at];
+    ASSUME(buf.len <= buf.capacity);
+    if (at < buf.capacity) old = buf.data[at];
     result = tuo_gso_split(&gso, NULL, bufs, count, offset, &written);
     PROVE(written <= count && gso.tuoi_next_idx == idx + written, "written says how many");
     PROVE(result == (written < count ? TUO_E_NOSPACE : gso.tuoi_next_idx == gso.tuoi_seg_count ? TUO_OK : TUO_MORE), "result");
     if (written == 0) {
-        if (at < buf.cap) PROVE(buf.data[at] == old, "nothing written without room");
+        if (at < buf.capacity) PROVE(buf.data[at] == old, "nothing written without room");
         return;
     }
-    PROVE(buf.len >= offset && buf.len <= buf.cap, "within the buffer");
-    if (at < offset || (at >= buf.len && at < buf.cap)) PROVE(buf.data[at] == old, "headroom and what is behind are untouched");
+    PROVE(buf.len >= offset && buf.len <= buf.capacity, "within the buffer");
+    if (at < offset || (at >= buf.len && at < buf.capacity)) PROVE(buf.data[at] == old, "headroom and what is behind are untouched");
     if (gso.tuoi_kind == TUO_KIND_NONE) {
         PROVE(buf.len == offset + gso.tuoi_pkt_len, "all of the packet");
     } else {

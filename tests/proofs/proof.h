@@ -166,4 +166,13 @@ static uint64_t copy_sum_contract(uint8_t *dst, const uint8_t *src, size_t len, 
 static const tuoi_sums contract_sums = { sum_contract, copy_sum_contract };
 const tuoi_sums *sums_of_contract(tuo_simd level) { return level == TUO_SIMD_SCALAR ? &contract_sums : NULL; }
 
+/* All that the rules read, by two paths. */
+static void same_facts(const tuoi_facts *a, const tuoi_facts *b) {
+    PROVE(a->shape.ip_off == b->shape.ip_off && a->shape.l4_off == b->shape.l4_off && a->shape.hdr_len == b->shape.hdr_len, "same offsets");
+    PROVE(a->shape.kind == b->shape.kind && a->ip_version == b->ip_version && a->l4_proto == b->l4_proto, "same kind");
+    PROVE(a->payload_len == b->payload_len && a->total_len == b->total_len, "same lengths");
+    PROVE(a->ip_id == b->ip_id && a->df == b->df, "same IPv4 ID and DF");
+    PROVE(a->seq == b->seq && a->tcp_flags == b->tcp_flags, "same TCP fields");
+}
+
 #endif

@@ -1,5 +1,4 @@
-/* Every declared function has a definition. */
-#define TUNOFFLOAD_IMPLEMENTATION
+/* Every declared function has a definition in the object of the implementation that this is linked with. */
 #include "tunoffload.h"
 
 #include "use_all.h"

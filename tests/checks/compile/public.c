@@ -1,0 +1,2 @@
+/* What every user of the header sees: no implementation. */
+#include "tunoffload.h"
