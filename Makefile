@@ -7,7 +7,7 @@ CFLAGS   ?= -O2 -g
 TUO_CFLAGS ?=
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef
 BASE     = -std=c99 -I. $(WARNINGS) $(TUO_CFLAGS)
-SANITIZE = -O0 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE = -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
@@ -17,63 +17,71 @@ vpath soak.c tests/kernel
 ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
 TESTS   := $(filter-out test_tun% test_kernel% test_memory,$(TESTS))
 endif
+CORE_TESTS = $(patsubst %.c,%,$(notdir $(wildcard tests/core/test_*.c)))
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
 OPTIONAL = dpdk_port lwip_tun
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
+SEEDS    = $(wildcard fuzz/seeds/*.seeds)
 HEADERS  = tunoffload.h $(wildcard tests/lib/*.h tests/bench/*.h fuzz/*.h examples/*.h)
 ROUNDS  ?= 400
 ROWS    ?=
 
-.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check check-arch check-devices check-kernels check-san check-sweep
-.PHONY: check-the-checks clean coverage demo examples fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help lint mutate nightly prove
+.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check-arch check-devices check-kernels check-san check-sweep
+.PHONY: check-the-checks clean coverage demo examples fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help lint mutate nightly prove quick
 .PHONY: soak test test-e2e test-threads
 .DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
 
-## all            build the programs in examples/
+RUN_TESTS = MAKE="$(MAKE)" TESTS="$(TESTS)" CORE_TESTS="$(CORE_TESTS)" FUZZERS="$(FUZZERS)" sh tests/run.sh $(BUILD)
+
+## [seconds] quick: the tests of the core, without sanitizers: the loop while editing
+quick:
+	@$(RUN_TESTS) quick
+
+## [minutes] test: every test with every compiler and sanitizer that works here;
+##     as root also those with TUN devices
+test:
+	@$(RUN_TESTS)
+
+## [seconds] all: the programs in examples/ that need no package
 all: $(PROGRAMS)
 
-## examples       the programs, and those that need packages: dpdk_port (libdpdk-dev), lwip_tun (liblwip-dev); says what is left out
+## [seconds] examples: all programs in examples/; says what is left out: dpdk_port
+##     wants libdpdk-dev, lwip_tun wants liblwip-dev
 examples: all
 	@for p in $(OPTIONAL); do $(MAKE) -s $(BUILD)/$$p || exit 1; [ -x $(BUILD)/$$p ] || echo "left out: $$p"; done
 
-## demo           coalesce, split and compare the captures in tests/captures, and print what came of it
+## [seconds] demo: coalesce, split and compare the captures in tests/captures
 demo: $(BUILD)/pcap_offload
 	@sh examples/demo.sh $(BUILD)/pcap_offload tests/captures $(BUILD)/demo
 
-## test           everything below, with each compiler and sanitizer that works here; ends with "N passed, N failed, N skipped"
-test: $(BUILD)/pcap_offload
-	@MAKE="$(MAKE)" CC="$(CC)" CXX="$(CXX)" sh tests/run.sh $(BUILD)
-
-## check          the unit and property tests only, with $(CC) and no sanitizer: the quick loop while editing
-check: $(TESTS:%=$(BUILD)/plain/%)
-	@status=0; for t in $^; do echo "== $$t"; $$t || status=1; done; exit $$status
-
-## fuzz           T=name SECONDS=n: fuzz one target (fuzz/README.md) with libFuzzer; needs clang and its compiler-rt
+## [minutes] fuzz: T=name SECONDS=n: one target (fuzz/README.md) with libFuzzer; clang
 SECONDS ?= 60
 fuzz: $(BUILD)/fuzz/fuzz_$(T) $(BUILD)/fuzz/seeds.done
 	@mkdir -p $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/found
 	$(BUILD)/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 -use_value_profile=1 -dict=fuzz/tun.dict \
-	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(wildcard fuzz/seeds/$(T)) $(wildcard $(BUILD)/fuzz/seeds/$(T))
+	    -artifact_prefix=$(BUILD)/fuzz/found/$(T)- $(BUILD)/fuzz/corpus/$(T) $(BUILD)/fuzz/committed/$(T) $(BUILD)/fuzz/seeds/$(T)
 
-## fuzz-short     T="names" SECONDS=n: all targets, or these, for 60 s each, or n; ends with "N passed, N failed, N skipped"
+## [minutes] fuzz-short: T="names" SECONDS=n: all targets, or these, each for n seconds, or 60
 fuzz-short: $(BUILD)/fuzz/seeds.done
 	@sh fuzz/short.sh $(BUILD) $(SECONDS) $(T)
 
-## fuzz-afl       T="names" SECONDS=n: the same under AFL++; needs afl++ and afl++-clang
+## [minutes] fuzz-afl: T="names" SECONDS=n: the same under AFL++; afl++, afl++-clang
 fuzz-afl: $(BUILD)/fuzz/seeds.done
 	@sh fuzz/afl.sh $(BUILD) $(SECONDS) $(T)
 
-## fuzz-coverage  what seeds and corpus reach of the header, lines and branches; needs clang, llvm-cov, llvm-profdata
+## [minutes] fuzz-coverage: T="names": what the seeds and what fuzzing found reach of the header;
+##     clang, llvm
 fuzz-coverage: $(BUILD)/fuzz/seeds.done
 	@sh fuzz/coverage.sh $(BUILD) $(T)
 
-## fuzz-replay    run each fuzz target over its seeds without libFuzzer; needs only $(CC)
+## [seconds] fuzz-replay: each fuzz target over its seeds, without libFuzzer
 fuzz-replay: $(FUZZERS:%=$(BUILD)/plain/replay_%) $(BUILD)/fuzz/seeds.done
-	@for t in $(FUZZERS); do for seeds in fuzz/seeds/$$t $(BUILD)/fuzz/seeds/$$t; do \
-	    [ ! -d $$seeds ] || $(BUILD)/plain/replay_$$t --mutate 2000 $$seeds || exit 1; done; done
+	@for t in $(FUZZERS); do for seeds in fuzz/seeds/$$t.seeds $(BUILD)/fuzz/seeds/$$t; do \
+	    $(BUILD)/plain/replay_$$t --mutate 2000 $$seeds || exit 1; done; done
 
-## soak           SECONDS=n SEED=n: hostile packets through TUN devices and the kernel's router: none lost, changed or out of order;
-##                work per packet counted, memory flat; needs root
+## [minutes] soak: SECONDS=n SEED=n: hostile packets through TUN devices and the
+##     kernel's router: none lost, changed or out of order; root
 soak: $(BUILD)/plain/soak
 	@$< $(SECONDS) $(SEED)
 
@@ -86,60 +94,73 @@ soak: $(BUILD)/plain/soak
 # without the two analyzers that take minutes; the planted bugs that are seen within seconds; the coverage of the fuzzers' seeds. In
 # `make nightly` is the whole of these parts, AFL++, and the deep proofs.
 
-## test-e2e       real clients through tun_bridge and udp_tunnel in network namespaces; needs root, ip, iperf3, curl, nginx
+## [minutes] test-e2e: real clients through tun_bridge and udp_tunnel in network
+##     namespaces; root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)
 	@bash tests/examples/both.sh $(BUILD) e2e udp_tunnel
 
-## check-devices  real traffic through dpdk_port and lwip_tun; needs root, ip, iperf3, tshark, libdpdk-dev, liblwip-dev, pkg-config
+## [minutes] check-devices: real traffic through dpdk_port and lwip_tun; root, iperf3, tshark,
+##     libdpdk-dev, liblwip-dev
 check-devices: examples
 	@bash tests/examples/both.sh $(BUILD) dpdk_port lwip_tun
 
-## check-kernels  the backend on Debian's kernels in virtual machines; needs root and the network once, qemu
+## [minutes] check-kernels: the backend on Debian's kernels in virtual machines; root, qemu, and
+##     the network once
 check-kernels:
 	@bash tests/kernel/kernels_test.sh $(BUILD)
 
-## check-arch     ARCHES=names or all: the core on other processors and C libraries, emulated, and on Windows; cross compilers, qemu-user, wine
+## [long] check-arch: ARCHES="names" or all: the core on other processors and C libraries,
+##     emulated, and on Windows; cross compilers, qemu-user, wine
 check-arch:
 	@ARCHES="$(ARCHES)" bash tests/checks/arch_test.sh $(BUILD)
 
-## check-san      unsigned wraps and implicit conversions, uninitialised memory, data races (clang's sanitizers, beyond those of `test`)
+## [minutes] check-san: unsigned wraps, implicit conversions, uninitialised memory, data
+##     races: sanitizers beyond those of test; clang
 check-san:
 	@bash tests/checks/san_test.sh $(BUILD)
 
-## check-sweep    every truncation and every first byte of every kind of packet, and planted defects that it must see
+## [minutes] check-sweep: every truncation and every first byte of every kind of packet, and
+##     planted defects that it must see
 check-sweep:
 	@sh tests/checks/sweep_test.sh $(BUILD)
 
-## prove          DEPTH=--quick or --deep: CBMC and Frama-C over all inputs within stated bounds (tests/proofs), planted bugs; needs Debian and the network
+## [long] prove: DEPTH=--quick or --deep: CBMC and Frama-C over all inputs within
+##     stated bounds, and planted bugs; Debian, the network once
 prove:
 	@sh tests/proofs/prove.sh $(BUILD) $(DEPTH)
 
-## lint           QUICK=--quick: cppcheck, clang-tidy, shellcheck; and, unless quick, clang's and gcc's analyzers
+## [long] lint: QUICK=--quick: cppcheck, clang-tidy, shellcheck; and, unless quick
+##     (minutes), clang's and gcc's analyzers
 lint:
 	@bash tests/checks/lint.sh $(BUILD) $(QUICK)
 
-## coverage       lines, branches and MC/DC of the core by its tests: 100 %, but for tests/checks/coverage.txt; needs clang 19, llvm-19, python3
+## [minutes] coverage: lines, branches and MC/DC of the core by its tests: 100 %, but for
+##     tests/checks/coverage.txt; clang 19, llvm-19, python3
 coverage:
 	@sh tests/checks/coverage.sh $(BUILD)
 
-## mutate         SAMPLE=n: change one token at a time and see a test fail, n mutants or all; needs tcc, python3
+## [long] mutate: SAMPLE=n: change one token at a time and see a test fail, n mutants
+##     or all; tcc, python3
 SAMPLE ?= 0
 mutate:
 	@python3 tests/checks/mutate.py $(BUILD) --sample $(SAMPLE)
 
-## check-the-checks  apply each bug of tests/checks/planted and see the check that is named in it fail; P="patterns": only these
+## [long] check-the-checks: P="patterns": apply each bug of tests/checks/planted, or these, and
+##     see the check that is named in it fail
 check-the-checks:
 	@sh tests/checks/check_the_checks.sh $(BUILD) $(P)
 
-## test-threads   one reader and one writer per queue under ThreadSanitizer
+## [seconds] test-threads: one reader and one writer per queue under ThreadSanitizer; clang, root
 test-threads: $(BUILD)/tsan/test_tun_threads
 	@$<
 
-## nightly        STEPS="names": the long ones, or these: soak, lint, all processors, deep proofs, fuzzers, planted bugs, all mutants; hours, root
+## [long] nightly: STEPS="names": the long ones at full length, or these of them; hours;
+##     root
 nightly:
 	@bash .ci/nightly
 
-## bench          ROUNDS=n ROWS=pattern: times against memcpy and peers (tests/bench/README.md), into build/bench/*.csv, *.svg
+## [minutes] bench: ROUNDS=n ROWS=pattern: times against memcpy and peers
+##     (tests/bench/README.md), into build/bench/*.csv, *.svg
 bench: $(BUILD)/bench/bench $(BUILD)/bench/plot
 	$(BUILD)/bench/bench -r $(ROUNDS) -o $(BUILD)/bench $(if $(ROWS),'$(ROWS)')
 	$(if $(ROWS),,$(BUILD)/bench/plot $(BUILD)/bench)
@@ -159,16 +180,17 @@ $(BUILD)/bench/plot: tests/bench/plot.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -o $@ $<
 
-## bench-e2e      E2E_ROUNDS=n E2E_SECONDS=n: tun_bridge between namespaces with iperf3, CPU per byte of each mode against pass;
-##                needs root, ip, iperf3, jq; writes build/bench/e2e.csv, e2e.svg
+## [minutes] bench-e2e: E2E_ROUNDS=n E2E_SECONDS=n: tun_bridge with iperf3, CPU per byte of
+##     each mode, into build/bench/e2e.csv, e2e.svg; root, iperf3, jq
 bench-e2e: $(BUILD)/tun_bridge
 	bash tests/bench/e2e.sh $(BUILD)
 
-## bench-queues   1 to N queues, a thread each, and the memory of a queue; needs root; writes build/bench/scaling_queues.csv
+## [seconds] bench-queues: 1 to N queues, a thread each, and the memory of a queue, into
+##     build/bench/scaling_queues.csv; root
 bench-queues: $(BUILD)/bench/queues
 	$< $(BUILD)/bench/scaling_queues.csv
 
-## bench-uring    io_uring against read and write on a TUN device; needs root and liburing (liburing-dev)
+## [seconds] bench-uring: io_uring against read and write on a TUN device; root, liburing-dev
 bench-uring: $(BUILD)/bench/io_uring
 	@if [ -x $< ]; then $<; else echo "bench-uring cannot run: no liburing"; [ "$$CI" != true ]; fi
 
@@ -182,15 +204,21 @@ $(BUILD)/bench/io_uring: tests/bench/io_uring.c $(HEADERS)
 	@if echo '#include <liburing.h>' | $(CC) -E - > $(@D)/liburing.i 2>&1; then set -x; \
 	    $(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ $< -luring; fi
 
-## bench-instr    instructions per packet against the committed figures; needs valgrind. UPDATE=--update rewrites the figures
+## [seconds] bench-instr: UPDATE=--update: instructions per packet against the committed figures,
+##     or rewrite these; valgrind
 bench-instr:
 	@CC="$(CC)" sh tests/bench/instr.sh $(BUILD) $(UPDATE)
 
-## help           this list
-help:
-	@sed -n 's/^## //p' Makefile
+## [seconds] help: this list
+help: # from the comments of two # above
+	@for group in seconds minutes long; do echo "$$group:"; awk -v group="[$$group]" ' \
+	    /^## \[/ { on = $$2 == group; name = $$3; sub(/:$$/, "", name); sub(/^[^:]*: /, ""); \
+	        if (on) printf "  %-17s %s\n", name, $$0; next } \
+	    /^##   / { sub(/^## */, ""); if (on) printf "  %-17s %s\n", "", $$0 }' Makefile; done
+	@echo "What checks something ends with one line \"N passed, N failed, N skipped\". What cannot run here is"
+	@echo "skipped, or fails if CI=true."
 
-## clean          remove build/
+## [seconds] clean: remove build/
 clean:
 	rm -rf $(BUILD)
 
@@ -212,24 +240,55 @@ $(BUILD)/tsan/%: %.c $(HEADERS)
 	@mkdir -p $(@D)
 	clang -O1 -g -fsanitize=thread $(BASE) -Itests/lib -pthread -o $@ $<
 
-# Test programs and fuzz replays, once per configuration: plain, san-gcc, san-clang.
-SHARING = $(shell sh tests/lib/sharing.sh)
+# Test programs and fuzz replays, once per configuration: its name, compiler, flags of the programs, flags of the implementation that most
+# of them share, and the environment they run in. The shared implementation is worth optimising: it is compiled once and does most of the
+# work. NAME.run runs a program; its output is in NAME.log (tests/run.sh).
+SHARING     := $(patsubst fuzz_%,replay_%,$(basename $(notdir $(shell sh tests/lib/sharing.sh))))
+SHARING_TUN := $(basename $(notdir $(shell sh tests/lib/sharing.sh tun)))
+RUN          = sh tests/run.sh --one $(@:.run=.log)
+shared = $(if $(filter $(2),$(SHARING)),$(BUILD)/$(1)/tunoffload.o,$(if $(filter $(2),$(SHARING_TUN)),$(BUILD)/$(1)/tunoffload_tun.o))
+.PHONY: FORCE
+FORCE:
+.SECONDEXPANSION:
 define CONFIGURATION
-$(BUILD)/$(1)/tunoffload.o: tunoffload.h
+$(BUILD)/$(1)/tunoffload.o $(BUILD)/$(1)/tunoffload_tun.o: tunoffload.h
 	@mkdir -p $$(@D)
-	$(2) $(3) $(BASE) -DTUNOFFLOAD_IMPLEMENTATION -x c -c -o $$@ $$<
-IMPLEMENTATION_$(1) = $$(if $$(filter $$<,$$(SHARING)),-DTUNOFFLOAD_IMPLEMENTATION_DONE $(BUILD)/$(1)/tunoffload.o)
-$(BUILD)/$(1)/%: %.c $(BUILD)/$(1)/tunoffload.o $(HEADERS)
-	$(2) $(3) $(BASE) -Itests/lib -pthread -o $$@ $$< $$(IMPLEMENTATION_$(1))
-$(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(BUILD)/$(1)/tunoffload.o $(HEADERS)
-	$(2) $(3) $(BASE) -Itests/lib -o $$@ $$< fuzz/replay.c $$(IMPLEMENTATION_$(1))
-.PHONY: tests-$(1) replays-$(1)
-tests-$(1): $(TESTS:%=$(BUILD)/$(1)/%)
-replays-$(1): $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
+	$(2) $(4) $(BASE) -DTUNOFFLOAD_IMPLEMENTATION $$(if $$(findstring _tun,$$@),-DTUNOFFLOAD_TUN) -x c -c -o $$@ $$<
+$(BUILD)/$(1)/%: %.c $$$$(call shared,$(1),$$$$*) $(HEADERS)
+	@mkdir -p $$(@D)
+	$(2) $(3) $$(FLAGS_$(1)_$$*) $(BASE) -Itests/lib -pthread -o $$@ $$< \
+	    $$(addprefix -DTUNOFFLOAD_IMPLEMENTATION_DONE ,$$(call shared,$(1),$$*))
+$(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $$$$(call shared,$(1),replay_$$$$*) $(HEADERS)
+	@mkdir -p $$(@D)
+	$(2) $(3) $(BASE) -Itests/lib -o $$@ $$< fuzz/replay.c $$(addprefix -DTUNOFFLOAD_IMPLEMENTATION_DONE ,$$(call shared,$(1),replay_$$*))
+$(BUILD)/$(1)/%.run: $(BUILD)/$(1)/% FORCE
+	@$(5) $$(RUN) $$<
+$(BUILD)/$(1)/replay_%.run: $(BUILD)/$(1)/replay_% $(BUILD)/fuzz/seeds.done FORCE
+	@$$(RUN) $$< --mutate 300 $(BUILD)/fuzz/seeds/$$*
+$(BUILD)/$(1)/seeds_%.run: $(BUILD)/$(1)/replay_% FORCE # these must go deep
+	@$$(RUN) $$< --deep 60 fuzz/seeds/$$*.seeds
+.SECONDARY: $(TESTS:%=$(BUILD)/$(1)/%) $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
 endef
-$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS)))
-$(eval $(call CONFIGURATION,san-gcc,gcc,$(SANITIZE)))
-$(eval $(call CONFIGURATION,san-clang,clang,$(SANITIZE)))
+# Less than the whole sweep: all of it under the address sanitizer is `make check-sweep`.
+$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS),$(CFLAGS)))
+$(eval $(call CONFIGURATION,quick,$(CC),-O0,-O1,SWEEP_STEP=8))
+$(eval $(call CONFIGURATION,san-gcc,gcc,-O0 $(SANITIZE),-O1 $(SANITIZE),SWEEP_STEP=8))
+$(eval $(call CONFIGURATION,san-clang,clang,-O0 $(SANITIZE),-O0 $(SANITIZE),SWEEP_STEP=8))
+FLAGS_quick_test_simd = -O1 # five times as slow without
+
+# What else `make test` runs.
+$(BUILD)/other/compile-%.run: FORCE
+	@mkdir -p $(@D)
+	@CC="$(CC)" CXX="$(CXX)" $(RUN) sh tests/checks/compile_test.sh $(BUILD)/compile-$* . $*
+$(BUILD)/other/docs.run: FORCE
+	@mkdir -p $(@D)
+	@CC="$(CC)" $(RUN) sh tests/checks/docs_test.sh $(BUILD)/docs .
+$(BUILD)/other/pcap_offload.run: $(BUILD)/pcap_offload FORCE
+	@mkdir -p $(@D)
+	@$(RUN) sh tests/examples/pcap_offload_test.sh $< .
+$(BUILD)/other/seeds.run: $(BUILD)/replay FORCE
+	@mkdir -p $(@D)
+	@$(RUN) sh tests/checks/seeds_test.sh $(BUILD)/seeds $<
 
 $(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c fuzz/build.sh $(HEADERS)
 	@sh fuzz/build.sh $(BUILD)/fuzz $*
@@ -238,9 +297,17 @@ $(BUILD)/make_seeds: fuzz/make_seeds.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ $<
 
-$(BUILD)/fuzz/seeds.done: $(BUILD)/make_seeds $(CAPTURES)
-	rm -rf $(BUILD)/fuzz/seeds
+# Packs and unpacks files of seeds.
+$(BUILD)/replay: fuzz/replay.c tests/lib/counts.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -DREPLAY_ALONE -o $@ $<
+
+# One file per input, as fuzzers want them: those that are made, and the committed ones, unpacked.
+$(BUILD)/fuzz/seeds.done: $(BUILD)/make_seeds $(BUILD)/replay $(SEEDS) $(CAPTURES)
+	rm -rf $(BUILD)/fuzz/seeds $(BUILD)/fuzz/committed
 	$(BUILD)/make_seeds tests/captures $(BUILD)/fuzz/seeds
+	@for t in $(FUZZERS); do mkdir -p $(BUILD)/fuzz/committed/$$t && \
+	    $(BUILD)/replay --unpack $(BUILD)/fuzz/committed/$$t fuzz/seeds/$$t.seeds || exit 1; done
 	@touch $@
 
 .PHONY: seeds

@@ -4,6 +4,7 @@
 # repository's root, after `make seeds`. Needs clang with compiler-rt, llvm-cov and llvm-profdata of the same version (Debian:
 # clang-19 libclang-rt-19-dev llvm-19). Report: BUILD/fuzz/coverage/report.txt, lines that were not reached: missed.txt.
 set -u
+. tests/lib/counts.sh
 build=$1; shift
 [ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
 dir=$build/fuzz/coverage
@@ -13,10 +14,7 @@ for v in -22 -21 -20 -19 '' -16 -15 -14; do
         clang=clang$v cov=llvm-cov$v profdata=llvm-profdata$v; break
     fi
 done
-if [ -z "$clang" ]; then
-    if [ "${CI:-}" = true ]; then echo "FAIL fuzz-coverage: could not run"; echo "0 passed, 1 failed, 0 skipped"; exit 1; fi
-    echo "SKIP fuzz-coverage: no clang with llvm-cov and llvm-profdata"; echo "0 passed, 0 failed, 1 skipped"; exit 0
-fi
+if [ -z "$clang" ]; then skip fuzz-coverage "no clang with llvm-cov and llvm-profdata"; finish; fi
 rm -rf "$dir"; mkdir -p "$dir"
 root=$PWD
 case $dir in /*) ;; *) dir=$root/$dir ;; esac
@@ -29,8 +27,8 @@ for name in "$@"; do
         -o unit unit.c "$root/fuzz/replay.c") > "$dir/$name/log" 2>&1 || { cat "$dir/$name/log"; status=1; continue; }
     first=${first:-$dir/$name/unit}
     set --
-    for inputs in "fuzz/seeds/$name" "$build/fuzz/seeds/$name" "$build/fuzz/corpus/$name"; do
-        if [ -d "$inputs" ] && [ -n "$(ls "$inputs")" ]; then set -- "$@" "$inputs"; fi
+    for inputs in "fuzz/seeds/$name.seeds" "$build/fuzz/seeds/$name" "$build/fuzz/corpus/$name"; do
+        if [ -n "$(ls "$inputs" 2> "$dir/ls")" ]; then set -- "$@" "$inputs"; fi
     done
     LLVM_PROFILE_FILE=$dir/$name/unit.profraw "$dir/$name/unit" "$@" > "$dir/$name/log" 2>&1 || { tail -n 3 "$dir/$name/log"; status=1; }
     echo "$name: $(grep '^replayed' "$dir/$name/log")"
@@ -61,5 +59,5 @@ awk 'NR == FNR { missed[$1] = 1; next } FNR in missed { print FNR ": " $0 }' "$d
 cat "$dir/report.txt" "$dir/core.txt"
 echo "lines of the core that no input reached: $build/fuzz/coverage/missed.txt"
 [ -s "$dir/report.txt" ] || status=1
-if [ $status -eq 0 ]; then echo "1 passed, 0 failed, 0 skipped"; else echo "0 passed, 1 failed, 0 skipped"; fi
-exit $status
+if [ $status -eq 0 ]; then ok "fuzz-coverage"; else fail "fuzz-coverage"; fi
+finish

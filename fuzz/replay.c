@@ -1,12 +1,25 @@
 /* replay.c - runs a fuzz target without libFuzzer: link it with one fuzz_*.c.
 
        replay [--mutate N] [--seed S] [--keep FILE] [--deep PERCENT] PATH...
+       replay --unpack DIRECTORY PATH...
+       replay --pack FILE PATH...
 
-   Each file given, and each file in a directory given, is one input, handed over in memory of exactly its size. --mutate N then
-   makes N more inputs from them (flip, set, truncate, insert, splice). --keep writes each input to FILE before it runs, so that
-   the one that crashed is there afterwards. Prints how many inputs it replayed; no input at all is a failure. It also prints how many
-   of the files came to what the target is about (fuzz_deep in fuzz.h): with --deep, fewer than PERCENT of them is a failure, for
-   seeds that stop at the first check are worth nothing. */
+   A PATH is a file of seeds (fuzz/seeds/NAME.seeds, see below), a file that is one input, or a directory of either. Each input is handed
+   over in memory of exactly its size. --mutate N then makes N more inputs from them (flip, set, truncate, insert, splice). --keep writes
+   each input to FILE before it runs, so that the one that crashed is there afterwards. Prints how many inputs it replayed; no input at all
+   is a failure. It also prints how many of the inputs came to what the target is about (fuzz_deep in fuzz.h): with --deep, fewer than
+   PERCENT of them is a failure, for seeds that stop at the first check are worth nothing.
+
+   --unpack runs nothing: it writes each input into DIRECTORY, which must exist, for tools that want files. --pack writes all inputs into
+   one FILE of seeds, by their names. Compiled with REPLAY_ALONE this file is a program of its own that does only that.
+
+   A file of seeds is text. Its inputs are in the order of their names (letters, digits, '.', '_', '-'), each with its name, its length, and
+   its bytes as hexadecimal digits, 48 bytes to a line. The last line says how many there are, so that a file that is cut short is noticed:
+
+       tunoffload seeds 1
+       input 02a6085e 3
+       0001ff
+       end 1 */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +29,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../tests/lib/counts.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A target that includes fuzz.h defines it, another one (your own harness) need not. */
@@ -23,6 +38,7 @@ extern unsigned long fuzz_deep;
 __attribute__((weak)) unsigned long fuzz_deep;
 
 typedef struct input {
+    char *name; /* of a file without its directory */
     uint8_t *bytes;
     size_t len;
 } input;
@@ -32,7 +48,13 @@ typedef struct corpus {
     size_t count, cap;
 } corpus;
 
-enum { INPUT_MAX = 1 << 20 };
+enum {
+    INPUT_MAX = 1 << 20,
+    NAME_MAX_LEN = 127,
+    LINE_BYTES = 48 /* of an input, in a line of a file of seeds */
+};
+
+static const char seeds_magic[] = "tunoffload seeds 1";
 
 static void die(const char *what, const char *name)
 {
@@ -49,26 +71,160 @@ static void *checked_alloc(void *old, size_t len)
     return mem;
 }
 
-static void read_file(corpus *all, const char *name)
+#ifdef REPLAY_ALONE
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t bytes[INPUT_MAX];
+    (void)data;
+    (void)size;
+    die("only --pack and --unpack: there is no target in this program", "replay");
+    return 0;
+}
+#endif
+
+/* The contents of a file; free() it. */
+static uint8_t *read_bytes(const char *name, size_t *len)
+{
+    uint8_t *bytes = NULL;
+    size_t cap = 0, got;
     FILE *file = fopen(name, "rb");
     if (file == NULL) {
         die(strerror(errno), name);
     }
-    size_t len = fread(bytes, 1, sizeof bytes, file);
-    if (ferror(file) || fgetc(file) != EOF) {
-        die("cannot be read, or longer than 1 MiB", name);
+    *len = 0;
+    do {
+        cap = cap * 2 + 65536;
+        bytes = checked_alloc(bytes, cap);
+        got = fread(bytes + *len, 1, cap - *len, file);
+        *len += got;
+    } while (*len == cap);
+    if (ferror(file)) {
+        die("cannot be read", name);
     }
     fclose(file);
+    return bytes;
+}
+
+static input *add_input(corpus *all, const char *name, size_t len)
+{
     if (all->count == all->cap) {
         all->cap = all->cap * 2 + 64;
         all->inputs = checked_alloc(all->inputs, all->cap * sizeof *all->inputs);
     }
     input *in = &all->inputs[all->count++];
+    in->name = checked_alloc(NULL, strlen(name) + 1);
+    memcpy(in->name, name, strlen(name) + 1);
     in->bytes = checked_alloc(NULL, len);
     in->len = len;
-    memcpy(in->bytes, bytes, len);
+    return in;
+}
+
+/* -------------------------------------------------------------------------------------------------------- files of seeds */
+
+static int good_name(const char *name)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return name[0] != '\0' && name[0] != '.' && strlen(name) <= NAME_MAX_LEN && name[strspn(name, good)] == '\0';
+}
+
+typedef struct seeds_text {
+    const char *file;
+    const uint8_t *bytes;
+    size_t len, at;
+    unsigned long line;
+    char text[256]; /* of the line in force, without its end */
+} seeds_text;
+
+static void bad_seeds(const seeds_text *in, const char *what)
+{
+    fprintf(stderr, "replay: %s:%lu: %s\n", in->file, in->line, what);
+    exit(2);
+}
+
+/* The next line. A carriage return at its end is left out: some checkouts add it. */
+static void next_line(seeds_text *in)
+{
+    const uint8_t *start = in->bytes + in->at, *end = in->at < in->len ? memchr(start, '\n', in->len - in->at) : NULL;
+    size_t len = end != NULL ? (size_t)(end - start) : 0;
+    in->line++;
+    if (end == NULL || len >= sizeof in->text) {
+        bad_seeds(in, end == NULL ? "the file ends too early" : "the line is too long");
+    }
+    in->at += len + 1;
+    if (len > 0 && start[len - 1] == '\r') {
+        len--;
+    }
+    memcpy(in->text, start, len);
+    in->text[len] = '\0';
+    if (strlen(in->text) != len) {
+        bad_seeds(in, "a zero byte");
+    }
+}
+
+static unsigned hex_digit(const seeds_text *in, char digit)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = strchr(digits, digit);
+    if (found == NULL || *found == '\0') {
+        bad_seeds(in, "not a hexadecimal digit");
+        return 0;
+    }
+    return (unsigned)(found - digits);
+}
+
+static void read_seeds(corpus *all, const char *file, const uint8_t *bytes, size_t len)
+{
+    seeds_text in = {file, bytes, len, 0, 0, ""};
+    char name[NAME_MAX_LEN + 2], last[NAME_MAX_LEN + 2] = "";
+    unsigned long count = 0, said = 0;
+    int used = 0;
+    next_line(&in);
+    if (strcmp(in.text, seeds_magic) != 0) {
+        bad_seeds(&in, "another version of such files");
+    }
+    for (next_line(&in); sscanf(in.text, "end %lu%n", &said, &used) != 1 || in.text[used] != '\0'; next_line(&in)) {
+        if (sscanf(in.text, "input %128s %lu%n", name, &said, &used) != 2 || in.text[used] != '\0') {
+            bad_seeds(&in, "neither \"input NAME LENGTH\" nor \"end COUNT\"");
+        }
+        if (!good_name(name) || strcmp(last, name) >= 0) {
+            bad_seeds(&in, "a name that is none, or not behind the one before it");
+        }
+        if (said > INPUT_MAX) {
+            bad_seeds(&in, "longer than 1 MiB");
+        }
+        memcpy(last, name, sizeof last);
+        input *one = add_input(all, name, (size_t)said);
+        for (size_t at = 0, n; at < one->len; at += n) {
+            n = one->len - at < LINE_BYTES ? one->len - at : LINE_BYTES;
+            next_line(&in);
+            if (strlen(in.text) != 2 * n) {
+                bad_seeds(&in, "the line does not fit the length of the input");
+            }
+            for (size_t i = 0; i < n; i++) {
+                one->bytes[at + i] = (uint8_t)(hex_digit(&in, in.text[2 * i]) << 4 | hex_digit(&in, in.text[2 * i + 1]));
+            }
+        }
+        count++;
+    }
+    if (said != count || in.at != in.len) {
+        bad_seeds(&in, said != count ? "there are not as many inputs" : "something follows the end");
+    }
+}
+
+static void read_file(corpus *all, const char *name)
+{
+    size_t len;
+    uint8_t *bytes = read_bytes(name, &len);
+    const char *slash = strrchr(name, '/');
+    if (len >= sizeof seeds_magic - 3 && memcmp(bytes, seeds_magic, sizeof seeds_magic - 3) == 0) { /* whatever its version */
+        read_seeds(all, name, bytes, len);
+    } else if (len > INPUT_MAX) {
+        die("longer than 1 MiB", name);
+    } else if (len > 0) {
+        memcpy(add_input(all, slash != NULL ? slash + 1 : name, len)->bytes, bytes, len);
+    } else {
+        (void)add_input(all, slash != NULL ? slash + 1 : name, 0);
+    }
+    free(bytes);
 }
 
 static void read_path(corpus *all, const char *path);
@@ -125,22 +281,76 @@ static void read_path(corpus *all, const char *path)
     }
 }
 
-static const char *keep_name;
-
-static void keep(const uint8_t *bytes, size_t len)
+static void write_file(const char *name, const uint8_t *bytes, size_t len)
 {
-    FILE *file = fopen(keep_name, "wb");
+    FILE *file = fopen(name, "wb");
     if (file == NULL || fwrite(bytes, 1, len, file) != len || fclose(file) != 0) {
-        die("cannot be written", keep_name);
+        die("cannot be written", name);
     }
 }
+
+static int by_input_name(const void *a, const void *b)
+{
+    return strcmp(((const input *)a)->name, ((const input *)b)->name);
+}
+
+/* The files of seeds cannot have two inputs of one name, nor can a directory. */
+static void sort_by_name(corpus *all)
+{
+    if (all->count > 0) {
+        qsort(all->inputs, all->count, sizeof *all->inputs, by_input_name);
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        if (!good_name(all->inputs[i].name)) {
+            die("the name has other characters than letters, digits, '.', '_', '-', or is too long", all->inputs[i].name);
+        }
+        if (i > 0 && strcmp(all->inputs[i - 1].name, all->inputs[i].name) == 0) {
+            die("two inputs have this name", all->inputs[i].name);
+        }
+    }
+}
+
+static void unpack(corpus *all, const char *directory)
+{
+    sort_by_name(all);
+    for (size_t i = 0; i < all->count; i++) {
+        char *path = joined(directory, all->inputs[i].name);
+        write_file(path, all->inputs[i].bytes, all->inputs[i].len);
+        free(path);
+    }
+}
+
+static void pack(corpus *all, const char *name)
+{
+    FILE *file = fopen(name, "wb");
+    if (file == NULL) {
+        die(strerror(errno), name);
+    }
+    sort_by_name(all);
+    fprintf(file, "%s\n", seeds_magic);
+    for (size_t i = 0; i < all->count; i++) {
+        const input *in = &all->inputs[i];
+        fprintf(file, "input %s %lu\n", in->name, (unsigned long)in->len);
+        for (size_t at = 0; at < in->len; at++) {
+            fprintf(file, "%02x%s", (unsigned)in->bytes[at], (at + 1) % LINE_BYTES == 0 || at + 1 == in->len ? "\n" : "");
+        }
+    }
+    fprintf(file, "end %lu\n", (unsigned long)all->count);
+    if (ferror(file) || fclose(file) != 0) {
+        die("cannot be written", name);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ runs */
+
+static const char *keep_name;
 
 /* Returns whether it went deep. */
 static int run(const uint8_t *bytes, size_t len)
 {
     unsigned long before = fuzz_deep;
     if (keep_name != NULL) {
-        keep(bytes, len);
+        write_file(keep_name, bytes, len);
     }
     uint8_t *exact = checked_alloc(NULL, len);
     memcpy(exact, bytes, len);
@@ -214,6 +424,8 @@ int main(int argc, char **argv)
 {
     corpus all = {NULL, 0, 0};
     size_t runs = 0, deep = 0, deep_percent = 0;
+    const char *unpack_to = NULL, *pack_to = NULL;
+    int status = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--mutate") == 0) {
             runs = number("--mutate", argv[++i]);
@@ -223,6 +435,10 @@ int main(int argc, char **argv)
             deep_percent = number("--deep", argv[++i]);
         } else if (strcmp(argv[i], "--keep") == 0 && i + 1 < argc) {
             keep_name = argv[++i];
+        } else if (strcmp(argv[i], "--unpack") == 0 && i + 1 < argc) {
+            unpack_to = argv[++i];
+        } else if (strcmp(argv[i], "--pack") == 0 && i + 1 < argc) {
+            pack_to = argv[++i];
         } else {
             read_path(&all, argv[i]);
         }
@@ -230,20 +446,29 @@ int main(int argc, char **argv)
     if (all.count == 0) {
         die("no input to replay", argc > 0 ? argv[0] : "replay");
     }
-    for (size_t i = 0; i < all.count; i++) {
-        deep += (size_t)run(all.inputs[i].bytes, all.inputs[i].len);
+    if (unpack_to != NULL) {
+        unpack(&all, unpack_to);
     }
-    run_mutated(&all, runs);
-    int passed = deep * 100 >= all.count * deep_percent;
-    if (!passed) {
-        printf("FAIL not deep enough: %lu percent of the files must be\n", (unsigned long)deep_percent);
+    if (pack_to != NULL) {
+        pack(&all, pack_to);
     }
-    printf("replayed %lu inputs; of %lu files %lu went deep\n", (unsigned long)(all.count + runs), (unsigned long)all.count,
-           (unsigned long)deep);
-    printf("%d passed, %d failed, 0 skipped\n", passed, !passed); /* for the sums of tests/run.sh */
+    if (unpack_to == NULL && pack_to == NULL) {
+        for (size_t i = 0; i < all.count; i++) {
+            deep += (size_t)run(all.inputs[i].bytes, all.inputs[i].len);
+        }
+        run_mutated(&all, runs);
+        unsigned long failed = deep * 100 < all.count * deep_percent;
+        if (failed) {
+            printf("FAIL not deep enough: %lu percent of the inputs must be\n", (unsigned long)deep_percent);
+        }
+        printf("replayed %lu inputs; of %lu seeds %lu went deep\n", (unsigned long)(all.count + runs), (unsigned long)all.count,
+               (unsigned long)deep);
+        status = counts_finish(!failed, failed, 0);
+    }
     for (size_t i = 0; i < all.count; i++) {
+        free(all.inputs[i].name);
         free(all.inputs[i].bytes);
     }
     free(all.inputs);
-    return !passed;
+    return status;
 }

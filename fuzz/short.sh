@@ -8,14 +8,11 @@ if [ "$1" = --one ]; then # from below
     build=$2 seconds=$3 name=$4
     log=$build/log/fuzz-$name.log
     mkdir -p "$build/fuzz/corpus/$name"
-    set -- "$build/fuzz/corpus/$name"
-    for seeds in "fuzz/seeds/$name" "$build/fuzz/seeds/$name"; do
-        if [ -d "$seeds" ]; then set -- "$@" "$seeds"; fi
-    done
     rm -f "$log"
     if [ -x "$build/fuzz/fuzz_$name" ]; then
         nice "$build/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -use_value_profile=1 -print_final_stats=1 \
-            -dict=fuzz/tun.dict -artifact_prefix="$build/fuzz/found/$name-" "$@" > "$log" 2>&1
+            -dict=fuzz/tun.dict -artifact_prefix="$build/fuzz/found/$name-" \
+            "$build/fuzz/corpus/$name" "$build/fuzz/committed/$name" "$build/fuzz/seeds/$name" > "$log" 2>&1
         status=$?
     else
         status=1; echo "does not build" > "$log"
@@ -30,6 +27,7 @@ if [ "$1" = --one ]; then # from below
     exit 0
 fi
 
+. tests/lib/counts.sh
 build=$1 seconds=$2; shift 2
 [ $# -gt 0 ] || set -- $(ls fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
 rm -rf "$build/fuzz/passed"
@@ -37,11 +35,11 @@ mkdir -p "$build/fuzz/found" "$build/fuzz/passed" "$build/log"
 
 sh fuzz/build.sh "$build/fuzz" "$@"; built=$?
 if [ $built -eq 77 ]; then
-    if [ "${CI:-}" = true ]; then echo "FAIL fuzz: could not run"; echo "0 passed, $# failed, 0 skipped"; exit 1; fi
-    echo "SKIP fuzz: no clang with libFuzzer"; echo "0 passed, 0 failed, $# skipped"; exit 0
+    for name; do skip "fuzz $name" "no clang with libFuzzer"; done
+    finish
 fi
 printf '%s\n' "$@" | xargs -L 1 -P 2 sh "$0" --one "$build" "$seconds"
 
 passed=$(ls "$build/fuzz/passed" | wc -l)
-echo "$passed passed, $(($# - passed)) failed, 0 skipped"
-[ "$passed" -eq $# ]
+failed=$(($# - passed))
+finish

@@ -10,6 +10,7 @@ case ${FUZZING_ENGINE:-libfuzzer} in libfuzzer) mutator=-DFUZZ_MUTATOR ;; esac
 
 $CC -O1 -std=c99 -I. -Itests/lib -o "$work/make_seeds" fuzz/make_seeds.c
 "$work/make_seeds" tests/captures "$work/seeds"
+$CC -O1 -std=c99 -DREPLAY_ALONE -o "$work/replay" fuzz/replay.c
 
 for source in fuzz/fuzz_*.c; do
     target=$(basename "$source" .c)
@@ -20,9 +21,7 @@ for source in fuzz/fuzz_*.c; do
     ${CXX:-$CC} ${CXXFLAGS:-${CFLAGS:-}} -o "$OUT/$target" "$work/$target.o" $LIB_FUZZING_ENGINE
     cp fuzz/tun.dict "$OUT/$target.dict"
     mkdir -p "$work/corpus/$name"
-    for seeds in "fuzz/seeds/$name" "$work/seeds/$name"; do
-        if [ -d "$seeds" ]; then cp "$seeds"/* "$work/corpus/$name/"; fi
-    done
+    "$work/replay" --unpack "$work/corpus/$name" "fuzz/seeds/$name.seeds" "$work/seeds/$name"
     rm -f "$OUT/${target}_seed_corpus.zip"
     if command -v zip > /dev/null; then
         (cd "$work/corpus/$name" && zip -q "$OUT/${target}_seed_corpus.zip" ./*)

@@ -12,13 +12,9 @@ flags="-std=c99 -O2 -fno-stack-protector -U_FORTIFY_SOURCE"
 committed=tests/bench/instructions.txt
 percent=2
 
-summary() { echo "$1 passed, $2 failed, $3 skipped"; [ "$2" -eq 0 ]; exit; }
-fail() { echo "FAIL instruction counts: $1"; summary 0 1 0; }
-cannot() {
-    if [ "${CI:-}" = true ]; then fail "could not run: $1"; fi
-    echo "SKIP instruction counts: $1"
-    summary 0 0 1
-}
+. tests/lib/counts.sh
+give_up() { fail "instruction counts: $1"; finish; }
+cannot() { skip "instruction counts" "$1"; finish; }
 
 # "gcc 12.2.0", by the compiler's own macros: its name and --version say what the distribution wants.
 compiler() {
@@ -65,7 +61,7 @@ write_committed() {
       awk '{ printf "%-32s %10.2f\n", $1, $2 }' "$build/counts"; } > "$committed"
 }
 
-# The table; exit status: 0, or 1 if something failed. The last line is the summary.
+# The table, and the counts.
 compare() {
     grep -v '^#' "$committed" | awk -v percent=$percent '
         BEGIN { printf "%-32s %10s %10s %8s   %s\n", "instructions per packet", "now", "committed", "", "(in libc)" }
@@ -77,16 +73,18 @@ compare() {
                  if (d < -percent) note = "better: update the file" }
           printf "%-32s %10.2f %10s %8s   %-9s %s\n", $1, $2, committed[$1], change, "(" $3 ")", note }
         END { for (name in committed) if (!(name in seen)) { print "FAIL " name ": committed, but not run"; failed++ }
-              printf "%d passed, %d failed, 0 skipped\n", passed, failed; exit failed != 0 }' - "$build/counts"
+              print passed + 0, failed + 0, 0 > sums }' sums="$build/sums" - "$build/counts"
+    read -r p f s < "$build/sums" && add "$p" "$f" "$s" || fail "instruction counts: not compared"
+    finish
 }
 
 mkdir -p "$build"
 command -v valgrind > /dev/null 2>&1 || cannot "valgrind is not installed"
-[ -f "$committed" ] || [ "$update" = --update ] || fail "there is no $committed: run with --update"
+[ -f "$committed" ] || [ "$update" = --update ] || give_up "there is no $committed: run with --update"
 now_compiler=$(compiler) || cannot "$cc does not work"
 now_machine=$(uname -m)
-"$cc" $flags -I"${HEADER_DIR:-.}" -o "$build/instr" tests/bench/instr.c || fail "tests/bench/instr.c does not build"
-counts > "$build/counts" || { tail -n 20 "$build/valgrind.log"; fail "the run under valgrind failed"; }
+"$cc" $flags -I"${HEADER_DIR:-.}" -o "$build/instr" tests/bench/instr.c || give_up "tests/bench/instr.c does not build"
+counts > "$build/counts" || { tail -n 20 "$build/valgrind.log"; give_up "the run under valgrind failed"; }
 if [ "$update" = --update ]; then
     write_committed && echo "$committed: written"
 elif [ "$(recorded machine)" != "$now_machine" ] || [ "$(recorded flags)" != "$flags" ] ||

@@ -63,13 +63,12 @@ run() {
 
 # one TARGET PROGRAM: build and run; the outcome is left in a file.
 one() {
-    local target=$1 program=$2 dir=$build/$1 sources arguments="" summary
+    local target=$1 program=$2 dir=$build/$1 sources arguments="" counts
     case $program in
         test_*) sources=$(ls tests/*/"$program.c") ;;
         replay_*)
             sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c"
-            arguments="--mutate 100 $build/seeds/${program#replay_}"
-            if [ -d "fuzz/seeds/${program#replay_}" ]; then arguments="$arguments fuzz/seeds/${program#replay_}"; fi
+            arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}.seeds"
             ;;
     esac
     if grep -qx "${sources%% *}" "$build/sharing"; then sources="-DTUNOFFLOAD_IMPLEMENTATION_DONE $sources $dir/tunoffload.o"; fi
@@ -81,21 +80,20 @@ one() {
     # shellcheck disable=SC2086
     run "$target" "$dir/$program" $arguments 2>&1 | tr -d '\r' > "$dir/$program.log"
     local status=${PIPESTATUS[0]}
-    summary=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$dir/$program.log" | tail -n 1)
-    if [ "$status" = 0 ] && [ -n "$summary" ]; then
-        echo "ok $target $program: $summary$(grep '^levels tested' "$dir/$program.log" | sed 's/^/; /')"
+    # shellcheck disable=SC2086
+    if [ "$status" = 0 ] && counts=$(counts_of "$dir/$program.log"); then
+        echo "ok $target $program: $(counts_line $counts)$(grep '^levels tested' "$dir/$program.log" | sed 's/^/; /')"
     else
         echo "FAIL $target $program: status $status"; grep -E ':[0-9]+: |FAILED|violated' "$dir/$program.log" | head -n 10; tail -n 3 "$dir/$program.log"
     fi
 }
 
 cd "$(dirname "$0")/../.." || exit 2
+. tests/lib/counts.sh
 if [ "${2:-}" = --one ]; then # a job of the list below
     one "$3" "$4" > "$build/$3/$4.outcome" 2>&1
     exit
 fi
-
-. tests/lib/counts.sh
 
 # probe TARGET: which flags work there, and do they do what they are there for? 1: the target cannot be tested.
 probe() {

@@ -46,6 +46,7 @@ fi
 # --------------------------------------------------------------------------------------------------------------- all of them
 
 build=$1/planted; shift
+. tests/lib/counts.sh
 rm -rf "$build"; mkdir -p "$build/tree.1" "$build/tree.2"
 git ls-files -co --exclude-standard > "$build/files"
 for tree in "$build/tree.1" "$build/tree.2"; do tar cf - -T "$build/files" | tar xf - -C "$tree"; done
@@ -55,10 +56,9 @@ for patch in tests/checks/planted/*.patch; do
     for pattern; do case $(basename "$patch") in *$pattern*) wanted=yes ;; esac; done
     if [ "$wanted" ]; then echo "$patch"; fi
 done > "$build/list"
-[ -s "$build/list" ] || { echo "FAIL no such patch in tests/checks/planted: $*"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+[ -s "$build/list" ] || { fail "no such patch in tests/checks/planted: $*"; finish; }
 xargs -L 1 -P 2 sh "$0" --one "$build" < "$build/list"
 
 passed=$(grep -c '^ok ' "$build/results") skipped=$(grep -c '^SKIP ' "$build/results")
 failed=$(($(wc -l < "$build/list") - passed - skipped))
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

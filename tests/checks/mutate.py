@@ -194,8 +194,7 @@ class Runner:
             command, objects = [directory + "/" + name], [self.build + "/" + name + ".o"]
             if name.startswith("fuzz_"):
                 objects.append(self.build + "/replay.o")
-                seeds = [self.build + "/../fuzz/seeds/" + name[5:], "fuzz/seeds/" + name[5:]]
-                command += ["--mutate", "100"] + [path for path in seeds if os.path.isdir(path)]
+                command += ["--mutate", "100", self.build + "/../fuzz/seeds/" + name[5:], "fuzz/seeds/" + name[5:] + ".seeds"]
             yield ["gcc", "-fsanitize=address", "-o", command[0], directory + "/tunoffload.o"] + objects, command
         for source in self.INCLUDING:
             program = directory + "/" + os.path.basename(source)[:-2]
@@ -237,6 +236,12 @@ def read_allowed(path):
     return lambda line, mutated: next((why for old, new, why in allowed if old.fullmatch(line) and new.fullmatch(mutated)), None)
 
 
+def finish(passed, failed, skipped):
+    """The last line, as tests/lib/counts.sh reads it, and the exit status."""
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    sys.exit(failed > 0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
@@ -248,8 +253,7 @@ def main():
     if not shutil.which("tcc"):
         ci = os.environ.get("CI") == "true"
         print("%s mutate: no tcc" % ("FAIL" if ci else "SKIP"))
-        print("0 passed, %d failed, %d skipped" % (ci, not ci))
-        sys.exit(ci)
+        finish(0, ci, not ci)
     source = open("tunoffload.h", encoding="ascii").read().split("\n")
     low, high = (int(part) for part in options.lines.split("-"))
     mutants = [mutant for mutant in mutants_of(source) if low <= mutant[0] + 1 <= high]
@@ -269,8 +273,7 @@ def main():
     print("tests: %s%s" % (" ".join(runner.tests), "; not for tcc: " + " ".join(left_out) if left_out else ""), flush=True)
     if failing or not runner.tests:
         print("FAIL mutate: fails without any mutant: %s" % " ".join(failing or ["no test"]))
-        print("0 passed, 1 failed, 0 skipped")
-        sys.exit(1)
+        finish(0, 1, 0)
     counts, excused, suspects, left = collections.Counter(), 0, [], 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for mutant, outcome in pool.map(runner.judge, mutants):
@@ -284,8 +287,7 @@ def main():
             print("no closer look: no gcc with the address sanitizer, or no seeds (make seeds)", flush=True)
         elif suspects and runner.look_closer((0, "", source[0]))[1] != "survived":
             print("FAIL mutate: the closer look kills the header without any mutant")
-            print("0 passed, 1 failed, 0 skipped")
-            sys.exit(1)
+            finish(0, 1, 0)
         for (index, _, new), outcome in pool.map(runner.look_closer, suspects):
             counts["killed"] += outcome != "survived"
             left += outcome == "survived"
@@ -295,8 +297,7 @@ def main():
     ok = score >= BAR and judged > 0
     print("%s mutate: %d of %d mutants, %d do not compile, %d killed, %d survivors with a reason, %d without: score %.1f %% (bar %.0f %%)" %
           ("ok" if ok else "FAIL", len(mutants), total, counts["none"], counts["killed"], excused, left, score, BAR))
-    print("%d passed, %d failed, 0 skipped" % (ok, not ok))
-    sys.exit(not ok)
+    finish(ok, not ok, 0)
 
 
 main()

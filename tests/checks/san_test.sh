@@ -27,7 +27,7 @@ one() {
     local configuration=$1 program=$2 out=$build/$1/$2 sources arguments=""
     case $program in
         test_*) sources=$(ls tests/*/"$program.c") ;;
-        replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}" ;;
+        replay_*) sources="fuzz/fuzz_${program#replay_}.c fuzz/replay.c" arguments="--mutate 100 $build/seeds/${program#replay_} fuzz/seeds/${program#replay_}.seeds" ;;
     esac
     if grep -qx "${sources%% *}" "$build/sharing"; then
         sources="-DTUNOFFLOAD_IMPLEMENTATION_DONE $sources $build/$configuration/tunoffload.o"
@@ -180,18 +180,6 @@ export SWEEP_STEP=${SWEEP_STEP:-16} # the whole sweep is for `make test`
 printf '%s' "$jobs" | xargs -r -P 2 -L 1 bash tests/checks/san_test.sh "$1" --one
 while read -r configuration name; do
     [ -n "$name" ] || continue
-    log=$build/$configuration/$name.log
-    status=$(cat "$build/$configuration/$name.status")
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
-    if [ -z "$line" ]; then
-        grep -E 'runtime error|ERROR|WARNING|SUMMARY|error:|violated|^ +#[0-3] ' "$log" | head -n 12
-        fail "$configuration $name: ended with status $status and no summary"
-        continue
-    fi
-    echo "$configuration $name: $line"
-    read -r p _ f _ s _ <<< "$line"
-    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    if [ "$f" != 0 ] || [ "$s" != 0 ]; then grep -E '^(FAIL|SKIP|  )|:[0-9]+:' "$log" | head -n 20; fi
-    if [ "$f" = 0 ] && [ "$status" != 0 ]; then tail -n 30 "$log"; fail "$configuration $name: status $status"; fi
+    add_program "$configuration $name" "$build/$configuration/$name.log" "$(cat "$build/$configuration/$name.status")"
 done <<< "$jobs"
 finish

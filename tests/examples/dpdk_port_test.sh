@@ -6,15 +6,12 @@
 set -u
 [ $# -eq 1 ] || { echo "usage: $0 BUILD_DIR" >&2; exit 2; }
 build=$1
-passed=0 failed=0 skipped=0
+. tests/lib/counts.sh
 a=tuoA$$ b=tuoB$$ c=tuoC$$ m=tuoM$$
 declare -A pid=()
 
-ok() { echo "ok $1"; passed=$((passed + 1)); }
-bad() { echo "FAIL $1: $2"; failed=$((failed + 1)); }
-skip() { if [ "${CI:-}" = true ]; then bad "$1" "could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi; }
+bad() { fail "$1: $2"; }
 expect() { local name=$1; shift; if "$@" > "$dir/why" 2>&1; then ok "$name"; else bad "$name" "$* $(tail -n 1 "$dir/why")"; fi; }
-finish() { echo "$passed passed, $failed failed, $skipped skipped"; [ $failed -eq 0 ]; exit $?; }
 
 missing=
 [ "$(id -u)" = 0 ] || missing="not root"

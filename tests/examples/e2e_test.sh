@@ -1,6 +1,6 @@
 #!/bin/bash
 # Real programs through tun_bridge: two network namespaces, a TUN device in each, iperf3, curl and nginx in between.
-# Usage: e2e_test.sh BUILD_DIR [ROW...] (BUILD_DIR holds tun_bridge; rows: plain, pass, split, offload, impaired, loss, queues,
+# Usage: tests/examples/e2e_test.sh BUILD_DIR [ROW...] (from the repository's root; BUILD_DIR holds tun_bridge; rows: plain, pass, split, offload, impaired, loss, queues,
 # deleted; default all). Needs root, /dev/net/tun, ip, iperf3, curl, nginx; installs nothing.
 # Prints throughput per mode (not judged), and as last line "N passed, N failed, N skipped".
 set -u
@@ -8,7 +8,7 @@ set -u
 bridge=$(cd "$1" && pwd)/tun_bridge || exit 2
 shift
 [ $# -gt 0 ] || set -- plain pass split offload impaired loss queues deleted
-passed=0 failed=0 skipped=0
+. tests/lib/counts.sh
 ns_a=tuo-e2e-a-$$ ns_b=tuo-e2e-b-$$
 dir=$(mktemp -d) || exit 2
 servers=() bridge_pid=
@@ -16,15 +16,10 @@ servers=() bridge_pid=
 # --- results ---
 
 check() { # NAME STATUS [WHY]
-    if [ "$2" -eq 0 ]; then echo "ok $1"; passed=$((passed + 1)); else echo "FAIL $1${3:+: $3}"; failed=$((failed + 1)); fi
+    if [ "$2" -eq 0 ]; then ok "$1"; else fail "$1${3:+: $3}"; fi
 }
 
-summary() { echo "$passed passed, $failed failed, $skipped skipped"; [ $failed -eq 0 ]; exit; }
-
-skip_all() {
-    if [ "${CI:-}" = true ]; then check e2e 1 "could not run: $1"; else echo "SKIP e2e: $1"; skipped=1; fi
-    summary
-}
+skip_all() { skip e2e "$1"; finish; }
 
 clean_up() {
     local pid
@@ -300,4 +295,4 @@ if [ $failed -eq 0 ]; then
         esac
     done
 fi
-summary
+finish

@@ -6,37 +6,26 @@
 [ $# -eq 2 ] || { echo "usage: $0 PROGRAM REPOSITORY_ROOT" >&2; exit 2; }
 case $1 in /*) program=$1 ;; *) program=$(pwd)/$1 ;; esac
 captures=$(cd "$2/tests/captures" && pwd) || exit 2
+# shellcheck source=tests/lib/counts.sh
+. "$2/tests/lib/counts.sh"
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$dir" || exit 2
-passed=0 failed=0 skipped=0
 
 # --- cases ---
 
 # Each starts with `start NAME`, states what must hold, and the next start or the end says what came of it.
 name=
-finish() {
+end_case() {
     [ -n "$name" ] || return 0
-    if [ -z "$why" ]; then
-        echo "ok $name"
-        passed=$((passed + 1))
-    else
-        echo "FAIL $name: $why"
-        failed=$((failed + 1))
-    fi
+    if [ -z "$why" ]; then ok "$name"; else fail "$name: $why"; fi
     name=
 }
 
 start() {
-    finish
+    end_case
     name=$1 why="nothing was checked"
-}
-
-skip() {
-    finish
-    echo "SKIP $1: $2"
-    skipped=$((skipped + 1))
 }
 
 hold() { [ "$why" = "nothing was checked" ] && why= || :; }
@@ -454,7 +443,7 @@ done
 # --- captures ---
 
 for file in "$captures"/*.pcap; do
-    [ -e "$file" ] || { skip "captures" "none there"; break; }
+    [ -e "$file" ] || { end_case; skip "captures" "none there"; break; }
     base=$(basename "$file" .pcap)
     start "check: $base"
     for batch in 1 7 128 0; do
@@ -480,6 +469,5 @@ for file in "$captures"/*.pcap; do
     same split--gather.pcap split--in-place.pcap
 done
 
+end_case
 finish
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]

@@ -6,7 +6,7 @@ set -u
 [ $# -eq 1 ] || { echo "usage: $0 BUILD_DIR" >&2; exit 2; }
 build=$1
 cc=${CC:-cc}
-passed=0 failed=0 skipped=0
+. tests/lib/counts.sh
 a=tuoA$$ b=tuoB$$
 declare -A pid=()
 
@@ -16,11 +16,8 @@ command_a='build/udp_tunnel --dev tun0 --address 10.9.0.1/24 --address6 fd00:9::
 command_b='build/udp_tunnel --dev tun0 --address 10.9.0.2/24 --address6 fd00:9::2/64 --listen :5555 --peer 192.0.2.1:5555'
 command_try='ping 10.9.0.2'
 
-ok() { echo "ok $1"; passed=$((passed + 1)); }
-bad() { echo "FAIL $1: $2"; failed=$((failed + 1)); }
-skip() { if [ "${CI:-}" = true ]; then bad "$1" "could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi; }
+bad() { fail "$1: $2"; }
 expect() { local name=$1; shift; if "$@" > "$dir/why" 2>&1; then ok "$name"; else bad "$name" "$* $(tail -n 1 "$dir/why")"; fi; }
-finish() { echo "$passed passed, $failed failed, $skipped skipped"; [ $failed -eq 0 ]; exit $?; }
 
 missing=
 [ "$(id -u)" = 0 ] || missing="not root"

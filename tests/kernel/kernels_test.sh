@@ -16,7 +16,7 @@ seconds=150 # for one kernel; a busy machine needs 30
 mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null | sed 's/#.*//' |
     grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-passed=0 failed=0 skipped=0
+. tests/lib/counts.sh
 
 # name, suite that has it, pattern of its package, has USO. The newest is whatever the suite's newest is.
 kernels='6.1    bookworm linux-image-6\.1\.[0-9.-]+-cloud-amd64               0
@@ -29,9 +29,6 @@ others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
         test_kernel:tcp_connects_through              6.1 6.12 newest
         test_kernel:superpackets_are_forwarded_to_us  6.1 6.12 newest'
 
-pass() { passed=$((passed + 1)); }
-fail() { echo "FAIL $1"; failed=$((failed + 1)); }
-skip() { if [ "${CI:-}" = true ]; then fail "$1: could not run: $2"; else echo "SKIP $1: $2"; skipped=$((skipped + 1)); fi; }
 
 # ---------------------------------------------------------------------------------------------------------------- kernels
 
@@ -114,11 +111,11 @@ judge() {
     local name=$1 log=$2 summaries=0 before=$failed ok bad not
     sed -n "s/^@@KERNEL /$name: kernel /p; s/^@@OFFLOADS /$name: offloads: /p; s/^@@PROBE /$name: probe: /p" "$log"
     grep '^TCP superpackets with IPv6' "$log" | sort -u | sed "s/^/$name: /"
-    while read -r ok _ bad _ not _; do
-        echo "$name: $ok passed, $bad failed, $not skipped"
-        passed=$((passed + ok)) failed=$((failed + bad)) summaries=$((summaries + 1))
-        if [ "${CI:-}" = true ]; then failed=$((failed + not)); else skipped=$((skipped + not)); fi
-    done < <(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log")
+    while read -r ok bad not; do
+        echo "$name: $(counts_line "$ok" "$bad" "$not")"
+        summaries=$((summaries + 1))
+        if [ "${CI:-}" = true ]; then add "$ok" $((bad + not)) 0; else add "$ok" "$bad" "$not"; fi
+    done < <(all_counts_of "$log")
     grep '^SKIP' "$log"
     if [ $summaries -ne "$3" ]; then tail -n 25 "$log"; fail "$name: $summaries summaries instead of $3"; fi
     [ $failed -eq "$before" ] || grep -E '^FAIL|:[0-9]+:' "$log" | head -n 40
@@ -143,7 +140,7 @@ boot() {
     elif [ "$release" != "$(cat "$dir/release")" ]; then
         fail "$name: runs $release instead of $(cat "$dir/release")"
     else
-        pass
+        ok "$name: runs $release"
     fi
     echo "$name: $((SECONDS - started)) s"
 }
@@ -186,5 +183,4 @@ else
     done <<< "$kernels"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

@@ -5,8 +5,10 @@
 #define TUNOFFLOAD_TUN
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
+#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>

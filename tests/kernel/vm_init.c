@@ -439,8 +439,8 @@ int main(int argc, char **argv)
     if (is_init && !set_up_machine()) {
         printf("the machine is not set up: %s\n", strerror(errno));
     } else if (!is_init && (unshare(CLONE_NEWNET) != 0 || access("/dev/net/tun", R_OK | W_OK) != 0)) {
-        printf("SKIP vm_init: no network namespace or no /dev/net/tun: %s\n0 passed, 0 failed, 1 skipped\n", strerror(errno));
-        return 0;
+        printf("SKIP vm_init: no network namespace or no /dev/net/tun: %s\n", strerror(errno));
+        return counts_finish(0, 0, 1);
     } else if (argc < 2 || uname(&kernel) != 0) {
         printf("usage: vm_init HAS_USO [PROGRAM...]\n");
     } else {

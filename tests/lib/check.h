@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "counts.h"
+
 #if defined(__GNUC__) || defined(__clang__)
 #define CHECK_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
@@ -219,8 +221,7 @@ static inline int check_run(int argc, char **argv, const check_test *tests, size
         printf("no test matches\n");
         check_state.failed++;
     }
-    printf("%u passed, %u failed, %u skipped\n", check_state.passed, check_state.failed, check_state.skipped);
-    return check_state.failed != 0;
+    return counts_finish(check_state.passed, check_state.failed, check_state.skipped);
 }
 
 #endif /* CHECK_H */

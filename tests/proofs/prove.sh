@@ -152,14 +152,7 @@ if [ "$task" ]; then set -- $task; "do_$1" "$2" "$3"; exit 0; fi
 
 # ------------------------------------------------------------------------------------------------------------------- tools
 
-passed=0 failed=0 skipped=0
-skip() {
-    if [ "${CI:-}" = true ]; then
-        echo "FAIL $1: could not run: $2"; failed=$((failed + 1))
-    else
-        echo "SKIP $1: $2"; skipped=$((skipped + 1))
-    fi
-}
+. tests/lib/counts.sh
 
 has_cbmc() {
     for tool in cbmc goto-cc goto-instrument cadical; do command -v $tool > /dev/null || return 1; done
@@ -221,7 +214,7 @@ runs() {
 }
 
 while read -r name line; do
-    case $planted in *" $name "*) ;; *) echo "FAIL $name: no bug is planted for it"; failed=$((failed + 1)) ;; esac
+    case $planted in *" $name "*) ;; *) fail "$name: no bug is planted for it" ;; esac
     runs "$name" && wanted "$name" || continue
     models=$(option models | tr , ' ')
     case $quick,$name in 1,parse*) ;; 1,*) models=${models%% *} ;; esac
@@ -229,7 +222,7 @@ while read -r name line; do
 done < "$build/proofs"
 for file in tests/proofs/eva_*.c; do
     name=$(basename "$file" .c)
-    case $planted in *" $name "*) ;; *) echo "FAIL $name: no bug is planted for it"; failed=$((failed + 1)) ;; esac
+    case $planted in *" $name "*) ;; *) fail "$name: no bug is planted for it" ;; esac
     if runs "$name" && wanted "$name"; then echo "eva_proof $file -" >> "$build/tasks"; fi
 done
 for file in tests/proofs/bugs/*.sed; do
@@ -243,8 +236,7 @@ done >> "$build/tasks"
 
 start=$(date +%s)
 xargs -r -L 1 -P 2 sh "$0" "$build/.." --task < "$build/tasks"
-passed=$(grep -c '^ok ' "$build/results")
-failed=$((failed + $(wc -l < "$build/tasks") - passed))
+proven=$(grep -c '^ok ' "$build/results")
+add "$proven" $(($(wc -l < "$build/tasks") - proven)) 0
 echo "$(grep -cv 'bug:' "$build/results") proofs, $(grep -c 'bug:' "$build/results") planted bugs, $(($(date +%s) - start)) s"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish
