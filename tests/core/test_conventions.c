@@ -15,6 +15,12 @@ TEST(version_of_declarations_and_implementation)
     CHECK_EQ_STR(TUO_VERSION_STRING, text);
 }
 
+#ifdef TUNOFFLOAD_TUN
+#define OF_TUN(type) sizeof(type)
+#else
+#define OF_TUN(type) 0
+#endif
+
 TEST(sizes_are_those_of_this_build)
 {
     static const struct {
@@ -29,9 +35,9 @@ TEST(sizes_are_those_of_this_build)
         {TUO_SIZE_CAPS, sizeof(tuo_caps)},               {TUO_SIZE_TX, sizeof(tuo_tx)},
         {TUO_SIZE_TX_PACKET, sizeof(tuo_tx_packet)},     {TUO_SIZE_TX_QUEUE, sizeof(tuo_tx_queue)},
         {TUO_SIZE_RX_PACKET, sizeof(tuo_rx_packet)},     {TUO_SIZE_RX_QUEUE, sizeof(tuo_rx_queue)},
-        {TUO_SIZE_TUN_DESC, 0},                          {TUO_SIZE_TUN_INFO, 0}, /* without TUNOFFLOAD_TUN */
-        {TUO_SIZE_TUN_RX_STATS, 0},                      {TUO_SIZE_TUN_TX_STATS, 0},
-        {TUO_SIZE_TUN_PARTS, 0},                         {TUO_SIZE_TUN_PROBE_REPORT, 0},
+        {TUO_SIZE_TUN_DESC, OF_TUN(tuo_tun_desc)},           {TUO_SIZE_TUN_INFO, OF_TUN(tuo_tun_info)},
+        {TUO_SIZE_TUN_RX_STATS, OF_TUN(tuo_tun_rx_stats)},   {TUO_SIZE_TUN_TX_STATS, OF_TUN(tuo_tun_tx_stats)},
+        {TUO_SIZE_TUN_PARTS, OF_TUN(tuo_tun_parts)},         {TUO_SIZE_TUN_PROBE_REPORT, OF_TUN(tuo_tun_probe_report)},
     };
     size_t i;
 
