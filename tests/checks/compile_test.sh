@@ -55,12 +55,15 @@ present() {
     done | awk -F '|' '!seen[$1]++ { print $2 }'
 }
 
-is_gcc() { ! "$1" -dM -E -x c /dev/null 2> /dev/null | grep -q __clang__; }
+is_gcc() {
+    "$1" -dM -E -x c /dev/null > "$build/predefined" 2> /dev/null
+    grep -q ' __GNUC__ ' "$build/predefined" && ! grep -qE ' __(clang|TINYC)__ ' "$build/predefined"
+}
 
 # accepts LANGUAGE COMPILER OPTIONS...: does it know them?
 accepts() {
     suffix=$1; shift
-    "$@" -Werror -fsyntax-only -x $suffix /dev/null > /dev/null 2>&1
+    "$@" -Werror -S -o "$build/accepts" -x $suffix /dev/null > /dev/null 2>&1 # -fsyntax-only leaves files in the current directory
 }
 
 # also LANGUAGE COMPILER: the warnings that this compiler has beyond those that all have.
