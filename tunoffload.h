@@ -3345,10 +3345,10 @@ static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
 }
 
 static int tuoi_port_excluded(const tuo_gro_desc *desc, const uint8_t *udp) {
+    const uint32_t src_port = tuoi_rd16(udp), dst_port = tuoi_rd16(udp + 2);
     uint32_t i;
     for (i = 0; i < desc->udp_excluded_port_count; i++) {
-        if (desc->udp_excluded_ports[i] == tuoi_rd16(udp) || desc->udp_excluded_ports[i] == tuoi_rd16(udp + 2))
-            return 1;
+        if (desc->udp_excluded_ports[i] == src_port || desc->udp_excluded_ports[i] == dst_port) return 1;
     }
     return 0;
 }
