@@ -3156,7 +3156,7 @@ TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t 
 
 /* ---------------------------------------------------------------------------------- >>gro-rules */
 /* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows),
-   where a packet stands in the byte stream (place), and whether it may join there (decide).
+   where a packet stands in the byte stream (position), and whether it may join there (decide).
    Contract: K 4, K 5, K 9 C1-C7. */
 
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
@@ -3176,7 +3176,7 @@ typedef struct tuoi_item {
     uint32_t seq;             /* TCP: of the first payload byte */
     uint32_t payload_len;     /* of all segments; below 65536 */
     uint32_t seg_count;
-    uint32_t capacity;         /* bytes that the buffer of the head can take; no limit in gather mode */
+    uint32_t capacity;        /* bytes that the buffer of the head can take; no limit in gather mode */
     uint16_t gso_size;        /* payload of the first segment */
     uint16_t ip_id;           /* of the first segment */
     uint8_t id_mode;          /* tuoi_id_mode */
@@ -3204,7 +3204,7 @@ typedef struct tuoi_facts {
 typedef struct tuoi_packet {
     const uint8_t *bytes;
     size_t len;
-    uint32_t capacity;         /* frame bytes that its buffer can take */
+    uint32_t capacity;        /* frame bytes that its buffer can take */
     uint32_t record;          /* the record it has */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
     uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
