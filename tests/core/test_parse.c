@@ -398,7 +398,7 @@ TEST(ip6_header_alone)
 TEST(fragment_header_alone)
 {
     uint8_t p[48] = {0x60, 0, 0, 0, 0, 8, 44, 64};
-    tuo_pkt_info info;
+    tuo_pkt_info info = {0};
 
     CHECK_RESULT(tuo_parse(p, 48, 0, &info), TUO_OK);
     CHECK(info.kind == TUO_KIND_NONE && (info.flags & TUO_PKT_FRAGMENT) && info.l4_off == 40 && info.payload_len == 8);
