@@ -48,9 +48,10 @@ else
     runs="$runs $(of other compile-C compile-C++ seeds docs pcap_offload)"
 fi
 
-# The longest first: then all processors have something to do until the end.
-long="other/compile-C other/compile-C++ san-gcc/test_tun san-gcc/test_kernel san-gcc/test_simd san-gcc/test_device san-gcc/test_sweep
-    plain/test_tun plain/test_kernel plain/test_sweep quick/test_simd quick/test_device quick/test_sweep"
+# The longest first: then all processors have something to do until the end. The compile matrix has a worker per processor by itself: not
+# both of its halves at the same time.
+long="other/compile-C san-gcc/test_tun san-gcc/test_kernel san-gcc/test_simd san-gcc/test_device san-gcc/test_sweep
+    other/compile-C++ plain/test_tun plain/test_kernel plain/test_sweep quick/test_simd quick/test_device quick/test_sweep"
 ordered=$(for run in $long $runs; do echo "$run"; done | awk -v runs="$(echo $runs) " 'index(" " runs, " " $1 " ") && !seen[$1]++')
 
 for run in $runs; do rm -f "$build/$run.log.status" "$build/$run.log.seconds"; done
