@@ -73,7 +73,7 @@
        }
        // --- end
 
-   An instance lives in memory of yours, once:
+   The instance is caller-owned memory, prepared once:
 
        // --- example manual_init.c
        #include "tunoffload.h"
@@ -136,8 +136,8 @@
      DF that all carry the same IPv4 ID come back numbered id, id+1, ... as from every kernel (RFC
      6864 gives the ID of such packets no meaning). TUO_IP_ID_EXACT refuses to merge them;
      TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge, and renumber, more.
-   - Never vouches for bytes that it did not check. A packet with a wrong checksum is not merged,
-     not repaired, and leaves as it came.
+   - Never marks a checksum good that it did not verify. A packet with a wrong checksum is not
+     merged, not repaired, and leaves as it came.
    - Keeps the order of each flow. What cannot be merged closes its flow, so that nothing overtakes
      it. Only a late TCP segment may move forward to where its bytes belong (disable_prepend stops
      that).
@@ -148,7 +148,7 @@
 
    WHAT IT DOES NOT DO
 
-   - It has no timer: what is held leaves at the drain. Drain at the end of each batch that your
+   - It has no timer: held packets leave at the drain. Drain at the end of each batch that your
      socket or device gave you.
    - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by
      name.
@@ -260,7 +260,7 @@
 
    A stack that builds large packets itself gives them their metadata with tuo_tso_prepare. What a
    device says of a received packet becomes the hint of tuo_gro_push by tuo_rx_hint. tuo_tx_queue
-   keeps, in order, what a device did not take; tuo_rx_queue lets packets of one's own go first.
+   keeps, in order, what a device did not take; tuo_rx_queue hands out injected packets first.
 
    BUFFERS
 
@@ -272,9 +272,9 @@
    ERRORS AND VERDICTS
 
    tuo_result: did the call do its job? Negative: no, and out-parameters are as before. tuo_verdict:
-   what became of one packet; never an error. tuo_result_name, tuo_result_text, tuo_verdict_name,
-   tuo_verdict_text and tuo_verdict_source put words to both; tuo_gro_stats counts packets per
-   verdict. Bytes from the network never lead to an assertion.
+   what became of one packet; never an error. tuo_result_name, tuo_result_text, tuo_verdict_name and
+   tuo_verdict_text put words to both; tuo_gro_stats counts packets per verdict. Bytes from the
+   network never lead to an assertion.
 
    THREADS
 
@@ -378,7 +378,7 @@ enum {
                               (TUN) */
     TUO_F_PSEUDO = 2,      /* segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that
                               finishes it */
-    TUO_F_TRUST = 4,       /* whoever made these bytes is trusted (authenticated tunnel, own stack): do not verify
+    TUO_F_TRUST = 4,       /* the source of these bytes is trusted (authenticated tunnel, own stack): do not verify
                               checksums */
     TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a header that is written to a TUN
                               device */
@@ -512,7 +512,7 @@ typedef enum tuo_result {
     X(HEADER_TOO_LONG, "headers longer than TUO_HEADER_MAX; closes", "TUO_HEADER_MAX")             \
     X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                           \
     X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")               \
-    /* a candidate that cannot join what is held: starts, and closes unless said otherwise */      \
+    /* a candidate that cannot join a held item: starts, and closes unless said otherwise */       \
     X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                          \
     X(TTL_DIFFERS, "TTL / hop limit differs", "gro.h inet_gro_flush")                              \
     X(DF_DIFFERS, "DF bit differs", "gro.h inet_gro_flush")                                        \
@@ -717,8 +717,8 @@ typedef struct tuo_flow_key {
    inside, but keeps no keys. */
 typedef struct tuo_flow_table tuo_flow_table;
 
-/* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, whoever chose
-   the keys. */
+/* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, for any
+   keys. */
 #define TUO_FLOW_WAYS 8
 typedef struct tuo_flow_stats {
     uint64_t lookups;   /* finds, inserts and removes */
@@ -821,8 +821,8 @@ typedef struct tuo_caps {
        segments (0: the field must be right, as virtio has it). */
     uint8_t tx_csum_ip4, tx_csum_tcp4, tx_csum_udp4, tx_csum_tcp6, tx_csum_udp6;
     /* Receive, 1: the device checks it in what it delivers, and says so for each packet
-       (DATA_VALID), or leaves it to who receives (NEEDS_CSUM). ip4: a DATA_VALID vouches for the
-       IPv4 header, too (tuo_rx_hint). The others tell a stack what it may leave out. */
+       (DATA_VALID), or leaves it to the receiver (NEEDS_CSUM). ip4: DATA_VALID covers the IPv4
+       header as well (tuo_rx_hint). The others tell a stack what it may leave out. */
     uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
     uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio,
                                  TUN). Implies tx_csum_tcp4 to tx_csum_udp6, and as far as checksums go the next two do
@@ -964,13 +964,12 @@ typedef enum tuo_size {
 TUO_API size_t tuo_sizeof(tuo_size which);
 TUO_API unsigned tuo_simd_flag(tuo_simd level);
 
-/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP"), its one-line text, and for verdicts the
-   source of the rule. Static strings; "?" for a number that is none. */
+/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP") and its one-line text. Static strings; "?"
+   for a number that is none. */
 TUO_API const char *tuo_result_name(tuo_result result);
 TUO_API const char *tuo_result_text(tuo_result result);
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict);
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict);
-TUO_API const char *tuo_verdict_source(tuo_verdict verdict);
 
 /* --- Checksums. Sums are 16-bit one's complement sums (RFC 1071), folded and not complemented;
    their value is the number that a big-endian reader sees, on every machine. The checksum field
@@ -1415,8 +1414,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue);
 TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue);
 TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
 
-/* tuo_rx_queue_init: bursts from a device, with a place for packets that come from elsewhere (an
-   ARP answer of one's own, a packet put back) and go first.
+/* tuo_rx_queue_init: batches from a device, with a place for injected packets (an ARP answer, a
+   packet put back), which go first.
    Reads     slots[0..slot_count), for injected packets; slot_count may be 0
    Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is
              at least 1: it is not asked while injected packets fill a burst. It must not use this
@@ -1531,8 +1530,8 @@ typedef struct tuo_tun_info {
    Sources   linux drivers/net/tun.c; K 2 */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error);
 
-/* tuo_tun_adopt: use a descriptor that somebody else opened (socket activation, VPN service, parent
-   process).
+/* tuo_tun_adopt: use a descriptor that another program opened (socket activation, VPN service,
+   parent process).
    Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks
              for: adopt_negotiate, mtu, up, addresses
    Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no
@@ -1629,7 +1628,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct io
    Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN,
              TUO_E_GONE, TUO_E_SYSTEM, and TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too
              small or fails: the segment is kept for the next call, and what is behind it waits.
-             Somebody may raise the MTU at run time: come with larger buffers, or call
+             The MTU can change at run time: retry with larger buffers, or call
              tuo_tun_recv_discard. *received is always set. TUO_AGAIN comes in blocking mode, too,
              after 16 packets that were refused (rx_refused)
    Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor
@@ -1687,8 +1686,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_p
              returns TUO_OK (or tuo_tun_discard was called) the taken buffers and their bytes must
              stay as they are
    Down      TUO_E_DOWN at once, in blocking mode, too; POLLOUT comes when the interface is up
-             again. Hold or discard as you like: what is held goes out late, and nothing more is
-             taken (*taken is 0) until it is out
+             again. Until the held packets are written or discarded, nothing more is taken
+             (*taken is 0)
    Writes    *taken, always
    Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
              original packets. After refusal_limit refusals in a row its protocol is no longer
@@ -1696,7 +1695,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_p
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
                                                      size_t count, size_t offset, size_t *taken);
 
-/* tuo_tun_flush: write what is held. Returns TUO_OK when nothing is. tuo_tun_discard: forget it. */
+/* tuo_tun_flush: write the held packets. Returns TUO_OK when none is left. tuo_tun_discard: forget
+   them. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_flush(tuo_tun *tun);
 TUO_API void tuo_tun_discard(tuo_tun *tun);
 
@@ -1724,8 +1724,7 @@ typedef struct tuo_tun_group tuo_tun_group;
    for more than one. All or nothing. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc,
                                                      size_t queue_count, int *error);
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group);
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index);
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index); /* NULL beyond the last one */
 
 /* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN.
    tuo_tun_group_close: as tuo_tun_close, for all. */
@@ -3157,7 +3156,7 @@ TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t 
 
 /* ---------------------------------------------------------------------------------- >>gro-rules */
 /* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows),
-   where a packet stands in the byte stream (place), and whether it may join there (decide).
+   where a packet stands in the byte stream (position), and whether it may join there (decide).
    Contract: K 4, K 5, K 9 C1-C7. */
 
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
@@ -3177,7 +3176,7 @@ typedef struct tuoi_item {
     uint32_t seq;             /* TCP: of the first payload byte */
     uint32_t payload_len;     /* of all segments; below 65536 */
     uint32_t seg_count;
-    uint32_t capacity;         /* bytes that the buffer of the head can take; no limit in gather mode */
+    uint32_t capacity;        /* bytes that the buffer of the head can take; no limit in gather mode */
     uint16_t gso_size;        /* payload of the first segment */
     uint16_t ip_id;           /* of the first segment */
     uint8_t id_mode;          /* tuoi_id_mode */
@@ -3205,7 +3204,7 @@ typedef struct tuoi_facts {
 typedef struct tuoi_packet {
     const uint8_t *bytes;
     size_t len;
-    uint32_t capacity;         /* frame bytes that its buffer can take */
+    uint32_t capacity;        /* frame bytes that its buffer can take */
     uint32_t record;          /* the record it has */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
     uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
@@ -3346,10 +3345,10 @@ static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
 }
 
 static int tuoi_port_excluded(const tuo_gro_desc *desc, const uint8_t *udp) {
+    const uint32_t src_port = tuoi_rd16(udp), dst_port = tuoi_rd16(udp + 2);
     uint32_t i;
     for (i = 0; i < desc->udp_excluded_port_count; i++) {
-        if (desc->udp_excluded_ports[i] == tuoi_rd16(udp) || desc->udp_excluded_ports[i] == tuoi_rd16(udp + 2))
-            return 1;
+        if (desc->udp_excluded_ports[i] == src_port || desc->udp_excluded_ports[i] == dst_port) return 1;
     }
     return 0;
 }
@@ -5159,22 +5158,21 @@ TUO_API const char *tuo_result_text(tuo_result result) {
 }
 
 typedef struct tuoi_verdict_row {
-    const char *name, *text, *source;
+    const char *name, *text;
 } tuoi_verdict_row;
 
 static const tuoi_verdict_row *tuoi_verdict_of(tuo_verdict verdict) {
     static const tuoi_verdict_row rows[] = {
-#define TUOI_X(name, text, source) { #name, text, source },
+#define TUOI_X(name, text, source) { #name, text },
         TUO_VERDICTS(TUOI_X)
 #undef TUOI_X
-        { "?", "?", "?" }
+        { "?", "?" }
     };
     return &rows[(unsigned)verdict < (unsigned)TUO_V_COUNT ? (unsigned)verdict : (unsigned)TUO_V_COUNT];
 }
 
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->name; }
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->text; }
-TUO_API const char *tuo_verdict_source(tuo_verdict verdict) { return tuoi_verdict_of(verdict)->source; }
 
 TUO_API int tuo_version(void) { return TUO_VERSION; }
 TUO_API unsigned tuo_simd_flag(tuo_simd level) { return TUO_F_SIMD(level); }
@@ -6394,7 +6392,7 @@ static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet,
     for (i = 0; i < pieces->rest_count; i++) {
         if (!tuoi_tun_tx_collect(tx, &pieces->rest[i], &len)) return TUO_E_REFUSED;
     }
-    /* nobody has verified what it vouches for */
+    /* its checksums were not verified yet */
     result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun));
     if (result == TUO_OK) tx->pending = TUOI_PENDING_SPLIT;
     return result;
@@ -6609,7 +6607,6 @@ TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc 
     return TUO_OK;
 }
 
-TUO_API size_t tuo_tun_group_count(const tuo_tun_group *group) { return group->count; }
 TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index) {
     return index < group->count ? group->queues[index] : NULL;
 }

@@ -200,10 +200,10 @@ static void hand_over(struct received *r, size_t len, enum vouching vouching) {
 }
 
 /* A superpacket as lwIP can take it. The segments keep pseudo-header sums: nobody will look. */
-static void split(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr) {
+static void split(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet) {
     tuo_gso gso;
     tuo_segment segment;
-    if (tuo_gso_init(&gso, pkt, len, hdr, TUO_F_PSEUDO) != TUO_OK) {
+    if (tuo_gso_init(&gso, pkt, len, vnet, TUO_F_PSEUDO) != TUO_OK) {
         app.count.refused++;
         return;
     }
@@ -221,32 +221,32 @@ static void split(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr) {
 
 /* May lwIP be told that the checksum is right? Only if it is the one that lwIP asks about. Fragments (kind NONE) are no packets yet.
    Any other partial checksum, of a packet inside a tunnel for instance, is finished. */
-static tuo_result judge(uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr, const tuo_pkt_info *info, enum vouching *vouching) {
+static tuo_result judge(uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, enum vouching *vouching) {
     const int tcp = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_TCP6;
     *vouching = ASK;
-    if (hdr->flags & TUO_VNET_NEEDS_CSUM) {
-        if (info->kind == TUO_KIND_NONE || hdr->csum_start != info->l4_off || hdr->csum_offset != (tcp ? 16 : 6))
-            return tuo_csum_complete(pkt, len, hdr->csum_start, hdr->csum_offset);
+    if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
+        if (info->kind == TUO_KIND_NONE || vnet->csum_start != info->l4_off || vnet->csum_offset != (tcp ? 16 : 6))
+            return tuo_csum_complete(pkt, len, vnet->csum_start, vnet->csum_offset);
         *vouching = VOUCHED;
-    } else if ((hdr->flags & TUO_VNET_DATA_VALID) && info->kind != TUO_KIND_NONE) {
+    } else if ((vnet->flags & TUO_VNET_DATA_VALID) && info->kind != TUO_KIND_NONE) {
         *vouching = VOUCHED;
     }
     return TUO_OK;
 }
 
 /* One packet or superpacket, in app.room. */
-static void take(size_t len, const tuo_vnet_hdr *hdr) {
+static void take(size_t len, const tuo_vnet_hdr *vnet) {
     struct received *r = app.room;
     uint8_t *const pkt = r->bytes + HEADROOM;
     enum vouching vouching;
     tuo_pkt_info info;
     memset(&info, 0, sizeof info);
     if (tuo_parse(pkt, len, 0, &info) != TUO_OK) info.kind = TUO_KIND_NONE; /* for lwIP to judge, which asks for every checksum */
-    if (hdr->gso_type != TUO_GSO_NONE && info.kind != TUO_KIND_TCP4 && info.kind != TUO_KIND_TCP6) {
-        split(pkt, len, hdr);
+    if (vnet->gso_type != TUO_GSO_NONE && info.kind != TUO_KIND_TCP4 && info.kind != TUO_KIND_TCP6) {
+        split(pkt, len, vnet);
         return;
     }
-    if (tuo_vnet_check(hdr, pkt, len, 0) != TUO_OK || judge(pkt, len, hdr, &info, &vouching) != TUO_OK) {
+    if (tuo_vnet_check(vnet, pkt, len, 0) != TUO_OK || judge(pkt, len, vnet, &info, &vouching) != TUO_OK) {
         app.count.refused++;
         return;
     }
@@ -260,13 +260,13 @@ static void take(size_t len, const tuo_vnet_hdr *hdr) {
 }
 
 static tuo_result read_one(void) {
-    tuo_vnet_hdr hdr = { 0 };
+    tuo_vnet_hdr vnet = { 0 };
     size_t len = 0;
     tuo_result result;
     if (!app.room) app.room = new_received(PACKET_MAX);
     app.count.reads++;
-    result = tuo_tun_recv(app.tun, app.room->bytes + HEADROOM, PACKET_MAX, &hdr, &len);
-    if (result == TUO_OK) take(len, &hdr);
+    result = tuo_tun_recv(app.tun, app.room->bytes + HEADROOM, PACKET_MAX, &vnet, &len);
+    if (result == TUO_OK) take(len, &vnet);
     return result;
 }
 

@@ -54,7 +54,7 @@ struct options {
 /* The library sees a packet as the tuo_buf that it starts with. */
 struct packet {
     tuo_buf buf;
-    tuo_vnet_hdr hdr; /* mode pass */
+    tuo_vnet_hdr vnet; /* mode pass */
 };
 
 struct worker {
@@ -152,7 +152,7 @@ static tuo_result receive(struct worker *w, size_t *count) {
     switch (w->options->mode) {
         case PLAIN:
         case PASS:
-            result = tuo_tun_recv(w->from, first->buf.data, first->buf.capacity, &first->hdr, &first->buf.len);
+            result = tuo_tun_recv(w->from, first->buf.data, first->buf.capacity, &first->vnet, &first->buf.len);
             *count = result == TUO_OK;
             return result;
         default:
@@ -176,7 +176,7 @@ static tuo_result transmit_one(struct worker *w, const struct packet *packet) {
     iov.base = packet->buf.data;
     iov.len = packet->buf.len;
     do {
-        if (w->options->mode == PASS) result = tuo_tun_send_iov(w->to, &iov, 1, &packet->hdr);
+        if (w->options->mode == PASS) result = tuo_tun_send_iov(w->to, &iov, 1, &packet->vnet);
         else result = tuo_tun_send(w->to, iov.base, iov.len);
     } while (result == TUO_AGAIN && (result = tuo_tun_wait(w->to, 1, -1)) >= 0); /* AGAIN: not taken, so once more */
     return result == TUO_OK ? flush(w->to) : result; /* a resend that stopped halfway */

@@ -392,12 +392,12 @@ static void check_super(const uint8_t *pkt, size_t len, const tuo_superpacket *s
 
 static void check_vnet_bytes(const uint8_t *bytes, const tuo_superpacket *sp)
 {
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t len = desc.vnet_hdr_len != 0 ? desc.vnet_hdr_len : 10;
     FUZZ_CHECK(sp->vnet_len == (desc.no_vnet_hdr ? 0 : len));
     if (sp->vnet_len > 0) {
-        FUZZ_CHECK(tuo_vnet_decode(bytes, sp->vnet_len, len, desc.vnet_order, &hdr) == TUO_OK);
-        FUZZ_CHECK(fuzz_same_vnet(&hdr, &sp->vnet));
+        FUZZ_CHECK(tuo_vnet_decode(bytes, sp->vnet_len, len, desc.vnet_order, &vnet) == TUO_OK);
+        FUZZ_CHECK(fuzz_same_vnet(&vnet, &sp->vnet));
     }
 }
 

@@ -25,7 +25,7 @@ typedef struct frame {
     size_t len;     /* of both */
     uint8_t *pkt;   /* the packet alone, in memory of exactly its size; NULL: there is none */
     size_t pkt_len;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     int taken;      /* by tuo_gso_init */
     ref_list wire;  /* segments, if taken */
 } frame;
@@ -97,7 +97,7 @@ static void read_frame(fuzz_input *in, unsigned what, frame *f)
     }
     f->pkt_len = f->len - vnet_len;
     f->pkt = fuzz_copy(f->bytes + vnet_len, f->pkt_len);
-    FUZZ_CHECK(vnet_len == 0 || tuo_vnet_decode(f->bytes, f->len, vnet_len, order, &f->hdr) == TUO_OK);
+    FUZZ_CHECK(vnet_len == 0 || tuo_vnet_decode(f->bytes, f->len, vnet_len, order, &f->vnet) == TUO_OK);
 }
 
 static void read_steps(fuzz_input *in)
@@ -140,25 +140,25 @@ static size_t gather(const tuo_iov *iov, size_t iov_count, uint8_t *out, size_t 
 static uint8_t gathered[TUO_HEADER_MAX + 2 * PACKET_MAX];
 
 /* Who finishes a checksum without knowing the protocol (tuo_csum_complete, Linux, virtio) writes 0 as 0xffff; TCP has both. */
-static void normalise_checksum(const ref_list *wire, size_t i, uint8_t *bytes, const tuo_vnet_hdr *hdr)
+static void normalise_checksum(const ref_list *wire, size_t i, uint8_t *bytes, const tuo_vnet_hdr *vnet)
 {
-    size_t field = (size_t)hdr->csum_start + hdr->csum_offset;
-    if (hdr->gso_type == TUO_GSO_NONE && (hdr->flags & TUO_VNET_NEEDS_CSUM) != 0 && hdr->csum_offset == 16 && i < wire->count &&
+    size_t field = (size_t)vnet->csum_start + vnet->csum_offset;
+    if (vnet->gso_type == TUO_GSO_NONE && (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0 && vnet->csum_offset == 16 && i < wire->count &&
         field + 2 <= wire->len[i] && pkt_get16(wire->bytes[i] + field) == 0 && pkt_get16(bytes + field) == 0xffff) {
         pkt_put16(bytes + field, 0);
     }
 }
 
 /* The segments of one packet must be those of the wire from *at on. */
-static void check_iterated(const ref_list *wire, size_t *at, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *hdr, unsigned flags)
+static void check_iterated(const ref_list *wire, size_t *at, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags)
 {
     tuo_gso gso;
     tuo_segment segment;
-    FUZZ_CHECK(tuo_gso_init(&gso, pkt, len, hdr, flags) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_init(&gso, pkt, len, vnet, flags) == TUO_OK);
     while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
         size_t segment_len = gather(segment.iov, segment.iov_count, gathered, sizeof gathered);
         FUZZ_CHECK(segment_len == segment.len);
-        normalise_checksum(wire, *at, gathered, hdr);
+        normalise_checksum(wire, *at, gathered, vnet);
         check_is(wire, (*at)++, gathered, segment_len);
     }
 }
@@ -169,7 +169,7 @@ static void check_in_place(const frame *f)
     tuo_gso gso;
     tuo_buf segment;
     size_t at = 0;
-    FUZZ_CHECK(tuo_gso_init(&gso, pkt, f->pkt_len, &f->hdr, frame_flags) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_init(&gso, pkt, f->pkt_len, &f->vnet, frame_flags) == TUO_OK);
     for (; tuo_gso_next_in_place(&gso, pkt, &segment) == TUO_OK; at++) {
         check_is(&f->wire, at, segment.data, segment.len);
     }
@@ -239,7 +239,7 @@ static void check_copied(const frame *f)
     tuo_result result;
     size_t at = 0, written, len;
     open_buffers(&set, longest_of(&f->wire));
-    FUZZ_CHECK(tuo_gso_init(&gso, f->pkt, f->pkt_len, &f->hdr, frame_flags) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_init(&gso, f->pkt, f->pkt_len, &f->vnet, frame_flags) == TUO_OK);
     do {
         renew_buffers(&set);
         result = tuo_gso_split(&gso, NULL, set.handles, set.count, HEADROOM, &written);
@@ -260,7 +260,7 @@ static void check_ladder(const frame *f, const tuo_caps *caps)
     tuo_tx tx;
     tuo_tx_packet packet;
     size_t at = 0, count = 0;
-    FUZZ_CHECK(tuo_tx_init(&tx, caps, f->pkt, f->pkt_len, &f->hdr, 0) == TUO_OK);
+    FUZZ_CHECK(tuo_tx_init(&tx, caps, f->pkt, f->pkt_len, &f->vnet, 0) == TUO_OK);
     for (; tuo_tx_next(&tx, NULL, &packet) == TUO_OK; count++) {
         size_t len = gather(packet.iov, packet.iov_count, sent, sizeof sent);
         FUZZ_CHECK(len == packet.len && count < f->wire.count);
@@ -275,20 +275,20 @@ static void check_core(frame *f)
     tuo_caps caps;
     tuo_gso gso;
     size_t at = 0;
-    tuo_result checked = tuo_vnet_check(&f->hdr, f->pkt, f->pkt_len, frame_flags);
-    tuo_result planned = tuo_gso_init(&gso, f->pkt, f->pkt_len, &f->hdr, frame_flags);
+    tuo_result checked = tuo_vnet_check(&f->vnet, f->pkt, f->pkt_len, frame_flags);
+    tuo_result planned = tuo_gso_init(&gso, f->pkt, f->pkt_len, &f->vnet, frame_flags);
     tuo_tx tx;
     memset(&caps, 0, sizeof caps);
     caps.ethernet = frame_flags != 0;
     FUZZ_CHECK(checked == TUO_OK || planned == checked);
     if (planned != TUO_OK) {
-        FUZZ_CHECK(tuo_tx_init(&tx, &caps, f->pkt, f->pkt_len, &f->hdr, 0) == planned);
+        FUZZ_CHECK(tuo_tx_init(&tx, &caps, f->pkt, f->pkt_len, &f->vnet, 0) == planned);
         return;
     }
     f->taken = 1;
-    f->wire = ref_wire(f->pkt, f->pkt_len, frame_flags != 0, &f->hdr);
+    f->wire = ref_wire(f->pkt, f->pkt_len, frame_flags != 0, &f->vnet);
     FUZZ_CHECK(tuo_gso_count(&gso) == f->wire.count);
-    check_iterated(&f->wire, &at, f->pkt, f->pkt_len, &f->hdr, frame_flags);
+    check_iterated(&f->wire, &at, f->pkt, f->pkt_len, &f->vnet, frame_flags);
     FUZZ_CHECK(at == f->wire.count);
     check_in_place(f);
     check_copied(f);
@@ -468,7 +468,7 @@ static void check_rx_stats(tuo_tun *tun, size_t segments)
         truncated += !fits;
         reads += (size_t)fits;
         bytes += fits ? f->pkt_len : 0;
-        supers += fits && f->hdr.gso_type != 0;
+        supers += fits && f->vnet.gso_type != 0;
         refused += fits && !f->taken;
     }
     stats = tun_stats_of(tun);
@@ -523,9 +523,9 @@ static void check_recv(void)
     tuo_tun *tun = adopt();
     FUZZ_CHECK(bytes != NULL);
     while (tun != NULL) {
-        tuo_vnet_hdr hdr;
+        tuo_vnet_hdr vnet;
         size_t before = next_step;
-        tuo_result result = tuo_tun_recv(tun, bytes, cap, &hdr, &len);
+        tuo_result result = tuo_tun_recv(tun, bytes, cap, &vnet, &len);
         if (next_step == before) {
             FUZZ_CHECK(before == step_count && result == (is_blocking ? TUO_E_WOKEN : TUO_AGAIN));
             break;
@@ -536,7 +536,7 @@ static void check_recv(void)
         }
         if (result == TUO_OK) {
             FUZZ_CHECK(f != NULL && len == f->pkt_len && len <= cap && memcmp(bytes, f->pkt, len) == 0);
-            FUZZ_CHECK(fuzz_same_vnet(&hdr, &f->hdr));
+            FUZZ_CHECK(fuzz_same_vnet(&vnet, &f->vnet));
         } else {
             FUZZ_CHECK(f == NULL || f->pkt == NULL || (result == TUO_E_NOSPACE && f->pkt_len > cap));
         }

@@ -52,7 +52,7 @@ typedef struct single {
     int is_used;
     uint8_t *bytes; /* as they are to be written */
     size_t len;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_result plan; /* what tuo_gso_init says of it */
     int splitting;
     ref_list segments;
@@ -393,7 +393,7 @@ static void stop_for(int error)
 
 /* One write, taken apart. */
 typedef struct written {
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     const uint8_t *pkt;
     size_t len;
     size_t piece_count;
@@ -548,7 +548,7 @@ static void check_super_limits(const written *w, const pkt_view *v)
 static void check_super_headers(const written *w, const pkt_view *v)
 {
     int udp = v->proto == PKT_PROTO_UDP;
-    const tuo_vnet_hdr *h = &w->hdr;
+    const tuo_vnet_hdr *h = &w->vnet;
     size_t l4_len = v->end - v->l4;
     FUZZ_CHECK(pkt_has_l4(v) && v->end == w->len && ref_ip_valid(w->pkt, v));
     FUZZ_CHECK(pkt_get16(w->pkt + pkt_l4_csum_at(v)) == pkt_pseudo_sum(w->pkt + v->src, w->pkt + v->dst, v->addr_len, v->proto, l4_len));
@@ -561,7 +561,7 @@ static void check_super_headers(const written *w, const pkt_view *v)
 
 static void check_super_splits(const written *w)
 {
-    ref_list segments = ref_split(w->pkt, w->len, config.tap, w->hdr.gso_size);
+    ref_list segments = ref_split(w->pkt, w->len, config.tap, w->vnet.gso_size);
     FUZZ_CHECK(segments.count == w->id_count);
     for (size_t i = 0; i < segments.count; i++) {
         FUZZ_CHECK(is_segment_of(&packets[w->ids[i]], &packets[w->ids[0]], segments.bytes[i], segments.len[i]));
@@ -602,7 +602,7 @@ static void settle(const written *w, packet_state state)
     want.tx.tx_refused_packets += state == LOST;
     if (!unit.refused) {
         if (w->id_count > 1) {
-            judge(&w->hdr, 0, 0);
+            judge(&w->vnet, 0, 0);
         }
         unit.count = 0;
     }
@@ -639,12 +639,12 @@ static void write_batch(const written *w, int error)
         saw_super = 1;
     } else {
         const packet *p = &packets[w->ids[0]];
-        FUZZ_CHECK(same_as_zero(&w->hdr) && w->len == p->len && memcmp(w->pkt, p->original, w->len) == 0);
+        FUZZ_CHECK(same_as_zero(&w->vnet) && w->len == p->len && memcmp(w->pkt, p->original, w->len) == 0);
     }
     if (super && (refused_with(error) || error == EIO)) { /* of EIO the packets themselves will tell what it is */
         unit.refused = 1;
         unit.next = 0;
-        unit_hdr = w->hdr;
+        unit_hdr = w->vnet;
     } else if (error == 0 || refused_with(error)) {
         if (super) {
             check_super_splits(w);
@@ -666,13 +666,13 @@ static void write_batch(const written *w, int error)
 
 static int is_offloaded(const single *s)
 {
-    return s->hdr.gso_type != TUO_GSO_NONE || (s->hdr.flags & TUO_VNET_NEEDS_CSUM) != 0;
+    return s->vnet.gso_type != TUO_GSO_NONE || (s->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
 }
 
 static void begin_split(single *s)
 {
     FUZZ_CHECK(s->plan == TUO_OK);
-    s->segments = ref_wire(s->bytes, s->len, config.tap, &s->hdr);
+    s->segments = ref_wire(s->bytes, s->len, config.tap, &s->vnet);
     s->splitting = 1;
     s->done = s->segments.count == 0;
 }
@@ -680,9 +680,9 @@ static void begin_split(single *s)
 static void write_whole(single *s, const written *w, int error)
 {
     int refused = refused_with(error);
-    FUZZ_CHECK(config.vnet_len == 0 || fuzz_same_vnet(&w->hdr, &s->hdr));
+    FUZZ_CHECK(config.vnet_len == 0 || fuzz_same_vnet(&w->vnet, &s->vnet));
     FUZZ_CHECK(w->len == s->len && (s->len == 0 || memcmp(w->pkt, s->bytes, s->len) == 0));
-    saw_super |= s->hdr.gso_type != TUO_GSO_NONE;
+    saw_super |= s->vnet.gso_type != TUO_GSO_NONE;
     if (error == 0) {
         s->done = 1;
     } else if (is_offloaded(s) && (refused || error == EIO)) {
@@ -701,7 +701,7 @@ static void write_whole(single *s, const written *w, int error)
 
 static void write_segment(single *s, const written *w, int error)
 {
-    FUZZ_CHECK(s->at < s->segments.count && w->len == s->segments.len[s->at] && same_as_zero(&w->hdr));
+    FUZZ_CHECK(s->at < s->segments.count && w->len == s->segments.len[s->at] && same_as_zero(&w->vnet));
     FUZZ_CHECK(w->len == 0 || memcmp(w->pkt, s->segments.bytes[s->at], w->len) == 0);
     if (error != 0 && !refused_with(error)) {
         stop_for(error);
@@ -785,12 +785,12 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
     }
     writes++;
     FUZZ_CHECK(len >= config.vnet_len && iov[0].iov_len >= config.vnet_len);
-    read_vnet(bytes, &w.hdr);
+    read_vnet(bytes, &w.vnet);
     w.pkt = bytes + config.vnet_len;
     w.len = len - config.vnet_len;
     w.piece_count = (size_t)count;
     find_packets(iov, count, &w);
-    error = len == 0 ? EINVAL : write_errno(&w.hdr, w.pkt, w.len); /* no bytes at all: the device is not even asked */
+    error = len == 0 ? EINVAL : write_errno(&w.vnet, w.pkt, w.len); /* no bytes at all: the device is not even asked */
     want.tx.tx_writes += error == 0;
     want.tx.tx_bytes += error == 0 ? w.len : 0;
     if (w.id_count > 0) {
@@ -1008,7 +1008,7 @@ static int split_is_due(void)
 /* Taken as a whole or in segments, of which the last ones may be held. */
 static void account_single(void)
 {
-    unsigned is_super = new_single.hdr.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
+    unsigned is_super = new_single.vnet.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
     want.tx.tx_packets++;
     want.tx.tx_superpackets += is_super && !new_single.splitting;
     want.tx.tx_refused_superpackets += is_super && new_single.splitting;
@@ -1068,7 +1068,7 @@ static void free_pieces(tuo_iov *iov, size_t count)
     }
 }
 
-static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hdr)
+static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vnet)
 {
     tuo_gso gso;
     single *s = &new_single;
@@ -1076,22 +1076,22 @@ static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hd
     s->is_used = 1;
     s->bytes = fuzz_copy(bytes, len);
     s->len = len;
-    s->hdr = *hdr;
+    s->vnet = *vnet;
     s->plan = len > 65535 + 64 ? TUO_E_REFUSED /* more than any packet */
-                               : tuo_gso_init(&gso, s->bytes, len, hdr, config.tap ? TUO_F_ETHERNET : 0);
+                               : tuo_gso_init(&gso, s->bytes, len, vnet, config.tap ? TUO_F_ETHERNET : 0);
 }
 
-static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *hdr, unsigned how)
+static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vnet, unsigned how)
 {
     static const tuo_vnet_hdr zero;
     tuo_iov iov[PIECES_MAX];
     size_t count = cut(bytes, len, how, iov);
-    plan_single(bytes, len, hdr != NULL ? hdr : &zero);
+    plan_single(bytes, len, vnet != NULL ? vnet : &zero);
     begin_call(1);
-    if (hdr == NULL && count == 1) {
+    if (vnet == NULL && count == 1) {
         end_single(tuo_tun_send(tun, iov[0].base, iov[0].len));
     } else {
-        end_single(tuo_tun_send_iov(tun, iov, count, hdr));
+        end_single(tuo_tun_send_iov(tun, iov, count, vnet));
     }
     free_pieces(iov, count);
 }
@@ -1110,19 +1110,19 @@ static void send_parts(uint8_t *bytes, size_t l4, size_t headers, size_t len, ui
 {
     tuo_iov pieces[PIECES_MAX];
     tuo_caps caps;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     uint8_t *ip_header = fuzz_copy(bytes, l4), *l4_header = fuzz_copy(bytes + l4, headers - l4);
     size_t count = cut(bytes + headers, len - headers, how, pieces);
     tuo_tun_parts parts = {ip_header, l4, l4_header, headers - l4, pieces, count, gso_size};
     memset(&caps, 0, sizeof caps);
     caps.ethernet = config.tap != 0;
-    int good = ref_prepare(bytes, len, gso_size, &caps, &hdr);
+    int good = ref_prepare(bytes, len, gso_size, &caps, &vnet);
     if (good) {
         pkt_view v = pkt_look(bytes, len, config.tap, 1);
         good = v.l4 == l4 && v.payload == headers && v.end - v.ip <= 65535;
     }
     if (good) {
-        plan_single(bytes, len, &hdr);
+        plan_single(bytes, len, &vnet);
         begin_call(1);
         end_single(tuo_tun_send_gso(tun, &parts));
     } else {
@@ -1427,39 +1427,39 @@ static uint8_t large[WIRE_MAX];
 static void send_large(const one *o, unsigned how)
 {
     tuo_caps caps;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t l4, payload, len = build_large(large, sizeof large, o, &l4, &payload);
     memset(&caps, 0, sizeof caps);
     caps.ethernet = config.tap != 0;
-    if (!ref_prepare(large, len, gso_size_of(o), &caps, &hdr)) {
-        memset(&hdr, 0, sizeof hdr);
+    if (!ref_prepare(large, len, gso_size_of(o), &caps, &vnet)) {
+        memset(&vnet, 0, sizeof vnet);
     }
     switch (o->what >> 3 & 15) {
-    case 1: hdr.flags = (uint8_t)(o->arg & 3); break;
-    case 2: hdr.gso_type = (uint8_t)(o->arg & 0xe7); break;
-    case 3: hdr.hdr_len = (uint16_t)(o->arg * 3); break;
-    case 4: hdr.csum_start = (uint16_t)o->arg; break;
-    case 5: hdr.csum_offset = (uint16_t)o->arg; break;
-    case 6: hdr.gso_type = (uint8_t)(hdr.gso_type | TUO_GSO_ECN); break;
-    case 7: hdr.gso_size = (uint16_t)(o->arg == 0 ? 0 : o->arg == 255 ? 65535 : hdr.gso_size + o->arg); break;
+    case 1: vnet.flags = (uint8_t)(o->arg & 3); break;
+    case 2: vnet.gso_type = (uint8_t)(o->arg & 0xe7); break;
+    case 3: vnet.hdr_len = (uint16_t)(o->arg * 3); break;
+    case 4: vnet.csum_start = (uint16_t)o->arg; break;
+    case 5: vnet.csum_offset = (uint16_t)o->arg; break;
+    case 6: vnet.gso_type = (uint8_t)(vnet.gso_type | TUO_GSO_ECN); break;
+    case 7: vnet.gso_size = (uint16_t)(o->arg == 0 ? 0 : o->arg == 255 ? 65535 : vnet.gso_size + o->arg); break;
     default: break;
     }
-    send_single(large, len, &hdr, how);
+    send_single(large, len, &vnet, how);
 }
 
 static void run_one(fuzz_input *in, unsigned variant, unsigned how)
 {
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     one o = read_one(in, variant);
     if (o.raw == NULL) {
         send_large(&o, how);
         return;
     }
     if (o.hdr != NULL) {
-        FUZZ_CHECK(tuo_vnet_decode(o.hdr, 10, 10, TUO_ORDER_NATIVE, &hdr) == TUO_OK);
-        hdr.gso_size = (uint16_t)(hdr.gso_size == 0 || hdr.gso_size > o.len / SEGS_MAX ? hdr.gso_size : o.len / SEGS_MAX + 1);
+        FUZZ_CHECK(tuo_vnet_decode(o.hdr, 10, 10, TUO_ORDER_NATIVE, &vnet) == TUO_OK);
+        vnet.gso_size = (uint16_t)(vnet.gso_size == 0 || vnet.gso_size > o.len / SEGS_MAX ? vnet.gso_size : o.len / SEGS_MAX + 1);
     }
-    send_single(o.raw, o.len, o.hdr != NULL ? &hdr : NULL, how);
+    send_single(o.raw, o.len, o.hdr != NULL ? &vnet : NULL, how);
 }
 
 static void run_parts(fuzz_input *in, unsigned how)

@@ -8,26 +8,26 @@
 static const size_t layouts[] = {10, 12, 20, 24, 0, 11, 16, 25};
 
 /* Returns 0 if the layout is not one. */
-static int check_codec(fuzz_input *in, unsigned how, tuo_vnet_hdr *hdr)
+static int check_codec(fuzz_input *in, unsigned how, tuo_vnet_hdr *vnet)
 {
     size_t wire_len = layouts[how & 7];
     tuo_order order = (tuo_order)(how >> 3 & 3);
     int known = (how & 7) < 4 && (how >> 3 & 3) < 3;
     tuo_vnet_hdr untouched;
-    memset(hdr, 0xa5, sizeof *hdr);
+    memset(vnet, 0xa5, sizeof *vnet);
     memset(&untouched, 0xa5, sizeof untouched);
-    tuo_result decoded = tuo_vnet_decode(in->bytes, in->len, wire_len, order, hdr);
+    tuo_result decoded = tuo_vnet_decode(in->bytes, in->len, wire_len, order, vnet);
     FUZZ_CHECK(decoded == (!known ? TUO_E_INVALID : in->len < wire_len ? TUO_E_TRUNCATED : TUO_OK));
     uint8_t wire[32];
     memset(wire, 0x5a, sizeof wire);
     if (decoded != TUO_OK) {
-        FUZZ_CHECK(memcmp(hdr, &untouched, sizeof *hdr) == 0);
-        FUZZ_CHECK(known || tuo_vnet_encode(hdr, wire_len, order, wire, sizeof wire) == TUO_E_INVALID);
+        FUZZ_CHECK(memcmp(vnet, &untouched, sizeof *vnet) == 0);
+        FUZZ_CHECK(known || tuo_vnet_encode(vnet, wire_len, order, wire, sizeof wire) == TUO_E_INVALID);
         FUZZ_CHECK(wire[0] == 0x5a);
         return 0;
     }
-    FUZZ_CHECK(tuo_vnet_encode(hdr, wire_len, order, wire, wire_len - 1) == TUO_E_NOSPACE && wire[0] == 0x5a);
-    FUZZ_CHECK(tuo_vnet_encode(hdr, wire_len, order, wire, wire_len) == TUO_OK);
+    FUZZ_CHECK(tuo_vnet_encode(vnet, wire_len, order, wire, wire_len - 1) == TUO_E_NOSPACE && wire[0] == 0x5a);
+    FUZZ_CHECK(tuo_vnet_encode(vnet, wire_len, order, wire, wire_len) == TUO_OK);
     /* The hash layouts have two bytes that mean nothing (padding): they need not come back. */
     FUZZ_CHECK(memcmp(wire, in->bytes, wire_len < 18 ? wire_len : 18) == 0);
     FUZZ_CHECK(wire_len < 24 || memcmp(wire + 20, in->bytes + 20, 4) == 0);
@@ -38,80 +38,80 @@ static int check_codec(fuzz_input *in, unsigned how, tuo_vnet_hdr *hdr)
 }
 
 /* A header that passed: is each of its claims true? */
-static void check_claims(const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags)
+static void check_claims(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags)
 {
-    unsigned type = hdr->gso_type & ~(unsigned)TUO_GSO_ECN;
-    if ((hdr->flags & TUO_VNET_NEEDS_CSUM) != 0) {
-        FUZZ_CHECK((size_t)hdr->csum_start + hdr->csum_offset + 2 <= len);
+    unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
+    if ((vnet->flags & TUO_VNET_NEEDS_CSUM) != 0) {
+        FUZZ_CHECK((size_t)vnet->csum_start + vnet->csum_offset + 2 <= len);
     }
     if (type == TUO_GSO_NONE) {
-        FUZZ_CHECK(hdr->gso_type == 0);
+        FUZZ_CHECK(vnet->gso_type == 0);
         return;
     }
     tuo_pkt_info info;
     FUZZ_CHECK(tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK);
-    FUZZ_CHECK(info.payload_len > 0 && hdr->gso_size > 0 && hdr->gso_size < 65535);
+    FUZZ_CHECK(info.payload_len > 0 && vnet->gso_size > 0 && vnet->gso_size < 65535);
     fuzz_deep++;
     switch (type) {
     case TUO_GSO_TCPV4: FUZZ_CHECK(info.kind == TUO_KIND_TCP4); break;
     case TUO_GSO_TCPV6: FUZZ_CHECK(info.kind == TUO_KIND_TCP6); break;
     default:
-        FUZZ_CHECK(hdr->gso_type == TUO_GSO_UDP_L4);
+        FUZZ_CHECK(vnet->gso_type == TUO_GSO_UDP_L4);
         FUZZ_CHECK(info.kind == TUO_KIND_UDP4 || info.kind == TUO_KIND_UDP6);
-        FUZZ_CHECK((hdr->flags & TUO_VNET_NEEDS_CSUM) != 0);
+        FUZZ_CHECK((vnet->flags & TUO_VNET_NEEDS_CSUM) != 0);
         break;
     }
-    if ((hdr->flags & TUO_VNET_NEEDS_CSUM) != 0) {
-        FUZZ_CHECK(hdr->csum_start == info.l4_off);
-        FUZZ_CHECK(hdr->csum_offset == (type == TUO_GSO_UDP_L4 ? 6 : 16));
+    if ((vnet->flags & TUO_VNET_NEEDS_CSUM) != 0) {
+        FUZZ_CHECK(vnet->csum_start == info.l4_off);
+        FUZZ_CHECK(vnet->csum_offset == (type == TUO_GSO_UDP_L4 ? 6 : 16));
     }
 }
 
 /* What tuo_gso_init may say about a header that fits: bad checksums, and those that cannot be judged because the final address is
    in a routing header. */
-static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags)
+static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags)
 {
     tuo_pkt_info info;
-    int needs_csum = (hdr->flags & TUO_VNET_NEEDS_CSUM) != 0;
+    int needs_csum = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
     switch (planned) {
     case TUO_OK: return 1;
-    case TUO_E_IP_CSUM: return hdr->gso_type != 0;
-    case TUO_E_L4_CSUM: return hdr->gso_type != 0 && !needs_csum;
+    case TUO_E_IP_CSUM: return vnet->gso_type != 0;
+    case TUO_E_L4_CSUM: return vnet->gso_type != 0 && !needs_csum;
     case TUO_E_VNET_NEEDS_CSUM:
-        return hdr->gso_type != 0 && !needs_csum && tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK &&
+        return vnet->gso_type != 0 && !needs_csum && tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK &&
                (info.flags & TUO_PKT_ROUTING) != 0;
     default: return 0;
     }
 }
 
-static void check_header(tuo_vnet_hdr *hdr, const uint8_t *pkt, size_t len, unsigned flags)
+static void check_header(tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags)
 {
-    tuo_result checked = tuo_vnet_check(hdr, pkt, len, flags);
-    tuo_result written = tuo_vnet_check(hdr, pkt, len, flags | TUO_F_WRITE);
+    tuo_result checked = tuo_vnet_check(vnet, pkt, len, flags);
+    tuo_result written = tuo_vnet_check(vnet, pkt, len, flags | TUO_F_WRITE);
     FUZZ_CHECK(checked <= 0 && (written != TUO_OK || checked == TUO_OK));
     if (written == TUO_OK) {
-        FUZZ_CHECK(hdr->hdr_len <= len);
+        FUZZ_CHECK(vnet->hdr_len <= len);
     }
     if (checked == TUO_OK) {
-        check_claims(hdr, pkt, len, flags);
+        check_claims(vnet, pkt, len, flags);
     }
     tuo_gso gso, untouched;
     memset(&gso, 0xa5, sizeof gso);
     memset(&untouched, 0xa5, sizeof untouched);
-    tuo_result planned = tuo_gso_init(&gso, pkt, len, hdr, flags);
+    tuo_result planned = tuo_gso_init(&gso, pkt, len, vnet, flags);
     FUZZ_CHECK(planned == TUO_OK || memcmp(&gso, &untouched, sizeof gso) == 0);
-    FUZZ_CHECK(checked == TUO_OK ? only_gso_refuses(planned, hdr, pkt, len, flags) : planned == checked);
-    hdr->hdr_len ^= 0x1234;
-    FUZZ_CHECK(tuo_vnet_check(hdr, pkt, len, flags) == checked);
+    FUZZ_CHECK(checked == TUO_OK ? only_gso_refuses(planned, vnet, pkt, len, flags) : planned == checked);
+    vnet->hdr_len ^= 0x1234;
+    FUZZ_CHECK(tuo_vnet_check(vnet, pkt, len, flags) == checked);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_input in = {data, size};
     unsigned flags = fuzz_u8(&in) & TUO_F_ETHERNET, how = fuzz_u8(&in);
-    tuo_vnet_hdr hdr;
-    if (check_codec(&in, how, &hdr)) {
-        check_header(&hdr, in.bytes, in.len, flags);
+    tuo_vnet_hdr vnet;
+    if (check_codec(&in, how, &vnet)) {
+        check_header(&vnet, in.bytes, in.len, flags);
     }
     return 0;
 }

@@ -22,6 +22,7 @@ END
 # take more: FUNCTION REASON.
 stack_core=2048 stack_backend=4096
 stack_exceptions=$(cat << 'END'
+tuoi_tun_write_many	writes of more than 15 pieces, which is not a common path: 1024 iovecs
 END
 )
 
@@ -55,12 +56,15 @@ present() {
     done | awk -F '|' '!seen[$1]++ { print $2 }'
 }
 
-is_gcc() { ! "$1" -dM -E -x c /dev/null 2> /dev/null | grep -q __clang__; }
+is_gcc() {
+    "$1" -dM -E -x c /dev/null > "$build/predefined" 2> /dev/null
+    grep -q ' __GNUC__ ' "$build/predefined" && ! grep -qE ' __(clang|TINYC)__ ' "$build/predefined"
+}
 
 # accepts LANGUAGE COMPILER OPTIONS...: does it know them?
 accepts() {
     suffix=$1; shift
-    "$@" -Werror -fsyntax-only -x $suffix /dev/null > /dev/null 2>&1
+    "$@" -Werror -S -o "$build/accepts" -x $suffix /dev/null > /dev/null 2>&1 # -fsyntax-only leaves files in the current directory
 }
 
 # also LANGUAGE COMPILER: the warnings that this compiler has beyond those that all have.
@@ -128,6 +132,11 @@ freestanding() {
         -isystem "$($cc -print-file-name=include)" -c -o "$build/no_libc.o" "$here/no_libc.c"
     symbols "$cc: TUO_NO_LIBC refers to no library" "$build/no_libc.o" 'tuo_[a-z0-9][a-z0-9_]*' "own_mem[a-z]*|$memory"
     compile="$cc -std=c99 -I$repo -Wfatal-errors -c -o $build/x.o"
+    if [ "$(uname -s)" = Linux ]; then
+        good "$cc: own TUO_CALLOC and TUO_FREE" $cc -std=c99 $warnings -I"$repo" -c -o "$build/own_memory.o" "$here/own_memory.c"
+        asks_for "$cc: own TUO_CALLOC and TUO_FREE are all that is called" "$build/own_memory.o" 'own_calloc own_free' 'malloc calloc realloc free'
+        refused "$cc: TUO_CALLOC without TUO_FREE" "TUO_FREE" $compile "$here/own_memory_half.c"
+    fi
     refused "$cc: TUO_NO_LIBC without replacements" "TUO_MEMCPY" $compile "$here/no_libc_missing.c"
     refused "$cc: some replacements missing" "TUO_MEMCPY" $compile "$here/no_libc_partial.c"
     refused "$cc: TUNOFFLOAD_TUN too late" "before the first" $compile "$here/tun_too_late.c"
@@ -217,6 +226,16 @@ linked_with_c() {
     good "$cxx: C implementation" "${CC:-cc}" -std=c99 -I"$repo" -c -o "$build/tu_a.o" "$here/tu_a.c"
     good "$cxx: linked with C" $cxx -o "$build/mixed" "$build/tu_a.o" "$build/user.o"
     good "$cxx: linked with C, runs" "$build/mixed"
+}
+
+# asks_for NAME OBJECT THESE NOT_THOSE: the object refers to each symbol of the one list and to none of the other.
+asks_for() {
+    if ! command -v nm > /dev/null 2>&1; then skip "$1" "no nm"; return; fi
+    nm -P -u "$2" | awk '{ sub(/^_/, "", $1); print $1 }' > "$build/asked"
+    strange=
+    for symbol in $3; do grep -qx "$symbol" "$build/asked" || strange="$strange not $symbol"; done
+    for symbol in $4; do if grep -qx "$symbol" "$build/asked"; then strange="$strange $symbol"; fi; done
+    if [ -n "$strange" ]; then fail "$1:$strange"; else ok "$1"; fi
 }
 
 # symbols NAME OBJECT DEFINED UNDEFINED [COUNT]: the global symbols that the object defines match the pattern DEFINED (private

@@ -63,6 +63,12 @@ sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build
 cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?
 ! LC_ALL=C grep -n '[^ -~]' "$repository/tunoffload.h"; result "header is ASCII without tabs" $?
 
+# The compile matrix asks for every public function of the core, by this list.
+sed '/^#ifdef TUNOFFLOAD_TUN$/q' "$repository/tunoffload.h" | sed -n 's/^TUO_API [^(]*[ *]\(tuo_[a-z0-9_]*\)(.*/\1/p' > "$build/declared"
+grep -o 'X(tuo_[a-z0-9_]*)' "$repository/tests/checks/compile/use_all.h" | sed 's/X(\(.*\))/\1/' > "$build/used"
+cmp "$build/declared" "$build/used" && [ "$(wc -l < "$build/declared")" -gt 60 ]
+result "tests/checks/compile/use_all.h names every public function, in order" $?
+
 # Sections call only upward: a function is named, outside comments and strings, in no section above the one that has its body.
 sed -n '/^\/\* -* >>platform \*\/$/,$p' "$repository/tunoffload.h" | awk '
     /^\/\* -* >>[a-z0-9-]* *(\*\/)?$/ { section++; match($0, />>[a-z0-9-]*/); names[section] = substr($0, RSTART, RLENGTH) }

@@ -219,7 +219,7 @@ typedef struct contradiction {
     unsigned flags;
     tuo_result expected;
     int fields;                /* F_* bits: which members of hdr replace the fitting ones */
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     int32_t cut;
 } contradiction;
 
@@ -329,17 +329,17 @@ static tuo_vnet_hdr row_hdr(const contradiction *row)
     tuo_vnet_hdr h = fitting_hdr(&row->spec, 40);
 
     if (row->fields & F_FLAGS)
-        h.flags = row->hdr.flags;
+        h.flags = row->vnet.flags;
     if (row->fields & F_TYPE)
-        h.gso_type = row->hdr.gso_type;
+        h.gso_type = row->vnet.gso_type;
     if (row->fields & F_HDR_LEN)
-        h.hdr_len = row->hdr.hdr_len;
+        h.hdr_len = row->vnet.hdr_len;
     if (row->fields & F_SIZE)
-        h.gso_size = row->hdr.gso_size;
+        h.gso_size = row->vnet.gso_size;
     if (row->fields & F_START)
-        h.csum_start = row->hdr.csum_start;
+        h.csum_start = row->vnet.csum_start;
     if (row->fields & F_OFFSET)
-        h.csum_offset = row->hdr.csum_offset;
+        h.csum_offset = row->vnet.csum_offset;
     return h;
 }
 

@@ -699,10 +699,10 @@ static int receive(batch *b)
 static void read_complaints(tuo_tun *tun)
 {
     static uint8_t bytes[65536];
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t len;
 
-    while (tuo_tun_recv(tun, bytes, sizeof bytes, &hdr, &len) == TUO_OK) {
+    while (tuo_tun_recv(tun, bytes, sizeof bytes, &vnet, &len) == TUO_OK) {
         if (is_neighbour_talk(bytes, len)) {
             soak.neighbour_talk++;
         } else {

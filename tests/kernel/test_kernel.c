@@ -152,10 +152,10 @@ static int is_ours(const uint8_t *p, size_t len)
     return len >= 40 && p[0] >> 4 == 6 && p[24] == 0xfd;
 }
 
-static int receive(tuo_tun *tun, uint8_t *bytes, tuo_vnet_hdr *hdr, size_t *len, int patience_ms)
+static int receive(tuo_tun *tun, uint8_t *bytes, tuo_vnet_hdr *vnet, size_t *len, int patience_ms)
 {
     for (;;) {
-        tuo_result result = tuo_tun_recv(tun, bytes, PACKET_MAX, hdr, len);
+        tuo_result result = tuo_tun_recv(tun, bytes, PACKET_MAX, vnet, len);
         if (result == TUO_OK && is_ours(bytes, *len))
             return 1;
         if (result == TUO_OK)
@@ -168,10 +168,10 @@ static int receive(tuo_tun *tun, uint8_t *bytes, tuo_vnet_hdr *hdr, size_t *len,
 static void drain(tuo_tun *tun)
 {
     static uint8_t bytes[PACKET_MAX];
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t len;
 
-    while (receive(tun, bytes, &hdr, &len, 0))
+    while (receive(tun, bytes, &vnet, &len, 0))
         continue;
 }
 
@@ -333,14 +333,14 @@ static void measure_tcp6_ext(rng *r, tuo_tun *in, tuo_tun *out)
 {
     static super s;
     static uint8_t bytes[PACKET_MAX];
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t len;
 
     forwards_tcp6_ext = 1;
     do
         random_super(r, &s);
     while (s.spec.kind != PKT_TCP6 || !s.spec.ext_chain || s.spec.ext_chain[0] != 'D');
-    forwards_tcp6_ext = send_super(in, &s) && receive(out, bytes, &hdr, &len, PATIENCE_MS);
+    forwards_tcp6_ext = send_super(in, &s) && receive(out, bytes, &vnet, &len, PATIENCE_MS);
     drain(out);
     printf("TCP superpackets with IPv6 extension headers: %s\n", forwards_tcp6_ext ? "forwarded" : "dropped by this kernel (K 1.23)");
 }
@@ -357,7 +357,7 @@ static int same_three(tuo_tun *out, tuo_gso *gso, uint8_t *naive, size_t naive_l
 {
     static uint8_t ours[PACKET_MAX], kernels[PACKET_MAX];
     tuo_segment segment;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t len, kernels_len;
 
     if (!CHECK_RESULT(tuo_gso_next(gso, NULL, &segment), TUO_OK))
@@ -365,7 +365,7 @@ static int same_three(tuo_tun *out, tuo_gso *gso, uint8_t *naive, size_t naive_l
     len = flatten(&segment, ours);
     hop(ours, len);
     hop(naive, naive_len);
-    return CHECK(receive(out, kernels, &hdr, &kernels_len, PATIENCE_MS)) && CHECK_EQ_INT(len, kernels_len) &&
+    return CHECK(receive(out, kernels, &vnet, &kernels_len, PATIENCE_MS)) && CHECK_EQ_INT(len, kernels_len) &&
            CHECK_BYTES(ours, kernels, kernels_len) && CHECK_EQ_INT(naive_len, kernels_len) &&
            CHECK_BYTES(naive, kernels, kernels_len);
 }
@@ -1096,11 +1096,11 @@ static void check_nothing_refused(const tuo_tun *tun)
 static size_t forwarded(tuo_tun *out, h_batch *b)
 {
     static uint8_t bytes[PACKET_MAX];
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     size_t len;
 
     h_clear(b);
-    while (receive(out, bytes, &hdr, &len, 0))
+    while (receive(out, bytes, &vnet, &len, 0))
         h_add_bytes(b, bytes, len);
     return b->count;
 }
@@ -1429,19 +1429,19 @@ static int check_finished(const uint8_t *p, size_t len, shapes *s)
 }
 
 /* Splits what was read with its header; superpackets also naively. */
-static int check_read(const uint8_t *p, size_t len, const tuo_vnet_hdr *hdr, shapes *s)
+static int check_read(const uint8_t *p, size_t len, const tuo_vnet_hdr *vnet, shapes *s)
 {
     static uint8_t flat[PACKET_MAX];
     ref_list naive = {NULL, NULL, 0};
     tuo_gso gso;
     tuo_segment segment;
     size_t i, at;
-    int ok = CHECK_RESULT(tuo_gso_init(&gso, p, len, hdr, 0), TUO_OK);
+    int ok = CHECK_RESULT(tuo_gso_init(&gso, p, len, vnet, 0), TUO_OK);
 
     s->packets++;
-    s->seen[hdr->flags & 3][gso_class(hdr->gso_type)]++;
-    if (hdr->gso_type != TUO_GSO_NONE) {
-        naive = ref_split(p, len, 0, hdr->gso_size);
+    s->seen[vnet->flags & 3][gso_class(vnet->gso_type)]++;
+    if (vnet->gso_type != TUO_GSO_NONE) {
+        naive = ref_split(p, len, 0, vnet->gso_size);
         ok = ok && CHECK_EQ_INT(tuo_gso_count(&gso), naive.count) && CHECK(naive.count > 1);
     }
     for (i = 0; ok && tuo_gso_next(&gso, NULL, &segment) == TUO_OK; i++) {
@@ -1483,7 +1483,7 @@ typedef struct link_state {
 static int carry(link_state *l, tuo_tun *from, tuo_tun *to)
 {
     static uint8_t bytes[PACKET_MAX];
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_iov iov;
     size_t count, len;
 
@@ -1497,11 +1497,11 @@ static int carry(link_state *l, tuo_tun *from, tuo_tun *to)
             check_finished(l->buffers->bytes[i], l->buffers->bufs[i].len, &l->shapes);
         return pool_send(to, l->buffers, count);
     }
-    if (tuo_tun_recv(from, bytes, sizeof bytes, &hdr, &len) != TUO_OK)
+    if (tuo_tun_recv(from, bytes, sizeof bytes, &vnet, &len) != TUO_OK)
         return 0;
     iov.base = bytes;
     iov.len = len;
-    return check_read(bytes, len, &hdr, &l->shapes) && CHECK_RESULT(tuo_tun_send_iov(to, &iov, 1, &hdr), TUO_OK);
+    return check_read(bytes, len, &vnet, &l->shapes) && CHECK_RESULT(tuo_tun_send_iov(to, &iov, 1, &vnet), TUO_OK);
 }
 
 /* One end writes what its socket takes and compares what it got. */
@@ -1670,15 +1670,15 @@ static int pass_on(tuo_tun *in, tuo_tun *out, const super *s, shapes *counts)
 {
     static uint8_t bytes[PACKET_MAX], flat[PACKET_MAX];
     ref_list naive = ref_split(s->bytes, s->len, 0, s->vnet.gso_size);
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_gso gso;
     tuo_segment segment;
     size_t len, i = 0;
     int ok = send_super(in, s);
 
     while (ok && i < naive.count) {
-        ok = CHECK(receive(out, bytes, &hdr, &len, PATIENCE_MS)) && check_read(bytes, len, &hdr, counts) &&
-             CHECK_RESULT(tuo_gso_init(&gso, bytes, len, &hdr, 0), TUO_OK);
+        ok = CHECK(receive(out, bytes, &vnet, &len, PATIENCE_MS)) && check_read(bytes, len, &vnet, counts) &&
+             CHECK_RESULT(tuo_gso_init(&gso, bytes, len, &vnet, 0), TUO_OK);
         while (ok && i < naive.count && tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
             hop(naive.bytes[i], naive.len[i]);
             ok = CHECK_EQ_INT(flatten(&segment, flat), naive.len[i]) && CHECK_BYTES(flat, naive.bytes[i], naive.len[i]);
@@ -1850,7 +1850,7 @@ static void read_unsplit(tuo_tun *tun, const sending *s)
     static uint8_t bytes[PACKET_MAX], flat[PACKET_MAX];
     static arrival a;
     shapes counts;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_gso gso;
     tuo_segment segment;
     size_t len;
@@ -1859,8 +1859,8 @@ static void read_unsplit(tuo_tun *tun, const sending *s)
     a.len = 0;
     if (!send_message(s, 31))
         return;
-    while (receive(tun, bytes, &hdr, &len, counts.segments < s->segments ? PATIENCE_MS : 0)) {
-        if (!check_read(bytes, len, &hdr, &counts) || !CHECK_RESULT(tuo_gso_init(&gso, bytes, len, &hdr, 0), TUO_OK))
+    while (receive(tun, bytes, &vnet, &len, counts.segments < s->segments ? PATIENCE_MS : 0)) {
+        if (!check_read(bytes, len, &vnet, &counts) || !CHECK_RESULT(tuo_gso_init(&gso, bytes, len, &vnet, 0), TUO_OK))
             return;
         while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK)
             arrive(&a, flat, flatten(&segment, flat));
@@ -1939,7 +1939,7 @@ TEST(plain_packets_are_forwarded_to_us)
     shapes counts;
     tuo_tun *in, *out;
     size_t i, len, built_len;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     int ok = 1;
 
     if (!new_world(1))
@@ -1952,8 +1952,8 @@ TEST(plain_packets_are_forwarded_to_us)
         s.payload_len = (int32_t)(1 + rng_below(&r, 1400));
         s.l4_csum_zero = s.kind == PKT_UDP4 && rng_chance(&r, 1, 4);
         built_len = pkt_build(built, sizeof built, &s);
-        ok = CHECK_RESULT(tuo_tun_send(in, built, built_len), TUO_OK) && CHECK(receive(out, bytes, &hdr, &len, PATIENCE_MS)) &&
-             check_read(bytes, len, &hdr, &counts);
+        ok = CHECK_RESULT(tuo_tun_send(in, built, built_len), TUO_OK) && CHECK(receive(out, bytes, &vnet, &len, PATIENCE_MS)) &&
+             check_read(bytes, len, &vnet, &counts);
         hop(built, built_len);
         ok = ok && CHECK_EQ_INT(len, built_len) && CHECK_BYTES(bytes, built, len);
     }
@@ -1998,16 +1998,16 @@ static void read_vxlan(tuo_tun *tun, size_t payload, int udpcsum)
 {
     static uint8_t bytes[PACKET_MAX], flat[PACKET_MAX];
     shapes outer, inner;
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_gso gso;
     tuo_segment segment;
     size_t len, at, partial = 0;
 
     memset(&outer, 0, sizeof outer);
     memset(&inner, 0, sizeof inner);
-    while (receive(tun, bytes, &hdr, &len, inner.payload < payload ? PATIENCE_MS : 0)) {
-        partial += (hdr.flags & TUO_VNET_NEEDS_CSUM) && hdr.csum_start > VXLAN_INNER;
-        if (!check_read(bytes, len, &hdr, &outer) || !CHECK_RESULT(tuo_gso_init(&gso, bytes, len, &hdr, 0), TUO_OK))
+    while (receive(tun, bytes, &vnet, &len, inner.payload < payload ? PATIENCE_MS : 0)) {
+        partial += (vnet.flags & TUO_VNET_NEEDS_CSUM) && vnet.csum_start > VXLAN_INNER;
+        if (!check_read(bytes, len, &vnet, &outer) || !CHECK_RESULT(tuo_gso_init(&gso, bytes, len, &vnet, 0), TUO_OK))
             return;
         while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
             at = flatten(&segment, flat);

@@ -1,5 +1,5 @@
 /* test_memory.c - what an instance and a queue cost, with the zero desc: at most 64 KiB, and at most 300 KiB with everything that
-   a superpacket each way needs. What the header allocates is counted by standing in for malloc. The queue needs root and
+   a superpacket each way needs. What the header allocates is counted by TUO_CALLOC and TUO_FREE. The queue needs root and
    /dev/net/tun, and works in a network namespace of its own. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
@@ -53,9 +53,11 @@ static void *counted_calloc(size_t count, size_t size)
 }
 
 /* Other ways to memory: a header that begins to use one does not compile until it is counted here. */
-#define malloc(size) counted_malloc(size)
-#define calloc(count, size) counted_calloc(count, size)
+#define TUO_CALLOC counted_calloc
+#define TUO_FREE counted_free
+#define malloc(size) counted_malloc(size) /* for the compiler's own headers */
 #define free(block) counted_free(block)
+#define calloc(count, size) not_counted_calloc(count, size)
 #define realloc(block, size) not_counted_realloc(block, size)
 #define mmap(at, len, protection, flags, fd, offset) not_counted_mmap(at, len, protection, flags, fd, offset)
 #ifdef __linux__

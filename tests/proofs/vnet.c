@@ -11,14 +11,14 @@ void vnet_codec(void) {
     const uint8_t *const bytes = any_bytes(len);
     uint8_t *const out = any_bytes(cap);
     uint8_t old = 0;
-    tuo_vnet_hdr hdr, before;
+    tuo_vnet_hdr vnet, before;
     tuo_result result;
-    before = hdr;
-    result = tuo_vnet_decode(bytes, len, hdr_len, order, &hdr);
+    before = vnet;
+    result = tuo_vnet_decode(bytes, len, hdr_len, order, &vnet);
     PROVE(result == (!layout_ok ? TUO_E_INVALID : len < hdr_len ? TUO_E_TRUNCATED : TUO_OK), "decode: result");
-    if (result != TUO_OK) PROVE_SAME(hdr, before, "decode: hdr untouched on an error");
+    if (result != TUO_OK) PROVE_SAME(vnet, before, "decode: vnet untouched on an error");
     if (at < cap) old = out[at];
-    if (tuo_vnet_encode(&hdr, hdr_len, order, out, cap) != TUO_OK) {
+    if (tuo_vnet_encode(&vnet, hdr_len, order, out, cap) != TUO_OK) {
         PROVE(!layout_ok || cap < hdr_len, "encode: refused for a reason");
         if (at < cap) PROVE(out[at] == old, "encode: nothing written on an error");
         return;
@@ -37,35 +37,35 @@ void vnet_check(void) {
     const size_t len = any_up_to(65535 + 14 + 16);
     const uint8_t *const pkt = any_bytes(len);
     const unsigned flags = nondet_unsigned();
-    tuo_vnet_hdr hdr, before;
+    tuo_vnet_hdr vnet, before;
     tuo_pkt_info info;
     tuo_result result;
-    before = hdr;
-    result = tuoi_vnet_check(&hdr, pkt, len, flags, &info);
-    PROVE_SAME(hdr, before, "hdr is input");
+    before = vnet;
+    result = tuoi_vnet_check(&vnet, pkt, len, flags, &info);
+    PROVE_SAME(vnet, before, "hdr is input");
     PROVE(result <= 0, "result");
     if (result != TUO_OK) return;
-    if (hdr.flags & TUO_VNET_NEEDS_CSUM) PROVE((size_t)hdr.csum_start + hdr.csum_offset + 2 <= len, "checksum field within the packet");
-    if (flags & TUO_F_WRITE) PROVE(len > 0 && hdr.hdr_len <= len, "write: not empty, hdr_len within the packet");
-    if (hdr.gso_type == TUO_GSO_NONE) {
+    if (vnet.flags & TUO_VNET_NEEDS_CSUM) PROVE((size_t)vnet.csum_start + vnet.csum_offset + 2 <= len, "checksum field within the packet");
+    if (flags & TUO_F_WRITE) PROVE(len > 0 && vnet.hdr_len <= len, "write: not empty, hdr_len within the packet");
+    if (vnet.gso_type == TUO_GSO_NONE) {
         PROVE(info.kind == TUO_KIND_NONE, "no GSO: not parsed");
         return;
     }
-    PROVE(hdr.gso_size != 0 && hdr.gso_size != 0xFFFF, "gso_size");
+    PROVE(vnet.gso_size != 0 && vnet.gso_size != 0xFFFF, "gso_size");
     PROVE(info.kind != TUO_KIND_NONE && info.payload_len > 0 && info.payload_off <= TUO_HEADER_MAX, "GSO: TCP or UDP with payload");
-    PROVE(is_tcp_type(hdr.gso_type) || hdr.gso_type == TUO_GSO_UDP_L4, "GSO: a known type");
-    PROVE(is_tcp_type(hdr.gso_type) == (info.l4_proto == 6), "GSO: type and protocol agree");
-    PROVE(!is_tcp_type(hdr.gso_type) || ((hdr.gso_type & 0x7F) == TUO_GSO_TCPV4) == (info.ip_version == 4), "GSO: type and version agree");
+    PROVE(is_tcp_type(vnet.gso_type) || vnet.gso_type == TUO_GSO_UDP_L4, "GSO: a known type");
+    PROVE(is_tcp_type(vnet.gso_type) == (info.l4_proto == 6), "GSO: type and protocol agree");
+    PROVE(!is_tcp_type(vnet.gso_type) || ((vnet.gso_type & 0x7F) == TUO_GSO_TCPV4) == (info.ip_version == 4), "GSO: type and version agree");
     PROVE(info.l4_proto == 6 || info.payload_off + info.payload_len == info.ip_off + info.total_len, "UDP: length is that of the packet");
-    if (hdr.flags & TUO_VNET_NEEDS_CSUM) {
-        PROVE(hdr.csum_start == info.l4_off && hdr.csum_offset == (info.l4_proto == 6 ? 16 : 6), "GSO: checksum where it belongs");
+    if (vnet.flags & TUO_VNET_NEEDS_CSUM) {
+        PROVE(vnet.csum_start == info.l4_off && vnet.csum_offset == (info.l4_proto == 6 ? 16 : 6), "GSO: checksum where it belongs");
     } else {
         PROVE(info.l4_proto == 6, "UDP only with NEEDS_CSUM");
     }
-    PROVE(info.payload_off - info.ip_off + tuoi_min32(hdr.gso_size, info.payload_len) <= 65535u + (info.ip_version == 4 ? 0 : 40u),
+    PROVE(info.payload_off - info.ip_off + tuoi_min32(vnet.gso_size, info.payload_len) <= 65535u + (info.ip_version == 4 ? 0 : 40u),
           "a segment is an IP packet");
     if (flags & TUO_F_WRITE) {
-        PROVE(hdr.gso_type != TUO_GSO_UDP_L4 || info.payload_len <= hdr.gso_size * 128u, "write: at most 128 datagrams");
+        PROVE(vnet.gso_type != TUO_GSO_UDP_L4 || info.payload_len <= vnet.gso_size * 128u, "write: at most 128 datagrams");
     }
 }
 
@@ -75,27 +75,27 @@ void vnet_reasons(void) {
     const size_t len = any_up_to(65535);
     const uint8_t *const pkt = any_bytes(len);
     const unsigned flags = nondet_unsigned();
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_pkt_info info;
-    switch (tuoi_vnet_check(&hdr, pkt, len, flags, &info)) {
-        case TUO_E_VNET_TUNNEL: PROVE(hdr.gso_type & 0x60, "tunnel"); break;
-        case TUO_E_VNET_UFO: PROVE((hdr.gso_type & 0x7F) == 3, "UFO"); break;
-        case TUO_E_VNET_ECN: PROVE((hdr.gso_type & 0x80) && !is_tcp_type(hdr.gso_type), "ECN without TCP"); break;
-        case TUO_E_CSUM_RANGE: PROVE((hdr.flags & 1) && (size_t)hdr.csum_start + hdr.csum_offset + 2 > len, "range"); break;
+    switch (tuoi_vnet_check(&vnet, pkt, len, flags, &info)) {
+        case TUO_E_VNET_TUNNEL: PROVE(vnet.gso_type & 0x60, "tunnel"); break;
+        case TUO_E_VNET_UFO: PROVE((vnet.gso_type & 0x7F) == 3, "UFO"); break;
+        case TUO_E_VNET_ECN: PROVE((vnet.gso_type & 0x80) && !is_tcp_type(vnet.gso_type), "ECN without TCP"); break;
+        case TUO_E_CSUM_RANGE: PROVE((vnet.flags & 1) && (size_t)vnet.csum_start + vnet.csum_offset + 2 > len, "range"); break;
         case TUO_E_VNET_FRAGMENT: PROVE(info.flags & TUO_PKT_FRAGMENT, "fragment"); break;
-        case TUO_E_VNET_PROTOCOL: PROVE(info.kind == TUO_KIND_NONE || is_tcp_type(hdr.gso_type) != (info.l4_proto == 6), "protocol"); break;
-        case TUO_E_VNET_IP_VERSION: PROVE(((hdr.gso_type & 0x7F) == TUO_GSO_TCPV4) != (info.ip_version == 4), "version"); break;
-        case TUO_E_VNET_NEEDS_CSUM: PROVE(!(hdr.flags & 1) && hdr.gso_type == TUO_GSO_UDP_L4, "NEEDS_CSUM"); break;
-        case TUO_E_VNET_CSUM_OFFSET: PROVE((hdr.flags & 1) && hdr.csum_offset != (info.l4_proto == 6 ? 16 : 6), "csum_offset"); break;
+        case TUO_E_VNET_PROTOCOL: PROVE(info.kind == TUO_KIND_NONE || is_tcp_type(vnet.gso_type) != (info.l4_proto == 6), "protocol"); break;
+        case TUO_E_VNET_IP_VERSION: PROVE(((vnet.gso_type & 0x7F) == TUO_GSO_TCPV4) != (info.ip_version == 4), "version"); break;
+        case TUO_E_VNET_NEEDS_CSUM: PROVE(!(vnet.flags & 1) && vnet.gso_type == TUO_GSO_UDP_L4, "NEEDS_CSUM"); break;
+        case TUO_E_VNET_CSUM_OFFSET: PROVE((vnet.flags & 1) && vnet.csum_offset != (info.l4_proto == 6 ? 16 : 6), "csum_offset"); break;
         case TUO_E_VNET_NO_PAYLOAD: PROVE(info.payload_len == 0, "no payload"); break;
         case TUO_E_VNET_HDR_LEN:
-            PROVE((flags & TUO_F_WRITE) && (hdr.hdr_len > len || (!(hdr.flags & 1) && (flags & TUO_F_ETHERNET) && hdr.hdr_len < 14)),
+            PROVE((flags & TUO_F_WRITE) && (vnet.hdr_len > len || (!(vnet.flags & 1) && (flags & TUO_F_ETHERNET) && vnet.hdr_len < 14)),
                   "hdr_len"); break;
         case TUO_E_VNET_SEG_LIMIT:
-            PROVE((flags & TUO_F_WRITE) && hdr.gso_type == TUO_GSO_UDP_L4 && info.payload_len > hdr.gso_size * 128u, "segments"); break;
+            PROVE((flags & TUO_F_WRITE) && vnet.gso_type == TUO_GSO_UDP_L4 && info.payload_len > vnet.gso_size * 128u, "segments"); break;
         case TUO_E_HEADER_TOO_LONG: PROVE(info.payload_off > TUO_HEADER_MAX, "long headers"); break;
         case TUO_E_VNET_CSUM_START:
-            PROVE((hdr.flags & 1) && (info.kind ? hdr.csum_start != info.l4_off || flags & TUO_F_WRITE : hdr.csum_start < 20), "csum_start"); break;
+            PROVE((vnet.flags & 1) && (info.kind ? vnet.csum_start != info.l4_off || flags & TUO_F_WRITE : vnet.csum_start < 20), "csum_start"); break;
         default: break;
     }
 }

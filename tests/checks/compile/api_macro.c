@@ -9,8 +9,8 @@ static uint8_t room[TUO_VNET_LEN_MAX + TUO_HEADER_MAX];
 
 int main(void)
 {
-    tuo_vnet_hdr hdr = {0};
+    tuo_vnet_hdr vnet = {0};
 
-    hdr.gso_type = TUO_GSO_NONE;
-    return assertions == 0 && tuo_vnet_encode(&hdr, TUO_VNET_LEN, TUO_ORDER_NATIVE, room, sizeof room) == TUO_OK ? 0 : 1;
+    vnet.gso_type = TUO_GSO_NONE;
+    return assertions == 0 && tuo_vnet_encode(&vnet, TUO_VNET_LEN, TUO_ORDER_NATIVE, room, sizeof room) == TUO_OK ? 0 : 1;
 }

@@ -1,4 +1,4 @@
 # proof: tx_queue
 # breaks: a ring\|outside object bounds
 # the ring is one slot too long
-s/return off < cap - head ? head + off/return off <= cap - head ? head + off/
+s/return off < capacity - head ? head + off/return off <= capacity - head ? head + off/

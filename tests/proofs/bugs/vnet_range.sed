@@ -1,4 +1,4 @@
 # proof: vnet_check
 # breaks: checksum field within
 # csum_start is not widened
-s/(size_t)hdr->csum_start + hdr->csum_offset + 2 > len/(uint16_t)(hdr->csum_start + hdr->csum_offset + 2) > len/
+s/(size_t)vnet->csum_start + vnet->csum_offset + 2 > len/(uint16_t)(vnet->csum_start + vnet->csum_offset + 2) > len/

@@ -1,4 +1,4 @@
 # proof: vnet_reasons
 # breaks: hdr_len
 # the wrong name for a refusal
-s/if (hdr->hdr_len > len) return TUO_E_VNET_HDR_LEN;/if (hdr->hdr_len >= len) return TUO_E_VNET_HDR_LEN;/
+s/if (vnet->hdr_len > len) return TUO_E_VNET_HDR_LEN;/if (vnet->hdr_len >= len) return TUO_E_VNET_HDR_LEN;/
