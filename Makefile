@@ -7,7 +7,7 @@ CFLAGS   ?= -O2 -g
 TUO_CFLAGS ?=
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef
 BASE     = -std=c99 -I. $(WARNINGS) $(TUO_CFLAGS)
-SANITIZE = -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE = -g -fno-omit-frame-pointer -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all # no commas: CONFIGURATION has $(if)
 
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)

@@ -21,7 +21,9 @@ for source in fuzz/fuzz_*.c; do
     ${CXX:-$CC} ${CXXFLAGS:-${CFLAGS:-}} -o "$OUT/$target" "$work/$target.o" $LIB_FUZZING_ENGINE
     cp fuzz/tun.dict "$OUT/$target.dict"
     mkdir -p "$work/corpus/$name"
-    "$work/replay" --unpack "$work/corpus/$name" "fuzz/seeds/$name.seeds" "$work/seeds/$name"
+    for seeds in "fuzz/seeds/$name.seeds" "$work/seeds/$name"; do # edges are in both, under one name
+        "$work/replay" --unpack "$work/corpus/$name" "$seeds"
+    done
     rm -f "$OUT/${target}_seed_corpus.zip"
     if command -v zip > /dev/null; then
         (cd "$work/corpus/$name" && zip -q "$OUT/${target}_seed_corpus.zip" ./*)

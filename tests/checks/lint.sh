@@ -177,6 +177,7 @@ if command -v shellcheck > /dev/null; then
     if shellcheck -x -S warning -e "$shellcheck_excluded" -f gcc "$build/planted.sh" | grep -q SC2164; then ok "shellcheck sees a planted defect"
     else fail "shellcheck does not see a planted defect"; fi
     for script in .ci/run .ci/install .ci/nightly $(find . -name '*.sh' -not -path './build*' -not -path './.git/*' | sort); do
+        # -x: with what it sources, as tests/lib/counts.sh sets what it uses
         if shellcheck -x -S warning -e "$shellcheck_excluded" -f gcc "$script" > "$build/log" 2>&1; then ok "shellcheck: ${script#./}"
         else fail "shellcheck: ${script#./}:"; head -n 10 "$build/log"; fi
     done

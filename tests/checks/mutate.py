@@ -71,7 +71,7 @@ def mutable_lines(source):
             continue
         if text.startswith(("typedef", "static const", "enum", "struct", "}")) or not text.strip():
             continue
-        if re.match(r"\s+(X\(|TUO_+\w+ = .*?(,|\*/)$)", text): # rows of a list of names, values of an enum
+        if re.match(r'\s+(X\(|"[^"]*"\)? *\\?$|TUOI?_\w+ = .*?(,|\*/)$|TUOI?_\w+ = [^;]*$)', text): # rows of a list of names, values of an enum
             continue
         if re.match(r"    (const )?\w+ \**\w+\[\d+\](, \w+\[\d+\])*;", text): # arrays of a structure, of a size that others rely on
             continue
@@ -173,10 +173,10 @@ class Runner:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    # What needs public functions only is compiled once, and linked with each mutant; the other two include it.
+    # What needs public functions only is compiled once, and linked with each mutant; the other three include it.
     LINKED = ["fuzz/fuzz_%s.c" % name for name in ("gro", "gso", "caps", "vnet_header", "flow_table")] + \
-             ["tests/core/test_%s.c" % name for name in ("gso", "gro_modes", "parse", "regressions", "device")]
-    INCLUDING = ["tests/core/test_sweep.c", "tests/core/test_simd.c"]
+             ["tests/core/test_%s.c" % name for name in ("gso", "gro_modes", "regressions", "device")]
+    INCLUDING = ["tests/core/test_%s.c" % name for name in ("parse", "sweep", "simd")]
     GCC = ["gcc", "-O0", "-w", "-std=c99", "-fsanitize=address", "-DCHECK_STOP", "-Itests/lib"]
 
     def prepare_closer_look(self):
