@@ -476,7 +476,7 @@ static void check_rx_stats(tuo_tun *tun, size_t segments)
     FUZZ_CHECK(stats.rx.rx_refused == refused && stats.rx.rx_truncated == truncated && stats.rx.rx_segments == segments);
 }
 
-static void check_recv_multiple(void)
+static void check_recv_batch(void)
 {
     buffer_set set;
     size_t received, at = 0, segment = 0, segments = 0, len, longest = 64;
@@ -547,7 +547,7 @@ static void check_recv(void)
 
 static void check_backend(void)
 {
-    check_recv_multiple();
+    check_recv_batch();
     check_recv();
 }
 

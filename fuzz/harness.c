@@ -16,12 +16,12 @@ static void send_packet(const tuo_segment *segment) { (void)segment; }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    tuo_vnet_hdr hdr;
+    tuo_vnet_hdr vnet;
     tuo_gso gso;
     tuo_segment segment;
 
-    if (tuo_vnet_decode(data, size, TUO_VNET_LEN, TUO_ORDER_NATIVE, &hdr) == TUO_OK &&
-        tuo_gso_init(&gso, data + TUO_VNET_LEN, size - TUO_VNET_LEN, &hdr, 0) == TUO_OK)
+    if (tuo_vnet_decode(data, size, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet) == TUO_OK &&
+        tuo_gso_init(&gso, data + TUO_VNET_LEN, size - TUO_VNET_LEN, &vnet, 0) == TUO_OK)
         while (tuo_gso_next(&gso, 0, &segment) == TUO_OK)
             send_packet(&segment);
     return 0;

@@ -218,7 +218,7 @@ static void candidate(const workload *w)
         emitted += tuo_gro_candidate(packet[i] + HEADROOM, packet_len[i], 0) == TUO_V_HELD;
 }
 
-static void csum_valid(const workload *w)
+static void csum_check(const workload *w)
 {
     size_t i;
 
@@ -270,7 +270,7 @@ static const workload workloads[] = {
     {"parse_udp4", parse, PKT_UDP4, 1400, 128, 1, 0, 0, 128},
     {"candidate_tcp4", candidate, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
     {"candidate_udp6", candidate, PKT_UDP6, 1400, 128, 1, 0, 0, 128},
-    {"csum_check_tcp4", csum_valid, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
+    {"csum_check_tcp4", csum_check, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
     {"csum_64", csum, PKT_TCP4, 64, 128, 1, 0, 0, 128},
     {"csum_1500", csum, PKT_TCP4, 1500, 128, 1, 0, 0, 128},
     {"csum_copy_1500", csum_copy, PKT_TCP4, 1500, 128, 1, 0, 0, 128},

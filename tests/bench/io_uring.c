@@ -142,7 +142,7 @@ static void open_sockets(void)
 static void make_template(int superpacket)
 {
     const size_t payload = superpacket ? SUPER_PAYLOAD : SMALL_PAYLOAD, udp_len = 8 + payload;
-    uint8_t *const vnet = bench.template_packet, *const ip = vnet + VNET, *const udp = ip + 20;
+    uint8_t *const ip = bench.template_packet + VNET, *const udp = ip + 20;
     uint16_t sum;
 
     memset(bench.template_packet, 0, sizeof bench.template_packet);
@@ -159,15 +159,15 @@ static void make_template(int superpacket)
     tuoi_wr16(udp + 2, 7001);
     tuoi_wr16(udp + 4, (uint16_t)udp_len);
     if (superpacket) { /* finished by whoever needs it: nobody here */
-        tuo_vnet_hdr hdr = {0};
+        tuo_vnet_hdr vnet = {0};
 
-        hdr.flags = TUO_VNET_NEEDS_CSUM;
-        hdr.gso_type = TUO_GSO_UDP_L4;
-        hdr.gso_size = SEGMENT;
-        hdr.hdr_len = HEADERS;
-        hdr.csum_start = 20;
-        hdr.csum_offset = 6;
-        tuoi_vnet_write(vnet, VNET, TUO_ORDER_NATIVE, &hdr);
+        vnet.flags = TUO_VNET_NEEDS_CSUM;
+        vnet.gso_type = TUO_GSO_UDP_L4;
+        vnet.gso_size = SEGMENT;
+        vnet.hdr_len = HEADERS;
+        vnet.csum_start = 20;
+        vnet.csum_offset = 6;
+        tuoi_vnet_write(bench.template_packet, VNET, TUO_ORDER_NATIVE, &vnet);
         sum = tuo_csum_pseudo(ip + 12, ip + 16, 4, 17, (uint32_t)udp_len);
         tuoi_wr16(udp + 6, sum);
     }

@@ -1457,7 +1457,7 @@ static int check_read(const uint8_t *p, size_t len, const tuo_vnet_hdr *vnet, sh
 /* --- A real TCP connection between two namespaces, carried by us --- */
 
 typedef enum carrier {
-    CARRY_SPLIT_AND_COALESCE, /* recv_multiple, send_multiple */
+    CARRY_SPLIT_AND_COALESCE, /* recv_batch, send_batch */
     CARRY_SUPERPACKETS        /* recv, send_iov; each is split as well, to look at the segments */
 } carrier;
 
@@ -1876,7 +1876,7 @@ static void read_unsplit(tuo_tun *tun, const sending *s)
 }
 
 /* The other way: tuo_tun_recv_batch, into so few buffers that it must be called again. */
-static void read_multiple(tuo_tun *tun, pool *p, const sending *s)
+static void read_batch(tuo_tun *tun, pool *p, const sending *s)
 {
     static arrival a;
     shapes counts;
@@ -1924,7 +1924,7 @@ TEST(local_senders_are_read)
             continue;
         }
         read_unsplit(tun, &sendings[i]);
-        read_multiple(tun, &p, &sendings[i]);
+        read_batch(tun, &p, &sendings[i]);
     }
     check_nothing_refused(tun);
     tuo_tun_close(tun);

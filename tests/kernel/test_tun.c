@@ -1834,7 +1834,7 @@ typedef struct reader {
     tuo_tun *tun;
     int entered; /* atomic */
     tuo_result result;
-    int mode;    /* 0 recv, 1 recv_multiple, 2 wait */
+    int mode;    /* 0 recv, 1 recv_batch, 2 wait */
 } reader;
 
 static void *reader_main(void *argument)
@@ -1876,7 +1876,7 @@ static pthread_t reader_start(reader *r, tuo_tun *tun, int mode)
     return thread;
 }
 
-static const char *const mode_names[] = {"recv", "recv_multiple", "wait"};
+static const char *const mode_names[] = {"recv", "recv_batch", "wait"};
 
 /* What ends a waiting call: a packet, a wake-up, the end of the device, close. Also with a descriptor that blocks by itself. */
 TEST(waiting_calls)
@@ -2116,7 +2116,7 @@ TEST(send_small_packets)
 }
 
 /* All kinds in one batch; what arrives are the packets, what was written are superpackets. */
-TEST(send_multiple)
+TEST(send_batch)
 {
     tun_stats stats;
     train *t;
@@ -3186,7 +3186,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(signal_storm),
         CHECK_ENTRY(send_what_is_no_packet),
         CHECK_ENTRY(send_small_packets),
-        CHECK_ENTRY(send_multiple),
+        CHECK_ENTRY(send_batch),
         CHECK_ENTRY(send_while_down),
         CHECK_ENTRY(device_deleted),
         CHECK_ENTRY(queue_detached),

@@ -43,7 +43,7 @@ static int has_uso;
 /* How the sending queue came to be and is used. */
 typedef enum writer { OPENED, ADOPTED, ADOPTED_GSO, WRITER_COUNT } writer;
 
-static const char *const writer_names[] = {"send_multiple", "adopted, send_multiple", "adopted, send_gso"};
+static const char *const writer_names[] = {"send_batch", "adopted, send_batch", "adopted, send_gso"};
 static const char *const kind_names[] = {"tcp4", "udp4", "tcp6", "udp6"};
 
 static int write_text(const char *path, const char *text)
