@@ -913,8 +913,8 @@ typedef struct tuo_tx {
     uint8_t tuoi_csum_ip4, tuoi_sum_no_len; /* as in tuo_caps */
 } tuo_tx;
 
-/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Members are private, but
-   tuoi_ says so. */
+/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Its members are
+   private. */
 typedef size_t (*tuo_send_batch)(void *user, void *const *packets, size_t count);
 typedef struct tuo_tx_queue {
     tuo_send_batch tuoi_send;
