@@ -253,9 +253,9 @@ implementation = $(if $(1),-DTUNOFFLOAD_IMPLEMENTATION_DONE $(1),$(if $(filter s
 FORCE:
 .SECONDEXPANSION:
 define CONFIGURATION
-$(BUILD)/$(1)/tunoffload.o $(BUILD)/$(1)/tunoffload_tun.o: tunoffload.h
+$(BUILD)/$(1)/tunoffload.o $(BUILD)/$(1)/tunoffload_tun.o: tests/lib/inside.c tests/lib/inside.h tunoffload.h
 	@mkdir -p $$(@D)
-	$(2) $(4) $(BASE) -DTUNOFFLOAD_IMPLEMENTATION $$(if $$(findstring _tun,$$@),-DTUNOFFLOAD_TUN) -x c -c -o $$@ $$<
+	$(2) $(4) $(BASE) $$(if $$(findstring _tun,$$@),-DTUNOFFLOAD_TUN) -c -o $$@ $$<
 $(BUILD)/$(1)/%: %.c $$$$(call shared,$(1),$$$$*) $(HEADERS)
 	@mkdir -p $$(@D)
 	$(2) $$(or $$(FLAGS_$(1)_$$*),$$(if $$(call shared,$(1),$$*),$(5),$(3))) $(BASE) -Itests/lib -pthread -o $$@ $$< \
@@ -274,13 +274,13 @@ $(BUILD)/$(1)/seeds_%.run: $(BUILD)/$(1)/replay_% FORCE # these must go deep
 endef
 # gcc -Og: programs run more than twice as fast as with -O0, and compile faster than with -O1. SWEEP_STEP: less than the whole sweep; all of
 # it under the address sanitizer is `make check-sweep`.
-$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS),$(CFLAGS),-O0 -g))
+$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS) -O1,$(CFLAGS),$(CFLAGS) -O0))
 $(eval $(call CONFIGURATION,quick,$(CC),-O0,-O1,-O0,SWEEP_STEP=8))
 SAN_GCC = -Og $(SANITIZE) -Wno-maybe-uninitialized # which sees things where sanitizers have been at work
 $(eval $(call CONFIGURATION,san-gcc,gcc,$(SAN_GCC),$(SAN_GCC),$(SAN_GCC),SWEEP_STEP=8))
 $(eval $(call CONFIGURATION,san-clang,clang,-O0 $(SANITIZE),-O0 $(SANITIZE),-O0 $(SANITIZE),SWEEP_STEP=8))
 FLAGS_quick_test_simd  = -O1 # slow without: they compute most themselves
-FLAGS_plain_test_sweep = -O1 -g
+FLAGS_plain_test_sweep = $(CFLAGS) -O1
 
 # What else `make test` runs.
 $(BUILD)/other/compile-%.run: FORCE

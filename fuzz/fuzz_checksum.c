@@ -6,6 +6,7 @@
              writes the complement, never 0, and its two bytes only; tuo_csum_update16 and _update32 give what summing
              again gives. */
 #include "fuzz.h"
+#include "../tests/lib/inside.h"
 #include "../tests/lib/packets.h"
 #include "../tests/lib/simd_levels.h"
 
@@ -70,17 +71,16 @@ static size_t read_bytes(fuzz_input *in, uint8_t *bytes)
 
 static void check_level(tuo_simd level, const aligned *from, size_t len, unsigned expected, size_t cut, unsigned to_alignment)
 {
-    const tuoi_sums *sums = tuoi_sums_of(level);
     size_t first = cut % (len + 1) / 2 * 2; /* chaining is exact at even lengths */
-    FUZZ_CHECK(tuoi_fold_raw(sums->sum(from->bytes, len, 0)) == expected);
-    FUZZ_CHECK(tuoi_fold_raw(sums->sum(from->bytes + first, len - first, sums->sum(from->bytes, first, 0))) == expected);
+    FUZZ_CHECK(inside_fold(inside_sum(level, from->bytes, len, 0)) == expected);
+    FUZZ_CHECK(inside_fold(inside_sum(level, from->bytes + first, len - first, inside_sum(level, from->bytes, first, 0))) == expected);
     aligned to = new_aligned(len, to_alignment);
-    FUZZ_CHECK(tuoi_fold_raw(sums->copy_sum(to.bytes, from->bytes, len, 0)) == expected);
+    FUZZ_CHECK(inside_fold(inside_copy_sum(level, to.bytes, from->bytes, len, 0)) == expected);
     FUZZ_CHECK(len == 0 || memcmp(to.bytes, from->bytes, len) == 0);
     memset(to.bytes, 0x77, len);
-    uint64_t raw = sums->copy_sum(to.bytes, from->bytes, first, 0);
+    uint64_t raw = inside_copy_sum(level, to.bytes, from->bytes, first, 0);
     FUZZ_CHECK(len == first || to.bytes[first] == 0x77);
-    FUZZ_CHECK(tuoi_fold_raw(sums->copy_sum(to.bytes + first, from->bytes + first, len - first, raw)) == expected);
+    FUZZ_CHECK(inside_fold(inside_copy_sum(level, to.bytes + first, from->bytes + first, len - first, raw)) == expected);
     FUZZ_CHECK(len == 0 || memcmp(to.bytes, from->bytes, len) == 0);
     FUZZ_CHECK(front_is_whole(&to));
     free(to.block);

@@ -7,7 +7,7 @@
              what tuo_parse finds. */
 #include "fuzz.h"
 #include "../tests/lib/packets.h"
-#include "../tests/lib/plain_shape.h"
+#include "../tests/lib/inside.h"
 #include "../tests/lib/simd_levels.h"
 
 static void check_info(const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info)
@@ -74,7 +74,7 @@ static void check_parse(const uint8_t *pkt, size_t len, unsigned flags)
         tuo_verdict candidate = tuo_gro_candidate(pkt, len, flags);
         FUZZ_CHECK((unsigned)candidate < TUO_V_COUNT);
         FUZZ_CHECK(candidate != TUO_V_HELD || (parsed == TUO_OK && info.kind != TUO_KIND_NONE && info.payload_len > 0));
-        FUZZ_CHECK(plain_compare(pkt, len, flags) != PLAIN_DIFFERS);
+        FUZZ_CHECK(inside_plain(pkt, len, flags) != PLAIN_DIFFERS);
         FUZZ_CHECK(candidate != TUO_V_HELD || (info.trailer_len == 0 && (info.flags & ~TUO_PKT_DF) == 0));
     }
     if (parsed != TUO_OK) {
@@ -107,10 +107,10 @@ static void check_levels(const uint8_t *pkt, size_t len)
     uint8_t *copy = malloc(len > 0 ? len : 1);
     FUZZ_CHECK(copy != NULL);
     for (unsigned i = 0; i < simd_levels_here()->count; i++) {
-        const tuoi_sums *sums = tuoi_sums_of(simd_level_at(i));
-        FUZZ_CHECK(tuoi_fold_raw(sums->sum(pkt, len, 0)) == plain_sum(pkt, len, 0));
+        const tuo_simd level = simd_level_at(i);
+        FUZZ_CHECK(inside_fold(inside_sum(level, pkt, len, 0)) == plain_sum(pkt, len, 0));
         memset(copy, 0x5a, len);
-        FUZZ_CHECK(tuoi_fold_raw(sums->copy_sum(copy, pkt, len, 0)) == plain_sum(pkt, len, 0));
+        FUZZ_CHECK(inside_fold(inside_copy_sum(level, copy, pkt, len, 0)) == plain_sum(pkt, len, 0));
         FUZZ_CHECK(len == 0 || memcmp(copy, pkt, len) == 0);
     }
     free(copy);

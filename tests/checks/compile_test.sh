@@ -303,7 +303,6 @@ lanes() {
         if is_gcc $cc; then
             lane level $cc -O1 -fsanitize=address,undefined
             lane level $cc -O3 -fPIC -DTUNOFFLOAD_TUN # what may be interposed is not inlined: other warnings
-            lane level $cc -O2 -fPIC -DTUNOFFLOAD_TUN
             lane stack $cc
         else
             lane level $cc -O0 -fsanitize=address,undefined # -O1 takes four times as long, and says nothing more: not so gcc

@@ -8,6 +8,7 @@
 #include "packets.h"
 #include "reference.h"
 #include "gro_harness.h"
+#include "inside.h"
 #include "gro_traffic.h"
 #include "simd_levels.h"
 
@@ -100,14 +101,14 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 {
     size_t i, k;
     int clash = 0;
-    uint32_t **barrier = (uint32_t **)h_alloc(t->count * sizeof *barrier);
+    const void **barrier = (const void **)h_alloc(t->count * sizeof *barrier);
 
     for (i = 0; i < t->count && !clash; i++) {
         const pkt_view *v = &t->views[i];
         barrier[i] = NULL;
         if (!v->addr_len)
             continue;
-        barrier[i] = tuoi_gro_barrier(gro, t->pkts[i].bytes + v->ip, v->version == 4);
+        barrier[i] = inside_barrier(gro, t->pkts[i].bytes + v->ip, v->version == 4);
         for (k = 0; k < i; k++)
             clash |= barrier[k] == barrier[i] && !ref_same_pair(t, i, k);
     }

@@ -7,6 +7,7 @@
 #include "packets.h"
 #include "reference.h"
 #include "gro_harness.h"
+#include "inside.h"
 
 static h_batch batch;
 static unsigned long verdict_seen[TUO_V_COUNT];
@@ -1180,23 +1181,6 @@ static const struct {
     {"number of extension headers", {.kind = PKT_UDP6, .ext_chain = "D"}, {.kind = PKT_UDP6}},
 };
 
-/* The place of the packet's flow leads to the item of the first packet from now on. */
-static void mislead(tuo_gro *gro, const uint8_t *bytes, size_t len)
-{
-    tuoi_packet packet;
-    tuo_pkt_info info;
-    tuoi_slot slot;
-
-    memset(&packet, 0, sizeof packet);
-    memset(&info, 0, sizeof info);
-    packet.bytes = bytes;
-    packet.len = len;
-    CHECK_EQ_INT(tuo_parse(bytes, len, gro->desc.ethernet ? TUO_F_ETHERNET : 0, &info), TUO_OK);
-    packet.facts = tuoi_facts_of(&info);
-    slot = tuoi_gro_probe(gro, &packet);
-    tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, 0);
-}
-
 TEST(hash_collisions_do_not_merge)
 {
     size_t i, passing;
@@ -1219,7 +1203,7 @@ TEST(hash_collisions_do_not_merge)
             h_add(&batch, &second);
             h_add(&batch, &third);
             h_push(&batch, h.gro, 0, 0);
-            mislead(h.gro, batch.pkt[1], batch.len[1]);
+            inside_mislead(h.gro, batch.pkt[1], batch.len[1], desc.ethernet ? TUO_F_ETHERNET : 0);
             h_push(&batch, h.gro, 1, 0);
             h_push(&batch, h.gro, 2, 0);
             CHECK(passing ? batch.verdict[1] != TUO_V_APPENDED : batch.verdict[1] == TUO_V_HELD);
@@ -1576,7 +1560,7 @@ TEST(fast_path_is_taken)
             h_push_all(&batch, h.gro, 0);
             h_drain(&batch, h.gro);
             expected += RUN - 1;
-            CHECK_EQ_INT(h.gro->fast_count, expected);
+            CHECK_EQ_INT(inside_fast_count(h.gro), expected);
             CHECK_EQ_INT(batch.group_count, 2);
             h_check_batch(&batch, &desc);
         }

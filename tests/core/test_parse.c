@@ -7,7 +7,7 @@
 #include "check.h"
 #include "guard_page.h"
 #include "packets.h"
-#include "plain_shape.h"
+#include "inside.h"
 
 enum { BUF = 4096 };
 
@@ -637,7 +637,7 @@ TEST(random_bytes_agree_with_the_plain_parser)
         got = parse_guarded(&g, p, len, parse_flags(&s) | (superpacket ? TUO_F_SUPERPACKET : 0), &info);
         CHECK_RESULT(got, by_status[v.status]);
         memcpy(g.end - len, p, len);
-        plain[plain_compare(g.end - len, len, parse_flags(&s))]++;
+        plain[inside_plain(g.end - len, len, parse_flags(&s))]++;
         if (got != TUO_OK)
             continue;
         ok++;

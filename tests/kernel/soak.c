@@ -19,6 +19,7 @@
 #include "check.h"
 #include "packets.h"
 #include "gro_traffic.h"
+#include "inside.h"
 #include "simd_levels.h"
 #include "netns.h"
 #include "tun_facts.h"
@@ -806,7 +807,7 @@ static void set_modes(batch *b)
 /* Flows that collide, found by trying, as somebody could who knows the seed. */
 static void find_colliding(writer *w)
 {
-    const tuoi_bucket *target = NULL, *bucket;
+    const void *target = NULL, *bucket;
     uint8_t bytes[256];
     size_t found = 0;
     uint32_t i;
@@ -814,14 +815,8 @@ static void find_colliding(writer *w)
     for (i = 0; i < 400000 && found < COLLIDING; i++) {
         pkt_spec s = {.kind = (pkt_kind)(i % PKT_KIND_COUNT), .payload_len = 20, .src = (uint16_t)(1 + (i >> 14)), .dst = 1,
                       .src_port = (int32_t)(1 + (i & 0x3fff))};
-        tuoi_packet probe;
-        tuo_pkt_info info;
-        memset(&probe, 0, sizeof probe);
-        probe.bytes = bytes;
-        probe.len = pkt_build(bytes, sizeof bytes, &s);
-        CHECK_RESULT(tuo_parse(bytes, probe.len, 0, &info), TUO_OK);
-        probe.facts = tuoi_facts_of(&info);
-        bucket = tuoi_gro_probe(w->tun->tx.gro, &probe).bucket;
+        bucket = inside_bucket(w->tun->tx.gro, bytes, pkt_build(bytes, sizeof bytes, &s));
+        CHECK(bucket != NULL);
         target = target ? target : bucket;
         if (bucket == target)
             w->colliding[found++] = s;
