@@ -7,7 +7,7 @@ CFLAGS   ?= -O2 -g
 TUO_CFLAGS ?=
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef
 BASE     = -std=c99 -I. $(WARNINGS) $(TUO_CFLAGS)
-SANITIZE = -g -fno-omit-frame-pointer -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all # no commas: CONFIGURATION has $(if)
+SANITIZE = -g1 -fno-omit-frame-pointer -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all # no commas: CONFIGURATION has $(if)
 
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
@@ -272,12 +272,13 @@ $(BUILD)/$(1)/seeds_%.run: $(BUILD)/$(1)/replay_% FORCE # these must go deep
 	@$$(RUN) $$< --deep 60 fuzz/seeds/$$*.seeds
 .SECONDARY: $(TESTS:%=$(BUILD)/$(1)/%) $(FUZZERS:%=$(BUILD)/$(1)/replay_%)
 endef
-# gcc -Og: programs run more than twice as fast as with -O0, and compile faster than with -O1. SWEEP_STEP: less than the whole sweep; all of
+# gcc -Og: the implementation runs more than twice as fast as with -O0, and compiles faster than with -O1. -g1: reports have functions and
+# lines, which is what they need. SWEEP_STEP: less than the whole sweep; all of
 # it under the address sanitizer is `make check-sweep`.
 $(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS) -O1,$(CFLAGS),$(CFLAGS) -O0))
 $(eval $(call CONFIGURATION,quick,$(CC),-O0,-O1,-O0,SWEEP_STEP=8))
-SAN_GCC = -Og $(SANITIZE) -Wno-maybe-uninitialized # which sees things where sanitizers have been at work
-$(eval $(call CONFIGURATION,san-gcc,gcc,$(SAN_GCC),$(SAN_GCC),$(SAN_GCC),SWEEP_STEP=8))
+SAN_GCC = $(SANITIZE) -Wno-maybe-uninitialized # which sees things where sanitizers have been at work
+$(eval $(call CONFIGURATION,san-gcc,gcc,-Og $(SAN_GCC),-Og $(SAN_GCC),-O0 $(SAN_GCC),SWEEP_STEP=8))
 $(eval $(call CONFIGURATION,san-clang,clang,-O0 $(SANITIZE),-O0 $(SANITIZE),-O0 $(SANITIZE),SWEEP_STEP=8))
 FLAGS_quick_test_simd  = -O1 # slow without: they compute most themselves
 FLAGS_plain_test_sweep = $(CFLAGS) -O1
