@@ -281,6 +281,9 @@ SAN_GCC = $(SANITIZE) -Wno-maybe-uninitialized # which sees things where sanitiz
 $(eval $(call CONFIGURATION,san-gcc,gcc,-Og $(SAN_GCC),-Og $(SAN_GCC),-O0 $(SAN_GCC),SWEEP_STEP=8))
 $(eval $(call CONFIGURATION,san-clang,clang,-O0 $(SANITIZE),-O0 $(SANITIZE),-O0 $(SANITIZE),SWEEP_STEP=8))
 FLAGS_quick_test_simd  = -O1 # slow without: they compute most themselves
+FLAGS_san-gcc_test_device = -Og $(SAN_GCC)
+FLAGS_san-gcc_test_kernel = -Og $(SAN_GCC)
+FLAGS_san-gcc_test_sweep  = -Og $(SAN_GCC)
 FLAGS_plain_test_sweep = $(CFLAGS) -O1
 
 # What else `make test` runs.
