@@ -6169,17 +6169,16 @@ static tuoi_pieces tuoi_pieces_of(const tuo_iov *iov, size_t iov_count) {
     static const tuo_iov nothing = { NULL, 0 };
     tuoi_pieces pieces;
     pieces.first = iov_count ? iov[0] : nothing;
-    pieces.rest = iov_count > 1 ? iov + 1 : NULL;
-    pieces.rest_count = iov_count > 1 ? iov_count - 1 : 0;
+    pieces.rest = iov_count ? iov + 1 : iov;
+    pieces.rest_count = iov_count ? iov_count - 1 : 0;
     return pieces;
 }
 
 enum { TUOI_PIECES_FEW = 14 }; /* behind the first; more need 16 KiB of stack */
 
-/* all: room for the pieces and one more. */
+/* wire: room for the vnet header. all: room for the pieces and one more. */
 static tuo_result tuoi_tun_write_listed(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces,
-                                        tuo_iov *all) {
-    uint8_t wire[TUO_VNET_LEN_MAX];
+                                        uint8_t *wire, tuo_iov *all) {
     tuoi_vnet_write(wire, tun->vnet_hdr_len, tun->order, vnet);
     all[0].base = wire;
     all[0].len = tun->vnet_hdr_len;
@@ -6189,14 +6188,16 @@ static tuo_result tuoi_tun_write_listed(tuo_tun *tun, const tuo_vnet_hdr *vnet, 
 }
 
 static TUOI_NOINLINE tuo_result tuoi_tun_write_many(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
+    uint8_t wire[TUO_VNET_LEN_MAX];
     tuo_iov all[TUOI_TX_IOV_MAX];
-    return tuoi_tun_write_listed(tun, vnet, pieces, all);
+    return tuoi_tun_write_listed(tun, vnet, pieces, wire, all);
 }
 
 static tuo_result tuoi_tun_write_pieces(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
+    uint8_t wire[TUO_VNET_LEN_MAX];
     tuo_iov all[TUOI_PIECES_FEW + 2];
     if (pieces->rest_count > TUOI_PIECES_FEW) return tuoi_tun_write_many(tun, vnet, pieces);
-    return tuoi_tun_write_listed(tun, vnet, pieces, all);
+    return tuoi_tun_write_listed(tun, vnet, pieces, wire, all);
 }
 
 /* One packet without offloads. What the kernel does not take as a packet is counted and gone:
