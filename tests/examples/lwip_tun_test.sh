@@ -35,7 +35,7 @@ trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 ip -n $ns link set lo up
 
-read -r -a headers <<< "-I. $(pkg-config --cflags lwip | sed 's/-I/-isystem /g')"
+read -r -a headers <<< "-I. -Itests/lib $(pkg-config --cflags lwip | sed 's/-I/-isystem /g')"
 read -r -a libraries <<< "$(pkg-config --libs lwip) -pthread"
 read -r -a warnings <<< "-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -Werror"
 for compiler in gcc clang; do
