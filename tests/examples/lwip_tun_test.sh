@@ -42,7 +42,7 @@ for compiler in gcc clang; do
     if ! command -v $compiler > /dev/null; then skip "no warnings from $compiler" "$compiler is not installed"; continue; fi
     expect "no warnings from $compiler" $compiler -fsyntax-only "${warnings[@]}" "${headers[@]}" examples/lwip_tun.c tests/examples/lwip_client.c
 done
-$cc -std=c99 -O2 -o "$dir/client" tests/examples/lwip_client.c 2> "$dir/cc" || { bad "client" "$(tail -n 1 "$dir/cc")"; finish; }
+$cc -std=c99 -O2 -I. -Itests/lib -o "$dir/client" tests/examples/lwip_client.c 2> "$dir/cc" || { bad "client" "$(tail -n 1 "$dir/cc")"; finish; }
 
 # A device that makes the program wait, one that fails, and one that loses: by the environment, every N-th call.
 cat > "$dir/shim.c" << 'END'
