@@ -824,7 +824,8 @@ static void describe_difference(const train *t, int at)
            h_groups(&t->batch, text, sizeof text));
 }
 
-/* Through both. The kernel flushes what it holds at each tick of its clock, so a difference counts only if it comes again. */
+/* Through both. The kernel flushes what it holds at each tick of its clock, so a difference counts only if it comes again. On a busy machine
+   most tries are interrupted: each begins with a fresh slice of processor time. */
 static int run_train(napi *n, tuo_gro *gro, train *t, train_counts *counts)
 {
     train_counts before = *counts;
@@ -834,7 +835,9 @@ static int run_train(napi *n, tuo_gro *gro, train *t, train_counts *counts)
     h_push_all(&t->batch, gro, 0);
     h_drain(&t->batch, gro);
     our_outcome(&t->batch, &t->ours);
-    for (tries = 0; tries < 10; tries++) {
+    for (tries = 0; tries < 200; tries++) {
+        if (tries > 0)
+            usleep(1000);
         *counts = before;
         counts->retries += (size_t)tries;
         if (!kernel_outcome(n, &t->batch, &t->kernels))

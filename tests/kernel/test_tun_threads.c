@@ -15,7 +15,11 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { QUEUES_MAX = 4, BATCH = 20, BATCHES = 150, BUFS = 64, CAP = 2048, PAYLOAD = 500 };
 
@@ -44,6 +48,7 @@ static void sleep_ms(long ms)
 /* One direction of one queue. Only its thread touches it; the main thread reads it after the join. */
 typedef struct worker {
     pthread_t thread;
+    int thread_id;        /* of the kernel; 0: not begun */
     tuo_tun *tun;
     int from_b;           /* which way the packets go */
     unsigned number;      /* of the queue: its flows have ports of their own */
@@ -122,6 +127,7 @@ static void *reader_main(void *argument)
     worker *w = (worker *)argument;
     size_t received, i;
 
+    __atomic_store_n(&w->thread_id, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
     for (;;) {
         w->result = tuo_tun_recv_batch(w->tun, NULL, w->pointers, BUFS, 0, &received);
         if (w->result == TUO_AGAIN)
@@ -237,6 +243,29 @@ TEST(reader_and_writer_per_queue)
     }
 }
 
+/* Until the reader sleeps, which it does in its call only. */
+static void wait_for_call(worker *w)
+{
+    char path[64], text[256] = "";
+    const char *state;
+    FILE *file;
+    int id, tries;
+
+    for (tries = 0; tries < 5000; tries++) {
+        id = __atomic_load_n(&w->thread_id, __ATOMIC_ACQUIRE);
+        snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+        file = id ? fopen(path, "r") : NULL;
+        if (file) {
+            state = fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
+            fclose(file);
+            if (state && state[1] == ' ' && state[2] == 'S')
+                return;
+        }
+        sleep_ms(1);
+    }
+    CHECK(!"the reader sleeps");
+}
+
 /* close ends the calls that are in progress before it frees. */
 TEST(close_while_reading)
 {
@@ -248,7 +277,8 @@ TEST(close_while_reading)
             return;
         for (k = 0; k < queues; k++)
             pthread_create(&a.readers[k].thread, NULL, reader_main, &a.readers[k]);
-        sleep_ms(10); /* a call must have begun, or it would use what is freed */
+        for (k = 0; k < queues; k++)
+            wait_for_call(&a.readers[k]); /* a call must have begun, or it would use what is freed */
         tuo_tun_group_close(a.set);
         for (k = 0; k < queues; k++) {
             pthread_join(a.readers[k].thread, NULL);
