@@ -30,7 +30,7 @@ one_planted() {
             printf "%s%s%s", substr(text, 1, at - 1), ENVIRON["NEW"], substr(text, at + length(old))
         }' tunoffload.h > "$dir/tunoffload.h"; then
         echo "FAIL $2: the place to plant it is not there, or not just once: $3"
-    elif ! $cc -O0 -g -fsanitize=address -std=c99 -I"$dir" -Itests/lib -o "$dir/sweep" tests/core/test_sweep.c > "$dir/log" 2>&1; then
+    elif ! $cc -O0 -g1 -fsanitize=address -std=c99 -I"$dir" -Itests/lib -o "$dir/sweep" tests/core/test_sweep.c > "$dir/log" 2>&1; then
         head -n 5 "$dir/log"; echo "FAIL $2: does not compile"
     elif SWEEP_STEP=7 SWEEP_FIRST=1 "$dir/sweep" > "$dir/log" 2>&1; then
         echo "FAIL $2: not found"
