@@ -89,7 +89,7 @@ soak: $(BUILD)/plain/soak
 #
 # In CI (.ci/run, 19 minutes on two cores, to stay under 20) is what an edit of the header can break within a day's work: all of demo,
 # test, test-e2e, test-threads, check-devices, check-kernels, check-sweep, check-san, coverage, bench-instr; and of what takes longer a
-# part that is the same every time: proofs without their planted bugs, on other models the parser only; check-arch on a big-endian
+# part that is the same every time: proofs without their planted bugs, big-endian the parser only; check-arch on a big-endian
 # processor with strict alignment and on one with 32 bits; 30 mutants; four fuzz targets for 10 seconds each; 20 seconds of soak; lint
 # without the two analyzers that take minutes; the planted bugs that are seen within seconds; the coverage of the fuzzers' seeds. In
 # `make nightly` is the whole of these parts, AFL++, and the deep proofs.
