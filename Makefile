@@ -87,7 +87,7 @@ soak: $(BUILD)/plain/soak
 
 # Assurance. Each target ends with one line "N passed, N failed, N skipped".
 #
-# In CI (.ci/run, 19 minutes on two cores, to stay under 20) is what an edit of the header can break within a day's work: all of demo,
+# In CI (.ci/run, 19.8 minutes on two cores, to stay under 20) is what an edit of the header can break within a day's work: all of demo,
 # test, test-e2e, test-threads, check-devices, check-kernels, check-sweep, check-san, coverage, bench-instr; and of what takes longer a
 # part that is the same every time: proofs without their planted bugs, big-endian the parser only; check-arch on a big-endian
 # processor with strict alignment and on one with 32 bits; 30 mutants; four fuzz targets for 10 seconds each; 20 seconds of soak; lint
