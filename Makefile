@@ -241,9 +241,9 @@ $(BUILD)/tsan/%: %.c $(HEADERS)
 	clang -O1 -g -fsanitize=thread $(BASE) -Itests/lib -pthread -o $@ $<
 
 # Test programs and fuzz replays, once per configuration: its name, its compiler, flags of programs that have an implementation of their own,
-# of the implementation that the others share, of these, and the environment they run in. Programs that look inside the implementation
-# have their own, with TUO_STATIC: what they do not use is not compiled. (Not soak: gcc -O2 then warns without cause of what may be
-# uninitialised.) NAME.run runs a program; its output is in NAME.log (tests/run.sh).
+# of the implementation that the others share, of these, and the environment they run in. Programs that name private things
+# themselves, not by tests/lib/inside.h, have their own, with TUO_STATIC: what they do not use is not compiled. (Not soak: gcc -O2 then
+# warns without cause of what may be uninitialised.) NAME.run runs a program; its output is in NAME.log (tests/run.sh).
 SHARING     := $(patsubst fuzz_%,replay_%,$(basename $(notdir $(shell sh tests/lib/sharing.sh))))
 SHARING_TUN := $(basename $(notdir $(shell sh tests/lib/sharing.sh tun)))
 RUN          = sh tests/run.sh --one $(@:.run=.log)
