@@ -35,8 +35,11 @@
        >>gro         records, items, push and drain
        >>gso         plan and write segments
        >>tx          capabilities of a device, the ladder on top of both, bursts
+       >>udp-plan    which datagrams leave in one message
        >>names       texts of results and verdicts, version, sizes
-       >>linux-tun   the optional backend: define TUNOFFLOAD_TUN
+       >>linux       what the two optional parts share
+       >>linux-tun   a TUN device: define TUNOFFLOAD_TUN
+       >>linux-udp   a UDP socket: define TUNOFFLOAD_UDP
        >>history     what changed
        >>license     MIT-0 / Unlicense
 */
@@ -955,9 +958,13 @@ typedef enum tuo_size {
     TUO_SIZE_VNET_HDR, TUO_SIZE_PKT_INFO, TUO_SIZE_FLOW_KEY, TUO_SIZE_FLOW_EVICTED, TUO_SIZE_FLOW_STATS,
     TUO_SIZE_GRO_DESC, TUO_SIZE_GRO_STATS, TUO_SIZE_SUPERPACKET, TUO_SIZE_SEGMENT, TUO_SIZE_GSO,
     TUO_SIZE_CAPS, TUO_SIZE_TX, TUO_SIZE_TX_PACKET, TUO_SIZE_TX_QUEUE, TUO_SIZE_RX_PACKET, TUO_SIZE_RX_QUEUE,
+    TUO_SIZE_UDP_LIMITS, TUO_SIZE_UDP_SLOT, TUO_SIZE_UDP_TRAIN,
     /* 0 without TUNOFFLOAD_TUN */
     TUO_SIZE_TUN_DESC, TUO_SIZE_TUN_INFO, TUO_SIZE_TUN_RX_STATS, TUO_SIZE_TUN_TX_STATS, TUO_SIZE_TUN_PARTS,
     TUO_SIZE_TUN_PROBE_REPORT,
+    /* 0 without TUNOFFLOAD_UDP */
+    TUO_SIZE_UDP_DESC, TUO_SIZE_UDP_PEER, TUO_SIZE_UDP_DATAGRAM, TUO_SIZE_UDP_LOST, TUO_SIZE_UDP_INFO,
+    TUO_SIZE_UDP_RX_STATS, TUO_SIZE_UDP_TX_STATS,
     TUO_SIZE_COUNT, /* number of sizes; not a size */
     TUOI_SIZE_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_size;
@@ -1437,6 +1444,44 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const
              asked for */
 TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count);
 
+/* --- UDP: which datagrams leave together (UDP_SEGMENT) --- */
+
+/* Limits of one train: a message of several datagrams. Zero-initialised: 64 datagrams, 65000
+   bytes. */
+typedef struct tuo_udp_limits {
+    uint32_t max_segs;       /* datagrams; 0 = 64 (Linux before 6.1 takes no more); 1..128 */
+    uint32_t max_bytes;      /* payload; 0 = 65000 (longer ones are cut in software, U 1.4); 1..65507 */
+    uint8_t no_equal_tail;   /* 1: the last datagram must be shorter than the others (Linux 7.0.0 to 7.1.4) */
+} tuo_udp_limits;
+
+/* One datagram, as the planner sees it. */
+typedef struct tuo_udp_slot {
+    uint32_t len;            /* bytes of payload */
+    uint32_t key;            /* below key_count; one key = one peer, local address and traffic class */
+    int32_t next;            /* written: the slot behind it in its train; -1: the last one */
+} tuo_udp_slot;
+
+/* One message: the slots from first on, by next. */
+typedef struct tuo_udp_train {
+    int32_t first;
+    uint32_t count;          /* slots; 1: a plain message, without UDP_SEGMENT */
+    uint32_t seg_len;        /* len of each but the last: the value of UDP_SEGMENT */
+    uint32_t len;            /* bytes of all */
+} tuo_udp_train;
+
+/* tuo_udp_plan: which datagrams leave together. No system, no allocation.
+   Reads     slots[0..count): len, key. limits: NULL for the defaults; a value outside its range is
+             taken for the nearest inside
+   Writes    slots[].next; trains[0..return), in the order of their first datagrams;
+             open[0..key_count) is scratch
+   Returns   how many trains: at most count, and at least 1 if count is not 0
+   Rules     same key; equal len, the last may be shorter (no_equal_tail: must be); at most max_segs
+             and max_bytes. An empty datagram is alone and closes its key's train, so is one of more
+             than max_bytes. The order of each key is kept
+   Cost      one look at each slot; O(count + key_count) */
+TUO_API size_t tuo_udp_plan(const tuo_udp_limits *limits, tuo_udp_slot *slots, size_t count, int32_t *open,
+                            size_t key_count, tuo_udp_train *trains);
+
 #ifdef TUNOFFLOAD_TUN
 
 /* --- Linux TUN backend: define TUNOFFLOAD_TUN before every #include of this header. Linux only.
@@ -1469,9 +1514,14 @@ typedef struct tuo_tun_desc {
     uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction. Not for a device that has vnet
                                     headers already */
     uint8_t persist;             /* the device outlives its last descriptor */
+    uint8_t borrowed;            /* tuo_tun_adopt: the descriptor stays the caller's, tuo_tun_close leaves it open */
+    uint8_t hold_when_down;      /* tuo_tun_send_batch: buffers are held while the interface is down, not dropped */
     uint8_t up;                  /* bring the interface up */
     uint8_t set_owner, set_group; /* let owner / group open the persistent device */
     uint32_t owner, group;       /* numeric ids */
+    const char *path;            /* of the clone device; NULL: "/dev/net/tun". Not kept */
+    uint32_t round_packets;      /* tuo_tun_next: packets of one round; 0 = 128 */
+    size_t push_bytes;           /* memory of tuo_tun_push, 70000 and more; 0 = 256 KiB */
     uint32_t mtu;                /* bytes; 0: leave */
     const char *address4;        /* "192.0.2.1/24", or NULL */
     const char *address6;        /* "2001:db8::1/64", or NULL */
@@ -1489,7 +1539,7 @@ typedef struct tuo_tun_desc {
 typedef struct tuo_tun_rx_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
-    uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch */
+    uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch, tuo_tun_next, tuo_tun_next_copy */
     uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
     uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was
                                             not negotiated */
@@ -1503,6 +1553,9 @@ typedef struct tuo_tun_tx_stats {
     uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this
                                             device */
     uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
+    uint64_t tx_dropped_full;            /* lost: pushed while the device took nothing and the memory was full */
+    uint64_t tx_dropped_down;            /* lost: the interface was down */
+    uint64_t tx_dropped_error;           /* lost: pushed, and the device was deleted or failed otherwise */
     uint64_t tx_again;                   /* writes that would have blocked */
     uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
     uint8_t tcp4_off, tcp6_off, udp_off; /* now, for that reason */
@@ -1522,7 +1575,8 @@ typedef struct tuo_tun_info {
              errno (error may be NULL); TUO_E_UNSUPPORTED: no_vnet_hdr, but the device exists and
              its queues have one. On failure nothing is left open (a persistent device that was made
              stays)
-   Ownership close with tuo_tun_close. One allocation of about 175 KiB (malloc), none later
+   Ownership close with tuo_tun_close. One allocation of about 175 KiB and desc.push_bytes (calloc),
+             none later
    Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly;
              offloads probed from the largest set down (a refused TUNSETOFFLOAD changes nothing);
              without vnet header the device's offloads are cleared, since a persistent device keeps
@@ -1541,8 +1595,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
              sandbox without AF_NETLINK, or, without CAP_NET_ADMIN, perhaps the same namespace.
              There, an interface that is down looks like one without room, if the descriptor is not
              O_NONBLOCK
-   Ownership on TUO_OK the descriptor belongs to *tun; on failure it stays the caller's, with the
-             vnet header and offloads that it had; settings of the interface made before the one
+   Ownership on TUO_OK the descriptor belongs to *tun, unless desc.borrowed; on failure it stays the
+             caller's, with the vnet header and offloads that it had; settings of the interface made before the one
              that failed stay
    Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out
              superpackets that this file refuses (rx_refused): use adopt_negotiate */
@@ -1603,6 +1657,82 @@ TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
+
+/* --- A TUN device in an event loop. Receiving: tuo_tun_next, tuo_tun_pending. Sending: tuo_tun_push,
+   tuo_tun_flush, tuo_tun_held. --- */
+
+/* tuo_tun_next: the next packet of wire size, checksums finished, in the queue's own memory.
+   Reads     the device only when nothing is left of the last superpacket. A round ends after
+             desc.round_packets packets or 256 KiB, at the end of a superpacket; or early, where
+             another read would most likely find nothing
+   Writes    *packet: data, len. data[-64..len) may be written to. Good until the next receiving
+             call, which writes over its last bytes
+   Returns   a packet: TUO_OK
+             the device is empty: TUO_AGAIN
+             the round is over, the device perhaps not empty: TUO_MORE. The next call begins a round
+             device deleted: TUO_E_GONE
+             woken: TUO_E_WOKEN
+             any other errno: TUO_E_SYSTEM
+   Loop      while (tuo_tun_next(tun, &packet) == TUO_OK) ... Level-triggered: then sleep.
+             Edge-triggered: sleep only after TUO_AGAIN
+   Blocking  only the first call of a round waits; later ones return TUO_MORE instead
+   Note      never TUO_E_NOSPACE, whatever the MTU became: look at len before you copy. Do not mix
+             with tuo_tun_recv and tuo_tun_recv_batch while packets are left */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_next(tuo_tun *tun, tuo_buf *packet);
+
+/* tuo_tun_next_copy: the same, copied and summed in one pass: for packets that stay, or that are
+   encrypted in place.
+   Writes    dst[0..*len)
+   Returns   as tuo_tun_next
+             longer than capacity: TUO_E_NOSPACE. dst holds its first capacity bytes, *len is its
+             true length; the packet is gone. A daemon can answer "fragmentation needed" with that */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_next_copy(tuo_tun *tun, void *dst, size_t capacity, size_t *len);
+
+/* tuo_tun_pending: 1: packets are left that poll does not see, since a loop over tuo_tun_next was left
+   early. Do not sleep then, unless you wait for room of your own. Always 0 after TUO_AGAIN and
+   TUO_MORE. Receiving thread. */
+TUO_API int tuo_tun_pending(const tuo_tun *tun);
+
+/* tuo_tun_push, tuo_tun_push_iov: one packet with finished checksums, copied into memory of the queue
+   (desc.push_bytes). The bytes are the caller's again at once.
+   Writes    the device, if that memory is full
+   Returns   taken: TUO_OK. It leaves with tuo_tun_flush at the latest, or is counted there
+             memory full, the device takes nothing: TUO_AGAIN. Dropped and counted (tx_dropped_full)
+             len 0 or above 65535 (and an Ethernet header): TUO_E_INVALID
+             device deleted: TUO_E_GONE
+   Ignore    all of them, if you like: a router would drop the packet as well. Errors of packets
+             before this one come from tuo_tun_flush
+   iov       any number of pieces, cut anywhere
+   Note      buffers that tuo_tun_send_batch holds go first. While the device takes nothing of them,
+             push returns TUO_AGAIN */
+TUO_API tuo_result tuo_tun_push(tuo_tun *tun, const void *bytes, size_t len);
+TUO_API tuo_result tuo_tun_push_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count);
+
+/* tuo_tun_flush: write what was pushed, coalesced, and what tuo_tun_send_batch or a resend holds. Call it
+   before the loop sleeps, also after timers that push.
+   Returns   nothing is left inside: TUO_OK
+             the device takes nothing now: TUO_AGAIN. The rest is held and goes first
+             interface down, now or in a push since the last flush: TUO_E_DOWN. Dropped and counted
+             (tx_dropped_down)
+             device deleted: TUO_E_GONE. Dropped and counted (tx_dropped_error)
+             woken: TUO_E_WOKEN. Held
+             any other errno: TUO_E_SYSTEM. Dropped and counted (tx_dropped_error)
+   Ignore    safe. After TUO_E_GONE tuo_tun_next says the same
+   Note      buffers of tuo_tun_send_batch stay held after TUO_E_GONE and TUO_E_SYSTEM, and after
+             TUO_E_DOWN if desc.hold_when_down */
+TUO_API tuo_result tuo_tun_flush(tuo_tun *tun);
+
+/* tuo_tun_held: 1: flush said TUO_AGAIN: poll for POLLOUT as well, then flush. Sending thread. */
+TUO_API int tuo_tun_held(const tuo_tun *tun);
+
+/* tuo_tun_inject: one packet past everything that is held, from any thread: the answer of a reading
+   thread, for instance (ICMP "fragmentation needed"). Waits for nothing and counts nothing.
+   Returns   written: TUO_OK
+             otherwise not: TUO_AGAIN; TUO_E_REFUSED: no packet to the kernel; TUO_E_DOWN; TUO_E_GONE;
+             TUO_E_WOKEN: being closed; TUO_E_SYSTEM */
+TUO_API tuo_result tuo_tun_inject(tuo_tun *tun, const void *pkt, size_t len);
+
+/* --- Packets and batches in the caller's buffers --- */
 
 /* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet
    header (zero if the device has none).
@@ -1680,24 +1810,26 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_p
 
 /* tuo_tun_send_batch: a batch through GRO; one writev per emitted packet, payload never copied.
    bufs[i] holds offset bytes of headroom and one packet with finished checksums.
-   Returns   TUO_OK: all written. TUO_AGAIN, TUO_E_DOWN, TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM: the
-             first *taken buffers were taken; what of them is unwritten is held, in order, and goes
-             out before anything else with the next send call or tuo_tun_flush. Until one of these
-             returns TUO_OK (or tuo_tun_discard was called) the taken buffers and their bytes must
-             stay as they are
-   Down      TUO_E_DOWN at once, in blocking mode, too; POLLOUT comes when the interface is up
-             again. Until the held packets are written or discarded, nothing more is taken
-             (*taken is 0)
    Writes    *taken, always
+   Returns   all written: TUO_OK
+             the device takes nothing now: TUO_AGAIN; woken: TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM.
+             bufs[0..*taken) were taken. What of them is unwritten is held
+             interface down: TUO_E_DOWN. bufs[0..*taken) were written or dropped (tx_dropped_down),
+             as a real interface does. With desc.hold_when_down the unwritten ones are held
+   Held      such buffers go out, in order, before anything else with the next sending call. Until
+             one of these returns TUO_OK (or tuo_tun_discard was called) leave them as they are.
+             What goes out in a later call is verified again, so that bytes which changed meanwhile
+             never leave under the checksum of others. While buffers are held, nothing more is taken
+             (*taken is 0)
+   Down      TUO_E_DOWN at once, in blocking mode as well; POLLOUT comes when the interface is up
+             again
    Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
              original packets. After refusal_limit refusals in a row its protocol is no longer
              coalesced; after retry_after packets it is tried again */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
                                                      size_t count, size_t offset, size_t *taken);
 
-/* tuo_tun_flush: write the held packets. Returns TUO_OK when none is left. tuo_tun_discard: forget
-   them. */
-TUO_API TUO_MUST_CHECK tuo_result tuo_tun_flush(tuo_tun *tun);
+/* tuo_tun_discard: forget what is held or pushed and not written. */
 TUO_API void tuo_tun_discard(tuo_tun *tun);
 
 /* tuo_tun_configure: new GRO switches and limits (as tuo_gro_reconfigure), both ways, at any time
@@ -1724,6 +1856,11 @@ typedef struct tuo_tun_group tuo_tun_group;
    for more than one. All or nothing. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc,
                                                      size_t queue_count, int *error);
+
+/* tuo_tun_group_adopt: the same of descriptors that another program opened, one per queue (1..64).
+   Returns   as tuo_tun_adopt. All or nothing: on failure every descriptor stays the caller's */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count,
+                                                      const tuo_tun_desc *desc, int *error);
 TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index); /* NULL beyond the last one */
 
 /* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN.
@@ -1733,6 +1870,190 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 
 #endif /* TUNOFFLOAD_TUN */
 
+#ifdef TUNOFFLOAD_UDP
+
+/* --- UDP socket with UDP_SEGMENT and UDP_GRO: define TUNOFFLOAD_UDP before every #include of this
+   header. Linux only. --- */
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#define TUOI_UDP_DECLARED
+
+/* One UDP socket with any number of peers. Threads: one that receives and one that sends may use it
+   at the same time. */
+typedef struct tuo_udp tuo_udp;
+
+/* The DF bit, and what the kernel does with a datagram that is too long for the path. */
+typedef enum tuo_udp_df {
+    TUO_UDP_DF_DEFAULT = 0, /* tuo_udp_open: as SET; tuo_udp_adopt: as it is */
+    TUO_UDP_DF_SET = 1,     /* DF always; longer than the learned path MTU: refused, and lost with EMSGSIZE */
+    TUO_UDP_DF_PROBE = 2,   /* DF always, the device's MTU applies: for a program that discovers the path MTU itself */
+    TUO_UDP_DF_KERNEL = 3,  /* the kernel's default: singles have DF, trains larger than the MTU do not (U 1.17) */
+    TUOI_UDP_DF_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
+} tuo_udp_df;
+
+/* Zero-initialised: what most want. */
+typedef struct tuo_udp_desc {
+    uint8_t blocking;        /* calls wait (until a datagram, room, or tuo_udp_wake) instead of returning TUO_AGAIN */
+    uint8_t borrowed;        /* tuo_udp_adopt: the descriptor stays the caller's, tuo_udp_close leaves it open */
+    uint8_t ip6_only;        /* an IPv6 socket takes no IPv4 (it does otherwise: dual stack, v4-mapped addresses) */
+    uint8_t reuseport;       /* SO_REUSEPORT: several sockets, one per thread, on one port */
+    uint8_t no_gso, no_gro;  /* never send, never receive trains */
+    uint8_t tos;             /* traffic class of datagrams whose peer has tos 0 */
+    tuo_udp_df df;
+    uint32_t send_buffer, recv_buffer; /* bytes of the kernel's; 0: open 4 MiB, adopt as it is */
+    uint32_t max_datagrams;  /* committed between two flushes; 0 = 1024 */
+    uint32_t max_peers;      /* different peers among these; 0 = max_datagrams */
+    size_t send_bytes;       /* memory of what is committed, 65507 and more; 0 = 256 KiB */
+    size_t recv_bytes;       /* memory of one message received, 65535 and more; 0 = 65535 */
+    uint32_t round_packets;  /* tuo_udp_next: datagrams of one round; 0 = 128 */
+    uint32_t retry_after;    /* datagrams after which trains to a peer that refused them are tried again, doubling; 0 = 4096 */
+    tuo_udp_limits limits;   /* of trains */
+} tuo_udp_desc;
+
+/* Where a datagram goes, or came from. Zero-initialise. */
+typedef struct tuo_udp_peer {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ip4;
+        struct sockaddr_in6 ip6;
+    } addr;
+    union {
+        struct in_addr ip4;
+        struct in6_addr ip6;
+    } local;                 /* all zero: the kernel's choice. Of the family of addr */
+    uint8_t tos;             /* DSCP and ECN */
+} tuo_udp_peer;
+
+/* A received datagram. */
+typedef struct tuo_udp_datagram {
+    uint8_t *data;
+    size_t len;              /* may be 0 */
+    const tuo_udp_peer *peer; /* with the local address and the traffic class of the datagram: answer to *peer */
+} tuo_udp_datagram;
+
+/* A datagram that was not sent. */
+typedef struct tuo_udp_lost {
+    tuo_udp_peer peer;
+    void *user;              /* of tuo_udp_commit */
+    size_t len;
+    int error;               /* errno of the last try */
+    uint32_t mtu;            /* EMSGSIZE: the path MTU to this peer as the kernel knows it; 0: unknown */
+} tuo_udp_lost;
+
+/* What the socket came out as. */
+typedef struct tuo_udp_info {
+    uint8_t gso, gro;        /* 1: the kernel knows UDP_SEGMENT, UDP_GRO */
+    uint32_t send_buffer, recv_buffer; /* as SO_SNDBUF and SO_RCVBUF read back: twice what was got */
+    int rx_errno, tx_errno;  /* of the last system call that failed, by side; never EAGAIN; 0: none */
+} tuo_udp_info;
+
+/* Counters since open, by side: each side is asked by its own thread. */
+typedef struct tuo_udp_rx_stats {
+    uint64_t rx_messages, rx_datagrams, rx_bytes;
+    uint64_t rx_trains;      /* messages of several datagrams */
+    uint64_t rx_truncated;   /* lost: cut off a message that was longer than recv_bytes */
+    uint64_t rx_broken;      /* messages lost: their control data was missing or wrong */
+    uint64_t rx_errors;      /* errors of earlier sends that a read was told, and swallowed */
+    uint64_t rx_kernel_drops; /* messages, not datagrams, that the receive buffer had no room for (SO_RXQ_OVFL) */
+} tuo_udp_rx_stats;
+
+/* Every committed datagram ends in one of: tx_in_trains, tx_singles, tx_lost; or is held. */
+typedef struct tuo_udp_tx_stats {
+    uint64_t tx_datagrams, tx_bytes; /* committed or pushed */
+    uint64_t tx_in_trains, tx_trains; /* datagrams that left in trains; these messages */
+    uint64_t tx_singles;     /* datagrams that left alone */
+    uint64_t tx_resent;      /* of these: after a train was refused */
+    uint64_t tx_lost;        /* refused by the kernel: tuo_udp_next_lost */
+    uint64_t tx_dropped_full; /* never committed: no room */
+    uint64_t tx_calls, tx_again; /* sendmmsg; of them with EAGAIN */
+    uint64_t tx_refused_trains;
+    uint64_t switched_off;   /* times that trains to a peer were given up for a while */
+} tuo_udp_tx_stats;
+
+/* tuo_udp_open: socket, bound to local (its family decides; port 0: any), non-blocking, UDP_GRO on, DF
+   set, buffers enlarged. tuo_udp_adopt: a socket of the caller's: only UDP_GRO, the receiving of
+   addresses and traffic classes, and UDP_SEGMENT are set; buffers and DF only if desc says so.
+   desc      NULL: zero
+   Returns   TUO_OK
+             desc or local: TUO_E_INVALID
+             a system call failed: TUO_E_SYSTEM, *error says which errno (error may be NULL)
+             adopted, and no UDP socket: TUO_E_UNSUPPORTED
+   Ownership close with tuo_udp_close. One allocation (calloc) of about 460 KiB, none later. An
+             adopted descriptor belongs to *udp unless desc.borrowed; on failure it stays the
+             caller's */
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_open(tuo_udp **udp, const struct sockaddr *local, const tuo_udp_desc *desc,
+                                               int *error);
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_adopt(tuo_udp **udp, int fd, const tuo_udp_desc *desc, int *error);
+
+/* tuo_udp_close, tuo_udp_wake, tuo_udp_wake_clear, tuo_udp_wait, tuo_udp_fd: as those of tuo_tun. */
+TUO_API void tuo_udp_close(tuo_udp *udp);
+TUO_API void tuo_udp_wake(tuo_udp *udp);
+TUO_API void tuo_udp_wake_clear(tuo_udp *udp);
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_wait(tuo_udp *udp, int for_writing, int timeout_ms);
+TUO_API int tuo_udp_fd(const tuo_udp *udp);
+
+/* tuo_udp_query_info: any thread. tuo_udp_query_rx_stats: receiving thread; _tx_stats: sending thread. */
+TUO_API void tuo_udp_query_info(const tuo_udp *udp, tuo_udp_info *info);
+TUO_API void tuo_udp_query_rx_stats(const tuo_udp *udp, tuo_udp_rx_stats *stats);
+TUO_API void tuo_udp_query_tx_stats(const tuo_udp *udp, tuo_udp_tx_stats *stats);
+
+/* tuo_udp_reserve: memory for one datagram of up to len bytes, behind the last one. Flushes if there is
+   no room.
+   Returns   memory, good until the next sending call. Not committed: as if it had not been asked for
+             socket full, or len above 65507: NULL, counted (tx_dropped_full)
+   tuo_udp_commit: len bytes of it (at most what was reserved; 0: an empty datagram) go to *peer,
+   which is copied. user comes back with tuo_udp_next_lost. */
+TUO_API TUO_MUST_CHECK void *tuo_udp_reserve(tuo_udp *udp, size_t len);
+TUO_API void tuo_udp_commit(tuo_udp *udp, const tuo_udp_peer *peer, size_t len, void *user);
+
+/* tuo_udp_push: reserve, copy, commit.
+   Returns   taken: TUO_OK
+             no room: TUO_AGAIN. Dropped and counted (tx_dropped_full)
+             len above 65507: TUO_E_INVALID */
+TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const void *bytes, size_t len, void *user);
+
+/* tuo_udp_flush: send what was committed.
+   Returns   nothing is left inside (sent, or lost and counted): TUO_OK
+             socket full: TUO_AGAIN. The rest is held and goes first
+             woken while it waited (blocking): TUO_E_WOKEN. Held
+             no socket any more (EBADF, ENOTSOCK): TUO_E_SYSTEM. Dropped and counted (tx_lost)
+   Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
+   Refusals  what the kernel refuses of a train is sent singly in the same call. Nothing is sent
+             twice, and no peer waits for another */
+TUO_API tuo_result tuo_udp_flush(tuo_udp *udp);
+
+/* tuo_udp_held: 1: flush said TUO_AGAIN: poll for POLLOUT as well, then flush. Sending thread. */
+TUO_API int tuo_udp_held(const tuo_udp *udp);
+
+/* tuo_udp_next_lost: what flush could not send, oldest first.
+   Returns   one: TUO_OK
+             no more: TUO_DONE
+   Ignore    safe: the last 64 are kept, and counters stay exact */
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost);
+
+/* tuo_udp_mtu: the path MTU to a peer as the kernel knows it, in bytes of the IP packet. Asks by a
+   socket of its own, which is closed again: about 3 us. Any thread.
+   Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno) */
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu);
+
+/* tuo_udp_next: the next datagram, a slice of the queue's memory. data[0..len) may be written to. Good,
+   with its peer, until the next receiving call.
+   Writes    *datagram: data, len, peer (addr, local, tos as received: an answer to *peer leaves from
+             there)
+   Returns   a datagram, perhaps an empty one: TUO_OK
+             the socket is empty: TUO_AGAIN
+             the round is over (as tuo_tun_next): TUO_MORE
+             woken: TUO_E_WOKEN
+             no socket any more: TUO_E_SYSTEM. Errors that speak of an earlier send are swallowed */
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *datagram);
+
+/* tuo_udp_pending: 1: datagrams are left that poll does not see. As tuo_tun_pending. */
+TUO_API int tuo_udp_pending(const tuo_udp *udp);
+
+#endif /* TUNOFFLOAD_UDP */
+
 #ifdef __cplusplus
 }
 #endif
@@ -1740,6 +2061,9 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 
 #if defined(TUNOFFLOAD_TUN) && !defined(TUOI_TUN_DECLARED)
 #error "tunoffload.h: define TUNOFFLOAD_TUN before the first #include of it in a file"
+#endif
+#if defined(TUNOFFLOAD_UDP) && !defined(TUOI_UDP_DECLARED)
+#error "tunoffload.h: define TUNOFFLOAD_UDP before the first #include of it in a file"
 #endif
 
 /* ------------------------------ stop here if you only use the library: implementation below */
@@ -5134,6 +5458,8 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
     return claimed < count - n ? n + claimed : count;
 }
 
+/* ----------------------------------------------------------------------------------- >>udp-plan */
+
 /* -------------------------------------------------------------------------------------- >>names */
 /* The X-macro lists as strings, and what a caller without a C parser asks. */
 
@@ -5184,35 +5510,35 @@ TUO_API size_t tuo_sizeof(tuo_size which) {
         sizeof(tuo_gro_stats),    sizeof(tuo_superpacket), sizeof(tuo_segment),
         sizeof(tuo_gso),          sizeof(tuo_caps),        sizeof(tuo_tx),
         sizeof(tuo_tx_packet),    sizeof(tuo_tx_queue),    sizeof(tuo_rx_packet),
-        sizeof(tuo_rx_queue),
+        sizeof(tuo_rx_queue),     sizeof(tuo_udp_limits),  sizeof(tuo_udp_slot),
+        sizeof(tuo_udp_train),
 #ifdef TUNOFFLOAD_TUN
         sizeof(tuo_tun_desc),     sizeof(tuo_tun_info),    sizeof(tuo_tun_rx_stats),
         sizeof(tuo_tun_tx_stats), sizeof(tuo_tun_parts),   sizeof(tuo_tun_probe_report),
 #else
         0, 0, 0, 0, 0, 0,
 #endif
+#ifdef TUNOFFLOAD_UDP
+        sizeof(tuo_udp_desc),     sizeof(tuo_udp_peer),    sizeof(tuo_udp_datagram),
+        sizeof(tuo_udp_lost),     sizeof(tuo_udp_info),    sizeof(tuo_udp_rx_stats),
+        sizeof(tuo_udp_tx_stats),
+#else
+        0, 0, 0, 0, 0, 0, 0,
+#endif
     };
     return (unsigned)which < (unsigned)TUO_SIZE_COUNT ? sizes[which] : 0;
 }
 
-#ifdef TUNOFFLOAD_TUN
-/* ---------------------------------------------------------------------------------- >>linux-tun */
-/* The only section that makes system calls. A queue has a receiving and a sending half that share
-   nothing but the descriptor, so that one thread may be in each. Descriptors that this file opens
-   are non-blocking; waiting is done by poll() with the wake-up descriptor, so that a waiting call
-   can always be ended. Contract: K 1, K 2, K 3; linux drivers/net/tun.c. */
+#if defined(TUNOFFLOAD_TUN) || defined(TUNOFFLOAD_UDP)
+/* -------------------------------------------------------------------------------------- >>linux */
+/* From here on there are system calls. This section holds what the TUN device and the UDP socket
+   share: includes, memory, descriptors, waiting, rounds of reading. */
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #if defined(TUO_CALLOC) || defined(TUO_FREE)
@@ -5224,6 +5550,152 @@ TUO_API size_t tuo_sizeof(tuo_size which) {
 #define TUO_CALLOC calloc
 #define TUO_FREE free
 #endif
+
+/* 0 or more, or -errno. */
+static int tuoi_sys(long returned) { return returned < 0 ? -errno : (int)returned; }
+
+static void tuoi_close_fd(int *fd) {
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+}
+
+/* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the
+   descriptor. */
+#ifdef O_CLOEXEC
+#define TUOI_O_CLOEXEC O_CLOEXEC
+#else
+#define TUOI_O_CLOEXEC 0
+#endif
+static int tuoi_fd_flags(int fd) {
+    const int flags = tuoi_sys(fcntl(fd, F_GETFL)),
+              returned = flags < 0 ? flags : tuoi_sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    return returned < 0 ? returned : tuoi_sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+/* A descriptor that can be waited for, and the eventfd that ends the waiting. */
+typedef struct tuoi_waiter {
+    int fd, wake_fd;
+    int closing;           /* atomic */
+    int inside_count;      /* atomic: calls in progress */
+} tuoi_waiter;
+
+/* Every call that may wait or touches a descriptor stands between these two, so that closing can
+   wait for it. */
+static int tuoi_enter(tuoi_waiter *waiter) {
+    __atomic_add_fetch(&waiter->inside_count, 1, __ATOMIC_SEQ_CST);
+    return !__atomic_load_n(&waiter->closing, __ATOMIC_SEQ_CST);
+}
+
+static tuo_result tuoi_leave(tuoi_waiter *waiter, tuo_result result) {
+    __atomic_sub_fetch(&waiter->inside_count, 1, __ATOMIC_SEQ_CST);
+    return result;
+}
+
+static void tuoi_wake(const tuoi_waiter *waiter) {
+    const uint64_t one = 1;
+    const long ignored = write(waiter->wake_fd, &one, sizeof one); /* fails only if it is set 2^64-2 times already */
+    (void)ignored;
+}
+
+static void tuoi_wake_clear(const tuoi_waiter *waiter) {
+    uint64_t count;
+    const long ignored = read(waiter->wake_fd, &count, sizeof count);
+    (void)ignored;
+}
+
+/* Ends the calls in progress; none begins any more. */
+static void tuoi_close_waiter(tuoi_waiter *waiter) {
+    __atomic_store_n(&waiter->closing, 1, __ATOMIC_SEQ_CST);
+    tuoi_wake(waiter);
+    while (__atomic_load_n(&waiter->inside_count, __ATOMIC_SEQ_CST) != 0) (void)poll(NULL, 0, 1);
+}
+
+/* 0: ready; -EAGAIN after the time; -EINTR: a signal came; -ECANCELED: woken. */
+static int tuoi_wait(const tuoi_waiter *waiter, int for_writing, int timeout_ms) {
+    struct pollfd fds[2];
+    int returned;
+    fds[0].fd = waiter->fd;
+    fds[0].events = for_writing ? POLLOUT : POLLIN;
+    fds[1].fd = waiter->wake_fd;
+    fds[1].events = POLLIN;
+    returned = tuoi_sys(poll(fds, 2, timeout_ms));
+    if (returned < 0) return returned;
+    if (fds[1].revents) return -ECANCELED;
+    return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
+}
+
+/* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is
+   done. */
+static int tuoi_ready(const tuoi_waiter *waiter, int for_writing) {
+    struct pollfd fd;
+    int returned;
+    fd.fd = waiter->fd;
+    fd.events = for_writing ? POLLOUT : POLLIN;
+    returned = tuoi_sys(poll(&fd, 1, 0));
+    return returned == 0 ? -EAGAIN : returned < 0 ? returned : 0;
+}
+
+/* A round of reading: ends after so many packets or bytes, so that the other side gets its turn; or
+   before a read that would most likely find nothing, as it is after one plain packet if the last
+   such read met EAGAIN. Every eighth time it is tried all the same. */
+enum { TUOI_ROUND_PACKETS = 128, TUOI_ROUND_BYTES = 256 * 1024, TUOI_ROUND_RETRY = 8 };
+typedef struct tuoi_round {
+    uint32_t packets_max;
+    uint32_t packets, bytes;    /* handed out in this round */
+    uint8_t reads;              /* in this round: 0, 1, 2 or more */
+    uint8_t plain;              /* the first read gave one packet */
+    uint8_t skipped;            /* reads left out in a row; 0: the last second read found something */
+} tuoi_round;
+
+static void tuoi_round_begin(tuoi_round *round) {
+    round->packets = round->bytes = 0;
+    round->reads = round->plain = 0;
+}
+
+/* Is it over, so that the next read belongs to the next round? */
+static int tuoi_round_over(tuoi_round *round) {
+    if (round->packets >= round->packets_max || round->bytes >= TUOI_ROUND_BYTES) return 1;
+    if (round->reads != 1 || !round->plain || round->skipped == 0) return 0;
+    if (round->skipped < TUOI_ROUND_RETRY) {
+        round->skipped++;
+        return 1;
+    }
+    round->skipped = 1; /* try it; found_nothing or took says what came of it */
+    return 0;
+}
+
+static void tuoi_round_found_nothing(tuoi_round *round) {
+    if (round->reads == 1 && round->plain) round->skipped = 1;
+    tuoi_round_begin(round);
+}
+
+/* One read gave count packets. */
+static void tuoi_round_read(tuoi_round *round, size_t count) {
+    if (round->reads == 0) round->plain = count == 1;
+    if (round->reads == 1 && round->plain) round->skipped = 0;
+    if (round->reads < 2) round->reads++;
+}
+
+static void tuoi_round_took(tuoi_round *round, size_t len) {
+    round->packets++;
+    round->bytes += (uint32_t)len;
+}
+
+#endif /* TUNOFFLOAD_TUN || TUNOFFLOAD_UDP */
+
+#ifdef TUNOFFLOAD_TUN
+/* ---------------------------------------------------------------------------------- >>linux-tun */
+/* A queue has a receiving and a sending half that share nothing but the descriptor, so that one
+   thread may be in each. Descriptors that this file opens are non-blocking; waiting is done by
+   poll() with the wake-up descriptor, so that a waiting call can always be ended. Contract: K 1,
+   K 2, K 3; linux drivers/net/tun.c. */
+
+#include <arpa/inet.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #ifndef TUNSETVNETLE
 #define TUNSETVNETLE _IOW('T', 220, int)
@@ -5299,9 +5771,8 @@ typedef struct tuoi_tun_tx {
 } tuoi_tun_tx;
 
 struct tuo_tun {
-    int fd, wake_fd, netlink_fd;
-    int closing;           /* atomic */
-    int inside_count;      /* atomic: calls in progress */
+    tuoi_waiter waiter;    /* fd: the queue */
+    int netlink_fd;
     int polls_first;       /* the descriptor blocks: ask poll() before each call */
     int is_tap;
     int knows_uso;         /* the kernel has the UDP_L4 type */
@@ -5315,44 +5786,9 @@ struct tuo_tun {
     tuoi_tun_tx tx;
 };
 
-/* --- calls in progress --- */
-
-/* Every call that may wait or touches a descriptor stands between these two, so that tuo_tun_close
-   can wait for it. */
-static int tuoi_tun_enter(tuo_tun *tun) {
-    __atomic_add_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
-    return !__atomic_load_n(&tun->closing, __ATOMIC_SEQ_CST);
-}
-
-static tuo_result tuoi_tun_leave(tuo_tun *tun, tuo_result result) {
-    __atomic_sub_fetch(&tun->inside_count, 1, __ATOMIC_SEQ_CST);
-    return result;
-}
-
 /* --- system calls --- */
 
-/* Each returns 0 or more, or -errno. */
-static int tuoi_sys(long returned) { return returned < 0 ? -errno : (int)returned; }
-
 static int tuoi_ioctl(int fd, unsigned long request, void *argument) { return tuoi_sys(ioctl(fd, request, argument)); }
-
-static void tuoi_close_fd(int *fd) {
-    if (*fd >= 0) (void)close(*fd);
-    *fd = -1;
-}
-
-/* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the
-   descriptor. */
-#ifdef O_CLOEXEC
-#define TUOI_O_CLOEXEC O_CLOEXEC
-#else
-#define TUOI_O_CLOEXEC 0
-#endif
-static int tuoi_fd_flags(int fd) {
-    const int flags = tuoi_sys(fcntl(fd, F_GETFL)),
-              returned = flags < 0 ? flags : tuoi_sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
-    return returned < 0 ? returned : tuoi_sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
-}
 
 static tuo_result tuoi_tun_failed(int *last_errno, int negative_errno) {
     if (negative_errno != -EAGAIN) __atomic_store_n(last_errno, -negative_errno, __ATOMIC_RELAXED);
@@ -5518,27 +5954,27 @@ static tuo_result tuoi_link_result(tuo_tun *tun, int returned) {
 }
 
 TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_set_up(tun, up)));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_link_result(tun, tuoi_link_set_up(tun, up)));
 }
 
 TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_set_mtu(tun, mtu)));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_link_result(tun, tuoi_link_set_mtu(tun, mtu)));
 }
 
 TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
     struct ifaddrmsg message;
     uint8_t address[16];
     if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_link_result(tun, tuoi_link_add_address(tun, text)));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_link_result(tun, tuoi_link_add_address(tun, text)));
 }
 
 /* --- opening --- */
 
 static int tuoi_tun_set_offload(const tuo_tun *tun, uint32_t set) {
-    return tuoi_sys(ioctl(tun->fd, TUNSETOFFLOAD, (unsigned long)set));
+    return tuoi_sys(ioctl(tun->waiter.fd, TUNSETOFFLOAD, (unsigned long)set));
 }
 
 /* What the user wants of a set, with what depends on each other (K 2.5). */
@@ -5564,7 +6000,7 @@ static int tuoi_tun_negotiate_vnet(tuo_tun *tun) {
     int returned, len = TUO_VNET_LEN;
     size_t i;
     tun->vnet_hdr_len = TUO_VNET_LEN;
-    if ((returned = tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &len)) < 0) return returned;
+    if ((returned = tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &len)) < 0) return returned;
     /* also decides what may be written (K 1.10) */
     tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0;
     for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
@@ -5578,7 +6014,7 @@ static int tuoi_tun_negotiate(tuo_tun *tun) {
     int returned, old_len = (int)tun->vnet_hdr_len;
     if (old_len == 0) return tuoi_tun_set_offload(tun, 0);
     returned = tuoi_tun_negotiate_vnet(tun);
-    if (returned < 0) (void)tuoi_ioctl(tun->fd, TUNSETVNETHDRSZ, &old_len);
+    if (returned < 0) (void)tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &old_len);
     return returned;
 }
 
@@ -5587,7 +6023,7 @@ static int tuoi_tun_read_back(tuo_tun *tun) {
     tuoi_ifreq request;
     int returned, value = 0;
     TUO_MEMSET(&request, 0, sizeof request);
-    returned = tuoi_ioctl(tun->fd, TUNGETIFF, &request);
+    returned = tuoi_ioctl(tun->waiter.fd, TUNGETIFF, &request);
     if (returned < 0) return returned;
     tun->is_tap = (request.u.flags & IFF_TAP) != 0;
     tun->desc.tap = (uint8_t)tun->is_tap; /* for further queues */
@@ -5598,11 +6034,11 @@ static int tuoi_tun_read_back(tuo_tun *tun) {
     tun->vnet_hdr_len = 0;
     if (!(request.u.flags & IFF_VNET_HDR)) return 0;
     if (tun->desc.no_vnet_hdr) return -EOPNOTSUPP; /* an adopted descriptor, or another queue's choice */
-    returned = tuoi_ioctl(tun->fd, TUNGETVNETHDRSZ, &value);
+    returned = tuoi_ioctl(tun->waiter.fd, TUNGETVNETHDRSZ, &value);
     if (returned < 0) return returned;
     tun->vnet_hdr_len = (uint32_t)value;
-    if (tuoi_ioctl(tun->fd, TUNGETVNETLE, &value) >= 0 && value) tun->order = TUO_ORDER_LITTLE;
-    if (tuoi_ioctl(tun->fd, TUNGETVNETBE, &value) >= 0 && value) tun->order = TUO_ORDER_BIG;
+    if (tuoi_ioctl(tun->waiter.fd, TUNGETVNETLE, &value) >= 0 && value) tun->order = TUO_ORDER_LITTLE;
+    if (tuoi_ioctl(tun->waiter.fd, TUNGETVNETBE, &value) >= 0 && value) tun->order = TUO_ORDER_BIG;
     return 0;
 }
 
@@ -5612,25 +6048,25 @@ static int tuoi_tun_attach(tuo_tun *tun, const char *name) {
     tuoi_ifreq request;
     size_t i;
     int returned, vnet = desc->no_vnet_hdr ? 0 : IFF_VNET_HDR;
-    tun->fd = tuoi_sys(open("/dev/net/tun", O_RDWR | TUOI_O_CLOEXEC));
-    if (tun->fd < 0) return tun->fd;
+    tun->waiter.fd = tuoi_sys(open("/dev/net/tun", O_RDWR | TUOI_O_CLOEXEC));
+    if (tun->waiter.fd < 0) return tun->waiter.fd;
     TUO_MEMSET(&request, 0, sizeof request);
     for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
     request.u.flags = (short)(base | vnet);
-    returned = tuoi_ioctl(tun->fd, TUNSETIFF, &request);
+    returned = tuoi_ioctl(tun->waiter.fd, TUNSETIFF, &request);
     if (returned == -EINVAL && vnet) { /* a kernel, or an existing device, without vnet headers */
         request.u.flags = (short)base;
-        returned = tuoi_ioctl(tun->fd, TUNSETIFF, &request);
+        returned = tuoi_ioctl(tun->waiter.fd, TUNSETIFF, &request);
     }
-    return returned < 0 ? returned : tuoi_fd_flags(tun->fd);
+    return returned < 0 ? returned : tuoi_fd_flags(tun->waiter.fd);
 }
 
 static int tuoi_tun_ownership(const tuo_tun *tun) {
     const tuo_tun_desc *const desc = &tun->desc;
     int returned = 0;
-    if (desc->set_owner) returned = tuoi_sys(ioctl(tun->fd, TUNSETOWNER, (unsigned long)desc->owner));
-    if (returned >= 0 && desc->set_group) returned = tuoi_sys(ioctl(tun->fd, TUNSETGROUP, (unsigned long)desc->group));
-    if (returned >= 0 && desc->persist) returned = tuoi_sys(ioctl(tun->fd, TUNSETPERSIST, 1ul));
+    if (desc->set_owner) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETOWNER, (unsigned long)desc->owner));
+    if (returned >= 0 && desc->set_group) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETGROUP, (unsigned long)desc->group));
+    if (returned >= 0 && desc->persist) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETPERSIST, 1ul));
     return returned;
 }
 
@@ -5654,7 +6090,7 @@ static int tuoi_tun_open_netlink(tuo_tun *tun) {
 enum { TUOI_IS_HERE, TUOI_IS_ELSEWHERE, TUOI_IS_UNKNOWN };
 static int tuoi_tun_where(const tuo_tun *tun) {
     struct stat device, here;
-    int device_ns = tuoi_sys(ioctl(tun->fd, 0x894C /* SIOCGSKNS */));
+    int device_ns = tuoi_sys(ioctl(tun->waiter.fd, 0x894C /* SIOCGSKNS */));
     int here_ns = device_ns < 0 ? device_ns : tuoi_sys(open("/proc/thread-self/ns/net", O_RDONLY | TUOI_O_CLOEXEC));
     int result = device_ns >= 0 || device_ns == -EPERM ? TUOI_IS_UNKNOWN : TUOI_IS_HERE;
     if (here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0) {
@@ -5714,7 +6150,7 @@ static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, int
         if (error) *error = ENOMEM;
         return TUO_E_SYSTEM;
     }
-    tun->fd = tun->netlink_fd = tun->wake_fd = -1;
+    tun->waiter.fd = tun->netlink_fd = tun->waiter.wake_fd = -1;
     tun->desc = *desc;
     tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
     tuoi_default32(&tun->desc.refusal_limit, 3);
@@ -5731,9 +6167,9 @@ static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, int
 }
 
 static void tuoi_tun_free(tuo_tun *tun) {
-    tuoi_close_fd(&tun->fd);
+    tuoi_close_fd(&tun->waiter.fd);
     tuoi_close_fd(&tun->netlink_fd);
-    tuoi_close_fd(&tun->wake_fd);
+    tuoi_close_fd(&tun->waiter.wake_fd);
     TUO_FREE(tun);
 }
 
@@ -5763,7 +6199,7 @@ static int tuoi_tun_find_interface(tuo_tun *tun, int foreign) {
 static int tuoi_tun_setup(tuo_tun *tun, int foreign, int negotiates) {
     int returned;
     if ((returned = tuoi_tun_read_back(tun)) < 0) return returned;
-    if ((returned = tun->wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0) return returned;
+    if ((returned = tun->waiter.wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0) return returned;
     if ((returned = tuoi_tun_find_interface(tun, foreign)) < 0) return returned;
     if (negotiates || tun->vnet_hdr_len == 0 || tuoi_vnet_len_ok(tun->vnet_hdr_len)) return 0;
     return -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
@@ -5805,7 +6241,7 @@ TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *er
 
 static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
     int returned;
-    tun->fd = fd;
+    tun->waiter.fd = fd;
     tun->knows_uso = 1; /* until the kernel refuses one */
     if ((returned = tuoi_sys(fcntl(fd, F_GETFL))) < 0) return returned;
     tun->polls_first = !(returned & O_NONBLOCK);
@@ -5820,7 +6256,7 @@ TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc
     const tuo_result result = tuoi_tun_allocate(&t, desc, error);
     if (result != TUO_OK) return result;
     returned = tuoi_tun_adopt(t, fd, desc);
-    if (returned < 0) t->fd = -1; /* still the caller's */
+    if (returned < 0) t->waiter.fd = -1; /* still the caller's */
     return tuoi_tun_opened(t, returned, tun, error);
 }
 
@@ -5840,7 +6276,7 @@ static int tuoi_same_netns(int a, int b) {
 static int tuoi_tun_attach_beside(tuo_tun *tun, const tuo_tun *first) {
     tuoi_ifreq device;
     int returned;
-    if ((returned = tuoi_ioctl(first->fd, TUNGETIFF, &device)) < 0) return returned;
+    if ((returned = tuoi_ioctl(first->waiter.fd, TUNGETIFF, &device)) < 0) return returned;
     if ((returned = tuoi_tun_where(first)) < 0) return returned;
     if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) return -EOPNOTSUPP;
     if ((returned = tuoi_tun_attach(tun, device.name)) < 0) return returned;
@@ -5865,49 +6301,13 @@ TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int 
 
 /* --- waiting --- */
 
-TUO_API void tuo_tun_wake(tuo_tun *tun) {
-    const uint64_t one = 1;
-    const long ignored = write(tun->wake_fd, &one, sizeof one); /* fails only if it is set 2^64-2 times already */
-    (void)ignored;
-}
-
-TUO_API void tuo_tun_wake_clear(tuo_tun *tun) {
-    uint64_t count;
-    const long ignored = read(tun->wake_fd, &count, sizeof count);
-    (void)ignored;
-}
+TUO_API void tuo_tun_wake(tuo_tun *tun) { tuoi_wake(&tun->waiter); }
+TUO_API void tuo_tun_wake_clear(tuo_tun *tun) { tuoi_wake_clear(&tun->waiter); }
 
 TUO_API void tuo_tun_close(tuo_tun *tun) {
     if (!tun) return;
-    __atomic_store_n(&tun->closing, 1, __ATOMIC_SEQ_CST);
-    tuo_tun_wake(tun);
-    while (__atomic_load_n(&tun->inside_count, __ATOMIC_SEQ_CST) != 0) (void)poll(NULL, 0, 1);
+    tuoi_close_waiter(&tun->waiter);
     tuoi_tun_free(tun);
-}
-
-/* 0: ready; -EAGAIN after the time; -EINTR: a signal came; -ECANCELED: woken. */
-static int tuoi_tun_poll(tuo_tun *tun, int for_writing, int timeout_ms) {
-    struct pollfd fds[2];
-    int returned;
-    fds[0].fd = tun->fd;
-    fds[0].events = for_writing ? POLLOUT : POLLIN;
-    fds[1].fd = tun->wake_fd;
-    fds[1].events = POLLIN;
-    returned = tuoi_sys(poll(fds, 2, timeout_ms));
-    if (returned < 0) return returned;
-    if (fds[1].revents) return -ECANCELED;
-    return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
-}
-
-/* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is
-   done. */
-static int tuoi_tun_ready(const tuo_tun *tun, int for_writing) {
-    struct pollfd fd;
-    int returned;
-    fd.fd = tun->fd;
-    fd.events = for_writing ? POLLOUT : POLLIN;
-    returned = tuoi_sys(poll(&fd, 1, 0));
-    return returned == 0 ? -EAGAIN : returned < 0 ? returned : 0;
 }
 
 /* Is the interface down, as far as can be told? poll() has no room for writing then. */
@@ -5924,7 +6324,7 @@ static int tuoi_tun_is_down(const tuo_tun *tun) {
 static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int returned, int *last_errno, tuo_result *result) {
     if (returned == -EINTR) return 1;
     if (returned == -EAGAIN && tun->desc.blocking) {
-        returned = tuoi_tun_poll(tun, for_writing, -1);
+        returned = tuoi_wait(&tun->waiter, for_writing, -1);
         if (returned == 0 || returned == -EINTR) return 1;
     }
     if (returned == -ECANCELED) {
@@ -5938,14 +6338,14 @@ static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int returned, int *last
 TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
     tuo_result result = TUO_E_WOKEN;
     int ignored, returned;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, result);
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, result);
     if (!for_writing && tun->rx.splitting) timeout_ms = 0; /* wakes up for nothing but tuo_tun_wake */
-    returned = tuoi_tun_poll(tun, for_writing, timeout_ms);
+    returned = tuoi_wait(&tun->waiter, for_writing, timeout_ms);
     if (!for_writing && tun->rx.splitting && returned == -EAGAIN) returned = 0;
     if (returned == 0) result = TUO_OK;
     if (returned < 0 && returned != -ECANCELED)
         result = tuoi_tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
-    return tuoi_tun_leave(tun, result);
+    return tuoi_leave(&tun->waiter, result);
 }
 
 /* --- facts --- */
@@ -5954,7 +6354,7 @@ static unsigned tuoi_tun_frame_flags(const tuo_tun *tun) {
     return (tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_SIMD(tun->simd);
 }
 
-TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->fd; }
+TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->waiter.fd; }
 TUO_API const char *tuo_tun_name(const tuo_tun *tun) { return tun->name; }
 
 TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info) {
@@ -6009,8 +6409,8 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     for (i = 0; i < iov_count; i++) all[count++] = iov[i];
     all[count].iov_base = &spare;
     all[count++].iov_len = 1;
-    if (tun->polls_first && (returned = tuoi_tun_ready(tun, 0)) < 0) return returned;
-    returned = tuoi_sys(readv(tun->fd, all, count));
+    if (tun->polls_first && (returned = tuoi_ready(&tun->waiter, 0)) < 0) return returned;
+    returned = tuoi_sys(readv(tun->waiter.fd, all, count));
     if (returned < 0) return returned;
     len = (size_t)returned;
     if (len <= tun->vnet_hdr_len) return -EAGAIN; /* no packet: nothing to hand out */
@@ -6064,8 +6464,8 @@ TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_
         if (iov[i].iov_len > TUOI_RECV_CAPACITY_MAX - capacity) return TUO_E_INVALID;
         capacity += iov[i].iov_len;
     }
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_recv(tun, iov, iov_count, vnet, len));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_recv(tun, iov, iov_count, vnet, len));
 }
 
 TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet, size_t *len) {
@@ -6103,7 +6503,7 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
             /* the next one would be cut apart, and coalesced in two */
             if (*received && rx->last_count > count - *received) break;
             /* wait for the first packet only */
-            if (*received && tun->desc.blocking && tuoi_tun_ready(tun, 0) != 0) break;
+            if (*received && tun->desc.blocking && tuoi_ready(&tun->waiter, 0) != 0) break;
             result = tuoi_tun_recv_next(tun);
             if (result != TUO_OK) break;
             if (!rx->splitting) {
@@ -6126,8 +6526,8 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
 TUO_API tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                       size_t offset, size_t *received) {
     *received = 0;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_recv_batch(tun, ops, bufs, count, offset, received));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_recv_batch(tun, ops, bufs, count, offset, received));
 }
 
 TUO_API void tuo_tun_recv_discard(tuo_tun *tun) {
@@ -6142,10 +6542,10 @@ static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
     tuo_result result = TUO_OK;
     int returned;
     do {
-        returned = tun->polls_first ? tuoi_tun_ready(tun, 1) : 0;
+        returned = tun->polls_first ? tuoi_ready(&tun->waiter, 1) : 0;
         if (returned == -EAGAIN && tuoi_tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
         if (returned == 0)
-            returned = tuoi_sys(writev(tun->fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+            returned = tuoi_sys(writev(tun->waiter.fd, (const struct iovec *)(const void *)iov, (int)iov_count));
         if (returned == 0) returned = -EINVAL; /* no bytes at all: the kernel does not even ask the device */
         if (returned >= 0) {
             tun->tx.stats.tx_writes++;
@@ -6340,19 +6740,19 @@ TUO_API tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
                                       size_t offset, size_t *taken) {
     tuo_result result;
     *taken = 0;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
     result = tuoi_tun_tx_drain(tun);
     if (result == TUO_OK) {
         tun->tx.ops = ops ? *ops : tuoi_plain_ops;
         tun->tx.offset = offset;
         result = tuoi_tun_tx_batch(tun, bufs, count, taken);
     }
-    return tuoi_tun_leave(tun, result);
+    return tuoi_leave(&tun->waiter, result);
 }
 
 TUO_API tuo_result tuo_tun_flush(tuo_tun *tun) {
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_tx_drain(tun));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_tx_drain(tun));
 }
 
 TUO_API void tuo_tun_discard(tuo_tun *tun) {
@@ -6438,8 +6838,8 @@ TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
     const tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
     if (iov_count > TUOI_TX_IOV_MAX - 1) return TUO_E_INVALID;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_tx_send(tun, vnet ? vnet : &zero, &pieces));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_tx_send(tun, vnet ? vnet : &zero, &pieces));
 }
 
 TUO_API tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len) {
@@ -6492,8 +6892,8 @@ TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts) {
     pieces.first.len = parts->ip_header_len + parts->l4_header_len;
     pieces.rest = parts->payload;
     pieces.rest_count = parts->payload_count;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_tx_send(tun, &vnet, &pieces));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_tx_send(tun, &vnet, &pieces));
 }
 
 /* --- probe --- */
@@ -6569,8 +6969,8 @@ static tuo_result tuoi_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
 
 TUO_API tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
     if (!tun->vnet_hdr_len || tun->is_tap) return TUO_E_UNSUPPORTED;
-    if (!tuoi_tun_enter(tun)) return tuoi_tun_leave(tun, TUO_E_WOKEN);
-    return tuoi_tun_leave(tun, tuoi_tun_probe(tun, report));
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_probe(tun, report));
 }
 
 /* --- several queues --- */
@@ -6626,6 +7026,11 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
 }
 
 #endif /* TUNOFFLOAD_TUN */
+
+#ifdef TUNOFFLOAD_UDP
+/* ---------------------------------------------------------------------------------- >>linux-udp */
+
+#endif /* TUNOFFLOAD_UDP */
 
 #endif /* TUNOFFLOAD_IMPLEMENTATION_DONE */
 #endif /* TUNOFFLOAD_IMPLEMENTATION */

@@ -45,7 +45,7 @@ done
 "$cov" export "$first" $objects -instr-profile="$dir/all.profdata" -format=lcov "$root/tunoffload.h" \
     > "$dir/all.lcov" 2>> "$dir/cov.err" || status=1
 # The core: what stands in front of the Linux backend. A line or branch counts if any target reached it.
-core_end=$(grep -n '^/\* -* >>linux-tun \*/' tunoffload.h | cut -d: -f1)
+core_end=$(grep -n '^/\* -* >>linux \*/' tunoffload.h | cut -d: -f1)
 awk -F'[:,]' -v end="$core_end" -v missed="$dir/lines" '
     /^DA:/ && $2 < end { lines[$2] = 1; if ($3 > 0) hit[$2] = 1 }
     /^BRDA:/ && $2 < end { b = $2 "," $3 "," $4; branches[b] = 1; if ($5 > 0) taken[b] = 1 }

@@ -148,7 +148,7 @@ stack() {
     cc=$1
     if [ "$(uname -s) $(uname -m)" != "Linux x86_64" ]; then level $cc -O2; skip "$cc -O2: stack" "bounds are of x86_64"; return; fi
     level $cc -O2 -DTUNOFFLOAD_TUN -fstack-usage
-    border=$(awk '/^\/\* -+ >>linux-tun \*\/$/ { print NR }' "$repo/tunoffload.h")
+    border=$(awk '/^\/\* -+ >>linux \*\/$/ { print NR }' "$repo/tunoffload.h")
     echo "$stack_exceptions" | awk -F '\t' -v border="$border" -v core=$stack_core -v backend=$stack_backend '
         NR == FNR { if (split($0, words, " ")) exempt[words[1]] = 1; next }
         {

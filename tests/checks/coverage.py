@@ -12,7 +12,7 @@ import sys
 def core_of(header):
     """Line numbers from the first implementation section to the last before the Linux backend."""
     first = next(n for n, line in enumerate(header, 1) if ">>platform */" in line)
-    end = next(n for n, line in enumerate(header, 1) if ">>linux-tun */" in line)
+    end = next(n for n, line in enumerate(header, 1) if ">>linux */" in line)
     return range(first, end)
 
 
