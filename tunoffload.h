@@ -1908,7 +1908,8 @@ typedef struct tuo_udp_desc {
     size_t send_bytes;       /* memory of what is committed, 65507 and more; 0 = 256 KiB */
     size_t recv_bytes;       /* memory of one message received, 65535 and more; 0 = 65535 */
     uint32_t round_packets;  /* tuo_udp_next: datagrams of one round; 0 = 128 */
-    uint32_t retry_after;    /* datagrams after which trains to a peer that refused them are tried again, doubling; 0 = 4096 */
+    uint32_t retry_after;    /* datagrams after which trains to a peer that refused them are tried again, doubling; 0 =
+                                4096 */
     tuo_udp_limits limits;   /* of trains */
 } tuo_udp_desc;
 
@@ -2907,14 +2908,19 @@ TUOI_FORCE_INLINE int tuoi_ip4_csum_ok(const uint8_t *ip, uint32_t ip_hdr_len) {
     return tuoi_fold(tuoi_scalar(NULL, ip, ip_hdr_len, 0)) == 0xFFFFu;
 }
 
+/* Raw sum of the pseudo-header. */
+TUOI_FORCE_INLINE uint64_t tuoi_pseudo_raw(const uint8_t *pkt, const tuoi_shape *shape, uint32_t l4_len) {
+    return tuoi_address_sum(pkt + shape->ip_off, tuoi_is_ip4(shape->kind)) +
+           (uint64_t)tuoi_big16(tuoi_kinds[shape->kind].l4_proto) + tuoi_big16(l4_len >> 16) + tuoi_big16(l4_len);
+}
+
 /* copy_to: where to copy the payload in the same pass, or NULL. */
 TUOI_FORCE_INLINE int tuoi_l4_csum_ok(const tuoi_sums *sums, const uint8_t *pkt, const tuoi_shape *shape,
                                       uint32_t payload_len, uint8_t *copy_to) {
     const uint32_t l4_hdr_len = shape->hdr_len - shape->l4_off;
     const uint8_t *const l4 = pkt + shape->l4_off;
     const uint32_t l4_len = l4_hdr_len + payload_len;
-    uint64_t raw = tuoi_address_sum(pkt + shape->ip_off, tuoi_is_ip4(shape->kind));
-    raw += (uint64_t)tuoi_big16(tuoi_kinds[shape->kind].l4_proto) + tuoi_big16(l4_len >> 16) + tuoi_big16(l4_len);
+    uint64_t raw = tuoi_pseudo_raw(pkt, shape, l4_len);
     if (copy_to) {
         raw = sums->copy_sum(copy_to, l4 + l4_hdr_len, payload_len, tuoi_scalar(NULL, l4, l4_hdr_len, raw));
     } else {
@@ -5707,6 +5713,10 @@ static void tuoi_round_took(tuoi_round *round, size_t len) {
 
 enum {
     TUOI_RX_LEN = 65535 + 64,     /* IP packet and an Ethernet header with tags (K 3.1, 3.2) */
+    TUOI_RX_ROOM = 64,            /* bytes in front of a packet of tuo_tun_next that may be written to */
+    TUOI_PUSH_BYTES = 256 * 1024,
+    TUOI_PUSH_BYTES_MIN = 70000,  /* a packet of any size */
+    TUOI_PATH_LEN = 128,
     TUOI_TX_IOV_MAX = 1024,       /* IOV_MAX of Linux, uapi/linux/uio.h UIO_MAXIOV */
     TUOI_RECV_IOV_MAX = 15,
     TUOI_RECV_CAPACITY_MAX = 1 << 30,
@@ -5749,8 +5759,9 @@ typedef struct tuoi_tun_rx {
     int splitting;
     size_t last_count;    /* segments of the last superpacket */
     int last_errno;       /* atomic, for tuo_tun_query_info */
+    tuoi_round round;     /* of tuo_tun_next */
     tuo_tun_rx_stats stats;
-    uint8_t bytes[TUOI_RX_LEN];
+    uint8_t bytes[TUOI_RX_ROOM + TUOI_RX_LEN];
 } tuoi_tun_rx;
 
 typedef struct tuoi_tun_tx {
@@ -5758,6 +5769,12 @@ typedef struct tuoi_tun_tx {
     tuo_gro_desc gro_desc; /* the user's; features that are off come on top */
     tuo_buf_ops ops;       /* of the packets held */
     size_t offset;
+    uint8_t *pushed;       /* memory of what is pushed: a tuo_buf, its bytes, and so on */
+    size_t pushed_len, pushed_capacity;
+    int own;               /* what is held is in that memory, not in buffers of the caller's */
+    int recheck;           /* buffers of the caller's are held since an earlier call */
+    void **held;           /* room for max_packets buffers */
+    tuo_result failed;     /* what tuo_tun_push met, for tuo_tun_flush */
     tuoi_pending pending;
     tuo_superpacket sp;
     size_t next_user;
@@ -5781,6 +5798,8 @@ struct tuo_tun {
     tuo_simd simd;         /* for receiving; GRO has its own */
     tuo_tun_desc desc;     /* strings not kept */
     char name[16];
+    char path[TUOI_PATH_LEN];
+    int borrowed;          /* the descriptor is the caller's */
     int if_index;
     tuoi_tun_rx rx;
     tuoi_tun_tx tx;
@@ -6048,7 +6067,7 @@ static int tuoi_tun_attach(tuo_tun *tun, const char *name) {
     tuoi_ifreq request;
     size_t i;
     int returned, vnet = desc->no_vnet_hdr ? 0 : IFF_VNET_HDR;
-    tun->waiter.fd = tuoi_sys(open("/dev/net/tun", O_RDWR | TUOI_O_CLOEXEC));
+    tun->waiter.fd = tuoi_sys(open(tun->path, O_RDWR | TUOI_O_CLOEXEC));
     if (tun->waiter.fd < 0) return tun->waiter.fd;
     TUO_MEMSET(&request, 0, sizeof request);
     for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
@@ -6065,7 +6084,8 @@ static int tuoi_tun_ownership(const tuo_tun *tun) {
     const tuo_tun_desc *const desc = &tun->desc;
     int returned = 0;
     if (desc->set_owner) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETOWNER, (unsigned long)desc->owner));
-    if (returned >= 0 && desc->set_group) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETGROUP, (unsigned long)desc->group));
+    if (returned >= 0 && desc->set_group)
+        returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETGROUP, (unsigned long)desc->group));
     if (returned >= 0 && desc->persist) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETPERSIST, 1ul));
     return returned;
 }
@@ -6129,45 +6149,74 @@ static int tuoi_tun_desc_ok(const tuo_tun_desc *desc) {
     struct ifaddrmsg message;
     uint8_t address[16];
     size_t name_len = 0;
+    size_t path_len = 0;
     while (desc->name && name_len < sizeof ((tuo_tun *)0)->name && desc->name[name_len]) name_len++;
-    if (name_len == sizeof ((tuo_tun *)0)->name) return 0;
+    while (desc->path && path_len < TUOI_PATH_LEN && desc->path[path_len]) path_len++;
+    if (name_len == sizeof ((tuo_tun *)0)->name || path_len == TUOI_PATH_LEN) return 0;
     if (desc->address4 && (!tuoi_parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET))
         return 0;
     return !desc->address6 || (tuoi_parse_address(desc->address6, &message, address) && message.ifa_family == AF_INET6);
 }
 
-/* One allocation: the queue and its GRO instance behind it. */
-static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, int *error) {
+/* The desc, with its defaults; of its strings only the path, for further queues. */
+static void tuoi_tun_keep_desc(tuo_tun *tun, const tuo_tun_desc *desc, const char *path) {
+    size_t i;
+    for (i = 0; path[i] && i < sizeof tun->path - 1; i++) tun->path[i] = path[i];
+    tun->desc = *desc;
+    tun->desc.name = tun->desc.path = tun->desc.address4 = tun->desc.address6 = NULL;
+    tuoi_default32(&tun->desc.refusal_limit, 3);
+    tuoi_default32(&tun->desc.retry_after, 100000);
+    tuoi_default32(&tun->desc.round_packets, TUOI_ROUND_PACKETS);
+    tun->rx.round.packets_max = tun->desc.round_packets;
+}
+
+/* One block: the queue, its GRO instance, room for the buffers it holds, memory of tuo_tun_push. */
+static size_t tuoi_tun_layout(const tuo_tun_desc *desc, const tuo_gro_desc *gro_desc, size_t *held, size_t *pushed) {
+    const size_t gro_len = tuo_gro_memory_size(gro_desc);
+    const size_t push_bytes = desc->push_bytes ? desc->push_bytes : (size_t)TUOI_PUSH_BYTES;
+    const size_t max_packets = tuoi_gro_desc_effective(gro_desc).max_packets;
+    if (gro_len == 0 || push_bytes < TUOI_PUSH_BYTES_MIN || push_bytes > SIZE_MAX / 4) return 0;
+    *held = tuoi_align_up(sizeof(tuo_tun)) + tuoi_align_up(gro_len);
+    *pushed = *held + tuoi_align_up(max_packets * sizeof(void *));
+    return *pushed + push_bytes;
+}
+
+static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, const char *path, int *error) {
     tuo_gro_desc gro_desc = desc->gro;
-    size_t gro_len;
+    size_t len, held = 0, pushed = 0;
     tuo_tun *tun = NULL;
+    uint8_t *block;
     gro_desc.vnet_hdr_len = 0;
-    gro_len = tuo_gro_memory_size(&gro_desc);
+    len = tuoi_tun_layout(desc, &gro_desc, &held, &pushed);
     if (error) *error = 0;
-    if (gro_len == 0 || !tuoi_tun_desc_ok(desc)) return TUO_E_INVALID;
-    tun = (tuo_tun *)TUO_CALLOC(1, tuoi_align_up(sizeof *tun) + gro_len);
+    if (len == 0 || !tuoi_tun_desc_ok(desc)) return TUO_E_INVALID;
+    tun = (tuo_tun *)TUO_CALLOC(1, len);
     if (!tun) {
         if (error) *error = ENOMEM;
         return TUO_E_SYSTEM;
     }
+    block = (uint8_t *)tun;
     tun->waiter.fd = tun->netlink_fd = tun->waiter.wake_fd = -1;
-    tun->desc = *desc;
-    tun->desc.name = tun->desc.address4 = tun->desc.address6 = NULL;
-    tuoi_default32(&tun->desc.refusal_limit, 3);
-    tuoi_default32(&tun->desc.retry_after, 100000);
-    if (tuo_gro_init(&tun->tx.gro, (uint8_t *)tun + tuoi_align_up(sizeof *tun), gro_len, &gro_desc) != TUO_OK) {
+    tuoi_tun_keep_desc(tun, desc, path);
+    if (tuo_gro_init(&tun->tx.gro, block + tuoi_align_up(sizeof *tun), held - tuoi_align_up(sizeof *tun), &gro_desc) !=
+        TUO_OK) {
         TUO_FREE(tun);
         return TUO_E_INVALID;
     }
     gro_desc.simd = tun->tx.gro->desc.simd; /* found out once */
     tun->tx.gro_desc = gro_desc;
     tun->simd = gro_desc.simd;
+    tun->tx.held = (void **)(void *)(block + held);
+    tun->tx.pushed = block + pushed;
+    tun->tx.pushed_capacity = len - pushed;
     *out = tun;
     return TUO_OK;
 }
 
+static const char *tuoi_tun_path(const tuo_tun_desc *desc) { return desc->path ? desc->path : "/dev/net/tun"; }
+
 static void tuoi_tun_free(tuo_tun *tun) {
-    tuoi_close_fd(&tun->waiter.fd);
+    if (!tun->borrowed) tuoi_close_fd(&tun->waiter.fd);
     tuoi_close_fd(&tun->netlink_fd);
     tuoi_close_fd(&tun->waiter.wake_fd);
     TUO_FREE(tun);
@@ -6235,7 +6284,7 @@ static int tuoi_tun_open(tuo_tun *tun, const tuo_tun_desc *desc) {
 
 TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
-    const tuo_result result = tuoi_tun_allocate(&t, desc, error);
+    const tuo_result result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
     return result == TUO_OK ? tuoi_tun_opened(t, tuoi_tun_open(t, desc), tun, error) : result;
 }
 
@@ -6253,10 +6302,10 @@ static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
 TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
     int returned;
-    const tuo_result result = tuoi_tun_allocate(&t, desc, error);
+    const tuo_result result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
     if (result != TUO_OK) return result;
     returned = tuoi_tun_adopt(t, fd, desc);
-    if (returned < 0) t->waiter.fd = -1; /* still the caller's */
+    t->borrowed = returned < 0 || desc->borrowed; /* on failure it is still the caller's */
     return tuoi_tun_opened(t, returned, tun, error);
 }
 
@@ -6292,7 +6341,7 @@ static int tuoi_tun_attach_beside(tuo_tun *tun, const tuo_tun *first) {
 TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
     tuo_tun *t;
     int returned;
-    tuo_result result = tuoi_tun_allocate(&t, &first->desc, error);
+    tuo_result result = tuoi_tun_allocate(&t, &first->desc, first->path, error);
     if (result != TUO_OK) return result;
     returned = tuoi_tun_attach_beside(t, first);
     result = tuoi_tun_opened(t, returned, queue, error);
@@ -6426,7 +6475,8 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
 }
 
 /* As above until there is a packet or a reason why not. EINVAL on read concerns one packet, which
-   is gone (K 7.16). */
+   is gone (K 7.16); TUO_MORE after a number of these, so that a flood of them does not keep the
+   caller from a wake-up. */
 static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
                                 size_t *len) {
     tuo_result result = TUO_AGAIN;
@@ -6452,12 +6502,13 @@ static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
             return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result;
         }
     }
-    return TUO_AGAIN;
+    return TUO_MORE;
 }
 
 TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
                                     size_t *len) {
     size_t i, capacity = 0;
+    tuo_result result;
     if (iov_count > TUOI_RECV_IOV_MAX) return TUO_E_INVALID;
     for (i = 0; i < iov_count; i++) {
         /* EINVAL of the kernel speaks of packets */
@@ -6465,7 +6516,8 @@ TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_
         capacity += iov[i].iov_len;
     }
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    return tuoi_leave(&tun->waiter, tuoi_tun_recv(tun, iov, iov_count, vnet, len));
+    result = tuoi_tun_recv(tun, iov, iov_count, vnet, len);
+    return tuoi_leave(&tun->waiter, result == TUO_MORE ? TUO_AGAIN : result);
 }
 
 TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet, size_t *len) {
@@ -6483,11 +6535,11 @@ static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
     struct iovec iov;
     size_t len = 0;
     tuo_result result;
-    iov.iov_base = rx->bytes;
-    iov.iov_len = sizeof rx->bytes;
+    iov.iov_base = rx->bytes + TUOI_RX_ROOM;
+    iov.iov_len = TUOI_RX_LEN;
     result = tuoi_tun_recv(tun, &iov, 1, &vnet, &len);
     if (result != TUO_OK) return result;
-    rx->splitting = tuo_gso_init(&rx->gso, rx->bytes, len, &vnet, tuoi_tun_frame_flags(tun)) == TUO_OK;
+    rx->splitting = tuo_gso_init(&rx->gso, rx->bytes + TUOI_RX_ROOM, len, &vnet, tuoi_tun_frame_flags(tun)) == TUO_OK;
     if (!rx->splitting) rx->stats.rx_refused++;
     return TUO_OK;
 }
@@ -6508,7 +6560,7 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
             if (result != TUO_OK) break;
             if (!rx->splitting) {
                 if (++refused < TUOI_READ_TRIES) continue;
-                result = TUO_AGAIN; /* a flood of them must not keep the caller from a wake-up */
+                result = TUO_MORE; /* as in tuoi_tun_recv */
                 break;
             }
             rx->last_count = tuo_gso_count(&rx->gso);
@@ -6520,7 +6572,8 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
         if (result < 0) break;
         result = TUO_OK;
     }
-    return *received ? TUO_OK : result;
+    if (*received) return TUO_OK;
+    return result == TUO_MORE ? TUO_AGAIN : result;
 }
 
 TUO_API tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs, size_t count,
@@ -6535,18 +6588,115 @@ TUO_API void tuo_tun_recv_discard(tuo_tun *tun) {
     tun->rx.splitting = 0;
 }
 
+/* --- receiving in an event loop --- */
+
+/* Makes sure that a segment is there, or says why not. */
+static tuo_result tuoi_tun_next_ready(tuo_tun *tun) {
+    tuoi_tun_rx *const rx = &tun->rx;
+    tuo_result result = TUO_OK;
+    int refused;
+    for (refused = 0; !rx->splitting && refused < TUOI_READ_TRIES; refused++) {
+        if (rx->round.reads) {
+            int over = tuoi_round_over(&rx->round);
+            if (!over && tun->desc.blocking) over = tuoi_ready(&tun->waiter, 0) != 0; /* only the first call waits */
+            if (over) break;
+        }
+        result = tuoi_tun_recv_next(tun);
+        if (result != TUO_OK) break;
+        if (rx->splitting) tuoi_round_read(&rx->round, tuo_gso_count(&rx->gso));
+    }
+    if (rx->splitting) return TUO_OK;
+    if (result == TUO_AGAIN) {
+        tuoi_round_found_nothing(&rx->round);
+    } else {
+        tuoi_round_begin(&rx->round);
+    }
+    return result == TUO_OK ? TUO_MORE : result;
+}
+
+/* A segment is done with. */
+static void tuoi_tun_next_took(tuoi_tun_rx *rx, size_t len) {
+    rx->splitting = tuo_gso_remaining(&rx->gso) != 0;
+    tuoi_round_took(&rx->round, len);
+}
+
+static tuo_result tuoi_tun_next(tuo_tun *tun, tuo_buf *packet) {
+    tuoi_tun_rx *const rx = &tun->rx;
+    tuo_result result = tuoi_tun_next_ready(tun);
+    if (result != TUO_OK) return result;
+    result = tuo_gso_next_in_place(&rx->gso, rx->bytes + TUOI_RX_ROOM, packet);
+    TUO_ASSERT(result == TUO_OK);
+    rx->stats.rx_segments++;
+    tuoi_tun_next_took(rx, packet->len);
+    return result;
+}
+
+TUO_API tuo_result tuo_tun_next(tuo_tun *tun, tuo_buf *packet) {
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_next(tun, packet));
+}
+
+/* The next segment does not fit: its first bytes, and what it would have been. */
+static tuo_result tuoi_tun_next_cut(tuoi_tun_rx *rx, uint8_t *dst, size_t capacity, size_t *len) {
+    tuo_segment segment;
+    size_t i, done = 0;
+    tuo_result result = tuo_gso_next(&rx->gso, NULL, &segment);
+    TUO_ASSERT(result == TUO_OK);
+    if (result != TUO_OK) return result;
+    for (i = 0; i < segment.iov_count && done < capacity; i++) {
+        const size_t n = segment.iov[i].len < capacity - done ? segment.iov[i].len : capacity - done;
+        if (n) TUO_MEMCPY(dst + done, segment.iov[i].base, n);
+        done += n;
+    }
+    *len = segment.len;
+    rx->stats.rx_truncated++;
+    tuoi_tun_next_took(rx, segment.len);
+    return TUO_E_NOSPACE;
+}
+
+static tuo_result tuoi_tun_next_copy(tuo_tun *tun, void *dst, size_t capacity, size_t *len) {
+    tuoi_tun_rx *const rx = &tun->rx;
+    tuo_buf buf;
+    void *bufs[1];
+    size_t written;
+    tuo_result result = tuoi_tun_next_ready(tun);
+    if (result != TUO_OK) return result;
+    buf.data = (uint8_t *)dst;
+    buf.len = 0;
+    buf.capacity = capacity;
+    bufs[0] = &buf;
+    result = tuo_gso_split(&rx->gso, NULL, bufs, 1, 0, &written);
+    if (result < 0) return tuoi_tun_next_cut(rx, buf.data, capacity, len);
+    *len = buf.len;
+    rx->stats.rx_segments++;
+    tuoi_tun_next_took(rx, buf.len);
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tun_next_copy(tuo_tun *tun, void *dst, size_t capacity, size_t *len) {
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_next_copy(tun, dst, capacity, len));
+}
+
+TUO_API int tuo_tun_pending(const tuo_tun *tun) { return tun->rx.splitting; }
+
 /* --- sending --- */
+
+/* One writev; bytes written, or -errno. */
+static int tuoi_tun_writev_once(const tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    int returned = tun->polls_first ? tuoi_ready(&tun->waiter, 1) : 0;
+    if (returned == -EAGAIN && tuoi_tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
+    if (returned == 0)
+        returned = tuoi_sys(writev(tun->waiter.fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+    return returned == 0 ? -EINVAL : returned; /* no bytes at all: the kernel does not even ask the device */
+}
 
 /* One writev, waited for if the queue is a blocking one. */
 static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
     tuo_result result = TUO_OK;
     int returned;
     do {
-        returned = tun->polls_first ? tuoi_ready(&tun->waiter, 1) : 0;
-        if (returned == -EAGAIN && tuoi_tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
-        if (returned == 0)
-            returned = tuoi_sys(writev(tun->waiter.fd, (const struct iovec *)(const void *)iov, (int)iov_count));
-        if (returned == 0) returned = -EINVAL; /* no bytes at all: the kernel does not even ask the device */
+        returned = tuoi_tun_writev_once(tun, iov, iov_count);
         if (returned >= 0) {
             tun->tx.stats.tx_writes++;
             tun->tx.stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
@@ -6714,24 +6864,82 @@ static tuo_result tuoi_tun_tx_configure(tuo_tun *tun) {
     return tuo_gro_reconfigure(tun->tx.gro, &desc);
 }
 
+static int tuoi_tun_tx_holds(const tuoi_tun_tx *tx) {
+    return tx->pending != TUOI_PENDING_NONE || tuoi_gro_holds(tx->gro);
+}
+
+/* One buffer to GRO. 0: no room. One without a packet counts as taken: there is nothing to write. */
+static int tuoi_tun_tx_take(tuoi_tun_tx *tx, void *buf, unsigned hint) {
+    const size_t len = tx->ops.len(tx->ops.user, buf);
+    if (len <= tx->offset) return 1;
+    return tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, hint) !=
+           TUO_V_NO_ROOM;
+}
+
+/* Buffers of the caller's that an earlier call has left may hold other bytes by now, or other
+   packets. So what merges is decided and verified anew, from the bytes as they are (P2 of the
+   promises: never a checksum that was verified over others). Of a refused superpacket the rest
+   leaves singly anyway: as it is, under its own checksums. */
+static tuo_result tuoi_tun_tx_recheck(tuo_tun *tun) {
+    tuoi_tun_tx *const tx = &tun->tx;
+    size_t i, count = 0;
+    tuo_result result = tx->pending == TUOI_PENDING_SINGLES ? tuoi_tun_tx_singles(tun) : TUO_OK;
+    if (result != TUO_OK) return result;
+    while (tx->pending == TUOI_PENDING_EMITTED || tuo_gro_next(tx->gro, &tx->sp) == TUO_OK) {
+        for (i = 0; i < tx->sp.packet_count; i++) tx->held[count++] = tx->sp.users[i];
+        tx->pending = TUOI_PENDING_NONE;
+    }
+    tx->recheck = 0;
+    result = tuoi_tun_tx_configure(tun);
+    for (i = 0; i < count; i++) {
+        const int taken = tuoi_tun_tx_take(tx, tx->held[i], 0);
+        TUO_ASSERT(taken); /* there were as many before */
+        (void)taken;
+    }
+    return result;
+}
+
+/* Everything inside is lost. */
+static void tuoi_tun_tx_drop(tuoi_tun_tx *tx, uint64_t *counter) {
+    if (tx->pending == TUOI_PENDING_EMITTED) *counter += tx->sp.packet_count;
+    if (tx->pending == TUOI_PENDING_SINGLES) *counter += tx->sp.packet_count - tx->next_user;
+    if (tx->pending == TUOI_PENDING_SPLIT) *counter += tuo_gso_remaining(&tx->gso) + (tx->segment_ready != 0);
+    while (tuo_gro_next(tx->gro, &tx->sp) == TUO_OK) *counter += tx->sp.packet_count;
+    tx->pending = TUOI_PENDING_NONE;
+    tx->segment_ready = 0;
+}
+
+/* Write everything that is inside. What the device does not take now stays; what it will not take
+   is dropped and counted. */
+static tuo_result tuoi_tun_tx_flush(tuo_tun *tun) {
+    tuoi_tun_tx *const tx = &tun->tx;
+    tuo_result result = tx->recheck ? tuoi_tun_tx_recheck(tun) : TUO_OK;
+    if (result == TUO_OK) result = tuoi_tun_tx_drain(tun);
+    if (result == TUO_E_DOWN && (tx->own || !tun->desc.hold_when_down)) {
+        tuoi_tun_tx_drop(tx, &tx->stats.tx_dropped_down);
+    } else if ((result == TUO_E_GONE || result == TUO_E_SYSTEM) && tx->own) {
+        tuoi_tun_tx_drop(tx, &tx->stats.tx_dropped_error);
+    }
+    if (!tuoi_tun_tx_holds(tx)) {
+        tx->pushed_len = 0;
+        tx->recheck = 0;
+    } else {
+        tx->recheck = !tx->own;
+    }
+    return result;
+}
+
 static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
     tuoi_tun_tx *const tx = &tun->tx;
     tuo_result result = tuoi_tun_tx_configure(tun);
     while (result == TUO_OK && *taken < count) {
         while (*taken < count) {
-            void *const buf = bufs[*taken];
-            const size_t len = tx->ops.len(tx->ops.user, buf);
-            if (len <= tx->offset) { /* nothing in it: nothing to write */
-                ++*taken;
-                continue;
-            }
-            if (tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, 0) ==
-                TUO_V_NO_ROOM)
-                break;
+            const uint64_t before = tx->gro->stats.bytes_in;
+            if (!tuoi_tun_tx_take(tx, bufs[*taken], 0)) break;
             ++*taken;
-            tx->stats.tx_packets++;
+            tx->stats.tx_packets += tx->gro->stats.bytes_in != before;
         }
-        result = tuoi_tun_tx_drain(tun);
+        result = tuoi_tun_tx_flush(tun);
     }
     return result;
 }
@@ -6741,8 +6949,9 @@ TUO_API tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
     tuo_result result;
     *taken = 0;
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    result = tuoi_tun_tx_drain(tun);
+    result = tuoi_tun_tx_flush(tun);
     if (result == TUO_OK) {
+        tun->tx.own = 0;
         tun->tx.ops = ops ? *ops : tuoi_plain_ops;
         tun->tx.offset = offset;
         result = tuoi_tun_tx_batch(tun, bufs, count, taken);
@@ -6750,22 +6959,136 @@ TUO_API tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
     return tuoi_leave(&tun->waiter, result);
 }
 
-TUO_API tuo_result tuo_tun_flush(tuo_tun *tun) {
-    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    return tuoi_leave(&tun->waiter, tuoi_tun_tx_drain(tun));
+/* --- sending in an event loop --- */
+
+static int tuoi_tun_gro_full(const tuo_gro *gro) {
+    return !gro->drained && gro->record_count == gro->desc.max_packets;
 }
+
+/* Room for a packet, by writing what is there, if need be. TUO_AGAIN: there is none. */
+static tuo_result tuoi_tun_push_room(tuo_tun *tun, size_t room) {
+    tuoi_tun_tx *const tx = &tun->tx;
+    if (!tx->own || tx->pushed_capacity - tx->pushed_len < room || tuoi_tun_gro_full(tx->gro)) {
+        const tuo_result result = tuoi_tun_tx_flush(tun);
+        if (result == TUO_E_GONE) return result;
+        if (result < 0 && result != TUO_E_WOKEN) tx->failed = result;
+        if (tuoi_tun_tx_holds(tx)) return TUO_AGAIN;
+    }
+    if (tx->pushed_len) return TUO_OK;
+    tx->own = 1;
+    tx->ops = tuoi_plain_ops;
+    tx->offset = 0;
+    return tuoi_tun_tx_configure(tun);
+}
+
+/* Copied and summed in one pass. The sum of a piece that starts at an odd byte counts with its bytes
+   swapped (RFC 1071 2B). */
+static uint64_t tuoi_tun_push_copy(const tuoi_sums *sums, uint8_t *dst, const tuo_iov *iov, size_t iov_count) {
+    uint64_t total = 0;
+    size_t i, done = 0;
+    for (i = 0; i < iov_count; i++) {
+        uint32_t sum;
+        if (iov[i].len == 0) continue;
+        sum = tuoi_fold(sums->copy_sum(dst + done, (const uint8_t *)iov[i].base, iov[i].len, 0));
+        total += done & 1 ? (sum & 0xFFu) << 8 | sum >> 8 : sum;
+        done += iov[i].len;
+    }
+    return total;
+}
+
+/* Does the sum of all its bytes show that the TCP or UDP checksum is right? Only of packets of the
+   usual shape, in which every byte behind the IP header counts. Taking away is adding the
+   complement (RFC 1071 1). */
+static unsigned tuoi_tun_push_hint(const tuo_tun *tun, const uint8_t *bytes, size_t len, uint64_t total) {
+    const uint32_t ip_off = tun->is_tap ? (uint32_t)TUOI_ETH_LEN : 0;
+    tuoi_facts facts;
+    if (!tuoi_parse_plain(bytes, len, ip_off, 1, &facts) && !tuoi_parse_plain(bytes, len, ip_off, 0, &facts)) return 0;
+    total += 0xFFFFu ^ tuoi_fold(tuoi_scalar(NULL, bytes, facts.shape.l4_off, 0));
+    total += tuoi_pseudo_raw(bytes, &facts.shape, (uint32_t)len - facts.shape.l4_off);
+    return tuoi_fold(total) == 0xFFFFu ? (unsigned)TUO_F_TRUST_L4 : 0u;
+}
+
+static tuo_result tuoi_tun_push(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, size_t len) {
+    tuoi_tun_tx *const tx = &tun->tx;
+    const size_t room = tuoi_align_up(sizeof(tuo_buf) + len);
+    tuo_result result = tuoi_tun_push_room(tun, room);
+    tuo_buf *buf;
+    uint64_t total;
+    int taken;
+    tx->stats.tx_packets++;
+    tx->stats.tx_dropped_full += result == TUO_AGAIN;
+    tx->stats.tx_dropped_error += result < 0;
+    if (result != TUO_OK) return result;
+    buf = (tuo_buf *)(void *)(tx->pushed + tx->pushed_len);
+    buf->data = (uint8_t *)buf + sizeof *buf;
+    buf->len = buf->capacity = len;
+    total = tuoi_tun_push_copy(tx->gro->sums, buf->data, iov, iov_count);
+    taken = tuoi_tun_tx_take(tx, buf, tuoi_tun_push_hint(tun, buf->data, len, total));
+    TUO_ASSERT(taken);
+    (void)taken;
+    tx->pushed_len += room;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tun_push_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    const size_t len_max = 0xFFFFu + (tun->is_tap ? (size_t)TUOI_ETH_LEN : 0);
+    size_t i, len = 0;
+    for (i = 0; i < iov_count; i++) {
+        if (iov[i].len > len_max - len) return TUO_E_INVALID;
+        len += iov[i].len;
+    }
+    if (len == 0) return TUO_E_INVALID;
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    return tuoi_leave(&tun->waiter, tuoi_tun_push(tun, iov, iov_count, len));
+}
+
+TUO_API tuo_result tuo_tun_push(tuo_tun *tun, const void *bytes, size_t len) {
+    tuo_iov iov;
+    iov.base = bytes;
+    iov.len = len;
+    return tuo_tun_push_iov(tun, &iov, 1);
+}
+
+TUO_API tuo_result tuo_tun_flush(tuo_tun *tun) {
+    const tuo_result failed = tun->tx.failed;
+    tuo_result result;
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    result = tuoi_tun_tx_flush(tun);
+    tun->tx.failed = TUO_OK;
+    return tuoi_leave(&tun->waiter, result == TUO_OK ? failed : result);
+}
+
+TUO_API int tuo_tun_held(const tuo_tun *tun) { return tun->tx.pending != TUOI_PENDING_NONE; }
 
 TUO_API void tuo_tun_discard(tuo_tun *tun) {
     tuo_gro_reset(tun->tx.gro);
     tun->tx.pending = TUOI_PENDING_NONE;
     tun->tx.segment_ready = 0;
+    tun->tx.pushed_len = 0;
+    tun->tx.recheck = 0;
+    tun->tx.failed = TUO_OK;
+}
+
+/* Nothing of the sending half is touched: its thread may be at work. */
+TUO_API tuo_result tuo_tun_inject(tuo_tun *tun, const void *pkt, size_t len) {
+    static const uint8_t no_offloads[TUO_VNET_LEN_MAX] = { 0 };
+    tuo_iov iov[2];
+    int returned, ignored;
+    iov[0].base = no_offloads;
+    iov[0].len = tun->vnet_hdr_len;
+    iov[1].base = pkt;
+    iov[1].len = len;
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    do returned = tuoi_tun_writev_once(tun, iov, 2);
+    while (returned == -EINTR);
+    return tuoi_leave(&tun->waiter, returned >= 0 ? TUO_OK : tuoi_tun_failed(&ignored, returned));
 }
 
 TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
     const tuo_gro_desc old = tun->tx.gro_desc;
     tuoi_feature features[TUOI_FEATURES];
     tuo_result result;
-    if (tun->tx.pending != TUOI_PENDING_NONE || tuoi_gro_holds(tun->tx.gro)) return TUO_E_INVALID;
+    if (tuoi_tun_tx_holds(&tun->tx)) return TUO_E_INVALID;
     TUO_MEMCPY(features, tun->tx.features, sizeof features);
     TUO_MEMSET(tun->tx.features, 0, sizeof features);
     tun->tx.gro_desc = *desc;
@@ -6822,7 +7145,7 @@ static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vne
 
 static tuo_result tuoi_tun_tx_send(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     const int offloaded = vnet->gso_type != TUO_GSO_NONE || (vnet->flags & TUO_VNET_NEEDS_CSUM);
-    tuo_result result = tuoi_tun_tx_drain(tun);
+    tuo_result result = tuoi_tun_tx_flush(tun);
     if (result != TUO_OK) return result;
     /* no way to say so: finish it here */
     if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
@@ -6947,7 +7270,7 @@ static uint8_t tuoi_tun_probe_one(tuo_tun *tun, unsigned kind, uint32_t payload_
 static tuo_result tuoi_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
     static const uint32_t udp_segs[] = { 2, 64, TUOI_UDP_SEGS_MAX };
     tuo_tun_probe_report found;
-    tuo_result result = tuoi_tun_tx_drain(tun);
+    tuo_result result = tuoi_tun_tx_flush(tun);
     uint8_t even4, even6;
     size_t i;
     TUO_MEMSET(&found, 0, sizeof found);
@@ -6982,17 +7305,22 @@ struct tuo_tun_group {
     tuo_tun *queues[TUOI_QUEUES_MAX];
 };
 
+static tuo_tun_group *tuoi_tun_group_allocate(size_t queue_count, int *error, tuo_result *result) {
+    tuo_tun_group *g;
+    if (error) *error = 0;
+    *result = TUO_E_INVALID;
+    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) return NULL;
+    g = (tuo_tun_group *)TUO_CALLOC(1, sizeof *g);
+    *result = g ? TUO_OK : TUO_E_SYSTEM;
+    if (!g && error) *error = ENOMEM;
+    return g;
+}
+
 TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc, size_t queue_count, int *error) {
     tuo_tun_desc d = *desc;
-    tuo_tun_group *g;
     tuo_result result;
-    if (error) *error = 0;
-    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) return TUO_E_INVALID;
-    g = (tuo_tun_group *)TUO_CALLOC(1, sizeof *g);
-    if (!g) {
-        if (error) *error = ENOMEM;
-        return TUO_E_SYSTEM;
-    }
+    tuo_tun_group *const g = tuoi_tun_group_allocate(queue_count, error, &result);
+    if (!g) return result;
     if (queue_count > 1) d.multi_queue = 1;
     result = tuo_tun_open(&g->queues[0], &d, error);
     if (result == TUO_OK) g->count = 1;
@@ -7001,6 +7329,25 @@ TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc 
         if (result == TUO_OK) g->count++;
     }
     if (result != TUO_OK) {
+        tuo_tun_group_close(g);
+        return result;
+    }
+    *group = g;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count, const tuo_tun_desc *desc,
+                                       int *error) {
+    tuo_result result;
+    tuo_tun_group *const g = tuoi_tun_group_allocate(fd_count, error, &result);
+    if (!g) return result;
+    while (result == TUO_OK && g->count < fd_count) {
+        result = tuo_tun_adopt(&g->queues[g->count], fds[g->count], desc, error);
+        if (result == TUO_OK) g->count++;
+    }
+    if (result != TUO_OK) {
+        size_t i;
+        for (i = 0; i < g->count; i++) g->queues[i]->borrowed = 1; /* still the caller's */
         tuo_tun_group_close(g);
         return result;
     }
