@@ -4,6 +4,6 @@
 # root. Without an argument those of the core;
 # `sharing.sh tun`: those that want the TUN backend, too, and put nothing of their own in the place of system calls.
 case ${1:-} in
-    tun) grep -l 'define TUNOFFLOAD_TUN' tests/*/test_*.c | xargs grep -LE 'tuoi_|define (malloc|ioctl)' ;;
+    tun) grep -l 'define TUNOFFLOAD_TUN' tests/*/test_*.c | xargs grep -LE 'tuoi_|tun_pair.h|define (malloc|ioctl)' ;;
     *) grep -LE 'tuoi_|TUNOFFLOAD_TUN|fake_tun' tests/*/test_*.c fuzz/fuzz_*.c ;;
 esac
