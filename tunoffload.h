@@ -6620,15 +6620,17 @@ static void tuoi_tun_next_took(tuoi_tun_rx *rx, size_t len) {
     tuoi_round_took(&rx->round, len);
 }
 
-static tuo_result tuoi_tun_next(tuo_tun *tun, tuo_buf *packet) {
+/* Not inlined, as the next one: gcc then warns of a packet that the caller may find uninitialised. */
+static TUOI_NOINLINE tuo_result tuoi_tun_next(tuo_tun *tun, tuo_buf *packet) {
     tuoi_tun_rx *const rx = &tun->rx;
     tuo_result result = tuoi_tun_next_ready(tun);
     if (result != TUO_OK) return result;
     result = tuo_gso_next_in_place(&rx->gso, rx->bytes + TUOI_RX_ROOM, packet);
     TUO_ASSERT(result == TUO_OK);
+    if (result != TUO_OK) return result;
     rx->stats.rx_segments++;
     tuoi_tun_next_took(rx, packet->len);
-    return result;
+    return TUO_OK;
 }
 
 TUO_API tuo_result tuo_tun_next(tuo_tun *tun, tuo_buf *packet) {
@@ -6654,7 +6656,7 @@ static tuo_result tuoi_tun_next_cut(tuoi_tun_rx *rx, uint8_t *dst, size_t capaci
     return TUO_E_NOSPACE;
 }
 
-static tuo_result tuoi_tun_next_copy(tuo_tun *tun, void *dst, size_t capacity, size_t *len) {
+static TUOI_NOINLINE tuo_result tuoi_tun_next_copy(tuo_tun *tun, void *dst, size_t capacity, size_t *len) {
     tuoi_tun_rx *const rx = &tun->rx;
     tuo_buf buf;
     void *bufs[1];

@@ -1475,7 +1475,7 @@ TEST(wait_times)
 
 TEST(signal_storm)
 {
-    uint8_t frame[PACKET_CAP];
+    static uint8_t frame[FRAME_MAX];
     tuo_vnet_hdr vnet;
     size_t len;
     int64_t end;
@@ -1678,7 +1678,7 @@ TEST(send_while_down)
 /* The device is deleted while it is open. */
 TEST(device_deleted)
 {
-    uint8_t frame[PACKET_CAP];
+    static uint8_t frame[FRAME_MAX];
     tuo_tun_probe_report report;
     tuo_vnet_hdr vnet;
     size_t len = 0, taken = 0, received = 9;
@@ -1718,7 +1718,7 @@ TEST(device_deleted)
 TEST(queue_detached)
 {
     tuo_tun_desc desc = zero_desc();
-    uint8_t frame[PACKET_CAP];
+    static uint8_t frame[FRAME_MAX];
     tuo_vnet_hdr vnet;
     struct ifreq request;
     size_t len = 0;
@@ -2232,7 +2232,7 @@ TEST(send_gso_bad_parts)
     const tuo_tun_parts good = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
     const pkt_spec routed = {.kind = PKT_TCP6, .ext_chain = "R"};
     tuo_tun_parts g;
-    uint8_t frame[PACKET_CAP];
+    static uint8_t frame[FRAME_MAX];
     pair p;
 
     if (!ready() || !pair_open(&p, NULL, NULL))
@@ -2485,7 +2485,7 @@ TEST(probe)
         {"2 datagrams at most", 0, 0, 200, {1, 1, 0, 0, 2, 2}},
     };
     tuo_tun_probe_report report;
-    uint8_t frame[PACKET_CAP];
+    static uint8_t frame[FRAME_MAX];
     size_t i;
 
     for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
