@@ -151,12 +151,14 @@
 
    WHAT IT DOES NOT DO
 
-   - It has no timer: held packets leave at the drain. Drain at the end of each batch that your
-     socket or device gave you.
+   - It has no timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end
+     of each batch that your socket or device gave you.
    - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by
      name.
    - It does not coalesce UDP datagrams without a checksum: splitting could not give them back.
-   - The core opens no device. The Linux TUN backend does, if TUNOFFLOAD_TUN is defined.
+   - The core makes no system call. The Linux parts do, if TUNOFFLOAD_TUN or TUNOFFLOAD_UDP is
+     defined.
+   - It does not encrypt, and knows no tunnel protocol.
    - The ladder takes contiguous packets. Of a gathered tuo_superpacket, a device that does not take
      it whole gets the packets (sp.users).
 
@@ -204,35 +206,70 @@
    hdr_len of the vnet header is never used: Linux fills it with the length of the linear part of
    its buffer.
 
-   LINUX TUN BACKEND
+   A DAEMON'S LOOP (LINUX)
 
-   #define TUNOFFLOAD_TUN (everywhere, before the #include) adds tuo_tun_*: opens or adopts a
-   device, negotiates what the kernel has, and reads and writes with split and coalesce in between.
-   A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original
-   packets; after several refusals in a row that protocol is no longer coalesced for a while. A
-   write that would block keeps what is unwritten, in order, for the next call.
+   #define TUNOFFLOAD_TUN adds a TUN device, #define TUNOFFLOAD_UDP a UDP socket (everywhere, before
+   the #include). Both have the same verbs:
 
-       // --- example manual_tun.c
+       next      the next packet or datagram; reads only when nothing is left of the last read
+       pending   packets are left inside that poll does not see: the loop over next was left early
+       push      one packet, copied; its bytes are free at once (UDP: or reserve, then commit)
+       flush     write what was pushed, coalesced; before the loop sleeps
+       held      flush said TUO_AGAIN: poll for POLLOUT as well
+
+       // --- example manual_loop.c
        #define TUNOFFLOAD_TUN
+       #define TUNOFFLOAD_UDP
        #include "tunoffload.h"
+       #include <poll.h>
+       #include <string.h>
 
-       // reads packets from one device, split to wire size, and writes them to another, coalesced
-       // bufs[0..count): tuo_buf *, each with at least the MTU as capacity
-       tuo_result carry(tuo_tun *from, tuo_tun *to, void *const *bufs, size_t count) {
-           size_t received, sent = 0, taken;
-           tuo_result result = tuo_tun_recv_batch(from, 0, bufs, count, 0, &received);
-           if (result != TUO_OK) return result; // TUO_AGAIN: poll tuo_tun_fd(from)
-           do {
-               result = tuo_tun_send_batch(to, 0, bufs + sent, received - sent, 0, &taken);
-               sent += taken; // held in bufs until it is written, if the result is not TUO_OK
-           } while (result == TUO_AGAIN && (result = tuo_tun_wait(to, 1, -1)) >= 0); // TUO_AGAIN of wait: a signal came
-           if (result != TUO_OK) tuo_tun_discard(to); // TUO_E_DOWN, for instance: bufs are used again
-           return result;
+       // One packet is one datagram. Two places for a cipher: where bytes are copied, and where they are pushed.
+       tuo_result tunnel(tuo_tun *tun, tuo_udp *udp, tuo_udp_peer peer) {
+           for (;;) {
+               struct pollfd fds[2] = { { tuo_tun_fd(tun), POLLIN, 0 }, { tuo_udp_fd(udp), POLLIN, 0 } };
+               tuo_udp_datagram datagram;
+               tuo_buf packet;
+               tuo_result result;
+               while ((result = tuo_tun_next(tun, &packet)) == TUO_OK) {
+                   void *out = tuo_udp_reserve(udp, packet.len);
+                   if (!out) continue; // the socket is full: dropped and counted, as by a router
+                   memcpy(out, packet.data, packet.len);
+                   tuo_udp_commit(udp, &peer, packet.len, NULL);
+               }
+               if (result < 0) return result; // TUO_E_GONE: the device was deleted
+               while ((result = tuo_udp_next(udp, &datagram)) == TUO_OK) {
+                   if (datagram.len) (void)tuo_tun_push(tun, datagram.data, datagram.len);
+               }
+               if (result < 0) return result;
+               (void)tuo_udp_flush(udp); // what it could not send is counted, and told by tuo_udp_next_lost
+               (void)tuo_tun_flush(tun);
+               if (tuo_tun_held(tun)) fds[0].events |= POLLOUT;
+               if (tuo_udp_held(udp)) fds[1].events |= POLLOUT;
+               (void)poll(fds, 2, -1);
+           }
        }
        // --- end
 
-   Threads: one that receives and one that sends may use a queue at the same time; queues are
-   independent of each other (tuo_tun_group).
+   Rounds: next ends a round after 128 packets or 256 KiB (TUO_MORE), so that the other side gets its
+   turn. Poll is level-triggered and calls again. With edge-triggered epoll, sleep only after
+   TUO_AGAIN.
+
+   Bursts: one read can give 45 packets. A loop whose own queue behind is full may leave early. The
+   packets then wait inside (pending), and the loop does not poll that side for POLLIN until its
+   queue has room.
+
+   TUN: opens or adopts a device and negotiates what the kernel has. A superpacket that the kernel
+   refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original packets. After several refusals
+   in a row that protocol is no longer coalesced for a while. For programs that keep arrays of
+   buffers: tuo_tun_recv_batch and tuo_tun_send_batch, which copy no payload.
+
+   UDP: sends what fits together as one message (UDP_SEGMENT) and reads what the kernel merged
+   (UDP_GRO), for any number of peers. A refused message is resent as single datagrams. The refusal
+   of one peer never delays another.
+
+   Threads: one that receives and one that sends may use a queue or a socket at the same time. Queues
+   are independent of each other (tuo_tun_group). tuo_tun_inject writes one packet from any thread.
 
    ANY DEVICE
 
@@ -288,8 +325,10 @@
 
        TUNOFFLOAD_IMPLEMENTATION  in exactly one file, before the #include: compiles the
                                   implementation
-       TUNOFFLOAD_TUN             everywhere, before the #include: adds the Linux TUN backend
-                                  (system headers, malloc at open)
+       TUNOFFLOAD_TUN             everywhere, before the #include: adds the TUN device of Linux
+                                  (system headers, calloc at open)
+       TUNOFFLOAD_UDP             everywhere, before the #include: adds the UDP socket of Linux
+                                  (the same)
        TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in as many files as
                                   you like: functions are static to each
        TUO_API                    everywhere: your own decoration of public functions
@@ -418,7 +457,7 @@ typedef enum tuo_simd {
 #define TUO_RESULTS(X)                                                                             \
     X(OK, 0, "done")                                                                               \
     X(DONE, 1, "nothing more to hand out")                                                         \
-    X(MORE, 2, "output buffers ran out; call again with fresh ones")                               \
+    X(MORE, 2, "there may be more: call again, with fresh output buffers or in the next round")    \
     X(AGAIN, 3, "would block, or time is over; what was taken is kept")                            \
     X(E_INVALID, -1, "an argument is outside its documented range")                                \
     X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")     \
@@ -454,9 +493,9 @@ typedef enum tuo_simd {
     X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                          \
     X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                               \
     X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")          \
-    X(E_SYSTEM, -30, "a system call failed; errno is available (TUN backend)")                     \
+    X(E_SYSTEM, -30, "a system call failed; errno is available (Linux parts)")                     \
     X(E_UNSUPPORTED, -31, "the descriptor or device cannot do that (TUN backend)")                 \
-    X(E_WOKEN, -32, "woken by tuo_tun_wake or tuo_tun_close (TUN backend)")                        \
+    X(E_WOKEN, -32, "woken by tuo_tun_wake, tuo_udp_wake or a close (Linux parts)")                \
     X(E_DOWN, -33, "the interface is down (TUN backend)")                                          \
     X(E_GONE, -34, "the device was deleted (TUN backend)")                                         \
     X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
@@ -7391,7 +7430,10 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
            arguments; what is made by an init or open is the first. tuo_gro_desc.ip_id replaces
            exact_ip_id and ignore_df_ip_id, and adds TUO_IP_ID_ANY. tuo_tun_query_info,
            _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
-           TUO_FREE. tuo_csum_update16 of equal words leaves the field as it is. Writes of a few
+           TUO_FREE. An event loop has tuo_tun_next, _push, _flush and the same on a UDP socket
+           (TUNOFFLOAD_UDP, tuo_udp_plan). TUO_E_DOWN of tuo_tun_send_batch drops, and what is held
+           is verified again before it leaves (hold_when_down, tuo_tun_inject, borrowed, path,
+           tuo_tun_group_adopt are new). tuo_csum_update16 of equal words leaves the field as it is. Writes of a few
            pieces need little stack.
    0.1.0   GRO, GSO, checksums, virtio-net headers, flow table, capabilities, Linux TUN backend. */
 
