@@ -1509,15 +1509,18 @@ typedef struct tuo_udp_train {
 } tuo_udp_train;
 
 /* tuo_udp_plan: which datagrams leave together. No system, no allocation.
-   Reads     slots[0..count): len, key. limits: NULL for the defaults; a value outside its range is
-             taken for the nearest inside
+   Reads     slots[0..count): len, key; count is below 2^31. limits: NULL for the defaults; a value
+             outside its range is taken for the nearest inside
    Writes    slots[].next; trains[0..return), in the order of their first datagrams;
              open[0..key_count) is scratch
    Returns   how many trains: at most count, and at least 1 if count is not 0
-   Rules     same key; equal len, the last may be shorter (no_equal_tail: must be); at most max_segs
-             and max_bytes. An empty datagram is alone and closes its key's train, so is one of more
-             than max_bytes. The order of each key is kept
-   Cost      one look at each slot; O(count + key_count) */
+   Rules     same key; equal len, the last may be shorter; at most max_segs and max_bytes. An empty
+             datagram is alone, and so is one of more than max_bytes. The order of each key is kept:
+             no datagram of a key joins a train in front of an earlier one of that key. Each train is
+             as long as these rules allow
+             no_equal_tail: the last one must be shorter. Equal datagrams are therefore alone unless
+             a shorter one of their key follows them within the limits
+   Cost      O(count + key_count); with no_equal_tail O(count * max_segs + key_count) */
 TUO_API size_t tuo_udp_plan(const tuo_udp_limits *limits, tuo_udp_slot *slots, size_t count, int32_t *open,
                             size_t key_count, tuo_udp_train *trains);
 
@@ -2310,6 +2313,7 @@ enum {
 
     TUOI_UDP_LEN = 8, TUOI_UDP_TOTAL = 4, TUOI_UDP_CSUM = 6,                       /* RFC 768 */
     TUOI_UDP_SEGS_MAX = 128,       /* linux include/linux/udp.h UDP_MAX_SEGMENTS */
+    TUOI_UDP_PAYLOAD_MAX = 65507,  /* 65535 - TUOI_IP4_LEN - TUOI_UDP_LEN */
     TUOI_TCP_GSO_SIZE_MIN = 8      /* linux include/net/tcp.h TCP_MIN_GSO_SIZE */
 };
 
@@ -5504,6 +5508,72 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 }
 
 /* ----------------------------------------------------------------------------------- >>udp-plan */
+/* Pure: no addresses, no memory of its own, no system. A key's slots are linked first; then each train is
+   cut off the front of its key's list. */
+
+static tuo_udp_limits tuoi_udp_limits_of(const tuo_udp_limits *limits) {
+    tuo_udp_limits known = { 0, 0, 0 };
+    if (limits) known = *limits;
+    tuoi_default32(&known.max_segs, 64);
+    tuoi_default32(&known.max_bytes, 65000);
+    known.max_segs = tuoi_min32(known.max_segs, TUOI_UDP_SEGS_MAX);
+    known.max_bytes = tuoi_min32(known.max_bytes, TUOI_UDP_PAYLOAD_MAX);
+    return known;
+}
+
+/* open[key]: the first slot of that key, or -1; next: the one behind it. A key out of range has no list. */
+static void tuoi_udp_link(tuo_udp_slot *slots, size_t count, int32_t *open, size_t key_count) {
+    size_t i;
+    for (i = 0; i < key_count; i++) open[i] = -1;
+    for (i = count; i > 0; i--) {
+        tuo_udp_slot *const slot = &slots[i - 1];
+        TUO_ASSERT(slot->key < key_count);
+        slot->next = -1;
+        if (slot->key >= key_count) continue;
+        slot->next = open[slot->key];
+        open[slot->key] = (int32_t)(i - 1);
+    }
+}
+
+/* May a datagram of len bytes be the next of a train that has no shorter one yet? */
+static int tuoi_udp_fits(const tuo_udp_limits *limits, const tuo_udp_train *train, uint32_t len) {
+    return train->count < limits->max_segs && len != 0 && len <= train->seg_len && len <= limits->max_bytes &&
+           train->len <= limits->max_bytes - len;
+}
+
+/* The longest train that begins with slot *head. *head becomes the slot behind its last. */
+static tuo_udp_train tuoi_udp_cut(const tuo_udp_limits *limits, tuo_udp_slot *slots, int32_t *head) {
+    const uint32_t seg_len = slots[*head].len;
+    tuo_udp_train train = { *head, 1, seg_len, seg_len };
+    tuo_udp_slot *last = &slots[*head];
+    while (last->len == seg_len && last->next >= 0 && tuoi_udp_fits(limits, &train, slots[last->next].len)) {
+        last = &slots[last->next];
+        train.count++;
+        train.len += last->len;
+    }
+    if (limits->no_equal_tail && last->len == seg_len) {
+        last = &slots[*head];
+        train.count = 1;
+        train.len = seg_len;
+    }
+    *head = last->next;
+    last->next = -1;
+    return train;
+}
+
+TUO_API size_t tuo_udp_plan(const tuo_udp_limits *limits, tuo_udp_slot *slots, size_t count, int32_t *open,
+                            size_t key_count, tuo_udp_train *trains) {
+    const tuo_udp_limits known = tuoi_udp_limits_of(limits);
+    size_t i, train_count = 0;
+    TUO_ASSERT(count <= 0x7FFFFFFF);
+    tuoi_udp_link(slots, count, open, key_count);
+    for (i = 0; i < count; i++) {
+        int32_t alone = (int32_t)i;
+        int32_t *const head = slots[i].key < key_count ? &open[slots[i].key] : &alone;
+        if (*head == (int32_t)i) trains[train_count++] = tuoi_udp_cut(&known, slots, head);
+    }
+    return train_count;
+}
 
 /* -------------------------------------------------------------------------------------- >>names */
 /* The X-macro lists as strings, and what a caller without a C parser asks. */

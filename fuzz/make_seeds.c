@@ -510,6 +510,33 @@ static void seeds_of_flow_tables(void)
     }
 }
 
+/* See fuzz_udp_plan.c: each set of limits; runs of equal lengths, some with a shorter one behind, of one key and of several in turn. */
+static void seeds_of_udp_plans(void)
+{
+    static const struct {
+        uint8_t switches, max_segs;
+        uint16_t max_bytes; /* in units of two */
+    } limits[] = {{1, 0, 0}, {0, 0, 0}, {2, 0, 0}, {0, 3, 0}, {2, 3, 0}, {0, 128, 32753}, {2, 5, 700}, {4, 255, 400}};
+    for (unsigned i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        uint8_t script[320] = {0}, *p = script + 5;
+        script[0] = limits[i].switches;
+        script[1] = limits[i].max_segs;
+        pkt_put16(script + 2, limits[i].max_bytes);
+        script[4] = (uint8_t)i;
+        for (unsigned n = 0; n < 40; n++) {
+            unsigned key = n % 3 == 0 ? n % 5 : 0, how = n % 6 == 5 ? 1 : n % 9 == 8 ? 2 : n % 11 == 10 ? 3 : 0;
+            *p++ = (uint8_t)(how * 64 + key);
+            if (how == 2) {
+                *p++ = (uint8_t)(n == 26 ? 0xff : n % 2);
+                *p++ = (uint8_t)(n == 26 ? 0xff : n == 35 ? 0 : 60);
+            } else if (how == 3) {
+                *p++ = (uint8_t)(n == 10 ? 140 : n);
+            }
+        }
+        write_seed("udp_plan", script, (size_t)(p - script), script, 0);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------------- pcap and pcapng */
 
 typedef struct pcapng {
@@ -661,7 +688,7 @@ static void seeds_of_captures(const char *dir)
 int main(int argc, char **argv)
 {
     static const char *const targets[] = {"parse",    "vnet_header", "gro",      "gso",       "caps",
-                                          "checksum", "flow_table",  "tun_read", "tun_write", "pcap"};
+                                          "checksum", "flow_table",  "tun_read", "tun_write", "pcap",     "udp_plan"};
     if (argc != 3) {
         die("usage: make_seeds CAPTURES OUT", "arguments");
     }
@@ -674,6 +701,7 @@ int main(int argc, char **argv)
     seeds_of_sending();
     seeds_of_sums();
     seeds_of_flow_tables();
+    seeds_of_udp_plans();
     seeds_of_pcapng();
     seeds_of_pcap();
     seed_prefix = "edge";

@@ -20,6 +20,11 @@ TEST(version_of_declarations_and_implementation)
 #else
 #define OF_TUN(type) 0
 #endif
+#ifdef TUNOFFLOAD_UDP
+#define OF_UDP(type) sizeof(type)
+#else
+#define OF_UDP(type) 0
+#endif
 
 TEST(sizes_are_those_of_this_build)
 {
@@ -35,9 +40,15 @@ TEST(sizes_are_those_of_this_build)
         {TUO_SIZE_CAPS, sizeof(tuo_caps)},               {TUO_SIZE_TX, sizeof(tuo_tx)},
         {TUO_SIZE_TX_PACKET, sizeof(tuo_tx_packet)},     {TUO_SIZE_TX_QUEUE, sizeof(tuo_tx_queue)},
         {TUO_SIZE_RX_PACKET, sizeof(tuo_rx_packet)},     {TUO_SIZE_RX_QUEUE, sizeof(tuo_rx_queue)},
+        {TUO_SIZE_UDP_LIMITS, sizeof(tuo_udp_limits)},   {TUO_SIZE_UDP_SLOT, sizeof(tuo_udp_slot)},
+        {TUO_SIZE_UDP_TRAIN, sizeof(tuo_udp_train)},
         {TUO_SIZE_TUN_DESC, OF_TUN(tuo_tun_desc)},           {TUO_SIZE_TUN_INFO, OF_TUN(tuo_tun_info)},
         {TUO_SIZE_TUN_RX_STATS, OF_TUN(tuo_tun_rx_stats)},   {TUO_SIZE_TUN_TX_STATS, OF_TUN(tuo_tun_tx_stats)},
         {TUO_SIZE_TUN_PARTS, OF_TUN(tuo_tun_parts)},         {TUO_SIZE_TUN_PROBE_REPORT, OF_TUN(tuo_tun_probe_report)},
+        {TUO_SIZE_UDP_DESC, OF_UDP(tuo_udp_desc)},           {TUO_SIZE_UDP_PEER, OF_UDP(tuo_udp_peer)},
+        {TUO_SIZE_UDP_DATAGRAM, OF_UDP(tuo_udp_datagram)},   {TUO_SIZE_UDP_LOST, OF_UDP(tuo_udp_lost)},
+        {TUO_SIZE_UDP_INFO, OF_UDP(tuo_udp_info)},           {TUO_SIZE_UDP_RX_STATS, OF_UDP(tuo_udp_rx_stats)},
+        {TUO_SIZE_UDP_TX_STATS, OF_UDP(tuo_udp_tx_stats)},
     };
     size_t i;
 

@@ -30,7 +30,9 @@ int memcmp_contract(const void *a, const void *b, size_t len);
 
 #define ASSUME(condition) __CPROVER_assume(condition)
 #define PROVE(condition, text) __CPROVER_assert(condition, text)
+#ifndef TUO_ASSERT
 #define TUO_ASSERT(condition) __CPROVER_assert(condition, "TUO_ASSERT")
+#endif
 
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"

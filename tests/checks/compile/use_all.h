@@ -19,7 +19,7 @@
     X(tuo_caps_intersect) X(tuo_rx_hint) X(tuo_tso_prepare) X(tuo_tx_init) X(tuo_tx_next)          \
     X(tuo_tx_next_in_place) X(tuo_tx_remaining) X(tuo_tx_queue_init) X(tuo_tx_queue_push)          \
     X(tuo_tx_queue_flush) X(tuo_tx_queue_count) X(tuo_tx_queue_take) X(tuo_rx_queue_init)          \
-    X(tuo_rx_queue_inject) X(tuo_rx_queue_batch)
+    X(tuo_rx_queue_inject) X(tuo_rx_queue_batch) X(tuo_udp_plan)
 
 typedef void (*any_function)(void);
 
