@@ -6,8 +6,18 @@
    standard output, in the order in which they ran: name, units (packets, segments, or sums) per batch, batches N.
 
    The level of tuo_simd is fixed, so that the counts do not depend on the processor. */
+#ifdef __linux__
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* The device of the rows "push": it takes everything. */
+static ssize_t taken_by_nobody(int fd, const struct iovec *iov, int count);
+#define TUNOFFLOAD_TUN
+#define writev taken_by_nobody
+#endif
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
+#undef writev
 
 #include "../lib/packets.h"
 
@@ -141,6 +151,59 @@ static void copy(const workload *w)
     }
 }
 
+#ifdef __linux__
+static size_t writes;
+
+static ssize_t taken_by_nobody(int fd, const struct iovec *iov, int count)
+{
+    ssize_t len = 0;
+    int i;
+
+    (void)fd;
+    for (i = 0; i < count; i++)
+        len += (ssize_t)iov[i].iov_len;
+    writes++;
+    return len;
+}
+
+/* Copied, summed, coalesced, and written by one flush. */
+static void push(const workload *w)
+{
+    static tuo_tun *tun;
+    tuo_tun_desc desc = {.gro = {.simd = LEVEL, .hash_seed = 12345}};
+    size_t i;
+
+    if (!tun) { /* without a device */
+        if (tuoi_tun_allocate(&tun, &desc, "", NULL) != TUO_OK)
+            die(w->name, "no memory");
+        tun->vnet_hdr_len = TUO_VNET_LEN;
+        tun->knows_uso = 1;
+    }
+    writes = 0;
+    for (i = 0; i < w->units; i++)
+        sink += (uint64_t)tuo_tun_push(tun, packet[i] + HEADROOM, packet_len[i]);
+    sink += (uint64_t)tuo_tun_flush(tun);
+    emitted = writes;
+}
+#endif
+
+/* --------------------------------------------------------------------------------------------------- which leave together */
+
+/* As many peers as there are flows, in turn. */
+static void plan_udp(const workload *w)
+{
+    tuo_udp_slot slots[PACKETS];
+    tuo_udp_train trains[PACKETS];
+    int32_t open[PACKETS];
+    size_t i;
+
+    for (i = 0; i < w->units; i++) {
+        slots[i].len = (uint32_t)w->payload_len;
+        slots[i].key = (uint32_t)(i % w->flows);
+    }
+    emitted = tuo_udp_plan(NULL, slots, w->units, open, w->flows, trains);
+}
+
 /* ----------------------------------------------------------------------------------------------------------- splitting */
 
 static void make_superpacket(const workload *w)
@@ -265,6 +328,13 @@ static const workload workloads[] = {
     {"gro_tcp4_128flows_trust_gather", gather, PKT_TCP4, 1448, 128, 128, 0, 0, 128},
     {"gro_tcp4_128acks", gather, PKT_TCP4, PKT_ZERO, 128, 1, 0, 1, 128},
     {"gro_tcp4_reordered", gather, PKT_TCP4, 1448, 128, 1, 10, 0, 13},
+#ifdef __linux__
+    {"push_tcp4_1flow", push, PKT_TCP4, 1448, 128, 1, 0, 1, 3},
+    {"push_udp4_1flow", push, PKT_UDP4, 1400, 128, 1, 0, 1, 3},
+    {"push_tcp4_128acks", push, PKT_TCP4, PKT_ZERO, 128, 1, 0, 1, 128},
+#endif
+    {"plan_udp_1peer", plan_udp, PKT_UDP4, 1400, 128, 1, 0, 0, 3},
+    {"plan_udp_64peers", plan_udp, PKT_UDP4, 1400, 128, 64, 0, 0, 64},
     {"parse_tcp4", parse, PKT_TCP4, 1448, 128, 1, 0, 0, 128},
     {"parse_tcp6", parse, PKT_TCP6, 1428, 128, 1, 0, 0, 128},
     {"parse_udp4", parse, PKT_UDP4, 1400, 128, 1, 0, 0, 128},
