@@ -1955,7 +1955,8 @@ typedef struct tuo_udp_desc {
     tuo_udp_limits limits;   /* of trains */
 } tuo_udp_desc;
 
-/* Where a datagram goes, or came from. Zero-initialise. */
+/* Where a datagram goes, or came from. Zero-initialise. Family AF_UNSPEC (0): the peer that an adopted
+   socket is connected to. */
 typedef struct tuo_udp_peer {
     union {
         struct sockaddr any;
@@ -2012,12 +2013,15 @@ typedef struct tuo_udp_tx_stats {
     uint64_t tx_dropped_full; /* never committed: no room */
     uint64_t tx_calls, tx_again; /* sendmmsg; of them with EAGAIN */
     uint64_t tx_refused_trains;
+    uint64_t tx_local_gone;  /* datagrams that left without the local address of their peer: the host has lost it */
+    uint64_t tx_errors;      /* errors of earlier sends that a send was told; it was tried again */
     uint64_t switched_off;   /* times that trains to a peer were given up for a while */
 } tuo_udp_tx_stats;
 
 /* tuo_udp_open: socket, bound to local (its family decides; port 0: any), non-blocking, UDP_GRO on, DF
-   set, buffers enlarged. tuo_udp_adopt: a socket of the caller's: only UDP_GRO, the receiving of
-   addresses and traffic classes, and UDP_SEGMENT are set; buffers and DF only if desc says so.
+   set, buffers enlarged. tuo_udp_adopt: a socket of the caller's, connected or not: only UDP_GRO, the
+   receiving of addresses, traffic classes and drops, and UDP_SEGMENT (0) are set; buffers, DF and
+   traffic class only if desc says so. An error queue (IP_RECVERR) that is on is read and forgotten.
    desc      NULL: zero
    Returns   TUO_OK
              desc or local: TUO_E_INVALID
@@ -2063,8 +2067,11 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
              woken while it waited (blocking): TUO_E_WOKEN. Held
              no socket any more (EBADF, ENOTSOCK): TUO_E_SYSTEM. Dropped and counted (tx_lost)
    Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
-   Refusals  what the kernel refuses of a train is sent singly in the same call. Nothing is sent
-             twice, and no peer waits for another */
+   Refusals  what the kernel refuses of a train is sent singly in the same call. If all of it leaves so, the
+             next desc.retry_after datagrams to this peer leave singly. Nothing is sent twice, and no
+             peer waits for another
+   Local     an address that the host has lost (tuo_udp_peer.local): sent without it, tx_local_gone
+   Order     of each peer as committed, whatever their local addresses and traffic classes */
 TUO_API tuo_result tuo_udp_flush(tuo_udp *udp);
 
 /* tuo_udp_held: 1: flush said TUO_AGAIN: poll for POLLOUT as well, then flush. Sending thread. */
@@ -2077,7 +2084,7 @@ TUO_API int tuo_udp_held(const tuo_udp *udp);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost);
 
 /* tuo_udp_mtu: the path MTU to a peer as the kernel knows it, in bytes of the IP packet. Asks by a
-   socket of its own, which is closed again: about 3 us. Any thread.
+   socket of its own, which is closed again: a few microseconds. Any thread.
    Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu);
 
@@ -2094,6 +2101,29 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *d
 
 /* tuo_udp_pending: 1: datagrams are left that poll does not see. As tuo_tun_pending. */
 TUO_API int tuo_udp_pending(const tuo_udp *udp);
+
+/* tuo_udp_send_batch: for programs with arrays of buffers: push each, then flush.
+   Reads     bufs[i] from offset on: one datagram to peers[i]. It is copied, so the buffers are the
+             caller's again. ops: NULL: tuo_buf. The user of a lost datagram is bufs[i]
+   Writes    *taken, always
+   Returns   all taken, and nothing is left inside: TUO_OK
+             socket full: TUO_AGAIN. bufs[*taken..count) were not taken, and are not counted; of the
+             others the rest is held
+             bufs[*taken] shorter than offset, or longer than offset + 65507: TUO_E_INVALID. Those
+             before it were flushed
+             as tuo_udp_flush: TUO_E_WOKEN, TUO_E_SYSTEM */
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_send_batch(tuo_udp *udp, const tuo_udp_peer *peers, const tuo_buf_ops *ops,
+                                                     void *const *bufs, size_t count, size_t offset, size_t *taken);
+
+/* tuo_udp_recv_batch: up to count datagrams, one per buffer, behind offset bytes of headroom.
+   Writes    bufs[0..*received), peers[0..*received) unless peers is NULL; *received, always
+   Returns   at least one: TUO_OK
+             none: TUO_AGAIN, TUO_MORE, TUO_E_WOKEN, TUO_E_SYSTEM as tuo_udp_next
+             the first buffer is too small: TUO_E_NOSPACE; its resize failed: TUO_E_BUFFER. The
+             datagram waits: bring a larger buffer, or take it with tuo_udp_next */
+TUO_API TUO_MUST_CHECK tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void *const *bufs,
+                                                     size_t count, size_t offset, tuo_udp_peer *peers,
+                                                     size_t *received);
 
 #endif /* TUNOFFLOAD_UDP */
 
@@ -5681,7 +5711,7 @@ static void tuoi_close_fd(int *fd) {
 #else
 #define TUOI_O_CLOEXEC 0
 #endif
-static int tuoi_fd_flags(int fd) {
+static TUOI_UNUSED int tuoi_fd_flags(int fd) { /* of the TUN device only */
     const int flags = tuoi_sys(fcntl(fd, F_GETFL)),
               returned = flags < 0 ? flags : tuoi_sys(fcntl(fd, F_SETFD, FD_CLOEXEC));
     return returned < 0 ? returned : tuoi_sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
@@ -5741,7 +5771,7 @@ static int tuoi_wait(const tuoi_waiter *waiter, int for_writing, int timeout_ms)
 
 /* 0: ready now; -EAGAIN, -EINTR. Does not look at the wake-up: what can be done without waiting is
    done. */
-static int tuoi_ready(const tuoi_waiter *waiter, int for_writing) {
+static TUOI_UNUSED int tuoi_ready(const tuoi_waiter *waiter, int for_writing) {
     struct pollfd fd;
     int returned;
     fd.fd = waiter->fd;
@@ -7487,6 +7517,1317 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
 
 #ifdef TUNOFFLOAD_UDP
 /* ---------------------------------------------------------------------------------- >>linux-udp */
+/* A sending and a receiving half that share nothing but the descriptor, so that one thread may be in
+   each. Datagrams are committed behind one another into one arena; flush plans them (>>udp-plan) and
+   sends messages. Every call is non-blocking for the kernel; waiting is done by poll(). Contract: U 1
+   to U 3. */
+
+#include <asm/socket.h> /* what strict C99 hides of <sys/socket.h> */
+
+/* linux/udp.h, linux/in.h, linux/in6.h: hidden from strict C99, or quarrelling with <netinet/in.h>. */
+enum {
+    TUOI_SOL_UDP = 17, TUOI_UDP_SEGMENT = 103, TUOI_UDP_GRO = 104,
+    TUOI_IP_TOS = 1, TUOI_IP_PKTINFO = 8, TUOI_IP_MTU_DISCOVER = 10, TUOI_IP_RECVERR = 11, TUOI_IP_RECVTOS = 13,
+    TUOI_IP_MTU = 14,
+    TUOI_IPV6_MTU_DISCOVER = 23, TUOI_IPV6_MTU = 24, TUOI_IPV6_RECVERR = 25, TUOI_IPV6_V6ONLY = 26,
+    TUOI_IPV6_RECVPKTINFO = 49, TUOI_IPV6_PKTINFO = 50, TUOI_IPV6_RECVTCLASS = 66, TUOI_IPV6_TCLASS = 67,
+    TUOI_PMTUDISC_WANT = 1, TUOI_PMTUDISC_DO = 2, TUOI_PMTUDISC_PROBE = 3
+};
+
+/* struct in_pktinfo, struct in6_pktinfo, struct mmsghdr */
+typedef struct tuoi_pktinfo4 {
+    int index;
+    struct in_addr local;      /* ipi_spec_dst */
+    struct in_addr destination;
+} tuoi_pktinfo4;
+typedef struct tuoi_pktinfo6 {
+    struct in6_addr local;
+    int index;
+} tuoi_pktinfo6;
+struct tuoi_mmsg {
+    struct msghdr header;
+    unsigned sent;
+};
+
+/* The C library's function by another name, because only _GNU_SOURCE declares it. */
+#ifndef TUOI_SENDMMSG
+#ifdef __cplusplus
+extern "C"
+#else
+extern
+#endif
+    int tuoi_libc_sendmmsg(int fd, struct tuoi_mmsg *messages, unsigned count, int flags) __asm__("sendmmsg");
+#define TUOI_SENDMMSG tuoi_libc_sendmmsg
+#endif
+
+enum {
+    TUOI_UDP_MESSAGES = 64,        /* of one sendmmsg */
+    TUOI_UDP_IOVS = 1024,          /* of these; more than one train has */
+    TUOI_UDP_LOST = 64,            /* kept for tuo_udp_next_lost */
+    TUOI_UDP_REFUSERS = 32,        /* peers whose refusal of trains is remembered */
+    TUOI_UDP_READ_TRIES = 16,      /* messages without a datagram, and errors, in one call */
+    TUOI_UDP_DRAIN = 256,          /* entries of the error queue read at once */
+    TUOI_UDP_BUFFER = 4 << 20,     /* of the kernel's, for tuo_udp_open */
+    TUOI_UDP_BYTES_MAX = 1 << 30,  /* of the arena and of the receive buffer */
+    TUOI_UDP_DATAGRAMS_MAX = 1 << 20,
+    TUOI_UDP_CONTROL = CMSG_SPACE(sizeof(tuoi_pktinfo6)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t)),
+    TUOI_UDP_CONTROL_IN = 256,
+    TUOI_NO_TRAIN = 0x7FFFFFFF
+};
+
+/* Control data begins with a struct cmsghdr. */
+typedef union tuoi_udp_control_out {
+    size_t aligned;
+    uint8_t bytes[TUOI_UDP_CONTROL];
+} tuoi_udp_control_out;
+
+/* A committed datagram, beside its slot. */
+typedef struct tuoi_udp_item {
+    void *user;
+    uint32_t off;           /* in the arena */
+    uint32_t done;          /* sent or lost */
+} tuoi_udp_item;
+
+/* The local address of a key: with it; without it, to see if it is the reason of a refusal; gone; not the
+   reason. */
+typedef enum tuoi_udp_local { TUOI_LOCAL_USED, TUOI_LOCAL_ASKED, TUOI_LOCAL_GONE, TUOI_LOCAL_INNOCENT } tuoi_udp_local;
+
+/* One key of the planner: peer, local address, traffic class. When the traffic to a peer changes to
+   another local address or class, the next key begins, also if that combination was there before: so
+   the planner, which keeps the order of each key, keeps the order of each peer. */
+typedef struct tuoi_udp_key {
+    tuo_udp_peer peer;      /* only what is asked for, the rest 0 */
+    uint32_t cell;          /* of the hash */
+    tuoi_udp_local local;
+} tuoi_udp_key;
+
+/* A message of the piece that is being sent. */
+typedef struct tuoi_udp_message {
+    uint32_t key, count;    /* count datagrams from slot first on */
+    int32_t first;
+    uint32_t train;
+} tuoi_udp_message;
+
+/* A peer that refused a train and took its datagrams. */
+typedef struct tuoi_udp_refuser {
+    tuo_udp_peer peer;
+    uint32_t wait, left;    /* datagrams: without trains in all, still to come */
+} tuoi_udp_refuser;
+
+/* What stands behind the struct in its allocation. */
+typedef struct tuoi_udp_memory {
+    tuo_udp_slot *slots;
+    tuoi_udp_item *items;
+    tuo_udp_train *trains;
+    tuoi_udp_key *keys;
+    int32_t *open;          /* scratch, one per key */
+    uint32_t *cells;        /* hash: key + 1 of the latest key of an address; 0: none */
+    struct tuoi_mmsg *mmsgs;
+    tuoi_udp_message *messages;
+    tuoi_udp_control_out *controls;
+    struct iovec *iovs;
+    uint8_t *arena, *received;
+} tuoi_udp_memory;
+
+typedef struct tuoi_udp_tx {
+    uint32_t slot_count, key_count, last_key, end; /* end: of what is committed in the arena */
+    uint32_t reserved;      /* bytes behind it */
+    int is_reserved, held;
+    int broken_off;         /* an earlier flush, of reserve or push, found no socket */
+    uint32_t train_count;
+    uint32_t at_train;      /* the next message to build: this train, */
+    int32_t at_slot;        /* from this slot on; -1: from its first */
+    uint32_t message_count, at_message; /* of the piece: built, settled */
+    uint32_t refused_train; /* its datagrams are sent singly now */
+    int refused_lost;       /* one of them was lost, so it is not known to be the train */
+    int retried;            /* the message in front had its second chance after a pending error */
+    int stale;              /* what is left of the piece was built by what no longer holds */
+    uint32_t mtu_key, mtu;  /* key + 1 of the last question for a path MTU in this flush; 0: none */
+    uint32_t lost_written, lost_read; /* modulo 2^32 */
+    uint32_t refuser_count, refuser_next;
+    int last_errno;         /* atomic */
+    tuo_udp_tx_stats stats;
+    tuo_udp_lost lost[TUOI_UDP_LOST];
+    tuoi_udp_refuser refusers[TUOI_UDP_REFUSERS];
+} tuoi_udp_tx;
+
+typedef struct tuoi_udp_rx {
+    uint32_t left;          /* datagrams of the message not yet handed out */
+    size_t off, len, seg_len;
+    tuo_udp_peer peer;
+    tuoi_round round;
+    uint32_t drops;         /* SO_RXQ_OVFL, as last told */
+    int last_errno;         /* atomic */
+    tuo_udp_rx_stats stats;
+    union {
+        size_t aligned;
+        uint8_t bytes[TUOI_UDP_CONTROL_IN];
+    } control;
+} tuoi_udp_rx;
+
+struct tuo_udp {
+    tuoi_waiter waiter;     /* fd: the socket */
+    tuo_udp_desc desc;
+    int family;
+    int has_recverr;        /* adopted so: ICMP errors of all peers are reported, and queue up */
+    uint32_t cell_mask;
+    uint64_t hash_key;
+    tuo_udp_info info;      /* its errnos are the halves' */
+    tuoi_udp_memory memory;
+    tuoi_udp_tx tx;
+    tuoi_udp_rx rx;
+};
+
+/* --- addresses --- */
+
+static int tuoi_ip6_is_zero(const struct in6_addr *address) {
+    static const uint8_t zero[16] = { 0 };
+    return TUO_MEMCMP(address, zero, sizeof zero) == 0;
+}
+
+static int tuoi_ip6_is_mapped(const struct in6_addr *address) {
+    static const uint8_t prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF };
+    return TUO_MEMCMP(address, prefix, sizeof prefix) == 0;
+}
+
+static void tuoi_ip6_map(struct in6_addr *to, const struct in_addr *from) {
+    uint8_t *const bytes = (uint8_t *)to;
+    TUO_MEMSET(bytes, 0, 10);
+    bytes[10] = bytes[11] = 0xFF;
+    TUO_MEMCPY(bytes + 12, from, 4);
+}
+
+static void tuoi_ip6_unmap(struct in_addr *to, const struct in6_addr *from) {
+    TUO_MEMCPY(to, (const uint8_t *)from + 12, 4);
+}
+
+/* What of a peer is asked for, so that two of them can be compared as bytes. */
+static void tuoi_udp_peer_copy(tuo_udp_peer *to, const tuo_udp_peer *from) {
+    TUO_MEMSET(to, 0, sizeof *to);
+    to->addr.any.sa_family = from->addr.any.sa_family;
+    if (from->addr.any.sa_family == AF_INET) {
+        to->addr.ip4.sin_port = from->addr.ip4.sin_port;
+        to->addr.ip4.sin_addr = from->addr.ip4.sin_addr;
+        to->local.ip4 = from->local.ip4;
+    } else if (from->addr.any.sa_family == AF_INET6) {
+        to->addr.ip6.sin6_port = from->addr.ip6.sin6_port;
+        to->addr.ip6.sin6_flowinfo = from->addr.ip6.sin6_flowinfo;
+        to->addr.ip6.sin6_addr = from->addr.ip6.sin6_addr;
+        to->addr.ip6.sin6_scope_id = from->addr.ip6.sin6_scope_id;
+        to->local.ip6 = from->local.ip6;
+    }
+    to->tos = from->tos;
+}
+
+static int tuoi_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b) {
+    return TUO_MEMCMP(&a->addr, &b->addr, sizeof a->addr) == 0;
+}
+
+static int tuoi_udp_same_peer(const tuo_udp_peer *a, const tuo_udp_peer *b) {
+    return tuoi_udp_same_addr(a, b) && TUO_MEMCMP(&a->local, &b->local, sizeof a->local) == 0 && a->tos == b->tos;
+}
+
+static socklen_t tuoi_udp_addr_len(const tuo_udp_peer *peer) {
+    switch (peer->addr.any.sa_family) {
+        case AF_UNSPEC: return 0; /* a connected socket's own */
+        case AF_INET6: return sizeof peer->addr.ip6;
+        default: return sizeof peer->addr.ip4;
+    }
+}
+
+/* Does the kernel treat this peer by the rules of IPv4? */
+static int tuoi_udp_is_ip4(const tuo_udp_peer *peer) {
+    return peer->addr.any.sa_family == AF_INET ||
+           (peer->addr.any.sa_family == AF_INET6 && tuoi_ip6_is_mapped(&peer->addr.ip6.sin6_addr));
+}
+
+/* --- options --- */
+
+static int tuoi_udp_set(const tuo_udp *udp, int level, int name, int value) {
+    return tuoi_sys(setsockopt(udp->waiter.fd, level, name, &value, sizeof value));
+}
+
+/* The value, or -errno. */
+static int tuoi_udp_get(int fd, int level, int name) {
+    int value = 0;
+    socklen_t len = sizeof value;
+    const int returned = tuoi_sys(getsockopt(fd, level, name, &value, &len));
+    return returned < 0 ? returned : value;
+}
+
+/* An option that IPv4 and IPv6 both have: on a dual-stack socket both levels count (U 1.22). Returns that
+   of the socket's own level. */
+static int tuoi_udp_set_both(const tuo_udp *udp, int name4, int name6, int value) {
+    const int returned = tuoi_udp_set(udp, IPPROTO_IP, name4, value);
+    return udp->family == AF_INET6 ? tuoi_udp_set(udp, IPPROTO_IPV6, name6, value) : returned;
+}
+
+static int tuoi_udp_set_df(const tuo_udp *udp, tuo_udp_df df) {
+    const int value = df == TUO_UDP_DF_PROBE    ? TUOI_PMTUDISC_PROBE
+                      : df == TUO_UDP_DF_KERNEL ? TUOI_PMTUDISC_WANT
+                                                : TUOI_PMTUDISC_DO;
+    return tuoi_udp_set_both(udp, TUOI_IP_MTU_DISCOVER, TUOI_IPV6_MTU_DISCOVER, value);
+}
+
+/* Beyond the system's limit with the right to it, otherwise up to it (U 2.13). */
+static void tuoi_udp_set_buffer(const tuo_udp *udp, int force, int plain, uint32_t bytes) {
+    const int value = (int)tuoi_min32(bytes, 0x3FFFFFFF);
+    if (bytes && tuoi_udp_set(udp, SOL_SOCKET, force, value) < 0) (void)tuoi_udp_set(udp, SOL_SOCKET, plain, value);
+}
+
+/* What both open and adopt set. What a kernel does not know stays off: the datagrams come without it. */
+static void tuoi_udp_features(tuo_udp *udp) {
+    const int fd = udp->waiter.fd;
+    const int segment = tuoi_udp_get(fd, TUOI_SOL_UDP, TUOI_UDP_SEGMENT);
+    udp->info.gso = segment >= 0 && !udp->desc.no_gso;
+    if (segment > 0) (void)tuoi_udp_set(udp, TUOI_SOL_UDP, TUOI_UDP_SEGMENT, 0); /* would cut singles, too (U 1.9) */
+    if (!udp->info.gso) udp->desc.limits.max_segs = 1;
+    if (!udp->desc.no_gro) udp->info.gro = tuoi_udp_set(udp, TUOI_SOL_UDP, TUOI_UDP_GRO, 1) >= 0;
+    (void)tuoi_udp_set(udp, IPPROTO_IP, TUOI_IP_PKTINFO, 1);
+    (void)tuoi_udp_set(udp, IPPROTO_IP, TUOI_IP_RECVTOS, 1);
+    if (udp->family == AF_INET6) {
+        (void)tuoi_udp_set(udp, IPPROTO_IPV6, TUOI_IPV6_RECVPKTINFO, 1);
+        (void)tuoi_udp_set(udp, IPPROTO_IPV6, TUOI_IPV6_RECVTCLASS, 1);
+    }
+    (void)tuoi_udp_set(udp, SOL_SOCKET, SO_RXQ_OVFL, 1);
+}
+
+/* --- opening --- */
+
+static void *tuoi_udp_take(uint8_t *base, size_t *off, size_t count, size_t size) {
+    void *const at = base ? base + *off : NULL;
+    *off += tuoi_align_up(count * size);
+    return at;
+}
+
+/* Lays the tables out from base on; NULL: only their size. */
+static size_t tuoi_udp_lay_out(tuoi_udp_memory *memory, const tuo_udp_desc *desc, size_t cells, uint8_t *base) {
+    size_t off = 0;
+    memory->slots = (tuo_udp_slot *)tuoi_udp_take(base, &off, desc->max_datagrams, sizeof *memory->slots);
+    memory->items = (tuoi_udp_item *)tuoi_udp_take(base, &off, desc->max_datagrams, sizeof *memory->items);
+    memory->trains = (tuo_udp_train *)tuoi_udp_take(base, &off, desc->max_datagrams, sizeof *memory->trains);
+    memory->keys = (tuoi_udp_key *)tuoi_udp_take(base, &off, desc->max_peers, sizeof *memory->keys);
+    memory->open = (int32_t *)tuoi_udp_take(base, &off, desc->max_peers, sizeof *memory->open);
+    memory->cells = (uint32_t *)tuoi_udp_take(base, &off, cells, sizeof *memory->cells);
+    memory->mmsgs = (struct tuoi_mmsg *)tuoi_udp_take(base, &off, TUOI_UDP_MESSAGES, sizeof *memory->mmsgs);
+    memory->messages = (tuoi_udp_message *)tuoi_udp_take(base, &off, TUOI_UDP_MESSAGES, sizeof *memory->messages);
+    memory->controls = (tuoi_udp_control_out *)tuoi_udp_take(base, &off, TUOI_UDP_MESSAGES, sizeof *memory->controls);
+    memory->iovs = (struct iovec *)tuoi_udp_take(base, &off, TUOI_UDP_IOVS, sizeof *memory->iovs);
+    memory->arena = (uint8_t *)tuoi_udp_take(base, &off, desc->send_bytes, 1);
+    memory->received = (uint8_t *)tuoi_udp_take(base, &off, desc->recv_bytes, 1);
+    return off;
+}
+
+static void tuoi_default_size(size_t *value, size_t fallback) {
+    if (*value == 0) *value = fallback;
+}
+
+/* Defaults filled in; 0: a value is out of its range. */
+static int tuoi_udp_complete(tuo_udp_desc *desc) {
+    tuoi_default32(&desc->max_datagrams, 1024);
+    tuoi_default32(&desc->max_peers, desc->max_datagrams);
+    tuoi_default32(&desc->round_packets, TUOI_ROUND_PACKETS);
+    tuoi_default32(&desc->retry_after, 4096);
+    tuoi_default_size(&desc->send_bytes, 256 * 1024);
+    tuoi_default_size(&desc->recv_bytes, 0xFFFF);
+    desc->max_peers = tuoi_min32(desc->max_peers, desc->max_datagrams);
+    return desc->max_datagrams <= TUOI_UDP_DATAGRAMS_MAX && desc->send_bytes >= TUOI_UDP_PAYLOAD_MAX &&
+           desc->send_bytes <= TUOI_UDP_BYTES_MAX && desc->recv_bytes >= 0xFFFF &&
+           desc->recv_bytes <= TUOI_UDP_BYTES_MAX && (unsigned)desc->df <= (unsigned)TUO_UDP_DF_KERNEL;
+}
+
+static tuo_result tuoi_udp_allocate(tuo_udp **out, const tuo_udp_desc *desc, int *error) {
+    tuo_udp_desc d;
+    tuoi_udp_memory memory;
+    tuo_udp *udp;
+    size_t cells = 4;
+    if (error) *error = 0;
+    TUO_MEMSET(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    if (!tuoi_udp_complete(&d)) return TUO_E_INVALID;
+    while (cells < 2 * (size_t)d.max_peers) cells *= 2;
+    udp = (tuo_udp *)TUO_CALLOC(1, tuoi_align_up(sizeof *udp) + tuoi_udp_lay_out(&memory, &d, cells, NULL));
+    if (!udp) {
+        if (error) *error = ENOMEM;
+        return TUO_E_SYSTEM;
+    }
+    udp->desc = d;
+    udp->waiter.fd = udp->waiter.wake_fd = -1;
+    udp->cell_mask = (uint32_t)cells - 1;
+    udp->hash_key = (uint64_t)(uintptr_t)udp; /* differs from process to process */
+    udp->rx.round.packets_max = d.round_packets;
+    (void)tuoi_udp_lay_out(&udp->memory, &d, cells, (uint8_t *)udp + tuoi_align_up(sizeof *udp));
+    *out = udp;
+    return TUO_OK;
+}
+
+static void tuoi_udp_free(tuo_udp *udp) {
+    tuoi_close_fd(&udp->waiter.fd);
+    tuoi_close_fd(&udp->waiter.wake_fd);
+    TUO_FREE(udp);
+}
+
+static tuo_result tuoi_udp_opened(tuo_udp *udp, int returned, tuo_udp **out, int *error) {
+    if (returned >= 0) {
+        *out = udp;
+        return TUO_OK;
+    }
+    if (error) *error = -returned;
+    tuoi_udp_free(udp);
+    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+}
+
+/* In this order: UDP_GRO before the first datagram can come (U 2.10). */
+static int tuoi_udp_setup(tuo_udp *udp, tuo_udp_df df) {
+    int returned;
+    if ((returned = udp->waiter.wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0) return returned;
+    if (df != TUO_UDP_DF_DEFAULT && (returned = tuoi_udp_set_df(udp, df)) < 0) return returned;
+    if (udp->desc.tos &&
+        (returned = tuoi_udp_set_both(udp, TUOI_IP_TOS, TUOI_IPV6_TCLASS, udp->desc.tos)) < 0) return returned;
+    tuoi_udp_set_buffer(udp, SO_SNDBUFFORCE, SO_SNDBUF, udp->desc.send_buffer);
+    tuoi_udp_set_buffer(udp, SO_RCVBUFFORCE, SO_RCVBUF, udp->desc.recv_buffer);
+    udp->info.send_buffer = (uint32_t)tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, SO_SNDBUF);
+    udp->info.recv_buffer = (uint32_t)tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, SO_RCVBUF);
+    tuoi_udp_features(udp);
+    return 0;
+}
+
+static int tuoi_udp_open(tuo_udp *udp, const struct sockaddr *local) {
+    const socklen_t len = local->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    const tuo_udp_df df = udp->desc.df == TUO_UDP_DF_DEFAULT ? TUO_UDP_DF_SET : udp->desc.df;
+    int returned;
+    udp->family = local->sa_family;
+    tuoi_default32(&udp->desc.send_buffer, TUOI_UDP_BUFFER);
+    tuoi_default32(&udp->desc.recv_buffer, TUOI_UDP_BUFFER);
+    udp->waiter.fd = tuoi_sys(socket(udp->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (udp->waiter.fd < 0) return udp->waiter.fd;
+    if ((returned = tuoi_udp_setup(udp, df)) < 0) return returned;
+    if (udp->family == AF_INET6 &&
+        (returned = tuoi_udp_set(udp, IPPROTO_IPV6, TUOI_IPV6_V6ONLY, udp->desc.ip6_only != 0)) < 0) return returned;
+    if (udp->desc.reuseport && (returned = tuoi_udp_set(udp, SOL_SOCKET, SO_REUSEPORT, 1)) < 0) return returned;
+    return tuoi_sys(bind(udp->waiter.fd, local, len));
+}
+
+TUO_API tuo_result tuo_udp_open(tuo_udp **udp, const struct sockaddr *local, const tuo_udp_desc *desc, int *error) {
+    tuo_udp *u;
+    tuo_result result;
+    if (error) *error = 0;
+    if (!local || (local->sa_family != AF_INET && local->sa_family != AF_INET6)) return TUO_E_INVALID;
+    result = tuoi_udp_allocate(&u, desc, error);
+    if (result != TUO_OK) return result;
+    u->desc.borrowed = 0;
+    return tuoi_udp_opened(u, tuoi_udp_open(u, local), udp, error);
+}
+
+static int tuoi_udp_adopt(tuo_udp *udp, int fd) {
+    int returned = tuoi_udp_get(fd, SOL_SOCKET, SO_PROTOCOL);
+    if (returned == -ENOTSOCK || (returned >= 0 && returned != IPPROTO_UDP)) return -EOPNOTSUPP;
+    if (returned < 0) return returned;
+    if ((returned = tuoi_udp_get(fd, SOL_SOCKET, SO_DOMAIN)) < 0) return returned;
+    if (returned != AF_INET && returned != AF_INET6) return -EOPNOTSUPP;
+    udp->waiter.fd = fd;
+    udp->family = returned;
+    udp->has_recverr = tuoi_udp_get(fd, IPPROTO_IP, TUOI_IP_RECVERR) > 0 ||
+                       (udp->family == AF_INET6 && tuoi_udp_get(fd, IPPROTO_IPV6, TUOI_IPV6_RECVERR) > 0);
+    return tuoi_udp_setup(udp, udp->desc.df);
+}
+
+TUO_API tuo_result tuo_udp_adopt(tuo_udp **udp, int fd, const tuo_udp_desc *desc, int *error) {
+    tuo_udp *u;
+    int returned;
+    const tuo_result result = tuoi_udp_allocate(&u, desc, error);
+    if (result != TUO_OK) return result;
+    returned = tuoi_udp_adopt(u, fd);
+    if (returned < 0) u->waiter.fd = -1; /* still the caller's */
+    return tuoi_udp_opened(u, returned, udp, error);
+}
+
+/* --- waiting, facts --- */
+
+TUO_API void tuo_udp_wake(tuo_udp *udp) { tuoi_wake(&udp->waiter); }
+TUO_API void tuo_udp_wake_clear(tuo_udp *udp) { tuoi_wake_clear(&udp->waiter); }
+TUO_API int tuo_udp_fd(const tuo_udp *udp) { return udp->waiter.fd; }
+
+TUO_API void tuo_udp_close(tuo_udp *udp) {
+    if (!udp) return;
+    tuoi_close_waiter(&udp->waiter);
+    if (udp->desc.borrowed) udp->waiter.fd = -1;
+    tuoi_udp_free(udp);
+}
+
+TUO_API tuo_result tuo_udp_wait(tuo_udp *udp, int for_writing, int timeout_ms) {
+    const int pending = !for_writing && udp->rx.left != 0;
+    int returned;
+    if (!tuoi_enter(&udp->waiter)) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    returned = tuoi_wait(&udp->waiter, for_writing, pending ? 0 : timeout_ms);
+    if (returned == -ECANCELED) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    if (returned == 0 || pending) return tuoi_leave(&udp->waiter, TUO_OK);
+    return tuoi_leave(&udp->waiter, returned == -EAGAIN || returned == -EINTR ? TUO_AGAIN : TUO_E_SYSTEM);
+}
+
+TUO_API void tuo_udp_query_info(const tuo_udp *udp, tuo_udp_info *info) {
+    *info = udp->info;
+    info->rx_errno = __atomic_load_n(&udp->rx.last_errno, __ATOMIC_RELAXED);
+    info->tx_errno = __atomic_load_n(&udp->tx.last_errno, __ATOMIC_RELAXED);
+}
+
+TUO_API void tuo_udp_query_rx_stats(const tuo_udp *udp, tuo_udp_rx_stats *stats) { *stats = udp->rx.stats; }
+TUO_API void tuo_udp_query_tx_stats(const tuo_udp *udp, tuo_udp_tx_stats *stats) { *stats = udp->tx.stats; }
+
+/* Reads and forgets the error queue, which takes room from the receive buffer and keeps poll() from
+   sleeping (U 3.3, U 3.6). Returns how many entries there were, up to a bound. */
+static int tuoi_udp_drain(const tuo_udp *udp) {
+    int count = 0;
+    while (count < TUOI_UDP_DRAIN) {
+        struct msghdr message;
+        TUO_MEMSET(&message, 0, sizeof message);
+        if (recvmsg(udp->waiter.fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) break;
+        count++;
+    }
+    return count;
+}
+
+/* --- path MTU --- */
+
+/* Of a connected socket. */
+static int tuoi_udp_get_mtu(int fd, int family) {
+    return family == AF_INET ? tuoi_udp_get(fd, IPPROTO_IP, TUOI_IP_MTU) : tuoi_udp_get(fd, IPPROTO_IPV6, TUOI_IPV6_MTU);
+}
+
+/* A socket of its own, connected to the peer by the same device and mark, knows it (U 3.7); one of no
+   peer does not. Returns the MTU, or -errno. */
+static int tuoi_udp_ask_mtu(const tuo_udp *udp, int helper, const tuo_udp_peer *peer) {
+    const int mark = tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, SO_MARK);
+    char device[16];
+    socklen_t len = sizeof device;
+    int returned;
+    if (mark > 0) (void)setsockopt(helper, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
+    if (getsockopt(udp->waiter.fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) == 0 && len > 0)
+        (void)setsockopt(helper, SOL_SOCKET, SO_BINDTODEVICE, device, len);
+    returned = tuoi_sys(connect(helper, &peer->addr.any, tuoi_udp_addr_len(peer)));
+    return returned < 0 ? returned : tuoi_udp_get_mtu(helper, peer->addr.any.sa_family);
+}
+
+static int tuoi_udp_path_mtu(const tuo_udp *udp, const tuo_udp_peer *peer) {
+    tuo_udp_peer plain = *peer;
+    int helper, returned;
+    if (peer->addr.any.sa_family == AF_UNSPEC) return tuoi_udp_get_mtu(udp->waiter.fd, udp->family);
+    if (peer->addr.any.sa_family == AF_INET6 && tuoi_udp_is_ip4(peer)) {
+        TUO_MEMSET(&plain.addr, 0, sizeof plain.addr);
+        plain.addr.ip4.sin_family = AF_INET;
+        plain.addr.ip4.sin_port = peer->addr.ip6.sin6_port;
+        tuoi_ip6_unmap(&plain.addr.ip4.sin_addr, &peer->addr.ip6.sin6_addr);
+    }
+    helper = tuoi_sys(socket(plain.addr.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (helper < 0) return helper;
+    returned = tuoi_udp_ask_mtu(udp, helper, &plain);
+    tuoi_close_fd(&helper);
+    return returned;
+}
+
+TUO_API tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu) {
+    int returned;
+    if (peer->addr.any.sa_family != AF_INET && peer->addr.any.sa_family != AF_INET6) return TUO_E_INVALID;
+    if (!tuoi_enter(&udp->waiter)) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    returned = tuoi_udp_path_mtu(udp, peer);
+    if (returned >= 0) *mtu = (uint32_t)returned;
+    else __atomic_store_n(&udp->tx.last_errno, -returned, __ATOMIC_RELAXED);
+    return tuoi_leave(&udp->waiter, returned >= 0 ? TUO_OK : TUO_E_SYSTEM);
+}
+
+/* --- committing --- */
+
+TUOI_WRAPS static uint32_t tuoi_udp_hash(const tuo_udp *udp, const tuo_udp_peer *peer) {
+    uint64_t words[4] = { 0, 0, 0, 0 }, hash = udp->hash_key;
+    size_t i;
+    TUOI_STATIC_ASSERT(udp_addr_fits, sizeof peer->addr <= sizeof words);
+    TUO_MEMCPY(words, &peer->addr, sizeof peer->addr);
+    for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+        hash = (hash ^ words[i]) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
+}
+
+/* The cell of this address, or the free one where it belongs. Half of them are free. */
+static uint32_t tuoi_udp_cell(const tuo_udp *udp, const tuo_udp_peer *peer) {
+    const tuoi_udp_memory *const memory = &udp->memory;
+    uint32_t cell = tuoi_udp_hash(udp, peer) & udp->cell_mask;
+    while (memory->cells[cell] && !tuoi_udp_same_addr(&memory->keys[memory->cells[cell] - 1].peer, peer))
+        cell = (cell + 1) & udp->cell_mask;
+    return cell;
+}
+
+/* The key of the peer's next datagram; 0: there is room for no more keys. */
+static int tuoi_udp_find_key(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *found) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_memory *const memory = &udp->memory;
+    uint32_t cell;
+    *found = tx->last_key;
+    if (tx->key_count && tuoi_udp_same_peer(&memory->keys[tx->last_key].peer, peer)) return 1;
+    cell = tuoi_udp_cell(udp, peer);
+    if (memory->cells[cell]) {
+        *found = tx->last_key = memory->cells[cell] - 1;
+        if (tuoi_udp_same_peer(&memory->keys[*found].peer, peer)) return 1;
+    }
+    if (tx->key_count == udp->desc.max_peers) return 0;
+    *found = tx->last_key = tx->key_count++;
+    memory->keys[*found].peer = *peer;
+    memory->keys[*found].cell = cell;
+    memory->keys[*found].local = TUOI_LOCAL_USED;
+    memory->cells[cell] = tx->key_count;
+    return 1;
+}
+
+/* Keys that still have datagrams (open[] says so) move together; open[] becomes their new numbers. */
+static void tuoi_udp_compact_keys(tuo_udp *udp) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_memory *const memory = &udp->memory;
+    uint32_t i, kept = 0;
+    for (i = 0; i < tx->key_count; i++) memory->cells[memory->keys[i].cell] = 0;
+    for (i = 0; i < tx->key_count; i++) {
+        if (!memory->open[i]) continue;
+        if (i != kept) memory->keys[kept].peer = memory->keys[i].peer;
+        memory->keys[kept].local = TUOI_LOCAL_USED; /* the next flush asks again */
+        memory->keys[kept].cell = tuoi_udp_cell(udp, &memory->keys[kept].peer);
+        memory->open[i] = (int32_t)kept++;
+        memory->cells[memory->keys[kept - 1].cell] = kept;
+    }
+    tx->key_count = kept;
+    tx->last_key = 0;
+}
+
+/* What is sent or lost goes; what is held moves to the front, in the order of commit. */
+static void tuoi_udp_compact(tuo_udp *udp) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_memory *const memory = &udp->memory;
+    uint32_t i, kept = 0, end = 0;
+    for (i = 0; i < tx->key_count; i++) memory->open[i] = 0;
+    for (i = 0; i < tx->slot_count; i++) {
+        if (memory->items[i].done) continue;
+        if (memory->items[i].off != end)
+            TUO_MEMMOVE(memory->arena + end, memory->arena + memory->items[i].off, memory->slots[i].len);
+        memory->items[kept].user = memory->items[i].user;
+        memory->items[kept].off = end;
+        memory->items[kept].done = 0;
+        memory->slots[kept] = memory->slots[i];
+        end += memory->slots[i].len;
+        memory->open[memory->slots[i].key] = 1;
+        kept++;
+    }
+    tuoi_udp_compact_keys(udp);
+    for (i = 0; i < kept; i++) memory->slots[i].key = (uint32_t)memory->open[memory->slots[i].key];
+    tx->slot_count = kept;
+    tx->end = end;
+}
+
+/* --- messages --- */
+
+static size_t tuoi_udp_add_control(uint8_t *control, size_t at, int level, int type, const void *value, size_t len) {
+    struct cmsghdr header;
+    TUO_MEMSET(&header, 0, sizeof header);
+    header.cmsg_len = (socklen_t)CMSG_LEN(len);
+    header.cmsg_level = level;
+    header.cmsg_type = type;
+    TUO_MEMSET(control + at, 0, CMSG_SPACE(len));
+    TUO_MEMCPY(control + at, &header, sizeof header);
+    TUO_MEMCPY(control + at + CMSG_LEN(0), value, len);
+    return at + CMSG_SPACE(len);
+}
+
+static size_t tuoi_udp_add_local(uint8_t *control, size_t at, const tuo_udp_peer *peer) {
+    if (tuoi_udp_is_ip4(peer)) {
+        tuoi_pktinfo4 info;
+        TUO_MEMSET(&info, 0, sizeof info);
+        info.local = peer->local.ip4;
+        if (peer->addr.any.sa_family == AF_INET6) tuoi_ip6_unmap(&info.local, &peer->local.ip6);
+        return tuoi_udp_add_control(control, at, IPPROTO_IP, TUOI_IP_PKTINFO, &info, sizeof info);
+    } else {
+        tuoi_pktinfo6 info;
+        TUO_MEMSET(&info, 0, sizeof info);
+        info.local = peer->local.ip6;
+        return tuoi_udp_add_control(control, at, IPPROTO_IPV6, TUOI_IPV6_PKTINFO, &info, sizeof info);
+    }
+}
+
+static int tuoi_udp_has_local(const tuo_udp_peer *peer) {
+    return peer->addr.any.sa_family != AF_UNSPEC && !tuoi_ip6_is_zero(&peer->local.ip6);
+}
+
+static int tuoi_udp_names_local(const tuoi_udp_key *key) {
+    return (key->local == TUOI_LOCAL_USED || key->local == TUOI_LOCAL_INNOCENT) && tuoi_udp_has_local(&key->peer);
+}
+
+/* Only what is needed: a single is a plain message (U 1.6). Returns the length. */
+static size_t tuoi_udp_controls(const tuo_udp *udp, uint8_t *control, const tuoi_udp_key *key, uint32_t count,
+                                uint32_t seg_len) {
+    const int is_ip4 = key->peer.addr.any.sa_family == AF_UNSPEC ? udp->family == AF_INET : tuoi_udp_is_ip4(&key->peer);
+    size_t at = 0;
+    if (tuoi_udp_names_local(key)) at = tuoi_udp_add_local(control, at, &key->peer);
+    if (key->peer.tos) {
+        const int tos = key->peer.tos;
+        at = tuoi_udp_add_control(control, at, is_ip4 ? IPPROTO_IP : IPPROTO_IPV6, is_ip4 ? TUOI_IP_TOS : TUOI_IPV6_TCLASS,
+                                  &tos, sizeof tos);
+    }
+    if (count > 1) {
+        const uint16_t segment = (uint16_t)seg_len;
+        at = tuoi_udp_add_control(control, at, TUOI_SOL_UDP, TUOI_UDP_SEGMENT, &segment, sizeof segment);
+    }
+    return at;
+}
+
+/* The bytes of a message; neighbours in the arena are one piece. Returns the number of pieces. */
+static uint32_t tuoi_udp_gather(const tuo_udp *udp, const tuoi_udp_message *message, struct iovec *iov) {
+    const tuoi_udp_memory *const memory = &udp->memory;
+    int32_t slot = message->first;
+    uint32_t i, pieces = 0, end = 0;
+    for (i = 0; i < message->count; i++, slot = memory->slots[slot].next) {
+        const uint32_t off = memory->items[slot].off, len = memory->slots[slot].len;
+        if (pieces && off == end) {
+            iov[pieces - 1].iov_len += len;
+        } else {
+            iov[pieces].iov_base = memory->arena + off;
+            iov[pieces++].iov_len = len;
+        }
+        end = off + len;
+    }
+    return pieces;
+}
+
+static tuoi_udp_refuser *tuoi_udp_refuser_of(tuo_udp *udp, const tuo_udp_peer *peer) {
+    uint32_t i;
+    for (i = 0; i < udp->tx.refuser_count; i++) {
+        if (tuoi_udp_same_addr(&udp->tx.refusers[i].peer, peer)) return &udp->tx.refusers[i];
+    }
+    return NULL;
+}
+
+/* The next message: a train, or one datagram of a train that is not sent as one. */
+static tuoi_udp_message tuoi_udp_next_message(tuo_udp *udp) {
+    const tuoi_udp_memory *const memory = &udp->memory;
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuo_udp_train *const train = &memory->trains[tx->at_train];
+    tuoi_udp_message message;
+    message.train = tx->at_train;
+    message.first = tx->at_slot < 0 ? train->first : tx->at_slot;
+    message.key = memory->slots[message.first].key;
+    message.count = message.first == train->first && tx->at_train != tx->refused_train ? train->count : 1;
+    if (message.count > 1) {
+        const tuoi_udp_refuser *const refuser = tuoi_udp_refuser_of(udp, &memory->keys[message.key].peer);
+        if (refuser && refuser->left) message.count = 1;
+    }
+    return message;
+}
+
+static void tuoi_udp_build_message(tuo_udp *udp, const tuoi_udp_message *message, struct msghdr *header,
+                                   tuoi_udp_control_out *control, struct iovec *iov) {
+    tuoi_udp_key *const key = &udp->memory.keys[message->key];
+    const uint32_t seg_len = udp->memory.trains[message->train].seg_len;
+    TUO_MEMSET(header, 0, sizeof *header);
+    header->msg_namelen = tuoi_udp_addr_len(&key->peer);
+    if (header->msg_namelen) header->msg_name = &key->peer.addr;
+    header->msg_iov = iov;
+    header->msg_iovlen = (uint16_t)tuoi_udp_gather(udp, message, iov);
+    header->msg_controllen = (socklen_t)tuoi_udp_controls(udp, control->bytes, key, message->count, seg_len);
+    if (header->msg_controllen) header->msg_control = control->bytes;
+}
+
+/* The next piece. Returns how many messages it has. */
+static uint32_t tuoi_udp_build(tuo_udp *udp) {
+    const tuoi_udp_memory *const memory = &udp->memory;
+    tuoi_udp_tx *const tx = &udp->tx;
+    uint32_t n = 0, pieces = 0;
+    while (n < TUOI_UDP_MESSAGES && tx->at_train < tx->train_count) {
+        const tuoi_udp_message message = tuoi_udp_next_message(udp);
+        int32_t slot = message.first;
+        uint32_t i;
+        if (pieces + message.count > TUOI_UDP_IOVS) break;
+        memory->messages[n] = message;
+        tuoi_udp_build_message(udp, &message, &memory->mmsgs[n].header, &memory->controls[n], memory->iovs + pieces);
+        pieces += message.count;
+        n++;
+        for (i = 0; i < message.count; i++) slot = memory->slots[slot].next;
+        tx->at_slot = slot;
+        if (slot < 0) tx->at_train++;
+    }
+    tx->at_message = 0;
+    tx->message_count = n;
+    return n;
+}
+
+/* What is left of the piece is built again. */
+static void tuoi_udp_rebuild(tuo_udp *udp) {
+    const tuoi_udp_message *const message = &udp->memory.messages[udp->tx.at_message];
+    udp->tx.stale = 0;
+    if (udp->tx.at_message == udp->tx.message_count) return;
+    udp->tx.at_train = message->train;
+    udp->tx.at_slot = message->first == udp->memory.trains[message->train].first ? -1 : message->first;
+    udp->tx.at_message = udp->tx.message_count = 0;
+}
+
+/* --- what came of them --- */
+
+/* Trains to this peer were refused, and its datagrams were not: none for a while, twice as long each
+   time. */
+static void tuoi_udp_switch_off(tuo_udp *udp, const tuo_udp_peer *peer) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    tuoi_udp_refuser *refuser = tuoi_udp_refuser_of(udp, peer);
+    tx->stats.switched_off++;
+    if (refuser) {
+        refuser->wait = refuser->wait ? tuoi_min32(refuser->wait, 0x40000000) * 2 : udp->desc.retry_after;
+    } else {
+        refuser = &tx->refusers[tx->refuser_next];
+        tx->refuser_next = (tx->refuser_next + 1) % TUOI_UDP_REFUSERS; /* the oldest is forgotten */
+        if (tx->refuser_count < TUOI_UDP_REFUSERS) tx->refuser_count++;
+        refuser->peer = *peer;
+        refuser->wait = udp->desc.retry_after;
+    }
+    refuser->left = refuser->wait;
+    tx->stale = 1;
+}
+
+static void tuoi_udp_lose(tuo_udp *udp, int32_t slot, int error, uint32_t mtu) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    tuo_udp_lost *const lost = &tx->lost[tx->lost_written % TUOI_UDP_LOST];
+    lost->peer = udp->memory.keys[udp->memory.slots[slot].key].peer;
+    lost->user = udp->memory.items[slot].user;
+    lost->len = udp->memory.slots[slot].len;
+    lost->error = error;
+    lost->mtu = mtu;
+    tx->lost_written++;
+    if (tx->lost_written - tx->lost_read > TUOI_UDP_LOST) tx->lost_read++;
+    tx->stats.tx_lost++;
+    udp->memory.items[slot].done = 1;
+}
+
+/* A datagram left alone. */
+static void tuoi_udp_sent_single(tuo_udp *udp, const tuoi_udp_message *message) {
+    tuoi_udp_refuser *const refuser = tuoi_udp_refuser_of(udp, &udp->memory.keys[message->key].peer);
+    if (refuser && refuser->left) refuser->left--;
+    udp->tx.stats.tx_singles++;
+    if (message->train == udp->tx.refused_train) udp->tx.stats.tx_resent++;
+}
+
+static void tuoi_udp_sent_train(tuo_udp *udp, const tuoi_udp_message *message) {
+    tuoi_udp_refuser *const refuser = tuoi_udp_refuser_of(udp, &udp->memory.keys[message->key].peer);
+    if (refuser) refuser->wait = 0; /* trains work again: the next refusal is a first */
+    udp->tx.stats.tx_trains++;
+    udp->tx.stats.tx_in_trains += message->count;
+}
+
+/* The message in front is done with; the last datagram of a refused train says whose fault it was. */
+static void tuoi_udp_settled(tuo_udp *udp) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message++];
+    tx->retried = 0;
+    if (message->train != tx->refused_train || udp->memory.slots[message->first].next >= 0) return;
+    if (!tx->refused_lost) tuoi_udp_switch_off(udp, &udp->memory.keys[message->key].peer);
+    tx->refused_train = TUOI_NO_TRAIN;
+}
+
+static void tuoi_udp_sent(tuo_udp *udp) {
+    const tuoi_udp_message *const message = &udp->memory.messages[udp->tx.at_message];
+    tuoi_udp_key *const key = &udp->memory.keys[message->key];
+    int32_t slot = message->first;
+    uint32_t i;
+    for (i = 0; i < message->count; i++, slot = udp->memory.slots[slot].next) udp->memory.items[slot].done = 1;
+    if (message->count > 1) tuoi_udp_sent_train(udp, message);
+    else tuoi_udp_sent_single(udp, message);
+    if (key->local == TUOI_LOCAL_ASKED) key->local = TUOI_LOCAL_GONE;
+    if (key->local == TUOI_LOCAL_GONE) udp->tx.stats.tx_local_gone += message->count;
+    tuoi_udp_settled(udp);
+}
+
+/* The single in front is lost. */
+static void tuoi_udp_refused_single(tuo_udp *udp, int error) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message];
+    if (error == EMSGSIZE && tx->mtu_key != message->key + 1) {
+        const int mtu = tuoi_udp_path_mtu(udp, &udp->memory.keys[message->key].peer);
+        tx->mtu = mtu > 0 ? (uint32_t)mtu : 0;
+        tx->mtu_key = message->key + 1;
+    }
+    tuoi_udp_lose(udp, message->first, error, error == EMSGSIZE ? tx->mtu : 0);
+    tx->refused_lost = 1;
+    tuoi_udp_settled(udp);
+}
+
+/* The train in front is sent singly, from its first datagram on. */
+static void tuoi_udp_refused_train(tuo_udp *udp, int is_icmp) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message];
+    tuoi_udp_key *const key = &udp->memory.keys[message->key];
+    tx->stats.tx_refused_trains++;
+    tx->refused_train = message->train;
+    tx->refused_lost = is_icmp; /* says nothing about trains */
+    tx->retried = 0;
+    if (key->local == TUOI_LOCAL_INNOCENT) key->local = TUOI_LOCAL_USED; /* of the train's refusal only */
+    tx->stale = 1;
+}
+
+/* Errors that ICMP alone raises: they speak of an earlier datagram. */
+static int tuoi_udp_is_icmp(int error) {
+    return error == ECONNREFUSED || error == EPROTO || error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET;
+}
+
+/* Can it be the error of an earlier datagram, reported by the call that came next (U 1.25)? Others than
+   these can, too, if the socket is connected or has an error queue. */
+static int tuoi_udp_is_pending(const tuo_udp *udp, int error) {
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    if (error == EINVAL || error == EIO) return 0;
+    if (tuoi_udp_drain(udp) > 0 || udp->has_recverr || tuoi_udp_is_icmp(error)) return 1;
+    return getpeername(udp->waiter.fd, (struct sockaddr *)&name, &len) == 0;
+}
+
+/* Is it what the kernel says of a source address that the host has not (U 1.33 to U 1.35)? */
+static int tuoi_udp_is_local(int error) {
+    return error == EINVAL || error == ENETUNREACH || error == EADDRNOTAVAIL || error == ENODEV;
+}
+
+/* TUO_OK: go on with the message in front. */
+static tuo_result tuoi_udp_full(tuo_udp *udp) {
+    int returned;
+    udp->tx.stats.tx_again++;
+    if (udp->has_recverr) (void)tuoi_udp_drain(udp); /* or poll() would not sleep */
+    if (!udp->desc.blocking) return TUO_AGAIN;
+    returned = tuoi_wait(&udp->waiter, 1, -1);
+    if (returned == 0 || returned == -EINTR) return TUO_OK;
+    return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
+}
+
+/* The message in front was refused: once more, once more without its local address, singly, or lost; in
+   this order. TUO_OK: go on. */
+static tuo_result tuoi_udp_refused(tuo_udp *udp, int error) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message];
+    tuoi_udp_key *const key = &udp->memory.keys[message->key];
+    if (error == EINTR) return TUO_OK;
+    if (error == EAGAIN || error == EWOULDBLOCK) return tuoi_udp_full(udp);
+    __atomic_store_n(&tx->last_errno, error, __ATOMIC_RELAXED);
+    if (error == EBADF || error == ENOTSOCK) return TUO_E_SYSTEM;
+    if (!tx->retried && tuoi_udp_is_pending(udp, error)) {
+        tx->retried = 1;
+        tx->stats.tx_errors++;
+        return TUO_OK;
+    }
+    if (key->local == TUOI_LOCAL_USED && tuoi_udp_is_local(error) && tuoi_udp_has_local(&key->peer)) {
+        key->local = TUOI_LOCAL_ASKED;
+        tx->stale = 1;
+        return TUO_OK;
+    }
+    if (key->local == TUOI_LOCAL_ASKED) {
+        key->local = TUOI_LOCAL_INNOCENT;
+        tx->stale = 1;
+    }
+    if (message->count > 1) tuoi_udp_refused_train(udp, tuoi_udp_is_icmp(error));
+    else tuoi_udp_refused_single(udp, error);
+    return TUO_OK;
+}
+
+/* --- flushing --- */
+
+static tuo_result tuoi_udp_send(tuo_udp *udp) {
+    const tuoi_udp_memory *const memory = &udp->memory;
+    tuoi_udp_tx *const tx = &udp->tx;
+    tuo_result result = TUO_OK;
+    tx->train_count = (uint32_t)tuo_udp_plan(&udp->desc.limits, memory->slots, tx->slot_count, memory->open,
+                                             tx->key_count, memory->trains);
+    tx->at_train = tx->at_message = tx->message_count = tx->mtu_key = 0;
+    tx->at_slot = -1;
+    tx->refused_train = TUOI_NO_TRAIN;
+    tx->retried = tx->stale = 0;
+    while (result == TUO_OK && (tx->at_message < tx->message_count || tuoi_udp_build(udp))) {
+        const uint32_t count = tx->message_count - tx->at_message;
+        int returned = tuoi_sys(TUOI_SENDMMSG(udp->waiter.fd, memory->mmsgs + tx->at_message, count,
+                                              MSG_DONTWAIT | MSG_NOSIGNAL));
+        tx->stats.tx_calls++;
+        if (returned <= 0) result = tuoi_udp_refused(udp, returned ? -returned : EAGAIN);
+        for (; returned > 0 && tx->at_message < tx->message_count; returned--) tuoi_udp_sent(udp);
+        if (tx->stale) tuoi_udp_rebuild(udp);
+    }
+    return result;
+}
+
+static tuo_result tuoi_udp_flush(tuo_udp *udp) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    tuo_result result = TUO_OK;
+    uint32_t i;
+    if (tx->slot_count) result = tuoi_udp_send(udp);
+    for (i = 0; result == TUO_E_SYSTEM && i < tx->slot_count; i++) {
+        if (!udp->memory.items[i].done) tuoi_udp_lose(udp, (int32_t)i, __atomic_load_n(&tx->last_errno, __ATOMIC_RELAXED), 0);
+    }
+    tuoi_udp_compact(udp);
+    tx->held = result == TUO_AGAIN || result == TUO_E_WOKEN;
+    tx->broken_off |= result == TUO_E_SYSTEM;
+    return result;
+}
+
+TUO_API tuo_result tuo_udp_flush(tuo_udp *udp) {
+    tuo_result result;
+    if (!tuoi_enter(&udp->waiter)) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    udp->tx.is_reserved = 0;
+    result = tuoi_udp_flush(udp);
+    if (udp->tx.broken_off) result = TUO_E_SYSTEM;
+    udp->tx.broken_off = 0;
+    return tuoi_leave(&udp->waiter, result);
+}
+
+TUO_API int tuo_udp_held(const tuo_udp *udp) { return udp->tx.held; }
+
+TUO_API tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost) {
+    if (udp->tx.lost_read == udp->tx.lost_written) return TUO_DONE;
+    *lost = udp->tx.lost[udp->tx.lost_read++ % TUOI_UDP_LOST];
+    return TUO_OK;
+}
+
+static int tuoi_udp_has_room(const tuo_udp *udp, size_t len) {
+    return udp->tx.slot_count < udp->desc.max_datagrams && udp->desc.send_bytes - udp->tx.end >= len;
+}
+
+/* NULL: no room. Not counted here. */
+static uint8_t *tuoi_udp_reserve(tuo_udp *udp, size_t len) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    tx->is_reserved = 0;
+    if (len > TUOI_UDP_PAYLOAD_MAX) return NULL;
+    if (!tuoi_udp_has_room(udp, len)) (void)tuoi_udp_flush(udp);
+    if (!tuoi_udp_has_room(udp, len)) return NULL;
+    tx->is_reserved = 1;
+    tx->reserved = (uint32_t)len;
+    return udp->memory.arena + tx->end;
+}
+
+TUO_API void *tuo_udp_reserve(tuo_udp *udp, size_t len) {
+    uint8_t *const bytes = tuoi_enter(&udp->waiter) ? tuoi_udp_reserve(udp, len) : NULL;
+    udp->tx.stats.tx_dropped_full += bytes == NULL;
+    (void)tuoi_leave(&udp->waiter, TUO_OK);
+    return bytes;
+}
+
+/* The key of a reserved datagram; if there are too many of them, those before it leave first, and its
+   bytes move. */
+static int tuoi_udp_commit_key(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t len, uint32_t *key) {
+    const uint32_t end = udp->tx.end;
+    if (tuoi_udp_find_key(udp, peer, key)) return 1;
+    (void)tuoi_udp_flush(udp);
+    if (len && udp->tx.end != end) TUO_MEMMOVE(udp->memory.arena + udp->tx.end, udp->memory.arena + end, len);
+    return tuoi_udp_find_key(udp, peer, key);
+}
+
+/* 0: no room for one more peer. Not counted here. */
+static int tuoi_udp_commit(tuo_udp *udp, const tuo_udp_peer *peer, size_t len, void *user) {
+    tuoi_udp_tx *const tx = &udp->tx;
+    const uint32_t taken = tuoi_min32((uint32_t)len, tx->reserved);
+    tuo_udp_peer asked;
+    tuo_udp_slot *slot;
+    uint32_t key;
+    TUO_ASSERT(tx->is_reserved && len <= tx->reserved);
+    if (!tx->is_reserved) return 0;
+    tx->is_reserved = 0;
+    tuoi_udp_peer_copy(&asked, peer);
+    if (!tuoi_udp_commit_key(udp, &asked, taken, &key)) return 0;
+    slot = &udp->memory.slots[tx->slot_count];
+    slot->len = taken;
+    slot->key = key;
+    udp->memory.items[tx->slot_count].user = user;
+    udp->memory.items[tx->slot_count].off = tx->end;
+    udp->memory.items[tx->slot_count].done = 0;
+    tx->slot_count++;
+    tx->end += taken;
+    tx->stats.tx_datagrams++;
+    tx->stats.tx_bytes += taken;
+    return 1;
+}
+
+TUO_API void tuo_udp_commit(tuo_udp *udp, const tuo_udp_peer *peer, size_t len, void *user) {
+    const int taken = tuoi_enter(&udp->waiter) && tuoi_udp_commit(udp, peer, len, user);
+    udp->tx.stats.tx_dropped_full += !taken;
+    (void)tuoi_leave(&udp->waiter, TUO_OK);
+}
+
+static tuo_result tuoi_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const void *bytes, size_t len, void *user) {
+    uint8_t *to;
+    if (len > TUOI_UDP_PAYLOAD_MAX) return TUO_E_INVALID;
+    to = tuoi_udp_reserve(udp, len);
+    if (!to) return TUO_AGAIN;
+    if (len) TUO_MEMCPY(to, bytes, len);
+    return tuoi_udp_commit(udp, peer, len, user) ? TUO_OK : TUO_AGAIN;
+}
+
+TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const void *bytes, size_t len, void *user) {
+    tuo_result result = TUO_AGAIN;
+    if (tuoi_enter(&udp->waiter)) result = tuoi_udp_push(udp, peer, bytes, len, user);
+    udp->tx.stats.tx_dropped_full += result == TUO_AGAIN;
+    return tuoi_leave(&udp->waiter, result);
+}
+
+TUO_API tuo_result tuo_udp_send_batch(tuo_udp *udp, const tuo_udp_peer *peers, const tuo_buf_ops *ops, void *const *bufs,
+                                      size_t count, size_t offset, size_t *taken) {
+    const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
+    tuo_result result = TUO_OK, flushed;
+    *taken = 0;
+    if (!tuoi_enter(&udp->waiter)) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    while (result == TUO_OK && *taken < count) {
+        void *const buf = bufs[*taken];
+        const size_t len = tuoi_ops_len(o, buf);
+        result = TUO_E_INVALID;
+        if (len >= offset)
+            result = tuoi_udp_push(udp, &peers[*taken], tuoi_ops_data(o, buf) + offset, len - offset, buf);
+        if (result == TUO_OK) ++*taken;
+    }
+    flushed = tuo_udp_flush(udp);
+    return tuoi_leave(&udp->waiter, result == TUO_E_INVALID || flushed == TUO_OK ? result : flushed);
+}
+
+/* --- receiving --- */
+
+/* What the control data of a message says. */
+typedef struct tuoi_udp_control {
+    int has_size, size;     /* UDP_GRO */
+    int has_local4, has_local6;
+    struct in_addr local4;
+    struct in6_addr local6;
+    uint8_t tos;
+    int has_drops;
+    uint32_t drops;         /* SO_RXQ_OVFL */
+} tuoi_udp_control;
+
+static int tuoi_control_int(const uint8_t *data, size_t len) {
+    int value = 0;
+    if (len >= sizeof value) TUO_MEMCPY(&value, data, sizeof value);
+    else if (len) value = data[0];
+    return value;
+}
+
+static void tuoi_udp_read_control4(tuoi_udp_control *control, int type, const uint8_t *data, size_t len) {
+    tuoi_pktinfo4 info;
+    if (type == TUOI_IP_TOS) {
+        control->tos = (uint8_t)tuoi_control_int(data, len);
+    } else if (type == TUOI_IP_PKTINFO && len >= sizeof info) {
+        TUO_MEMCPY(&info, data, sizeof info);
+        control->local4 = info.local;
+        control->has_local4 = 1;
+    }
+}
+
+/* An answer cannot leave from a multicast address. */
+static void tuoi_udp_read_control6(tuoi_udp_control *control, int type, const uint8_t *data, size_t len) {
+    if (type == TUOI_IPV6_TCLASS) {
+        control->tos = (uint8_t)tuoi_control_int(data, len);
+    } else if (type == TUOI_IPV6_PKTINFO && len >= sizeof(tuoi_pktinfo6) && data[0] != 0xFF) {
+        TUO_MEMCPY(&control->local6, data, sizeof control->local6);
+        control->has_local6 = 1;
+    }
+}
+
+/* One entry. 0: it cannot be what the kernel writes. */
+static int tuoi_udp_read_control(tuoi_udp_control *control, int level, int type, const uint8_t *data, size_t len) {
+    if (level == TUOI_SOL_UDP && type == TUOI_UDP_GRO) {
+        if (len < sizeof control->size) return 0;
+        control->size = tuoi_control_int(data, len);
+        control->has_size = 1;
+    } else if (level == IPPROTO_IP) {
+        tuoi_udp_read_control4(control, type, data, len);
+    } else if (level == IPPROTO_IPV6) {
+        tuoi_udp_read_control6(control, type, data, len);
+    } else if (level == SOL_SOCKET && type == SO_RXQ_OVFL && len >= sizeof control->drops) {
+        control->drops = (uint32_t)tuoi_control_int(data, len);
+        control->has_drops = 1;
+    }
+    return 1;
+}
+
+/* Reads bytes[0..len) only. 0: broken. */
+static int tuoi_udp_read_controls(const uint8_t *bytes, size_t len, tuoi_udp_control *control) {
+    TUO_MEMSET(control, 0, sizeof *control);
+    while (len >= CMSG_LEN(0)) {
+        struct cmsghdr header;
+        size_t entry;
+        TUO_MEMCPY(&header, bytes, sizeof header);
+        entry = (size_t)header.cmsg_len;
+        if (entry < CMSG_LEN(0) || entry > len) return 0;
+        if (!tuoi_udp_read_control(control, header.cmsg_level, header.cmsg_type, bytes + CMSG_LEN(0), entry - CMSG_LEN(0)))
+            return 0;
+        entry = (entry + sizeof(size_t) - 1) / sizeof(size_t) * sizeof(size_t);
+        if (entry >= len) break;
+        bytes += entry;
+        len -= entry;
+    }
+    return 1;
+}
+
+/* The local address and traffic class of rx->peer, whose address is there. */
+static void tuoi_udp_received_at(tuo_udp_peer *peer, const tuoi_udp_control *control) {
+    peer->tos = control->tos;
+    if (peer->addr.any.sa_family == AF_INET) {
+        if (control->has_local4) peer->local.ip4 = control->local4;
+    } else if (peer->addr.any.sa_family == AF_INET6) {
+        if (control->has_local6) peer->local.ip6 = control->local6;
+        /* of a broadcast only this one is an address of the host */
+        if (control->has_local4 && tuoi_udp_is_ip4(peer)) tuoi_ip6_map(&peer->local.ip6, &control->local4);
+    }
+}
+
+/* Cut into datagrams what a read gave: len bytes, as it says, of which room has at most capacity. 0: lost,
+   and counted. */
+static int tuoi_udp_received(tuoi_udp_rx *rx, size_t len, size_t capacity, int flags, const tuoi_udp_control *control) {
+    const size_t have = len < capacity ? len : capacity;
+    const int is_cut = len > capacity || (flags & MSG_TRUNC);
+    size_t count, whole;
+    if (control->has_drops) {
+        rx->stats.rx_kernel_drops += (uint32_t)(control->drops - rx->drops);
+        rx->drops = control->drops;
+    }
+    if ((!control->has_size && (flags & MSG_CTRUNC)) ||
+        (control->has_size && (control->size <= 0 || (size_t)control->size > len))) {
+        rx->stats.rx_broken++;
+        return 0;
+    }
+    rx->seg_len = control->has_size ? (size_t)control->size : len;
+    count = rx->seg_len ? (len + rx->seg_len - 1) / rx->seg_len : 1;
+    whole = is_cut ? (rx->seg_len ? have / rx->seg_len : 0) : count;
+    if (is_cut && whole == count) whole--;
+    rx->stats.rx_truncated += count - whole;
+    rx->stats.rx_messages++;
+    rx->stats.rx_trains += count > 1;
+    rx->off = 0;
+    rx->len = is_cut ? whole * rx->seg_len : len;
+    rx->left = (uint32_t)whole;
+    return whole != 0;
+}
+
+/* One read. The number of datagrams, 0 if it gave none, or -errno. */
+static int tuoi_udp_read(tuo_udp *udp) {
+    tuoi_udp_rx *const rx = &udp->rx;
+    const size_t capacity = udp->desc.recv_bytes;
+    struct msghdr message;
+    struct iovec iov;
+    tuoi_udp_control control;
+    int returned;
+    TUO_MEMSET(&message, 0, sizeof message);
+    TUO_MEMSET(&rx->peer, 0, sizeof rx->peer);
+    iov.iov_base = udp->memory.received;
+    iov.iov_len = capacity;
+    message.msg_name = &rx->peer.addr;
+    message.msg_namelen = sizeof rx->peer.addr;
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = rx->control.bytes;
+    message.msg_controllen = sizeof rx->control.bytes;
+    returned = tuoi_sys(recvmsg(udp->waiter.fd, &message, MSG_DONTWAIT | MSG_TRUNC)); /* MSG_TRUNC: the true length */
+    if (returned < 0) return returned;
+    if (returned == 0 && message.msg_namelen == 0) return -ESHUTDOWN; /* an empty datagram has a sender */
+    if (!tuoi_udp_read_controls(rx->control.bytes, (size_t)message.msg_controllen, &control)) {
+        rx->stats.rx_broken++;
+        return 0;
+    }
+    tuoi_udp_received_at(&rx->peer, &control);
+    return tuoi_udp_received(rx, (size_t)returned, capacity, message.msg_flags, &control) ? (int)rx->left : 0;
+}
+
+/* Nothing is there: wait, if this call may. TUO_OK: read again. */
+static tuo_result tuoi_udp_empty(tuo_udp *udp) {
+    tuoi_round *const round = &udp->rx.round;
+    const int is_first = round->reads == 0;
+    int returned;
+    if (udp->has_recverr) (void)tuoi_udp_drain(udp); /* or poll() would not sleep */
+    tuoi_round_found_nothing(round);
+    if (!udp->desc.blocking) return TUO_AGAIN;
+    if (!is_first) return TUO_MORE;
+    returned = tuoi_wait(&udp->waiter, 0, -1);
+    if (returned == 0 || returned == -EINTR) return TUO_OK;
+    return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
+}
+
+/* The next message. Errors that speak of an earlier send, and messages without a datagram, end it only when
+   they are many. */
+static tuo_result tuoi_udp_fill(tuo_udp *udp) {
+    tuoi_udp_rx *const rx = &udp->rx;
+    int tries = 0;
+    while (tries < TUOI_UDP_READ_TRIES) {
+        const int returned = tuoi_udp_read(udp);
+        if (returned > 0) {
+            tuoi_round_read(&rx->round, (size_t)returned);
+            return TUO_OK;
+        }
+        if (returned == -EAGAIN || returned == -EWOULDBLOCK) {
+            const tuo_result result = tuoi_udp_empty(udp);
+            if (result != TUO_OK) return result;
+        } else if (returned != -EINTR) {
+            tries++;
+        }
+        if (returned == 0 || returned == -EAGAIN || returned == -EWOULDBLOCK || returned == -EINTR) continue;
+        __atomic_store_n(&rx->last_errno, -returned, __ATOMIC_RELAXED);
+        if (returned == -EBADF || returned == -ENOTSOCK || returned == -ESHUTDOWN) return TUO_E_SYSTEM;
+        rx->stats.rx_errors++;
+        (void)tuoi_udp_drain(udp);
+    }
+    tuoi_round_begin(&rx->round);
+    return TUO_MORE;
+}
+
+/* TUO_OK: rx->left is not 0. */
+static tuo_result tuoi_udp_ready_one(tuo_udp *udp) {
+    tuoi_udp_rx *const rx = &udp->rx;
+    if (rx->left) return TUO_OK;
+    if (tuoi_round_over(&rx->round)) {
+        tuoi_round_begin(&rx->round);
+        return TUO_MORE;
+    }
+    return tuoi_udp_fill(udp);
+}
+
+static void tuoi_udp_take_one(tuo_udp *udp, tuo_udp_datagram *datagram) {
+    tuoi_udp_rx *const rx = &udp->rx;
+    const size_t rest = rx->len - rx->off;
+    datagram->data = udp->memory.received + rx->off;
+    datagram->len = rx->seg_len < rest ? rx->seg_len : rest;
+    datagram->peer = &rx->peer;
+    rx->off += datagram->len;
+    rx->left--;
+    rx->stats.rx_datagrams++;
+    rx->stats.rx_bytes += datagram->len;
+    tuoi_round_took(&rx->round, datagram->len);
+}
+
+TUO_API tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *datagram) {
+    tuo_result result;
+    if (!tuoi_enter(&udp->waiter)) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    result = tuoi_udp_ready_one(udp);
+    if (result == TUO_OK) tuoi_udp_take_one(udp, datagram);
+    return tuoi_leave(&udp->waiter, result);
+}
+
+TUO_API int tuo_udp_pending(const tuo_udp *udp) { return udp->rx.left != 0; }
+
+/* The datagram in front into a buffer, if it fits. */
+static tuo_result tuoi_udp_fill_buf(tuo_udp *udp, const tuo_buf_ops *ops, void *buf, size_t offset, tuo_udp_peer *peer) {
+    const size_t rest = udp->rx.len - udp->rx.off, len = udp->rx.seg_len < rest ? udp->rx.seg_len : rest;
+    const size_t capacity = tuoi_ops_capacity(ops, buf);
+    tuo_udp_datagram datagram;
+    if (capacity < offset || capacity - offset < len) return TUO_E_NOSPACE;
+    if (tuoi_ops_resize(ops, buf, offset + len) != 0) return TUO_E_BUFFER;
+    tuoi_udp_take_one(udp, &datagram);
+    if (len) TUO_MEMCPY(tuoi_ops_data(ops, buf) + offset, datagram.data, len);
+    if (peer) *peer = *datagram.peer;
+    return TUO_OK;
+}
+
+TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void *const *bufs, size_t count,
+                                      size_t offset, tuo_udp_peer *peers, size_t *received) {
+    const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
+    tuo_result result = TUO_OK;
+    *received = 0;
+    if (!tuoi_enter(&udp->waiter)) return tuoi_leave(&udp->waiter, TUO_E_WOKEN);
+    while (result == TUO_OK && *received < count) {
+        result = tuoi_udp_ready_one(udp);
+        if (result == TUO_MORE && *received == 0) result = tuoi_udp_ready_one(udp); /* of the call before: its round */
+        if (result == TUO_OK)
+            result = tuoi_udp_fill_buf(udp, o, bufs[*received], offset, peers ? &peers[*received] : NULL);
+        if (result == TUO_OK) ++*received;
+    }
+    return tuoi_leave(&udp->waiter, *received ? TUO_OK : result);
+}
 
 #endif /* TUNOFFLOAD_UDP */
 
