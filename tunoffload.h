@@ -1514,12 +1514,13 @@ typedef struct tuo_udp_train {
    Writes    slots[].next; trains[0..return), in the order of their first datagrams;
              open[0..key_count) is scratch
    Returns   how many trains: at most count, and at least 1 if count is not 0
-   Rules     same key; equal len, the last may be shorter; at most max_segs and max_bytes. An empty
-             datagram is alone, and so is one of more than max_bytes. The order of each key is kept:
-             no datagram of a key joins a train in front of an earlier one of that key. Each train is
-             as long as these rules allow
-             no_equal_tail: the last one must be shorter. Equal datagrams are therefore alone unless
-             a shorter one of their key follows them within the limits
+   Rules     The datagrams of a train have one key and one len; the last may be shorter. A train has
+             at most max_segs datagrams and max_bytes bytes, and is as long as the rules allow.
+             An empty datagram leaves alone, and so does one of more than max_bytes. The next
+             datagram of the same key begins another train.
+             The datagrams of a key keep their order.
+             no_equal_tail: the last datagram of a train must be shorter. Equal datagrams therefore
+             leave alone unless a shorter one of their key follows them within the limits.
    Cost      O(count + key_count); with no_equal_tail O(count * max_segs + key_count) */
 TUO_API size_t tuo_udp_plan(const tuo_udp_limits *limits, tuo_udp_slot *slots, size_t count, int32_t *open,
                             size_t key_count, tuo_udp_train *trains);
@@ -5538,8 +5539,8 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 }
 
 /* ----------------------------------------------------------------------------------- >>udp-plan */
-/* Pure: no addresses, no memory of its own, no system. A key's slots are linked first; then each train is
-   cut off the front of its key's list. */
+/* Knows lengths and keys only. The slots of each key are linked first. Then each train is cut off the
+   front of the list of its key. */
 
 static tuo_udp_limits tuoi_udp_limits_of(const tuo_udp_limits *limits) {
     tuo_udp_limits known = { 0, 0, 0 };
@@ -5551,7 +5552,7 @@ static tuo_udp_limits tuoi_udp_limits_of(const tuo_udp_limits *limits) {
     return known;
 }
 
-/* open[key]: the first slot of that key, or -1; next: the one behind it. A key out of range has no list. */
+/* open[key]: the first slot of the key, or -1; next: the slot behind. A key out of range has no list. */
 static void tuoi_udp_link(tuo_udp_slot *slots, size_t count, int32_t *open, size_t key_count) {
     size_t i;
     for (i = 0; i < key_count; i++) open[i] = -1;
@@ -5567,8 +5568,8 @@ static void tuoi_udp_link(tuo_udp_slot *slots, size_t count, int32_t *open, size
 
 /* May a datagram of len bytes be the next of a train that has no shorter one yet? */
 static int tuoi_udp_fits(const tuo_udp_limits *limits, const tuo_udp_train *train, uint32_t len) {
-    return train->count < limits->max_segs && len != 0 && len <= train->seg_len && len <= limits->max_bytes &&
-           train->len <= limits->max_bytes - len;
+    return train->count < limits->max_segs && len != 0 && len <= train->seg_len &&
+           (uint64_t)train->len + len <= limits->max_bytes;
 }
 
 /* The longest train that begins with slot *head. *head becomes the slot behind its last. */

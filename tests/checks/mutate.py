@@ -26,7 +26,7 @@ import time
 
 BAR = 95.0
 TESTS = ["vnet", "regressions", "parse", "checksum", "flow_table", "gso", "gro_rules", "device", "gro_modes", "captures", "sweep",
-         "gro_property", "gro_hostile", "conventions"]
+         "gro_property", "gro_hostile", "udp_plan", "conventions"]
 
 # (pattern, replacements): each occurrence in a line makes one mutant per replacement.
 OPERATORS = [
@@ -174,7 +174,7 @@ class Runner:
             shutil.rmtree(directory, ignore_errors=True)
 
     # What needs public functions only is compiled once, and linked with each mutant; the other three include it.
-    LINKED = ["fuzz/fuzz_%s.c" % name for name in ("gro", "gso", "caps", "vnet_header", "flow_table")] + \
+    LINKED = ["fuzz/fuzz_%s.c" % name for name in ("gro", "gso", "caps", "vnet_header", "flow_table", "udp_plan")] + \
              ["tests/core/test_%s.c" % name for name in ("gso", "gro_modes", "regressions", "device")]
     INCLUDING = ["tests/core/test_%s.c" % name for name in ("parse", "sweep", "simd")]
     GCC = ["gcc", "-O0", "-w", "-std=c99", "-fsanitize=address", "-DCHECK_STOP", "-Itests/lib"]

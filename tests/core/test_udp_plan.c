@@ -45,7 +45,7 @@ static void plan_free(plan *p)
     guard_page_free(&p->train_page);
 }
 
-/* Whatever was in the memory that is only written must not matter. */
+/* Memory that is only written holds other values before: they must not matter. */
 static void plan_run(plan *p, const tuo_udp_limits *limits, const datagram *datagrams, size_t count, size_t key_count)
 {
     int32_t *open = (int32_t *)(void *)(p->open_page.end - key_count * sizeof(int32_t));
@@ -106,7 +106,7 @@ TEST(rules)
         {"nor close each other", {0, 0, 0}, 5, {{100, 1}, {100, 0}, {50, 1}, {100, 0}, {9, 0}}, "0 2 / 1 3 4"},
         {"in the order of first datagrams", {0, 0, 0}, 5, {{9, 1}, {8, 0}, {9, 0}, {9, 1}, {10, 1}}, "0 3 / 1 / 2 / 4"},
         {"an empty one is alone", {0, 0, 0}, 3, {{100, 0}, {0, 0}, {100, 0}}, "0 / 1 / 2"},
-        {"two empty ones, too", {0, 0, 0}, 2, {{0, 0}, {0, 0}}, "0 / 1"},
+        {"two empty ones are two trains", {0, 0, 0}, 2, {{0, 0}, {0, 0}}, "0 / 1"},
         {"and closes its own key only", {0, 0, 0}, 4, {{100, 0}, {100, 1}, {0, 1}, {100, 0}}, "0 3 / 1 / 2"},
         {"max_segs", {2, 0, 0}, 5, {{7, 0}, {7, 0}, {7, 0}, {7, 0}, {7, 0}}, "0 1 / 2 3 / 4"},
         {"max_segs, shorter one first beyond", {2, 0, 0}, 3, {{7, 0}, {7, 0}, {6, 0}}, "0 1 / 2"},

@@ -1,4 +1,4 @@
 # proof: udp_fits
 # breaks: joins if the rules
 # the sum wraps
-/^static int tuoi_udp_fits/,/^}/s/train->len <= limits->max_bytes - len/train->len + len <= limits->max_bytes/
+/^static int tuoi_udp_fits/,/^}/s/(uint64_t)train->len + len/train->len + len/
