@@ -5911,7 +5911,7 @@ typedef struct tuoi_tun_tx {
     size_t offset;
     uint8_t *pushed;       /* memory of what is pushed: a tuo_buf, its bytes, and so on */
     size_t pushed_len, pushed_capacity;
-    int own;               /* what is held is in that memory, not in buffers of the caller's */
+    int own;               /* what is held is in that memory or scratch, not in buffers of the caller's */
     int recheck;           /* buffers of the caller's are held since an earlier call */
     void **held;           /* room for max_packets buffers */
     tuo_result failed;     /* what tuo_tun_push met, for tuo_tun_flush */
@@ -6742,6 +6742,7 @@ static tuo_result tuoi_tun_next_ready(tuo_tun *tun) {
             if (over) break;
         }
         result = tuoi_tun_recv_next(tun);
+        if (result == TUO_E_NOSPACE) result = TUO_OK; /* longer than any packet: lost, and counted */
         if (result != TUO_OK) break;
         if (rx->splitting) tuoi_round_read(&rx->round, tuo_gso_count(&rx->gso));
     }
@@ -6944,10 +6945,15 @@ static tuo_result tuoi_tun_tx_singles(tuo_tun *tun) {
     tuoi_tun_tx *const tx = &tun->tx;
     while (tx->next_user < tx->sp.packet_count) {
         void *const buf = tx->sp.users[tx->next_user];
+        const size_t len = tx->ops.len(tx->ops.user, buf);
         tuo_iov packet;
         tuo_result result;
+        if (len <= tx->offset) { /* emptied while it was held */
+            tx->next_user++;
+            continue;
+        }
         packet.base = tx->ops.data(tx->ops.user, buf) + tx->offset;
-        packet.len = tx->ops.len(tx->ops.user, buf) - tx->offset;
+        packet.len = len - tx->offset;
         result = tuoi_tun_write_single(tun, &packet, 1);
         /* it was the device, not the superpacket */
         if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUOI_PENDING_EMITTED;
@@ -7260,8 +7266,10 @@ static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet,
     }
     /* its checksums were not verified yet */
     result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun));
-    if (result == TUO_OK) tx->pending = TUOI_PENDING_SPLIT;
-    return result;
+    if (result != TUO_OK) return result;
+    tx->pending = TUOI_PENDING_SPLIT;
+    tx->own = 1;
+    return TUO_OK;
 }
 
 /* The kernel did not take it as one: split and write that. If an error meets the first segment

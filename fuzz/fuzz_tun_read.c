@@ -1,11 +1,14 @@
 /* fuzz_tun_read.c - what a TUN device could hand to a program: frames with vnet headers, and errors in between.
    Input     2 bytes of configuration (see read_config), 1 byte of length of a netlink reply and that reply, then steps: 1 byte of what
-             happens; for a frame 2 bytes of length, 2 of payload to add, and the bytes: vnet header, then packet.
+             happens; for a frame 2 bytes of length, 2 of payload to add, and the bytes: vnet header, then packet. The high bits of the
+             steps also say which of its verbs the event loop uses.
    Asserts   the core, by way of decode, check and tuo_gso_init, splits what it takes into what the naive splitter of the tests makes
              of it: by iterator, in place, and into few and small buffers with resuming; the ladder, for a device without offloads and
              for a TUN device, puts the same on the wire. On Linux the backend, whose system calls are stood in for here, hands out
              exactly these segments in order, whatever buffers and errors come in between, and tuo_tun_recv hands out the frames as they
-             are; lost are only packets that are refused or do not fit, and the counters say how many. */
+             are; lost are only packets that are refused or do not fit, and the counters say how many. tuo_tun_next and tuo_tun_next_copy
+             do the same in any mixture, with buffers of any size, whatever the caller writes over each packet; TUO_AGAIN means that the
+             device was empty, TUO_MORE that a round is over, and neither leaves anything that tuo_tun_pending must tell of. */
 #define FAKE_READV
 #include "fake_tun.h"
 #include "../tests/lib/packets.h"
@@ -42,6 +45,7 @@ static size_t step_count, frame_count;
 static size_t vnet_len;
 static tuo_order order;
 static unsigned frame_flags, buffers, is_blocking;
+static uint32_t round_packets, verbs; /* of an event loop: length of its rounds; what it calls */
 
 /* ------------------------------------------------------------------------------------------------------------------ input */
 
@@ -54,6 +58,8 @@ static void read_config(fuzz_input *in)
     frame_flags = (config & 0x20) != 0 ? TUO_F_ETHERNET : 0;
     is_blocking = config >> 6 & 1;
     buffers = fuzz_u8(in);
+    round_packets = (config & 0x80) != 0 ? 1 + buffers % 7 : 0;
+    verbs = buffers;
 }
 
 static int layout_exists(void)
@@ -109,6 +115,7 @@ static void read_steps(fuzz_input *in)
         s->what = (what & 7) < STEP_ERROR ? 0 : what & 7;
         s->error = (int)(what >> 3);
         s->frame = NULL;
+        verbs = verbs * 31 + what / 32;
         if (s->what == 0) {
             s->frame = &frames[frame_count++];
             read_frame(in, what, &frames[frame_count - 1]);
@@ -306,6 +313,8 @@ static void check_core(frame *f)
 #ifdef __linux__
 
 static size_t next_step;
+static unsigned reads;      /* so far */
+static int read_was_empty;  /* the last one */
 static fuzz_input netlink_reply;
 
 static int failed_with(int error)
@@ -387,10 +396,13 @@ static int error_of(const step *s)
 static ssize_t fake_readv(int fd, const struct iovec *iov, int count)
 {
     (void)fd;
+    reads++;
+    read_was_empty = 1;
     if (next_step == step_count) {
         return failed_with(EAGAIN);
     }
     const step *s = &steps[next_step++];
+    read_was_empty = s->what == STEP_EMPTY || (s->what == STEP_ERROR && error_of(s) == EAGAIN) || (s->what == 0 && s->frame->pkt == NULL);
     if (s->what != 0) {
         return s->what == STEP_EMPTY ? 0 : failed_with(error_of(s));
     }
@@ -414,6 +426,7 @@ static tuo_tun *adopt(void)
     FUZZ_CHECK(fd >= 0);
     memset(&desc, 0, sizeof desc);
     desc.blocking = (uint8_t)is_blocking;
+    desc.round_packets = round_packets;
     next_step = 0;
     tuo_result result = tuo_tun_adopt(&tun, fd, &desc, &error);
     if (result != TUO_OK) {
@@ -455,10 +468,11 @@ static int may_return(tuo_result result)
     }
 }
 
-static void check_rx_stats(tuo_tun *tun, size_t segments)
+/* segments: handed out; cut: that were longer than the buffer, or discarded. */
+static void check_rx_stats(tuo_tun *tun, size_t segments, size_t cut)
 {
     tun_stats stats;
-    size_t reads = 0, bytes = 0, supers = 0, refused = count_errors(EINVAL), truncated = 0;
+    size_t packets = 0, bytes = 0, supers = 0, refused = count_errors(EINVAL), truncated = cut;
     for (size_t i = 0; i < frame_count; i++) {
         const frame *f = &frames[i];
         if (f->pkt == NULL) {
@@ -466,13 +480,13 @@ static void check_rx_stats(tuo_tun *tun, size_t segments)
         }
         int fits = f->pkt_len <= PACKET_MAX;
         truncated += !fits;
-        reads += (size_t)fits;
+        packets += (size_t)fits;
         bytes += fits ? f->pkt_len : 0;
         supers += fits && f->vnet.gso_type != 0;
         refused += fits && !f->taken;
     }
     stats = tun_stats_of(tun);
-    FUZZ_CHECK(stats.rx.rx_reads == reads && stats.rx.rx_bytes == bytes && stats.rx.rx_superpackets == supers);
+    FUZZ_CHECK(stats.rx.rx_reads == packets && stats.rx.rx_bytes == bytes && stats.rx.rx_superpackets == supers);
     FUZZ_CHECK(stats.rx.rx_refused == refused && stats.rx.rx_truncated == truncated && stats.rx.rx_segments == segments);
 }
 
@@ -510,7 +524,7 @@ static void check_recv_batch(void)
         }
     }
     FUZZ_CHECK(expected_frame(at, segment) == frame_count);
-    check_rx_stats(tun, segments);
+    check_rx_stats(tun, segments, 0);
     close_buffers(&set);
     tuo_tun_close(tun);
 }
@@ -545,10 +559,199 @@ static void check_recv(void)
     free(bytes);
 }
 
+/* --- an event loop: next, next_copy, and what may come between --- */
+
+/* The segment whose turn it is. */
+static struct {
+    size_t frame, segment;
+    size_t segments, cut;       /* handed out; lost for want of room, or discarded */
+    uint32_t packets, bytes;    /* of this round */
+} loop;
+
+static uint32_t choose(uint32_t below)
+{
+    verbs = verbs * 1664525u + 1013904223u;
+    return (verbs >> 16) % below;
+}
+
+/* Within a superpacket. */
+static int some_are_left(void)
+{
+    return loop.segment > 0;
+}
+
+static const ref_list *due(void)
+{
+    loop.frame = expected_frame(loop.frame, loop.segment);
+    FUZZ_CHECK(loop.frame < frame_count);
+    return &frames[loop.frame].wire;
+}
+
+static void segment_is_done(void)
+{
+    if (++loop.segment == frames[loop.frame].wire.count) {
+        loop.frame++;
+        loop.segment = 0;
+    }
+}
+
+static void count_for_round(size_t len)
+{
+    loop.packets++;
+    loop.bytes += (uint32_t)len;
+}
+
+/* A segment came: the one whose turn it is; read only if none was left, and only while the round lasted. */
+static void check_came(unsigned reads_before, int were_left)
+{
+    uint32_t packets_max = round_packets > 0 ? round_packets : 128;
+    FUZZ_CHECK(were_left ? reads == reads_before : reads > reads_before && steps[next_step - 1].frame == &frames[loop.frame]);
+    FUZZ_CHECK(were_left || (loop.packets < packets_max && loop.bytes < 256 * 1024));
+}
+
+/* No segment came: AGAIN if the device had nothing at the last read, MORE if it perhaps has; an error is that of the last read. */
+static void check_ended(tuo_tun *tun, tuo_result result, unsigned reads_before)
+{
+    int has_read = reads > reads_before, error = 0;
+    if (has_read && !read_was_empty) {
+        error = steps[next_step - 1].what == STEP_ERROR ? error_of(&steps[next_step - 1]) : EINVAL; /* or a frame that is refused */
+    }
+    switch (result) {
+    case TUO_AGAIN: FUZZ_CHECK(!is_blocking && has_read && read_was_empty); break;
+    case TUO_MORE: FUZZ_CHECK(has_read ? error == EINVAL : loop.packets > 0); break;
+    case TUO_E_WOKEN: FUZZ_CHECK(is_blocking && has_read && next_step == step_count && (read_was_empty || error == EINTR)); break;
+    case TUO_E_GONE: FUZZ_CHECK(error == EBADFD || error == EFAULT || error == EIO); break;
+    default: FUZZ_CHECK(result == TUO_E_SYSTEM && error == ENOMEM); break;
+    }
+    FUZZ_CHECK(tuo_tun_pending(tun) == 0);
+    loop.packets = loop.bytes = 0;
+}
+
+/* What is in data[-64..len) is the caller's to write to. */
+static void loop_next(tuo_tun *tun)
+{
+    tuo_buf packet = {NULL, 0, 0};
+    unsigned reads_before = reads;
+    int were_left = some_are_left();
+    tuo_result result = tuo_tun_next(tun, &packet);
+    if (result != TUO_OK) {
+        FUZZ_CHECK(!were_left);
+        check_ended(tun, result, reads_before);
+        return;
+    }
+    check_is(due(), loop.segment, packet.data, packet.len);
+    check_came(reads_before, were_left);
+    memset(packet.data - 64, 0xd5, packet.len + 64);
+    loop.segments++;
+    count_for_round(packet.len);
+    segment_is_done();
+}
+
+static void loop_next_copy(tuo_tun *tun)
+{
+    size_t cap = choose(4) > 0 ? 1500 + choose(64) : choose(2) > 0 ? choose(120) : choose(9000), len = 0;
+    if (loop.frame < frame_count && choose(3) == 0 && expected_frame(loop.frame, loop.segment) < frame_count) {
+        cap = due()->len[loop.segment] + 1 - choose(3); /* just enough, and nearly */
+    }
+    uint8_t *bytes = malloc(cap > 0 ? cap : 1);
+    unsigned reads_before = reads;
+    int were_left = some_are_left();
+    FUZZ_CHECK(bytes != NULL);
+    tuo_result result = tuo_tun_next_copy(tun, bytes, cap, &len);
+    if (result != TUO_OK && result != TUO_E_NOSPACE) {
+        FUZZ_CHECK(!were_left);
+        check_ended(tun, result, reads_before);
+    } else {
+        const ref_list *wire = due();
+        FUZZ_CHECK(len == wire->len[loop.segment] && (result == TUO_OK) == (len <= cap));
+        FUZZ_CHECK(memcmp(bytes, wire->bytes[loop.segment], len < cap ? len : cap) == 0);
+        check_came(reads_before, were_left);
+        loop.segments += result == TUO_OK;
+        loop.cut += result != TUO_OK;
+        count_for_round(len);
+        segment_is_done();
+    }
+    free(bytes);
+}
+
+/* Some at once, and the rest of their superpacket: the verbs are not mixed while packets are left. */
+static void loop_recv_batch(tuo_tun *tun, buffer_set *set)
+{
+    size_t received, len;
+    do {
+        for (size_t i = 0; i < set->count; i++) {
+            set->bufs[i].len = 0;
+            set->bufs[i].capacity = set->cap;
+            memset(set->bufs[i].data, 0xee, HEADROOM);
+        }
+        tuo_result result = tuo_tun_recv_batch(tun, NULL, set->handles, set->count, HEADROOM, &received);
+        FUZZ_CHECK((result == TUO_OK) == (received > 0) && (received > 0 || may_return(result)));
+        for (size_t i = 0; i < received; i++, loop.segments++) {
+            const uint8_t *bytes = buffered(set, i, &len);
+            check_is(due(), loop.segment, bytes, len);
+            segment_is_done();
+        }
+        FUZZ_CHECK(received > 0 || !some_are_left());
+        FUZZ_CHECK((tuo_tun_pending(tun) != 0) == some_are_left());
+    } while (some_are_left());
+}
+
+static void loop_discard(tuo_tun *tun)
+{
+    loop.cut += some_are_left() ? due()->count - loop.segment : 0;
+    loop.frame += (size_t)some_are_left();
+    loop.segment = 0;
+    tuo_tun_recv_discard(tun);
+}
+
+static void loop_wait(tuo_tun *tun)
+{
+    tuo_result result = tuo_tun_wait(tun, 0, 0);
+    FUZZ_CHECK(result == (some_are_left() || next_step < step_count ? TUO_OK : TUO_AGAIN));
+}
+
+static void check_loop(void)
+{
+    buffer_set set;
+    size_t longest = 64;
+    tuo_tun *tun = adopt();
+    if (tun == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < frame_count; i++) {
+        size_t len = longest_of(&frames[i].wire);
+        longest = len > longest ? len : longest;
+    }
+    open_buffers(&set, longest);
+    memset(&loop, 0, sizeof loop);
+    while (next_step < step_count || some_are_left()) {
+        uint32_t verb = choose(32);
+        if (verb < 16) {
+            loop_next(tun);
+        } else if (verb < 28) {
+            loop_next_copy(tun);
+        } else if (verb < 30 && !some_are_left()) {
+            loop_recv_batch(tun, &set);
+        } else if (verb == 30) {
+            loop_wait(tun);
+        } else if (choose(8) == 0) {
+            loop_discard(tun);
+        }
+        FUZZ_CHECK((tuo_tun_pending(tun) != 0) == some_are_left());
+    }
+    loop_next(tun); /* nothing more, at most after the end of a round */
+    loop_next(tun);
+    FUZZ_CHECK(next_step == step_count && expected_frame(loop.frame, loop.segment) == frame_count);
+    check_rx_stats(tun, loop.segments, loop.cut);
+    close_buffers(&set);
+    tuo_tun_close(tun);
+}
+
 static void check_backend(void)
 {
     check_recv_batch();
     check_recv();
+    check_loop();
 }
 
 #else

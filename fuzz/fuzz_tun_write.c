@@ -1,13 +1,16 @@
 /* fuzz_tun_write.c - what a program sends to a TUN device, and a kernel that refuses, blocks and fails at any system call.
-   Input     8 bytes of configuration (see read_config), then steps: a batch, one packet or superpacket, one from its parts, what the next
-             system calls do, and flush, discard, configure, wait, wake, probe. See run_step.
+   Input     8 bytes of configuration (see read_config), then steps: a batch, pushes, one packet or superpacket, one from its parts, what
+             the next system calls do, other bytes in buffers that are held, and inject, flush, discard, configure, wait, wake, probe.
+             See run_step.
    Asserts   a model of the kernel, in the place of writev, looks at each write: every packet that was taken is on the wire once, byte for
              byte (but for what merging may change: IPv4 IDs that carry nothing, checksums that the caller vouched for), or refused and
-             counted, or discarded; those not taken are not there until they are sent again. Superpackets are ones that the kernel takes,
+             counted, or dropped and counted, or discarded; those not taken are not there until they are sent again. Of a buffer that
+             changed while it was held, the bytes leave that it has now, and no superpacket has others. Superpackets are ones that the kernel takes,
              of protocols and limits that are in force, and fall into their packets again in the naive splitter of the tests. What failed
              is what is written next, what was refused follows singly, nothing overtakes what is held, and nothing is written after the
-             error that ends a call. Results, errno, counters and the memory of refusals are what a few lines of bookkeeping make of the
-             errors; buffers are as they were. What open and adopt have negotiated is what the kernel has; if they fail, nothing is left
+             error that ends a call. Results, errno, counters, what tuo_tun_held says and the memory of refusals are what a few lines of
+             bookkeeping make of the errors; buffers are as they were; memory of what was pushed is gone after the call. An injected
+             packet is one write that touches nothing of the sending half. What open and adopt have negotiated is what the kernel has; if they fail, nothing is left
              open. */
 #include <stddef.h>
 #include <stdint.h>
@@ -31,15 +34,22 @@ enum {
 typedef enum packet_state {
     OURS,    /* not yet sent, or not taken */
     OFFERED, /* in the call that is going on */
-    TAKEN,   /* held by the library */
-    WIRED, LOST, DISCARDED
+    TAKEN,   /* inside the library */
+    WIRED, LOST, DISCARDED,
+    DROPPED  /* by the library */
 } packet_state;
 
-/* A packet for tuo_tun_send_batch. Memory that the library may look at is of exactly that size, and gone once it may not. */
+typedef enum call_kind { NOTHING_CALLED, SENDING, WAITING, INJECTING } call_kind;
+
+/* A packet for tuo_tun_send_batch or tuo_tun_push. Memory that the library may look at is of exactly that size, and gone once it may not. */
 typedef struct packet {
     tuo_buf *buf;      /* headroom and packet; NULL if the library has no business with it */
-    uint8_t *original; /* the packet alone */
+    tuo_buf as_left;   /* what *buf has to be */
+    const uint8_t *place; /* pushed: the library's copy; NULL: not pushed, or out */
+    uint8_t *original; /* the packet alone: what is in the buffer now */
     size_t len, headroom;
+    int is_changed;    /* while it was held */
+    int is_rechecked;  /* was pushed to GRO again by a later call, in an order of the library's */
     packet_state state;
     size_t rank;       /* position among those that are out or lost */
     unsigned batch;    /* number of the call that took it */
@@ -72,7 +82,7 @@ static struct {
     unsigned features;              /* offloads that TUNSETOFFLOAD takes */
     uint32_t disabled, refusal_limit, retry_after;
     size_t headrooms[2];            /* every second batch has the other one, and perhaps other callbacks */
-    int drops_untaken, own_ops, closes_held;
+    int drops_untaken, own_ops, closes_held, holds_when_down, pushes_little;
     unsigned fail_at;               /* this system call of opening fails with fail_errno; 0: none */
     int fail_errno;
 } config;
@@ -96,6 +106,14 @@ static unsigned batches;
 static size_t last_first;           /* units go in the order of the first pushed packet in each: one more than that of the last one */
 static int batch_begun;             /* what earlier calls held is out */
 static unsigned kinds_now;          /* may be coalesced in this batch */
+static int recheck_due;             /* buffers are held since an earlier call */
+static size_t first_again;          /* of these the first to be pushed to GRO again; PACKETS_MAX: not known */
+static size_t pushed_count, pushed_bytes; /* since nothing that was pushed was inside */
+static unsigned pushed_kinds, pushed_batch; /* may be coalesced of these; their number */
+static tuo_result push_failed;      /* what a push met, for flush */
+static int is_stuck;                /* what is inside has been tried */
+static uint8_t *retired[PACKETS_MAX]; /* memory that held buffers had before they changed */
+static size_t retired_count;
 static struct feature {
     uint32_t refused;
     int off;
@@ -106,10 +124,11 @@ static tun_stats want;          /* the counters as they have to be */
 
 static uint8_t reactions[REACTIONS_MAX];
 static size_t reaction_count, reaction_at;
-static int calling, probing;
+static call_kind calling;
+static int probing;
 static tuo_result stopped;          /* the result of the error that ends this call */
-static int stopped_errno;
-static unsigned writes, faults;     /* of this call */
+static int stopped_errno, stopped_inside; /* it met what was inside before this call */
+static unsigned writes, faults, asked; /* of this call; writes and polls */
 static int saw_super, saw_fault;
 
 /* -------------------------------------------------------------------------------------------------------------- kernel */
@@ -250,14 +269,41 @@ static unsigned reaction(void)
     return what;
 }
 
+static int any_packet(packet_state state)
+{
+    int any = 0;
+    for (size_t i = 0; i < packet_count; i++) {
+        any |= packets[i].state == state;
+    }
+    return any;
+}
+
+static int nothing_held(void)
+{
+    return !any_packet(TAKEN) && !held_single.is_used;
+}
+
+/* Of those inside: buffers of the caller's, or copies of what was pushed. Never both. */
+static size_t count_inside(int pushed)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < packet_count; i++) {
+        n += packets[i].state == TAKEN && (packets[i].place != NULL) == pushed;
+    }
+    return n;
+}
+
 /* The call must end with this. */
 static void stop(tuo_result result, int error)
 {
     FUZZ_CHECK(stopped == TUO_OK);
     stopped = result;
     stopped_errno = error;
-    want.tx.tx_again += result == TUO_AGAIN && calling == 1;
+    stopped_inside = !nothing_held();
+    want.tx.tx_again += result == TUO_AGAIN && calling == SENDING;
 }
+
+static void advance(void);
 
 enum { POLL_WOKEN = 7, POLL_EINTR = 5, POLL_ENOMEM = 11, POLL_LATE = 4 };
 
@@ -265,8 +311,12 @@ static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     unsigned what = reaction();
     int sees_wake = count == 2; /* otherwise: can it be done at once? */
-    FUZZ_CHECK((count == 2 || (count == 1 && timeout_ms == 0 && calling == 1)) && stopped == TUO_OK);
-    FUZZ_CHECK(calling != 0 && fds[0].fd == kernel.tun_fd && fds[0].events == POLLOUT);
+    asked++;
+    if (calling == SENDING) {
+        advance();
+    }
+    FUZZ_CHECK((count == 2 || (count == 1 && timeout_ms == 0 && calling != WAITING)) && stopped == TUO_OK);
+    FUZZ_CHECK(calling != NOTHING_CALLED && fds[0].fd == kernel.tun_fd && fds[0].events == POLLOUT);
     FUZZ_CHECK(timeout_ms == 0 || (timeout_ms == -1 && config.blocking));
     faults += what > 3;
     fds[0].revents = POLLOUT;
@@ -282,14 +332,14 @@ static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
         stop(TUO_E_WOKEN, 0);
         return 1;
     case POLL_EINTR:
-        if (calling == 2) { /* tuo_tun_wait */
+        if (calling == WAITING) {
             stop(TUO_AGAIN, 0);
         }
         return failed_with(EINTR);
     case POLL_ENOMEM: stop(TUO_E_SYSTEM, ENOMEM); return failed_with(ENOMEM);
     case POLL_LATE:
         if (timeout_ms == 0) {
-            if (calling == 2 || !config.blocking) {
+            if (calling != SENDING || !config.blocking) {
                 stop(TUO_AGAIN, EAGAIN);
             }
             fds[0].revents = 0;
@@ -430,15 +480,21 @@ static void read_vnet(const uint8_t *p, tuo_vnet_hdr *h)
     }
 }
 
-/* Payload is never copied, so the packets of a batch are known by where a piece lies. Pieces of none are headers, and come first. */
+static int lies_in(const packet *p, uintptr_t base)
+{
+    const uint8_t *start = p->place != NULL ? p->place : p->buf != NULL ? p->buf->data : NULL;
+    return start != NULL && base - (uintptr_t)start < (p->place != NULL ? p->len : p->buf->len);
+}
+
+/* Payload is never copied, but for that of pushes as these come, so the packets of a batch are known by where a piece lies. Pieces of
+   none are headers, and come first. */
 static void find_packets(const struct iovec *iov, int count, written *w)
 {
     w->id_count = 0;
     for (int i = 0; i < count; i++) {
         uintptr_t base = (uintptr_t)iov[i].iov_base;
         size_t id = 0;
-        while (iov[i].iov_len > 0 && id < packet_count &&
-               !(packets[id].buf != NULL && base - (uintptr_t)packets[id].buf->data < packets[id].buf->len)) {
+        while (iov[i].iov_len > 0 && id < packet_count && !lies_in(&packets[id], base)) {
             id++;
         }
         if (iov[i].iov_len == 0 || id == packet_count) {
@@ -480,11 +536,10 @@ static uint64_t packets_so_far(void)
     return stats.tx.tx_packets;
 }
 
-/* What earlier calls held is out: a protocol that was switched off gets another chance, and new packets may be coalesced as is now. */
-static void begin_batch(void)
+/* A protocol that was switched off gets another chance, and packets may be coalesced as is now. */
+static void set_kinds(void)
 {
     int no_udp;
-    batch_begun = 1;
     for (int i = 0; i < 3; i++) {
         if (features[i].off && want.tx.tx_packets - features[i].off_since >= config.retry_after) {
             features[i].off = 0;
@@ -495,6 +550,52 @@ static void begin_batch(void)
     kinds_now = (gro.disable_tcp4 || features[0].off ? 0u : 1u << PKT_TCP4) | (gro.disable_tcp6 || features[1].off ? 0u : 1u << PKT_TCP6) |
                 (gro.disable_udp4 || no_udp ? 0u : 1u << PKT_UDP4) | (gro.disable_udp6 || no_udp ? 0u : 1u << PKT_UDP6);
     kinds_now = config.vnet_len == 0 ? 0 : kinds_now;
+}
+
+/* What earlier calls held is out. */
+static void begin_batch(void)
+{
+    batch_begun = 1;
+    set_kinds();
+}
+
+/* --- what is held over the end of a call --- */
+
+/* Buffers of the caller's are decided anew, from the bytes as they are now; those that became empty are done with. */
+static void recheck(void)
+{
+    recheck_due = 0;
+    first_again = PACKETS_MAX;
+    for (size_t i = unit.count; i > 0; i--) {
+        first_again = packets[unit.ids[i - 1]].len > 0 ? unit.ids[i - 1] : first_again;
+    }
+    unit.count = 0;
+    set_kinds();
+    for (size_t i = 0; i < packet_count; i++) {
+        packet *p = &packets[i];
+        if (p->state == TAKEN) {
+            p->state = p->len > 0 ? TAKEN : WIRED;
+            p->kinds = kinds_now;
+            p->is_rechecked = 1;
+        }
+    }
+}
+
+/* What happens before the next write: of a refused superpacket the rest leaves first, singly. */
+static void advance(void)
+{
+    if (unit.count > 0 && unit.refused) {
+        for (; unit.next < unit.count && packets[unit.ids[unit.next]].len == 0; unit.next++) {
+            packets[unit.ids[unit.next]].state = WIRED;
+        }
+        if (unit.next < unit.count) {
+            return;
+        }
+        unit.count = 0;
+    }
+    if (recheck_due) {
+        recheck();
+    }
 }
 
 /* --- a batch --- */
@@ -537,7 +638,7 @@ static void check_super_limits(const written *w, const pkt_view *v)
     for (size_t i = 0; i < w->id_count; i++) {
         const packet *p = &packets[w->ids[i]];
         FUZZ_CHECK(((p->state == OFFERED ? kinds_now : p->kinds) >> kind_of(v) & 1) != 0);
-        FUZZ_CHECK(!udp || i == 0 || w->ids[i - 1] < w->ids[i]);
+        FUZZ_CHECK(!udp || i == 0 || w->ids[i - 1] < w->ids[i] || p->is_changed || packets[w->ids[i - 1]].is_changed);
     }
     for (size_t i = 0; udp && i < gro.udp_excluded_port_count; i++) {
         FUZZ_CHECK(pkt_get16(w->pkt + v->l4) != gro.udp_excluded_ports[i] && pkt_get16(w->pkt + v->l4 + 2) != gro.udp_excluded_ports[i]);
@@ -577,8 +678,17 @@ static void begin_unit(const written *w)
         FUZZ_CHECK(state == TAKEN || state == OFFERED);
         first = w->ids[i] < first ? w->ids[i] : first;
     }
-    FUZZ_CHECK(first >= last_first);
-    last_first = first + 1;
+    if (packets[first].is_rechecked) {
+        int found = first_again == PACKETS_MAX;
+        for (size_t i = 0; i < w->id_count; i++) {
+            found |= w->ids[i] == first_again;
+        }
+        FUZZ_CHECK(found); /* what was to go first still does */
+        first_again = PACKETS_MAX;
+    } else {
+        FUZZ_CHECK(first >= last_first);
+        last_first = first + 1;
+    }
     for (size_t i = 0; i < packet_count && packets[first].state == OFFERED; i++) {
         FUZZ_CHECK(packets[i].state != TAKEN); /* nothing overtakes what is held */
     }
@@ -597,6 +707,7 @@ static void settle(const written *w, packet_state state)
         packet *p = &packets[w->ids[i]];
         FUZZ_CHECK(p->state == TAKEN || p->state == OFFERED);
         p->state = state;
+        p->place = NULL;
         p->rank = ranks++;
     }
     want.tx.tx_refused_packets += state == LOST;
@@ -723,19 +834,11 @@ static void free_single(single *s)
     memset(s, 0, sizeof *s);
 }
 
-static int any_packet(packet_state state)
-{
-    int any = 0;
-    for (size_t i = 0; i < packet_count; i++) {
-        any |= packets[i].state == state;
-    }
-    return any;
-}
-
 static void write_single(const written *w, int error)
 {
     single *s = held_single.is_used ? &held_single : &new_single;
-    FUZZ_CHECK(s->is_used && !s->done && !any_packet(TAKEN));
+    FUZZ_CHECK(s->is_used && !s->done && count_inside(0) == 0);
+    FUZZ_CHECK(s == &held_single || !any_packet(TAKEN));
     s->writes++;
     if (!s->splitting && config.vnet_len == 0 && is_offloaded(s)) {
         begin_split(s); /* no way to say so to the kernel */
@@ -767,6 +870,23 @@ static void write_probe(const written *w, int error)
     }
 }
 
+/* --- a packet from another thread --- */
+
+static const uint8_t *injected;
+static size_t injected_len;
+
+static void write_injected(const written *w, int error)
+{
+    FUZZ_CHECK(same_as_zero(&w->vnet) && w->len == injected_len && (w->len == 0 || memcmp(w->pkt, injected, w->len) == 0));
+    if (refused_with(error)) {
+        stop(TUO_E_REFUSED, error);
+    } else if (error == EAGAIN) {
+        stop(TUO_AGAIN, error);
+    } else if (error != 0) {
+        stop_for(error);
+    }
+}
+
 /* --- any of these --- */
 
 static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
@@ -775,7 +895,7 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
     static written w;
     size_t len = 0;
     int error;
-    FUZZ_CHECK(calling == 1 && stopped == TUO_OK && fd == kernel.tun_fd && count >= 1 && count <= 1024);
+    FUZZ_CHECK((calling == SENDING || calling == INJECTING) && stopped == TUO_OK && fd == kernel.tun_fd && count >= 1 && count <= 1024);
     for (int i = 0; i < count; i++) {
         FUZZ_CHECK(iov[i].iov_len <= sizeof bytes - len);
         if (iov[i].iov_len > 0) {
@@ -784,6 +904,10 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
         len += iov[i].iov_len;
     }
     writes++;
+    asked++;
+    if (calling == SENDING) {
+        advance();
+    }
     FUZZ_CHECK(len >= config.vnet_len && iov[0].iov_len >= config.vnet_len);
     read_vnet(bytes, &w.vnet);
     w.pkt = bytes + config.vnet_len;
@@ -791,9 +915,11 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
     w.piece_count = (size_t)count;
     find_packets(iov, count, &w);
     error = len == 0 ? EINVAL : write_errno(&w.vnet, w.pkt, w.len); /* no bytes at all: the device is not even asked */
-    want.tx.tx_writes += error == 0;
-    want.tx.tx_bytes += error == 0 ? w.len : 0;
-    if (w.id_count > 0) {
+    want.tx.tx_writes += error == 0 && calling == SENDING;
+    want.tx.tx_bytes += error == 0 && calling == SENDING ? w.len : 0;
+    if (calling == INJECTING) {
+        write_injected(&w, error);
+    } else if (w.id_count > 0) {
         write_batch(&w, error);
     } else if (probing && !held_single.is_used) {
         write_probe(&w, error);
@@ -805,13 +931,14 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count)
 
 /* --------------------------------------------------------------------------------------------------------------- calls */
 
-/* What: 1 a call that writes, 2 tuo_tun_wait. */
-static void begin_call(int what)
+static void begin_call(call_kind what)
 {
     calling = what;
     stopped = TUO_OK;
-    writes = faults = 0;
+    stopped_inside = 0;
+    writes = faults = asked = 0;
     batch_begun = 0;
+    recheck_due = count_inside(0) > 0;
 }
 
 static void check_stats(void)
@@ -820,6 +947,8 @@ static void check_stats(void)
     FUZZ_CHECK(s.tx.tx_packets == want.tx.tx_packets && s.tx.tx_writes == want.tx.tx_writes && s.tx.tx_bytes == want.tx.tx_bytes);
     FUZZ_CHECK(s.tx.tx_superpackets == want.tx.tx_superpackets && s.tx.tx_refused_superpackets == want.tx.tx_refused_superpackets);
     FUZZ_CHECK(s.tx.tx_resent_packets == want.tx.tx_resent_packets && s.tx.tx_refused_packets == want.tx.tx_refused_packets);
+    FUZZ_CHECK(s.tx.tx_dropped_full == want.tx.tx_dropped_full && s.tx.tx_dropped_down == want.tx.tx_dropped_down);
+    FUZZ_CHECK(s.tx.tx_dropped_error == want.tx.tx_dropped_error);
     FUZZ_CHECK(s.tx.tx_again == want.tx.tx_again && s.tx.switched_off == want.tx.switched_off);
     FUZZ_CHECK(s.tx.tcp4_off == features[0].off && s.tx.tcp6_off == features[1].off && s.tx.udp_off == features[2].off);
     FUZZ_CHECK(s.rx.rx_reads + s.rx.rx_bytes + s.rx.rx_superpackets + s.rx.rx_segments + s.rx.rx_truncated + s.rx.rx_refused == 0);
@@ -837,12 +966,13 @@ static void make_buf(packet *p, size_t headroom)
     if (p->len > 0) {
         memcpy(p->buf->data + headroom, p->original, p->len);
     }
+    p->as_left = *p->buf;
 }
 
 static void free_buf(packet *p)
 {
     if (p->buf != NULL) {
-        FUZZ_CHECK(p->buf->len == p->headroom + p->len && p->buf->capacity == p->buf->len);
+        FUZZ_CHECK(p->buf->len == p->as_left.len && p->buf->capacity == p->as_left.capacity && p->buf->data == p->as_left.data);
         FUZZ_CHECK(p->len == 0 || memcmp(p->buf->data + p->headroom, p->original, p->len) == 0);
         for (size_t i = 0; i < p->headroom; i++) {
             FUZZ_CHECK(p->buf->data[i] == 0xee);
@@ -862,32 +992,67 @@ static void free_settled(void)
             free_buf(&packets[i]);
         }
     }
+    while (retired_count > 0) {
+        free(retired[--retired_count]);
+    }
+}
+
+/* What the device will not take is dropped: when it is down, the caller's buffers as well unless they are to be held; otherwise only
+   what is in memory of the library's. */
+static void drop_inside(void)
+{
+    uint64_t *counter = stopped == TUO_E_DOWN ? &want.tx.tx_dropped_down : &want.tx.tx_dropped_error;
+    int is_own = held_single.is_used || count_inside(1) > 0;
+    if (!stopped_inside || (stopped != TUO_E_DOWN && stopped != TUO_E_GONE && stopped != TUO_E_SYSTEM) ||
+        (!is_own && (stopped != TUO_E_DOWN || config.holds_when_down))) {
+        return;
+    }
+    for (size_t i = 0; i < packet_count; i++) {
+        if (packets[i].state == TAKEN) {
+            packets[i].state = DROPPED;
+            packets[i].place = NULL;
+            ++*counter;
+        }
+    }
+    *counter += held_single.is_used ? held_single.segments.count - held_single.at : 0;
+    free_single(&held_single);
+    unit.count = 0;
+}
+
+/* A call has written what was inside, or tried to. */
+static void end_writing(void)
+{
+    if (stopped == TUO_OK) {
+        advance();
+    } else {
+        drop_inside();
+    }
+    is_stuck = !nothing_held() && (is_stuck || stopped != TUO_OK);
 }
 
 static void end_call(tuo_result result, tuo_result expected)
 {
-    int names_errno = result == TUO_E_SYSTEM || result == TUO_E_DOWN || result == TUO_E_GONE;
+    int names_errno = stopped == TUO_E_SYSTEM || stopped == TUO_E_DOWN || stopped == TUO_E_GONE;
     FUZZ_CHECK(result == expected && strcmp(tuo_result_name(result), "?") != 0);
-    FUZZ_CHECK(!names_errno || calling == 2 || tun_info_of(tun).tx_errno == stopped_errno);
+    FUZZ_CHECK(!names_errno || calling != SENDING || tun_info_of(tun).tx_errno == stopped_errno);
     FUZZ_CHECK(tun_info_of(tun).tx_errno != EAGAIN);
     saw_fault |= faults != 0;
-    calling = 0;
+    FUZZ_CHECK((tuo_tun_held(tun) != 0) == is_stuck);
+    calling = NOTHING_CALLED;
     check_stats();
-}
-
-static int nothing_held(void)
-{
-    return !any_packet(TAKEN) && !held_single.is_used;
+    if (nothing_held()) {
+        free_settled();
+    }
 }
 
 static void flush(void)
 {
-    begin_call(1);
+    begin_call(SENDING);
     tuo_result result = tuo_tun_flush(tun);
-    end_call(result, stopped);
-    if (result == TUO_OK) {
-        free_settled();
-    }
+    end_writing();
+    end_call(result, stopped == TUO_OK ? push_failed : stopped);
+    FUZZ_CHECK(result != TUO_OK || nothing_held());
+    push_failed = TUO_OK;
 }
 
 static void discard(int ask)
@@ -895,10 +1060,14 @@ static void discard(int ask)
     tuo_tun_discard(tun);
     for (size_t i = 0; i < packet_count; i++) {
         packets[i].state = packets[i].state == TAKEN ? DISCARDED : packets[i].state;
+        packets[i].place = NULL;
     }
     unit.count = 0;
+    is_stuck = 0;
+    push_failed = TUO_OK;
     free_single(&held_single);
     free_settled();
+    FUZZ_CHECK(tuo_tun_held(tun) == 0);
     if (ask) {
         flush();
         FUZZ_CHECK(writes == 0);
@@ -941,6 +1110,7 @@ static int no_append(void *user, void *buf, const uint8_t *bytes, size_t len)
 
 static void take(size_t first, size_t count, size_t taken)
 {
+    int drops = stopped == TUO_E_DOWN && !config.holds_when_down;
     for (size_t i = 0; i < count; i++) {
         packet *p = &packets[first + i];
         if (i >= taken) {
@@ -954,9 +1124,12 @@ static void take(size_t first, size_t count, size_t taken)
             want.tx.tx_packets++;
             p->kinds = kinds_now;
             p->batch = batches;
-            p->state = p->state == OFFERED ? TAKEN : p->state;
+            want.tx.tx_dropped_down += p->state == OFFERED && drops;
+            p->state = p->state != OFFERED ? p->state : drops ? DROPPED : TAKEN;
+            is_stuck |= p->state == TAKEN;
         }
     }
+    unit.count = drops ? 0 : unit.count;
 }
 
 static void send_batch(void)
@@ -978,24 +1151,21 @@ static void send_batch(void)
         before += packets[i].state == TAKEN;
     }
     before += held_single.is_used ? held_single.segments.count : 0;
-    begin_call(1);
+    begin_call(SENDING);
     void **exact = (void **)(void *)fuzz_copy(handles, count * sizeof *handles);
     tuo_result result = tuo_tun_send_batch(tun, with_own ? &own : NULL, exact, count, headroom, &taken);
     free(exact);
     memset(&own, 0, sizeof own); /* the library has a copy */
     FUZZ_CHECK(taken <= count && (result != TUO_OK || taken == count));
     FUZZ_CHECK(writes <= 2 * (before + taken) + faults); /* at most alone, and before that in a superpacket */
-    int drained = nothing_held();
-    FUZZ_CHECK(drained ? taken > 0 || count == 0 : taken == 0);
-    if (drained && !batch_begun) {
+    end_writing();
+    FUZZ_CHECK(!stopped_inside ? taken > 0 || count == 0 : taken == 0);
+    if (!stopped_inside && !batch_begun) {
         begin_batch();
     }
     take(first, count, taken);
     batches++;
     end_call(result, stopped);
-    if (result == TUO_OK) {
-        free_settled();
-    }
 }
 
 /* --- tuo_tun_send, _iov, _gso --- */
@@ -1018,9 +1188,9 @@ static void end_single(tuo_result result)
 {
     single *s = &new_single;
     tuo_result expected = stopped;
-    int drained = nothing_held();
-    if (!drained) {
-        FUZZ_CHECK(stopped != TUO_OK && s->writes == 0);
+    end_writing();
+    if (stopped_inside) {
+        FUZZ_CHECK(s->writes == 0);
     } else if (split_is_due() && s->plan != TUO_OK) {
         FUZZ_CHECK(stopped == TUO_OK && s->writes == 0);
         expected = s->plan;
@@ -1038,14 +1208,12 @@ static void end_single(tuo_result result)
             expected = TUO_OK;
             account_single();
             held_single = *s;
+            is_stuck = 1;
             memset(s, 0, sizeof *s);
         }
     }
     end_call(result, expected);
     free_single(s);
-    if (result == TUO_OK && !held_single.is_used) {
-        free_settled();
-    }
 }
 
 /* In pieces of their own memory, which is gone after the call. */
@@ -1064,8 +1232,140 @@ static size_t cut(const uint8_t *bytes, size_t len, unsigned how, tuo_iov *iov)
 static void free_pieces(tuo_iov *iov, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        memset((void *)(uintptr_t)iov[i].base, 0x5a, iov[i].len); /* nothing is read after the call */
         free((void *)(uintptr_t)iov[i].base);
     }
+}
+
+/* --- tuo_tun_push, _iov --- */
+
+/* Memory or batch are full: the only reason to write, but for buffers of the caller's that go first. */
+static int is_full(size_t len)
+{
+    size_t capacity = config.pushes_little ? 70000 : 256 * 1024, max_packets = ref_default(gro.max_packets, 256);
+    return count_inside(1) > 0 &&
+           (pushed_count == max_packets || pushed_bytes + (pushed_count + 1) * (sizeof(tuo_buf) + 15) + len > capacity);
+}
+
+/* What is taken lies in memory of the library's behind what was pushed before. */
+static void keep_pushed(packet *p)
+{
+    size_t room = tuoi_align_up(sizeof(tuo_buf) + p->len);
+    if (count_inside(1) == 0) {
+        set_kinds();
+        pushed_kinds = kinds_now;
+        pushed_count = pushed_bytes = 0;
+        pushed_batch = batches++;
+    }
+    pushed_count++;
+    pushed_bytes += p->len;
+    p->state = TAKEN;
+    p->kinds = pushed_kinds;
+    p->batch = pushed_batch;
+    p->place = tun->tx.pushed + tun->tx.pushed_len - room + sizeof(tuo_buf);
+    FUZZ_CHECK(memcmp(p->place, p->original, p->len) == 0);
+}
+
+static tuo_result settle_push(packet *p)
+{
+    if (stopped == TUO_E_DOWN || stopped == TUO_E_SYSTEM) {
+        push_failed = stopped;
+    }
+    p->state = DROPPED;
+    if (p->len == 0) {
+        return TUO_E_INVALID;
+    }
+    if (stopped == TUO_E_GONE) {
+        want.tx.tx_dropped_error++;
+    } else if (stopped != TUO_OK && !nothing_held()) {
+        want.tx.tx_dropped_full++;
+    } else {
+        keep_pushed(p);
+    }
+    want.tx.tx_packets++;
+    return p->state == TAKEN ? TUO_OK : stopped == TUO_E_GONE ? TUO_E_GONE : TUO_AGAIN;
+}
+
+static void push_packet(packet *p, unsigned how)
+{
+    tuo_iov iov[PIECES_MAX];
+    size_t count = cut(p->original, p->len, how, iov);
+    int writes_first = count_inside(0) > 0 || is_full(p->len);
+    begin_call(SENDING);
+    tuo_result result = count == 1 ? tuo_tun_push(tun, iov[0].base, iov[0].len) : tuo_tun_push_iov(tun, iov, count);
+    free_pieces(iov, count);
+    FUZZ_CHECK(asked == 0 || (writes_first && p->len > 0));
+    if (p->len > 0) {
+        end_writing();
+    }
+    end_call(result, settle_push(p));
+}
+
+static void push_packets(unsigned how)
+{
+    size_t first = packet_count;
+    while (first > 0 && packets[first - 1].state == OURS) {
+        first--;
+    }
+    for (; first < packet_count; first++) {
+        push_packet(&packets[first], how == 0 ? 0 : (unsigned)first + how);
+    }
+}
+
+/* --- tuo_tun_inject --- */
+
+static void inject(const uint8_t *bytes, size_t len)
+{
+    tuoi_tun_tx *before = malloc(sizeof *before);
+    uint8_t *copy = fuzz_copy(bytes, len);
+    FUZZ_CHECK(before != NULL);
+    memcpy(before, &tun->tx, sizeof *before);
+    injected = copy;
+    injected_len = len;
+    begin_call(INJECTING);
+    tuo_result result = tuo_tun_inject(tun, copy, len);
+    FUZZ_CHECK(memcmp(before, &tun->tx, sizeof *before) == 0);
+    FUZZ_CHECK(asked > 0 && writes <= 1 + faults && (result != TUO_OK || writes > 0));
+    free(copy);
+    free(before);
+    end_call(result, stopped);
+}
+
+/* --- what the caller should not do: other bytes in buffers that are held --- */
+
+/* In place, or in other memory; the old one stays, with junk in it. */
+static void put_bytes(packet *p, const uint8_t *bytes, size_t len, int moves)
+{
+    if (moves || p->headroom + len > p->as_left.capacity) {
+        FUZZ_CHECK(retired_count < PACKETS_MAX);
+        memset(p->buf->data, 0xdd, p->as_left.capacity);
+        retired[retired_count++] = p->buf->data;
+        p->buf->capacity = p->headroom + len;
+        p->buf->data = malloc(p->buf->capacity > 0 ? p->buf->capacity : 1);
+        FUZZ_CHECK(p->buf->data != NULL);
+        memset(p->buf->data, 0xee, p->headroom);
+    }
+    if (len > 0) {
+        memcpy(p->buf->data + p->headroom, bytes, len);
+    }
+    p->buf->len = p->headroom + len;
+    p->as_left = *p->buf;
+    free(p->original);
+    p->original = fuzz_copy(bytes, len);
+    p->len = len;
+    p->view = pkt_look(p->original, len, config.tap, 0);
+    p->is_changed = 1;
+}
+
+static packet *nth_held(unsigned n)
+{
+    size_t count = count_inside(0), at = count > 0 ? n % count : 0;
+    for (size_t i = 0; i < packet_count && count > 0; i++) {
+        if (packets[i].state == TAKEN && packets[i].place == NULL && at-- == 0) {
+            return &packets[i];
+        }
+    }
+    return NULL;
 }
 
 static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vnet)
@@ -1087,7 +1387,7 @@ static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vn
     tuo_iov iov[PIECES_MAX];
     size_t count = cut(bytes, len, how, iov);
     plan_single(bytes, len, vnet != NULL ? vnet : &zero);
-    begin_call(1);
+    begin_call(SENDING);
     if (vnet == NULL && count == 1) {
         end_single(tuo_tun_send(tun, iov[0].base, iov[0].len));
     } else {
@@ -1099,7 +1399,7 @@ static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vn
 /* Refused before anything is written, held packets included. */
 static void check_refused_parts(const tuo_tun_parts *parts)
 {
-    begin_call(1);
+    begin_call(SENDING);
     tuo_result result = tuo_tun_send_gso(tun, parts);
     FUZZ_CHECK(result < 0 && result != TUO_E_SYSTEM && writes == 0);
     end_call(result, result);
@@ -1123,7 +1423,7 @@ static void send_parts(uint8_t *bytes, size_t l4, size_t headers, size_t len, ui
     }
     if (good) {
         plan_single(bytes, len, &vnet);
-        begin_call(1);
+        begin_call(SENDING);
         end_single(tuo_tun_send_gso(tun, &parts));
     } else {
         check_refused_parts(&parts);
@@ -1138,7 +1438,7 @@ static void send_parts(uint8_t *bytes, size_t l4, size_t headers, size_t len, ui
 static void configure(const tuo_gro_desc *desc, int is_good)
 {
     int refused = !nothing_held() || !is_good;
-    begin_call(1);
+    begin_call(SENDING);
     tuo_result result = tuo_tun_configure(tun, desc);
     FUZZ_CHECK(result == (refused ? TUO_E_INVALID : TUO_OK) && writes == 0);
     if (!refused) {
@@ -1150,7 +1450,7 @@ static void configure(const tuo_gro_desc *desc, int is_good)
 
 static void wait_for_room(void)
 {
-    begin_call(2);
+    begin_call(WAITING);
     tuo_result result = tuo_tun_wait(tun, 1, 0);
     end_call(result, stopped);
 }
@@ -1166,7 +1466,7 @@ static void probe(void)
     tuo_tun_probe_report r;
     memset(&r, 0xee, sizeof r);
     memset(probe_took, 0, sizeof probe_took);
-    begin_call(1);
+    begin_call(SENDING);
     probing = 1;
     tuo_result result = tuo_tun_probe(tun, &r);
     probing = 0;
@@ -1175,13 +1475,13 @@ static void probe(void)
         end_call(result, TUO_E_UNSUPPORTED);
         return;
     }
+    end_writing();
     end_call(result, stopped);
     if (result == TUO_OK) {
         const uint8_t *t4 = probe_took[PKT_TCP4], *t6 = probe_took[PKT_TCP6];
         FUZZ_CHECK(r.tcp4 == (t4[32] && t4[31]) && r.tcp4_short_tail_refused == (t4[32] && !t4[31]));
         FUZZ_CHECK(r.tcp6 == (t6[32] && t6[31]) && r.tcp6_short_tail_refused == (t6[32] && !t6[31]));
         FUZZ_CHECK(r.udp4_segs == most_segs(PKT_UDP4) && r.udp6_segs == most_segs(PKT_UDP6));
-        free_settled();
     }
 }
 
@@ -1247,6 +1547,8 @@ static void read_config(fuzz_input *in)
     config.fail_at = fail < 128 ? fail & 31 : 0;
     config.fail_errno = errors[fail >> 5 & 3];
     config.disabled = fail >= 128 ? fail & (TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO) : 0;
+    config.holds_when_down = in->len >= 4 && (in->bytes[3] & 0x40) != 0; /* bits of the GRO configuration that are free */
+    config.pushes_little = in->len >= 4 && (in->bytes[3] & 0x80) != 0;
     gro = read_gro(in);
 }
 
@@ -1258,12 +1560,14 @@ typedef struct record {
     const uint8_t *raw; /* NULL: from a template */
     size_t len;
     unsigned flow, what, arg, times;
+    int is_large; /* only if it is pushed */
 } record;
 
-/* op < 32: 2 bytes of length and a raw packet; otherwise flow in the low bits, repeated op / 32 times; then what, and its argument. */
+/* op < 32: 2 bytes of length and a raw packet; otherwise flow in the low bits, repeated op / 32 times, large if 16 is set; then what, and
+   its argument. */
 static record read_record(fuzz_input *in)
 {
-    record r = {NULL, 0, 0, NEXT, 0, 1};
+    record r = {NULL, 0, 0, NEXT, 0, 1, 0};
     unsigned op = fuzz_u8(in);
     if (op < 32) {
         size_t len = fuzz_u16(in) % RAW_MAX;
@@ -1274,6 +1578,7 @@ static record read_record(fuzz_input *in)
     } else {
         r.flow = op % FLOWS;
         r.times = op / 32;
+        r.is_large = op / 16 % 2;
         r.what = fuzz_u8(in) % WHAT_COUNT;
         r.arg = r.what == NEXT ? 0 : fuzz_u8(in);
     }
@@ -1368,9 +1673,13 @@ static void add_packet(const uint8_t *bytes, size_t len)
 
 static void add_template(const record *r)
 {
-    uint8_t bytes[1024];
+    static uint8_t bytes[65535 + 64];
     pkt_spec s = spec_of_flow(r->flow);
     vary(&s, r->what, r->arg);
+    if (r->is_large && budget >= 60000 / 4) {
+        s.payload_len = (int32_t)(budget < 9000 + r->arg * 200 ? budget : 9000 + r->arg * 200);
+        budget -= (size_t)s.payload_len / 4; /* cheaper than superpackets: nothing is split */
+    }
     size_t len = pkt_build(bytes, sizeof bytes, &s);
     FUZZ_CHECK(len > 0);
     if (r->what != AGAIN) {
@@ -1392,6 +1701,69 @@ static void add_record(const record *r)
             add_template(r);
         }
     }
+}
+
+/* Three bytes: which of the held buffers, and how many in a row; what they are to hold; an argument. */
+static void change_held(fuzz_input *in)
+{
+    static uint8_t bytes[65535 + 64];
+    unsigned which = fuzz_u8(in), what = fuzz_u8(in), arg = fuzz_u8(in);
+    for (unsigned i = 0; i <= which / 64 && nth_held(which + i) != NULL && retired_count < PACKETS_MAX; i++) {
+        packet *p = nth_held(which + i);
+        const packet *other = &packets[(arg + i) % packet_count];
+        pkt_spec s = spec_of_flow(arg % FLOWS);
+        size_t len = p->len;
+        memcpy(bytes, p->original, len);
+        switch (what & 7) {
+        case 0: case 1:
+            len = other->len;
+            memcpy(bytes, other->original, len);
+            break;
+        case 2: bytes[len > 0 ? arg % len : 0] ^= (uint8_t)(what >> 4 | 1); break;
+        case 3: len = arg % 64 < len ? len - arg % 64 : 0; break;
+        case 4: /* another payload, with the checksum of it */
+            bytes[len > 0 ? len - 1 : 0] ^= (uint8_t)(arg | 1);
+            pkt_fix_checksums(bytes, len, config.tap);
+            break;
+        case 5:
+            len = pkt_build(bytes, 1024, &s);
+            flows[arg % FLOWS].seq = s.seq + (uint32_t)pkt_payload_len(&s);
+            break;
+        case 6:
+            memset(bytes + len, 0, 32);
+            len += len <= 65535 ? arg % 32 : 0;
+            break;
+        default: memset(bytes, 0xa5, len); break;
+        }
+        put_bytes(p, bytes, len, (what & 8) != 0);
+        if (len == 0) { /* not even the headroom */
+            p->buf->len -= p->headroom < arg % 4 ? p->headroom : arg % 4;
+            p->as_left = *p->buf;
+        }
+    }
+}
+
+static void run_inject(unsigned how)
+{
+    static const uint8_t junk[5] = {0};
+    uint8_t bytes[1024];
+    pkt_spec s = spec_of_flow(how % FLOWS);
+    if (how / FLOWS % 2 == 0) {
+        inject(bytes, pkt_build(bytes, sizeof bytes, &s));
+    } else {
+        inject(junk, how % 5);
+    }
+}
+
+/* Longer than any packet: refused before anything is looked at. */
+static void push_too_long(void)
+{
+    static const uint8_t junk[32775];
+    tuo_iov iov[3] = {{junk, sizeof junk}, {junk, 1}, {junk, sizeof junk}};
+    begin_call(SENDING);
+    tuo_result result = tuo_tun_push_iov(tun, iov, 3);
+    FUZZ_CHECK(asked == 0);
+    end_call(result, TUO_E_INVALID);
 }
 
 /* A superpacket in bytes, with any checksums. Returns its length. */
@@ -1498,13 +1870,19 @@ static void run_configure(fuzz_input *in)
 static void run_step(fuzz_input *in)
 {
     unsigned op = fuzz_u8(in), how = op >> 3;
+    int pushes = (op & 7) == 1 && (how & 8) != 0;
     switch (op & 7) {
     case 0: case 1:
         for (unsigned i = 0; i <= how % 8 && in->len > 0; i++) {
             record r = read_record(in);
+            r.is_large &= pushes;
             add_record(&r);
         }
-        send_batch();
+        if (pushes) {
+            push_packets(how >> 4);
+        } else {
+            send_batch();
+        }
         break;
     case 2: case 3:
         for (unsigned i = 0; i <= how % 8; i++) {
@@ -1519,12 +1897,27 @@ static void run_step(fuzz_input *in)
     case 6:
         switch (how & 3) {
         case 0: case 1: run_configure(in); break;
-        case 2: wait_for_room(); break;
+        case 2:
+            if (how < 8) {
+                wait_for_room();
+            } else {
+                run_inject(fuzz_u8(in));
+            }
+            break;
         default: probe(); break;
         }
         break;
     default:
         switch (how & 3) {
+        case 1:
+            if ((how & 4) != 0) {
+                change_held(in);
+            } else if ((how & 8) != 0) {
+                push_too_long();
+            } else {
+                flush();
+            }
+            break;
         case 2: ((how & 4) != 0 ? tuo_tun_wake : tuo_tun_wake_clear)(tun); break;
         case 3: discard(how >> 2 & 1); break;
         default: flush(); break;
@@ -1589,6 +1982,8 @@ static int open_tun(void)
     desc.retry_after = config.retry_after;
     desc.no_vnet_hdr = config.vnet_len == 0 && config.negotiates;
     desc.gro = gro;
+    desc.hold_when_down = (uint8_t)config.holds_when_down;
+    desc.push_bytes = config.pushes_little ? 70000 : 0;
     if (config.opens && config.negotiates) {
         desc.name = "tun%d";
         desc.set_owner = desc.set_group = desc.persist = desc.up = 1;
@@ -1688,7 +2083,11 @@ static void reset(void)
     reaction_count = reaction_at = 0;
     budget = BUDGET;
     saw_super = saw_fault = 0;
-    calling = 0;
+    calling = NOTHING_CALLED;
+    first_again = PACKETS_MAX;
+    pushed_count = pushed_bytes = 0;
+    push_failed = TUO_OK;
+    is_stuck = 0;
     memset(&unit, 0, sizeof unit);
     memset(features, 0, sizeof features);
     memset(&want, 0, sizeof want);
@@ -1759,7 +2158,12 @@ static void repair_input(uint8_t *data, size_t size, rng *dice)
         case 4: repair_one(data, size, &in, how & 3, dice); break;
         case 5: (void)read_one(&in, 2); break;
         case 6:
-            for (unsigned i = 0; i < 5 && (how & 3) < 2; i++) {
+            for (unsigned i = 0; i < ((how & 3) < 2 ? 5u : (how & 3) == 2 && how >= 8 ? 1u : 0u); i++) {
+                (void)fuzz_u8(&in);
+            }
+            break;
+        case 7:
+            for (unsigned i = 0; i < 3 && (how & 7) == 5; i++) {
                 (void)fuzz_u8(&in);
             }
             break;

@@ -376,6 +376,135 @@ static void seeds_of_sending(void)
     }
 }
 
+/* An event loop that reads: plain packets and superpackets in rounds of any length, empty reads between them, and superpackets of more
+   bytes than a round has. See fuzz_tun_read.c. */
+static void seeds_of_rounds(void)
+{
+    enum { FRONT = 3, FRAMES = 12, EXTRA = 8, CONSISTENT = 16, ERRNO = 6, SMALL_ROUNDS = 128 };
+    static uint8_t bytes[FRAMES * (6 + VNET_LEN + 80)];
+    for (unsigned n = 0; n < 24; n++) {
+        uint8_t front[FRONT] = {0}, *p = bytes;
+        unsigned frames = n % 6 == 5 ? 6 : FRAMES;
+        front[0] = (uint8_t)(n % 4 == 3 ? 64 : n % 2 * SMALL_ROUNDS);
+        front[1] = (uint8_t)(n * 11);
+        for (unsigned i = 0; i < frames; i++) {
+            int is_large = n % 6 == 5 || (i * (n + 1)) % 5 == 4;
+            pkt_spec s;
+            memset(&s, 0, sizeof s);
+            s.kind = (pkt_kind)((n + i) % PKT_KIND_COUNT);
+            s.payload_len = is_large ? PKT_ZERO : 9;
+            *p++ = (uint8_t)((is_large ? EXTRA | CONSISTENT : 0) | (i + n) % 8 << 5);
+            uint8_t *lengths = p;
+            memset(p, 0, 4 + VNET_LEN);
+            p += 4 + VNET_LEN;
+            size_t len = pkt_build(p, 80, &s);
+            pkt_put16(lengths, (unsigned)(VNET_LEN + len));
+            pkt_put16(lengths + 2, is_large ? (n % 6 == 5 ? 60000 : 3000 + 100 * i) : 0);
+            p += len;
+            if (i % (1 + n % 3) == 0) {
+                *p++ = (uint8_t)(ERRNO | (i + n) % 4 << 6); /* EAGAIN */
+            }
+        }
+        write_seed("tun_read", front, FRONT, bytes, (size_t)(p - bytes));
+    }
+}
+
+/* An event loop that sends: for each error, buffers that are held and hold something else by the next call, alone and of a refused
+   superpacket; and pushes that fill the memory or the batch while that error is all that the device gives. See fuzz_tun_write.c. */
+static void seeds_of_loops(void)
+{
+    enum { FRONT = 8, ERRORS = 12, AGAIN = 4, REFUSED = 6, HOLDS = 0x40, LITTLE = 0x80, LARGE_ONE = 16, GAP = 1 };
+    enum { REACT = 2, BATCH = 8, PUSH_3 = 81, PUSH_3_CUT = 209, CHANGE = 47, INJECT = 86, TOO_LONG = 79, FLUSH = 7, ALONE = 20 };
+    for (unsigned n = 0; n < 4 * ERRORS; n++) {
+        uint8_t front[FRONT] = {0}, steps[128], *p = steps;
+        unsigned error = AGAIN + n % ERRORS, flow = n % 16;
+        front[0] = (uint8_t)(n % 9 == 8 ? 32 : n % 5);
+        front[2] = (uint8_t)(n * 16);
+        front[7] = (uint8_t)(n / ERRORS % 2 * HOLDS);
+        *p++ = REACT | 3 * 8;
+        *p++ = n / ERRORS > 1 ? REFUSED : 0; /* the first superpacket: its packets leave singly */
+        *p++ = 0;
+        *p++ = (uint8_t)error;
+        *p++ = AGAIN;
+        *p++ = BATCH;
+        *p++ = (uint8_t)(128 + flow); /* four that follow each other, of two flows */
+        *p++ = 0;
+        *p++ = (uint8_t)(128 + (flow + 1) % 16);
+        *p++ = 0;
+        for (unsigned i = 0; i < 2; i++) {
+            *p++ = CHANGE;
+            *p++ = (uint8_t)(n * 5 + i * 3 + i * 64);
+            *p++ = (uint8_t)(n + i * 5);
+            *p++ = (uint8_t)(n % 8 == 3 ? 63 : n * 3);
+        }
+        *p++ = n % 2 != 0 ? FLUSH : PUSH_3;
+        for (unsigned i = 0; i < 3 && n % 2 == 0; i++) {
+            *p++ = (uint8_t)(64 + flow);
+            *p++ = 0;
+        }
+        *p++ = INJECT;
+        *p++ = (uint8_t)n;
+        *p++ = FLUSH;
+        write_seed("tun_write", front, FRONT, steps, (size_t)(p - steps));
+    }
+    for (unsigned n = 0; n < 4 * ERRORS; n++) {
+        uint8_t front[FRONT] = {0}, steps[128], *p = steps;
+        unsigned error = AGAIN + n % ERRORS, flow = n % 16, by_memory = n / ERRORS % 2;
+        front[0] = (uint8_t)(n % 9 == 8 ? 32 : n % 5);
+        front[7] = (uint8_t)(by_memory != 0 ? LITTLE | HOLDS : 3); /* 16 packets */
+        *p++ = PUSH_3_CUT;
+        for (unsigned i = 0; i < 3; i++) { /* 15 packets, or 60000 bytes */
+            *p++ = (uint8_t)((by_memory != 0 ? 32 + LARGE_ONE : 160) + flow);
+            *p++ = by_memory != 0 ? GAP : 0;
+            if (by_memory != 0) {
+                *p++ = 55;
+            }
+        }
+        *p++ = REACT | 2 * 8;
+        *p++ = n / ERRORS > 1 ? 0 : (uint8_t)error;
+        *p++ = (uint8_t)(0x10 | error);
+        *p++ = (uint8_t)(n / ERRORS > 1 ? 0x30 | AGAIN : 0);
+        for (unsigned i = 0; i < 2; i++) {
+            *p++ = i == 0 ? PUSH_3 : PUSH_3_CUT;
+            *p++ = (uint8_t)(64 + flow);
+            *p++ = 0;
+            *p++ = (uint8_t)((by_memory != 0 ? 32 + LARGE_ONE : 64) + flow);
+            *p++ = GAP;
+            *p++ = 40;
+            *p++ = (uint8_t)(96 + (flow + 1) % 16);
+            *p++ = 0;
+        }
+        *p++ = n % 3 == 0 ? INJECT : n % 3 == 1 ? TOO_LONG : FLUSH;
+        *p++ = n % 3 == 0 ? (uint8_t)n : FLUSH;
+        if (n % 4 == 3) { /* the rest of a resend, and a push behind it */
+            *p++ = REACT | 2 * 8;
+            *p++ = REFUSED;
+            *p++ = 0;
+            *p++ = AGAIN;
+            *p++ = ALONE;
+            *p++ = (uint8_t)(flow % 2);
+            pkt_put16(p, 4000);
+            pkt_put16(p + 2, 700);
+            memset(p + 4, 0, 2);
+            p += 6;
+            *p++ = PUSH_3;
+            for (unsigned i = 0; i < 3; i++) {
+                *p++ = (uint8_t)(64 + (flow + i) % 16);
+                *p++ = 0;
+            }
+            *p++ = REACT;
+            *p++ = (uint8_t)error;
+            *p++ = FLUSH;
+        }
+        *p++ = BATCH;
+        *p++ = (uint8_t)(64 + flow);
+        *p++ = 0;
+        *p++ = (uint8_t)(64 + flow);
+        *p++ = 0;
+        write_seed("tun_write", front, FRONT, steps, (size_t)(p - steps));
+    }
+}
+
 /* Inputs at the edge of what is allowed, on either side of it: one number away from a check that coverage cannot see the need of. */
 static void edges_of_lengths(void)
 {
@@ -448,7 +577,7 @@ static void edges_of_scripts(void)
 /* What it takes two or three events in a row to see, of sending; see fuzz_tun_write.c. A zero is a system call that succeeds. */
 static void edges_of_sending(void)
 {
-    enum { FRONT = 8, AGAIN = 4, EINTR_ = 5, REFUSED = 6, DISCARD = 31, FLUSH = 7 };
+    enum { FRONT = 8, AGAIN = 4, EINTR_ = 5, REFUSED = 6, DISCARD = 31, FLUSH = 7, CHANGE = 47, CUT = 3 };
     static const struct {
         uint8_t front[FRONT], steps[48];
     } edges[] = {
@@ -462,6 +591,9 @@ static void edges_of_sending(void)
         {{0, 0, 2 | 4}, {18, REFUSED, 0x20, REFUSED, 0, 64, 0, 0, 64, 0, /* two refusals in a row switch TCP over IPv4 off */
                          0, 64, 0, 2, 0, 0, 64, 0, 2, REFUSED, 0, 64, 0, 0, 64, 0, 0, 64, 0}}, /* then one does */
         {{0, 1, 2 | 8}, {18, REFUSED, 0x20, REFUSED, 0, 96, 0, 2, REFUSED, 0, 96, 0, 0, 160, 0, 0, 224, 0, 2, REFUSED, 0, 96, 0, 0, 96, 0}},
+        /* of a refused superpacket the rest is held, and emptied: the one in the middle, all of them */
+        {{0, 0, 0x30}, {18, REFUSED, 0, AGAIN, 0, 160, 0, CHANGE, 1, CUT, 63, CHANGE, 1, CUT, 63, CHANGE, 1, CUT, 63, FLUSH}},
+        {{0, 0, 0x30}, {18, REFUSED, 0, AGAIN, 0, 96, 0, CHANGE, 64, CUT, 63, CHANGE, 64, CUT, 63, CHANGE, 64, CUT, 63, FLUSH, FLUSH}},
     };
     for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
         write_seed("tun_write", edges[i].front, FRONT, edges[i].steps, sizeof edges[i].steps);
@@ -699,6 +831,8 @@ int main(int argc, char **argv)
     seeds_of_specs();
     seeds_of_scripts();
     seeds_of_sending();
+    seeds_of_rounds();
+    seeds_of_loops();
     seeds_of_sums();
     seeds_of_flow_tables();
     seeds_of_udp_plans();

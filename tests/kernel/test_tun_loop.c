@@ -234,6 +234,61 @@ TEST(push_and_failures)
     }
 }
 
+/* The rest of a superpacket that the kernel refused lies in memory of the queue's, as pushed packets do: whatever was sent before it, an error
+   drops it, and counts its segments. */
+TEST(resend_and_failures)
+{
+    enum { FIRST, BEHIND_A_BATCH, BEHIND_A_PUSH, PLACES };
+    static const char *const names[] = {"first of all", "behind a batch", "behind a push"};
+    static const struct {
+        int error;
+        tuo_result result;
+    } rows[] = {{EIO, TUO_E_DOWN}, {EPERM, TUO_E_SYSTEM}, {EBADFD, TUO_E_GONE}};
+    static uint8_t payload[4000];
+    static const uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
+    static const uint8_t tcp[20] = {0x9c, 0x40, 1, 0xbb, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0x20, 0};
+    const tuo_iov piece = {payload, sizeof payload};
+    const tuo_tun_parts gso = {ip, sizeof ip, tcp, sizeof tcp, &piece, 1, 1000};
+    size_t i, taken;
+    int place;
+
+    for (place = 0; place < PLACES; place++) {
+        for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+            tuo_tun_desc desc = zero_desc();
+            tuo_tun_tx_stats stats;
+            train *t;
+            pair p;
+
+            check_row("%s, %s", names[place], strerror(rows[i].error));
+            desc.hold_when_down = 1; /* speaks of buffers only */
+            if (!ready() || !pair_open(&p, &desc, NULL))
+                continue;
+            t = new_train();
+            train_flow(t, PKT_UDP4, 1001, 1, 700);
+            if (place == BEHIND_A_BATCH)
+                CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, 1, HEADROOM, &taken), TUO_OK);
+            if (place == BEHIND_A_PUSH)
+                CHECK_RESULT(push_train(t, p.a), TUO_OK);
+            CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
+            filter.refuse = 1u << TUO_GSO_TCPV4;
+            filter.refuse_errno = EINVAL;
+            filter.fail_at = filter.writes + 3; /* the superpacket, its first segment, its second */
+            filter.fail_errno = EAGAIN;
+            CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), TUO_OK);
+            CHECK_EQ_INT(tuo_tun_held(p.a), 1);
+            filter.fail_at = filter.writes + 1;
+            filter.fail_errno = rows[i].error;
+            CHECK_RESULT(tuo_tun_flush(p.a), rows[i].result);
+            stats = tun_stats_of(p.a).tx;
+            CHECK_EQ_INT(stats.tx_dropped_down, rows[i].error == EIO ? 3 : 0);
+            CHECK_EQ_INT(stats.tx_dropped_error, rows[i].error == EIO ? 0 : 3);
+            CHECK_EQ_INT(tuo_tun_held(p.a), 0);
+            CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
+            pair_close(&p);
+        }
+    }
+}
+
 /* Two queues, one fed by push and one by send_batch, write the same: so push finds each right and each wrong checksum that GRO finds,
    wherever pieces are cut. */
 enum { WRITTEN_MAX = 1 << 20 };
@@ -441,6 +496,36 @@ TEST(held_buffers_are_reused)
             pair_close(&p);
         }
     }
+}
+
+/* Of a refused superpacket the rest is held, and some of its buffers are emptied, one to less than the headroom: there is nothing to write of
+   these. */
+TEST(held_buffers_are_emptied)
+{
+    train *t;
+    size_t taken, count;
+    pair p;
+
+    if (!ready() || !pair_open(&p, NULL, NULL))
+        return;
+    t = new_train();
+    train_flow(t, PKT_TCP4, 1001, 6, 600);
+    filter.refuse = 1u << TUO_GSO_TCPV4;
+    filter.refuse_errno = EINVAL;
+    filter.fail_at = 3; /* the superpacket, its first packet, its second */
+    filter.fail_errno = EAGAIN;
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_AGAIN);
+    t->bufs[1].len = HEADROOM;
+    t->bufs[3].len = HEADROOM - 1;
+    t->bufs[5].len = 0;
+    CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
+    for (count = 0; read_plain(p.b, any_frame, QUIET_MS); count++) {
+    }
+    CHECK_EQ_INT(count, 3);
+    CHECK_EQ_INT(filter.writes, 5);
+    CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_packets, 0);
+    CHECK_EQ_INT(tuo_tun_held(p.a), 0);
+    pair_close(&p);
 }
 
 /* An interface that is down drops what it is given, and the buffers are the caller's again. */
@@ -730,6 +815,12 @@ TEST(next_results)
     CHECK_RESULT(tuo_tun_next(p.b, &packet), TUO_MORE);
     CHECK_RESULT(tuo_tun_next(p.b, &packet), TUO_AGAIN);
     CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_refused, 40);
+    check_row("longer than any packet");
+    filter_off();
+    filter.endless = 20;
+    CHECK_RESULT(tuo_tun_next(p.b, &packet), TUO_MORE);
+    CHECK_RESULT(tuo_tun_next_copy(p.b, any_frame, sizeof any_frame, &i), TUO_AGAIN);
+    CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_truncated, 20);
     check_row("EINVAL");
     filter_off();
     for (i = 0; i < 20; i++)
@@ -930,9 +1021,11 @@ int main(int argc, char **argv)
         CHECK_ENTRY(push_while_full),
         CHECK_ENTRY(push_while_down),
         CHECK_ENTRY(push_and_failures),
+        CHECK_ENTRY(resend_and_failures),
         CHECK_ENTRY(push_writes_what_a_batch_writes),
         CHECK_ENTRY(push_behind_a_batch),
         CHECK_ENTRY(held_buffers_are_reused),
+        CHECK_ENTRY(held_buffers_are_emptied),
         CHECK_ENTRY(batch_while_down),
         CHECK_ENTRY(next_hands_out_everything),
         CHECK_ENTRY(next_rounds),

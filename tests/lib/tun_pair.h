@@ -81,6 +81,7 @@ static struct {
     int skns_errno;         /* so is the question for the device's namespace */
     int offload_errno;      /* no set of offloads is taken */
     const char *rename_to;  /* somebody renames the device as soon as its name was asked for */
+    unsigned endless;       /* the next reads bring more bytes than there is room for */
     unsigned contradictory; /* the next reads bring packets that contradict their vnet header */
     int slow_recv_ms;       /* netlink takes its time */
     int in_recv, recv_done; /* atomic */
@@ -154,6 +155,14 @@ static inline ssize_t test_readv(int fd, const struct iovec *iov, int count)
     int error = filter.reads < CHECK_COUNT_OF(filter.read_errno) ? filter.read_errno[filter.reads++] : 0;
 
     filter.read_calls++;
+    if (filter.endless) {
+        ssize_t len = 0;
+        int i;
+        filter.endless--;
+        for (i = 0; i < count; i++)
+            len += (ssize_t)iov[i].iov_len;
+        return len;
+    }
     if (filter.contradictory) {
         filter.contradictory--;
         memcpy(iov[0].iov_base, no_gso_size, sizeof no_gso_size);
