@@ -15,7 +15,7 @@ TESTS    = $(patsubst %.c,%,$(notdir $(wildcard tests/*/test_*.c)))
 vpath test_%.c tests/core tests/kernel
 vpath soak.c tests/kernel
 ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
-TESTS   := $(filter-out test_tun% test_kernel% test_memory,$(TESTS))
+TESTS   := $(filter-out test_tun% test_udp test_udp_net test_udp_threads test_kernel% test_memory,$(TESTS))
 endif
 CORE_TESTS = $(patsubst %.c,%,$(notdir $(wildcard tests/core/test_*.c)))
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
@@ -255,7 +255,7 @@ FORCE:
 define CONFIGURATION
 $(BUILD)/$(1)/tunoffload.o $(BUILD)/$(1)/tunoffload_tun.o: tests/lib/inside.c tests/lib/inside.h tunoffload.h
 	@mkdir -p $$(@D)
-	$(2) $(4) $(BASE) $$(if $$(findstring _tun,$$@),-DTUNOFFLOAD_TUN) -c -o $$@ $$<
+	$(2) $(4) $(BASE) $$(if $$(findstring _tun,$$@),-DTUNOFFLOAD_TUN -DTUNOFFLOAD_UDP) -c -o $$@ $$<
 $(BUILD)/$(1)/%: %.c $$$$(call shared,$(1),$$$$*) $(HEADERS)
 	@mkdir -p $$(@D)
 	$(2) $$(or $$(FLAGS_$(1)_$$*),$$(if $$(call shared,$(1),$$*),$(5),$(3))) $(BASE) -Itests/lib -pthread -o $$@ $$< \

@@ -8103,7 +8103,7 @@ static void tuoi_udp_compact_keys(tuo_udp *udp) {
         memory->cells[memory->keys[kept - 1].cell] = kept;
     }
     tx->key_count = kept;
-    tx->last_key = 0;
+    tx->last_key = kept ? kept - 1 : 0; /* the latest of its address */
 }
 
 /* What is sent or lost goes; what is held moves to the front, in the order of commit. */
@@ -8452,6 +8452,7 @@ static tuo_result tuoi_udp_send(tuo_udp *udp) {
                                               MSG_DONTWAIT | MSG_NOSIGNAL));
         tx->stats.tx_calls++;
         if (returned <= 0) result = tuoi_udp_refused(udp, returned ? -returned : EAGAIN);
+        else if ((uint32_t)returned < count && udp->has_recverr) (void)tuoi_udp_drain(udp); /* was told, and lost (U 1.24) */
         for (; returned > 0 && tx->at_message < tx->message_count; returned--) tuoi_udp_sent(udp);
         if (tx->stale) tuoi_udp_rebuild(udp);
     }

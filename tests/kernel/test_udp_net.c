@@ -1,0 +1,707 @@
+/* The UDP socket (>>linux-udp) against the kernel of this machine: two network namespaces joined by a veth pair, with and without
+   offloads, several MTUs; peers that are dead, blackholed, or on a narrower path; a source address that is removed; a queue that is
+   full. Needs root, ip, tc and ethtool. test_udp.c has what no kernel does at will. U numbers: tests/kernel-rules.md. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* unshare, setns */
+#endif
+#define TUNOFFLOAD_UDP
+#define TUNOFFLOAD_IMPLEMENTATION
+#include "tunoffload.h"
+
+#include "check.h"
+#include "packets.h"
+#include "netns.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+enum { FARS = 64, PUSHED = 4000 };
+
+static const char *no_net;   /* why nothing can be tested here */
+static int here = -1, there = -1; /* the namespaces: of the sender, of its peers */
+static pid_t holder;         /* a process that is in the second one until it is killed */
+
+static int ready(void)
+{
+    no_tun = no_net;
+    return netns_ready();
+}
+
+CHECK_PRINTF(1, 2) static int shell(const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    return system(line);
+}
+
+static int namespace_of(pid_t pid)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%ld/ns/net", (long)pid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void go(int namespace)
+{
+    CHECK_EQ_INT(setns(namespace, CLONE_NEWNET), 0);
+}
+
+/* Fails in silence: what does not work is found out by the tests. */
+CHECK_PRINTF(2, 3) static void run_in(int namespace, const char *format, ...)
+{
+    char line[400];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    go(namespace);
+    CHECK_EQ_INT(shell("{ %s; } > /dev/null 2>&1", line), 0);
+    go(here);
+}
+
+/* The holder of the second namespace says by a byte that it is there. */
+static int start_holder(void)
+{
+    int pair[2];
+    char byte;
+
+    if (pipe(pair) != 0 || (holder = fork()) < 0)
+        return 0;
+    if (holder == 0) {
+        if (unshare(CLONE_NEWNET) != 0 || write(pair[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pair[1]);
+    if (read(pair[0], &byte, 1) != 1)
+        return 0;
+    close(pair[0]);
+    there = namespace_of(holder);
+    return there >= 0;
+}
+
+static void enter(void)
+{
+    cpu_set_t one;
+
+    if (shell("ip -V > /dev/null 2>&1 && tc -V > /dev/null 2>&1 && ethtool --version > /dev/null 2>&1") != 0)
+        no_net = "no ip, tc or ethtool";
+    else if (unshare(CLONE_NEWNET) != 0)
+        no_net = "no right to make a network namespace";
+    else if (!start_holder())
+        no_net = "no second network namespace";
+    if (no_net)
+        return;
+    here = namespace_of(getpid());
+    CPU_ZERO(&one); /* queues of several processors would change the order */
+    CPU_SET(sched_getcpu() < 0 ? 0u : (unsigned)sched_getcpu(), &one);
+    (void)sched_setaffinity(0, sizeof one, &one);
+    put_file("/proc/sys/net/ipv6/conf/default/accept_dad", "0\n");
+    if (shell("ip link add va type veth peer name vb netns %ld && ip link set lo up && ip addr add 10.9.0.1/24 dev va && "
+              "ip addr add 2001:db8:9::1/64 dev va nodad && ip link set va up", (long)holder) != 0)
+        no_net = "no veth pair";
+    if (no_net)
+        return;
+    run_in(there, "ip link set lo up && ip addr add 10.9.0.2/24 dev vb && ip addr add 2001:db8:9::2/64 dev vb nodad && ip link set vb up");
+    wait_for_address6("2001:db8:9::1/64");
+}
+
+static void leave(void)
+{
+    if (holder > 0) {
+        kill(holder, SIGKILL);
+        waitpid(holder, NULL, 0);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------- sockets */
+
+typedef enum family { IP4, IP6, MAPPED } family;
+static const char *const family_names[] = {"IPv4", "IPv6", "v4-mapped"};
+
+static tuo_udp_peer address_of(family f, const char *ip4, const char *ip6, unsigned port)
+{
+    tuo_udp_peer peer;
+    char mapped[64];
+
+    memset(&peer, 0, sizeof peer);
+    if (f == IP4) {
+        peer.addr.ip4.sin_family = AF_INET;
+        peer.addr.ip4.sin_port = htons((uint16_t)port);
+        CHECK_EQ_INT(inet_pton(AF_INET, ip4, &peer.addr.ip4.sin_addr), 1);
+    } else {
+        snprintf(mapped, sizeof mapped, "::ffff:%s", ip4);
+        peer.addr.ip6.sin6_family = AF_INET6;
+        peer.addr.ip6.sin6_port = htons((uint16_t)port);
+        CHECK_EQ_INT(inet_pton(AF_INET6, f == IP6 ? ip6 : mapped, &peer.addr.ip6.sin6_addr), 1);
+    }
+    return peer;
+}
+
+static void set_local(tuo_udp_peer *peer, const char *text)
+{
+    CHECK_EQ_INT(inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, &peer->local), 1);
+}
+
+static tuo_udp *open_at(int namespace, family f, unsigned port, const tuo_udp_desc *desc)
+{
+    tuo_udp_peer any = address_of(f == IP4 ? IP4 : IP6, "0.0.0.0", "::", port);
+    tuo_udp *udp = NULL;
+    int error = 0;
+
+    go(namespace);
+    if (!CHECK_RESULT(tuo_udp_open(&udp, &any.addr.any, desc, &error), TUO_OK))
+        printf("    errno %d\n", error);
+    go(here);
+    return udp;
+}
+
+static tuo_udp_tx_stats tx_stats(const tuo_udp *udp)
+{
+    tuo_udp_tx_stats stats;
+
+    tuo_udp_query_tx_stats(udp, &stats);
+    return stats;
+}
+
+static tuo_udp_rx_stats rx_stats(const tuo_udp *udp)
+{
+    tuo_udp_rx_stats stats;
+
+    tuo_udp_query_rx_stats(udp, &stats);
+    return stats;
+}
+
+/* -------------------------------------------------------------------------------------------------------- traffic */
+
+/* What was pushed to each far socket, in order; number tells datagrams of a length apart. */
+typedef struct far_end {
+    tuo_udp *udp;
+    size_t lens[PUSHED];
+    unsigned pushed, got;
+} far_end;
+
+static far_end fars[FARS];
+static unsigned far_count;
+enum { PORT = 20000 };
+
+static void open_fars(family f, unsigned count, const tuo_udp_desc *desc)
+{
+    unsigned i;
+
+    far_count = count;
+    for (i = 0; i < count; i++) {
+        fars[i].udp = open_at(there, f, PORT + i, desc);
+        fars[i].pushed = fars[i].got = 0;
+    }
+}
+
+static void close_fars(void)
+{
+    while (far_count)
+        tuo_udp_close(fars[--far_count].udp);
+}
+
+static uint8_t content(unsigned far, unsigned number, size_t at)
+{
+    return (uint8_t)(far * 59 + number * 31 + at * 7 + (at >> 8));
+}
+
+static void push(tuo_udp *udp, tuo_udp_peer peer, unsigned far, size_t len)
+{
+    static uint8_t bytes[65507];
+    far_end *e = &fars[far];
+    size_t i;
+
+    if (peer.addr.any.sa_family == AF_INET)
+        peer.addr.ip4.sin_port = htons((uint16_t)(PORT + far));
+    else
+        peer.addr.ip6.sin6_port = htons((uint16_t)(PORT + far));
+    for (i = 0; i < len; i++)
+        bytes[i] = content(far, e->pushed, i);
+    CHECK_RESULT(tuo_udp_push(udp, &peer, bytes, len, NULL), TUO_OK);
+    e->lens[e->pushed++] = len;
+}
+
+/* Each datagram once, whole, in order. Returns how many are missing. */
+static unsigned read_fars(void)
+{
+    unsigned i, missing = 0;
+
+    for (i = 0; i < far_count; i++) {
+        far_end *e = &fars[i];
+        tuo_udp_datagram d;
+        tuo_result result;
+        size_t at;
+        while ((result = tuo_udp_next(e->udp, &d)) == TUO_OK || result == TUO_MORE) {
+            if (result == TUO_MORE)
+                continue;
+            if (!CHECK(e->got < e->pushed) || !CHECK_EQ_INT(d.len, e->lens[e->got]))
+                break;
+            for (at = 0; at < d.len && d.data[at] == content(i, e->got, at); at++) {
+            }
+            CHECK_EQ_INT(at, d.len);
+            e->got++;
+        }
+        missing += e->pushed - e->got;
+    }
+    return missing;
+}
+
+static unsigned read_fars_within(int ms)
+{
+    unsigned missing = read_fars();
+
+    for (; missing && ms > 0; ms -= 2) {
+        (void)poll(NULL, 0, 2);
+        missing = read_fars();
+    }
+    return missing;
+}
+
+static void check_counters(tuo_udp *udp)
+{
+    const tuo_udp_tx_stats s = tx_stats(udp);
+
+    CHECK_EQ_INT(s.tx_in_trains + s.tx_singles + s.tx_lost, s.tx_datagrams);
+}
+
+/* Runs of equal lengths with tails, and single ones, up to longest. */
+static void exchange(tuo_udp *udp, const tuo_udp_peer *peer, size_t longest, rng *dice)
+{
+    unsigned round, run, n;
+
+    for (round = 0; round < 12; round++) {
+        for (run = 0; run < 12; run++) {
+            const unsigned far = rng_below(dice, far_count), count = rng_chance(dice, 1, 2) ? 1 : 1 + rng_below(dice, 40);
+            size_t len = rng_below(dice, (uint32_t)longest + 1);
+            if (rng_chance(dice, 1, 3))
+                len = longest;
+            if (rng_chance(dice, 1, 8))
+                len = 0;
+            for (n = 0; n < (len > 10000 ? 1 : count); n++)
+                push(udp, *peer, far, n + 1 == count && count > 1 ? len / 2 : len);
+        }
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        (void)read_fars();
+    }
+    CHECK_EQ_INT(read_fars_within(500), 0);
+    check_counters(udp);
+    CHECK_EQ_INT(tx_stats(udp).tx_lost, 0);
+}
+
+static int is_since(unsigned major, unsigned minor)
+{
+    struct utsname name;
+    unsigned has_major = 0, has_minor = 0;
+
+    CHECK_EQ_INT(uname(&name), 0);
+    CHECK_EQ_INT(sscanf(name.release, "%u.%u", &has_major, &has_minor), 2);
+    return has_major > major || (has_major == major && has_minor >= minor);
+}
+
+static uint64_t trains_received(void)
+{
+    uint64_t sum = 0;
+    unsigned i;
+
+    for (i = 0; i < far_count; i++)
+        sum += rx_stats(fars[i].udp).rx_trains;
+    return sum;
+}
+
+TEST(every_datagram_once_and_in_order)
+{
+    static const unsigned mtus[] = {1280, 1500, 9000}, peers[] = {1, 2, 64};
+    static const char *const offloads[] = {"tx on gso on tx-udp-segmentation on", "tx-udp-segmentation off", "tx off"};
+    rng dice = rng_start("every_datagram_once_and_in_order", 1);
+    size_t m, o, p, f;
+
+    if (!ready())
+        return;
+    for (m = 0; m < CHECK_COUNT_OF(mtus); m++)
+        for (o = 0; o < CHECK_COUNT_OF(offloads); o++) {
+            run_in(here, "ip link set va mtu %u && ethtool -K va tx on gso on tx-udp-segmentation on && ethtool -K va %s", mtus[m], offloads[o]);
+            run_in(there, "ip link set vb mtu %u", mtus[m]);
+            for (f = IP4; f <= MAPPED; f++) {
+                const size_t fits = mtus[m] - (f == IP6 ? 48 : 28);
+                tuo_udp_desc desc = {0};
+                const tuo_udp_peer to = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 0);
+                tuo_udp *udp;
+                p = (m + o + f) % 3;
+                check_row("%s, MTU %u, %s, %u peers", family_names[f], mtus[m], offloads[o], peers[p]);
+                open_fars((family)f == MAPPED ? IP6 : (family)f, peers[p], NULL);
+                udp = open_at(here, (family)f, 0, NULL);
+                exchange(udp, &to, fits, &dice);
+                if (o < 2 || is_since(6, 12)) { /* before, EIO without checksum offload: U 1.12 */
+                    CHECK_EQ_INT(tx_stats(udp).tx_refused_trains, 0);
+                    CHECK(tx_stats(udp).tx_in_trains > 300);
+                }
+                if (o == 0 && is_since(6, 1)) /* uncut: U 2.3 */
+                    CHECK_EQ_INT(trains_received(), tx_stats(udp).tx_trains);
+                tuo_udp_close(udp);
+                if (o == 0) { /* and in fragments, as the kernel makes them without DF: U 1.19 */
+                    desc.df = TUO_UDP_DF_KERNEL;
+                    udp = open_at(here, (family)f, 0, &desc);
+                    exchange(udp, &to, 65507, &dice);
+                    tuo_udp_close(udp);
+                }
+                close_fars();
+            }
+        }
+    run_in(here, "ip link set va mtu 1500 && ethtool -K va tx on gso on tx-udp-segmentation on");
+    run_in(there, "ip link set vb mtu 1500");
+}
+
+/* ------------------------------------------------------------------------------------------------ peers in trouble */
+
+static unsigned collect_lost(tuo_udp *udp, int error)
+{
+    tuo_udp_lost lost;
+    unsigned count = 0;
+
+    while (tuo_udp_next_lost(udp, &lost) == TUO_OK) {
+        CHECK_EQ_INT(lost.error, error);
+        count++;
+    }
+    return count;
+}
+
+static void push_other(tuo_udp *udp, const tuo_udp_peer *peer, size_t len)
+{
+    static const uint8_t bytes[2000] = {0};
+
+    CHECK_RESULT(tuo_udp_push(udp, peer, bytes, len, NULL), TUO_OK);
+}
+
+/* U 1.33, U 1.35, U 3.1, U 5 3: what one peer gets is nothing to the others. */
+TEST(unreachable_peers)
+{
+    static const struct {
+        const char *name, *route4, *route6;
+        int error4, error6;
+    } rows[] = {
+        {"dead port", NULL, NULL, 0, 0},
+        {"blackhole", "blackhole 10.66.0.0/24", "blackhole 2001:db8:66::/64", EINVAL, EINVAL},
+        {"unreachable", "unreachable 10.66.0.0/24", "unreachable 2001:db8:66::/64", EHOSTUNREACH, EHOSTUNREACH},
+        {"prohibit", "prohibit 10.66.0.0/24", "prohibit 2001:db8:66::/64", EACCES, EACCES},
+        {"no route", NULL, NULL, ENETUNREACH, ENETUNREACH},
+    };
+    size_t r, f;
+    unsigned i;
+
+    if (!ready())
+        return;
+    for (r = 0; r < CHECK_COUNT_OF(rows); r++)
+        for (f = IP4; f <= MAPPED; f++) {
+            const int error = f == IP6 ? rows[r].error6 : rows[r].error4;
+            const tuo_udp_peer good = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 0);
+            const tuo_udp_peer bad = r == 0 ? address_of((family)f, "10.9.0.2", "2001:db8:9::2", 9)
+                                            : address_of((family)f, "10.66.0.1", "2001:db8:66::1", 9);
+            tuo_udp *udp;
+            check_row("%s, %s", rows[r].name, family_names[f]);
+            if (rows[r].route4)
+                run_in(here, "ip %s route add %s", f == IP6 ? "-6" : "-4", f == IP6 ? rows[r].route6 : rows[r].route4);
+            open_fars(f == IP4 ? IP4 : IP6, 2, NULL);
+            udp = open_at(here, (family)f, 0, NULL);
+            for (i = 0; i < 60; i++) {
+                push(udp, good, i % 2, 800);
+                push_other(udp, &bad, 700);
+            }
+            CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+            CHECK_EQ_INT(read_fars_within(200), 0);
+            CHECK_EQ_INT(collect_lost(udp, error), error ? 60 : 0);
+            CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
+            CHECK_EQ_INT(tx_stats(udp).tx_in_trains, error ? 60 : 120);
+            CHECK_EQ_INT(tx_stats(udp).tx_local_gone, 0);
+            check_counters(udp);
+            tuo_udp_close(udp);
+            close_fars();
+            if (rows[r].route4)
+                run_in(here, "ip %s route del %s", f == IP6 ? "-6" : "-4", f == IP6 ? rows[r].route6 : rows[r].route4);
+        }
+}
+
+/* U 1.34: a source address that the host has lost. U 2.7: what is received says where an answer leaves from. */
+TEST(local_addresses)
+{
+    size_t f;
+    unsigned i;
+
+    if (!ready())
+        return;
+    for (f = IP4; f <= MAPPED; f++) {
+        static const char *const second[] = {"10.9.0.77", "2001:db8:9::77", "::ffff:10.9.0.77"};
+        static const char *const device_address[] = {"10.9.0.77/24", "2001:db8:9::77/64", "10.9.0.77/24"};
+        tuo_udp_peer to = address_of((family)f, "10.9.0.2", "2001:db8:9::2", PORT), expected;
+        tuo_udp_datagram d = {0};
+        tuo_udp_tx_stats before;
+        tuo_udp *udp, *far;
+        check_row("%s, there", family_names[f]);
+        run_in(here, "ip addr add %s dev va %s", device_address[f], f == IP6 ? "nodad" : "");
+        udp = open_at(here, (family)f, 0, NULL);
+        far = open_at(there, f == IP4 ? IP4 : IP6, PORT, NULL);
+        set_local(&to, second[f]);
+        to.tos = 0xb9;
+        expected = to;
+        expected.addr = address_of((family)f, "10.9.0.77", "2001:db8:9::77", 0).addr;
+        for (i = 0; i < 10; i++)
+            push_other(udp, &to, 500);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_RESULT(tuo_udp_wait(far, 0, 500), TUO_OK);
+        CHECK_RESULT(tuo_udp_next(far, &d), TUO_OK);
+        if (f == IP4) {
+            CHECK_BYTES(&d.peer->addr.ip4.sin_addr, &expected.addr.ip4.sin_addr, 4);
+        } else {
+            CHECK_BYTES(&d.peer->addr.ip6.sin6_addr, &expected.addr.ip6.sin6_addr, 16);
+        }
+        CHECK_EQ_INT(d.peer->tos, 0xb9);
+        expected = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 0);
+        CHECK_BYTES(&d.peer->local, f == IP4 ? (const void *)&expected.addr.ip4.sin_addr : (const void *)&expected.addr.ip6.sin6_addr,
+                    f == IP4 ? 4 : 16);
+        expected = *d.peer;
+        push_other(far, &expected, 7); /* the answer */
+        CHECK_RESULT(tuo_udp_flush(far), TUO_OK);
+        CHECK_RESULT(tuo_udp_wait(udp, 0, 500), TUO_OK);
+        CHECK_RESULT(tuo_udp_next(udp, &d), TUO_OK);
+        CHECK_EQ_INT(d.len, 7);
+        CHECK_BYTES(&d.peer->local, &to.local, f == IP4 ? 4 : 16);
+        before = tx_stats(udp);
+        CHECK_EQ_INT(before.tx_local_gone, 0);
+
+        check_row("%s, gone", family_names[f]);
+        run_in(here, "ip addr del %s dev va", device_address[f]);
+        for (i = 0; i < 10; i++)
+            push_other(udp, &to, 500);
+        push_other(udp, &to, 600);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_EQ_INT(tx_stats(udp).tx_local_gone, 11);
+        CHECK_EQ_INT(tx_stats(udp).tx_lost + tx_stats(udp).switched_off, 0);
+        CHECK_EQ_INT(tx_stats(udp).tx_in_trains, before.tx_in_trains + 10);
+        check_counters(udp);
+        tuo_udp_close(udp);
+        tuo_udp_close(far);
+    }
+}
+
+/* U 1.5, U 1.19, U 3.7. */
+TEST(a_path_that_shrinks)
+{
+    size_t f;
+    unsigned i;
+
+    if (!ready())
+        return;
+    for (f = IP4; f <= MAPPED; f++) {
+        const char *route = f == IP6 ? "-6 route %s 2001:db8:9::2/128 dev va mtu 1300" : "route %s 10.9.0.2/32 dev va mtu 1300";
+        const tuo_udp_peer to = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 9);
+        tuo_udp_desc desc = {0};
+        tuo_udp_lost lost;
+        tuo_udp *udp;
+        uint32_t mtu = 0;
+        char line[128];
+        check_row("%s, DF", family_names[f]);
+        open_fars(f == IP4 ? IP4 : IP6, 1, NULL);
+        udp = open_at(here, (family)f, 0, NULL);
+        CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
+        CHECK_EQ_INT(mtu, 1500);
+        snprintf(line, sizeof line, route, "add");
+        run_in(here, "ip %s", line);
+        CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
+        CHECK_EQ_INT(mtu, 1300);
+        for (i = 0; i < 20; i++)
+            push_other(udp, &to, 1400);
+        for (i = 0; i < 20; i++)
+            push(udp, to, 0, 1200);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 20);
+        CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
+        for (i = 0; tuo_udp_next_lost(udp, &lost) == TUO_OK; i++) {
+            CHECK_EQ_INT(lost.error, EMSGSIZE);
+            CHECK_EQ_INT(lost.mtu, 1300);
+            CHECK_EQ_INT(lost.len, 1400);
+        }
+        CHECK_EQ_INT(i, 20);
+        CHECK_EQ_INT(read_fars_within(200), 0);
+        tuo_udp_close(udp);
+
+        check_row("%s, fragments", family_names[f]);
+        desc.df = TUO_UDP_DF_KERNEL;
+        udp = open_at(here, (family)f, 0, &desc);
+        for (i = 0; i < 20; i++)
+            push(udp, to, 0, 1400);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_EQ_INT(read_fars_within(200), 0);
+        CHECK_EQ_INT(tx_stats(udp).tx_resent, 20);
+        CHECK_EQ_INT(tx_stats(udp).switched_off, 1);
+        check_counters(udp);
+        tuo_udp_close(udp);
+        snprintf(line, sizeof line, route, "del");
+        run_in(here, "ip %s", line);
+        close_fars();
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ full queues, threads */
+
+static void *wake_main(void *udp)
+{
+    (void)poll(NULL, 0, 30);
+    tuo_udp_wake((tuo_udp *)udp);
+    return NULL;
+}
+
+static void *close_main(void *udp)
+{
+    (void)poll(NULL, 0, 30);
+    tuo_udp_close((tuo_udp *)udp);
+    return NULL;
+}
+
+/* U 1.27, U 1.28: a queueing discipline that sends slowly, and a small send buffer. */
+TEST(a_full_socket)
+{
+    const tuo_udp_peer to = address_of(IP4, "10.9.0.2", "::", 9);
+    int blocking;
+    unsigned i, again;
+
+    if (!ready())
+        return;
+    for (blocking = 0; blocking < 2; blocking++) {
+        tuo_udp_desc desc = {0};
+        pthread_t thread;
+        tuo_udp *udp;
+        check_row(blocking ? "flush waits" : "held, and sent when there is room");
+        desc.send_buffer = 20000;
+        desc.blocking = (uint8_t)blocking;
+        run_in(here, "tc qdisc replace dev va root tbf rate 100mbit burst 20kb limit 4mb");
+        open_fars(IP4, 3, NULL);
+        udp = open_at(here, IP4, 0, &desc);
+        for (i = 0; i < 240; i++)
+            push(udp, to, i / 2 % 3, i % 50 == 7 ? 100 : 1400);
+        for (again = 0; tuo_udp_flush(udp) == TUO_AGAIN; again++) {
+            CHECK_EQ_INT(tuo_udp_held(udp), 1);
+            CHECK_RESULT(tuo_udp_wait(udp, 1, 1000), TUO_OK);
+        }
+        CHECK_EQ_INT(again != 0, !blocking);
+        CHECK(tx_stats(udp).tx_again > 0);
+        CHECK_EQ_INT(read_fars_within(500), 0);
+        check_counters(udp);
+        CHECK_EQ_INT(tx_stats(udp).tx_lost, 0);
+        if (blocking) {
+            check_row("woken, closed");
+            run_in(here, "tc qdisc replace dev va root tbf rate 8kbit burst 2kb limit 4mb");
+            CHECK_EQ_INT(pthread_create(&thread, NULL, wake_main, udp), 0);
+            for (i = 0; i < 150; i++)
+                push_other(udp, &to, 1400);
+            CHECK_RESULT(tuo_udp_flush(udp), TUO_E_WOKEN);
+            pthread_join(thread, NULL);
+            CHECK_EQ_INT(tuo_udp_held(udp), 1);
+            tuo_udp_wake_clear(udp);
+            CHECK_EQ_INT(pthread_create(&thread, NULL, close_main, udp), 0);
+            CHECK_RESULT(tuo_udp_flush(udp), TUO_E_WOKEN);
+            pthread_join(thread, NULL);
+        } else {
+            tuo_udp_close(udp);
+        }
+        run_in(here, "tc qdisc del dev va root");
+        close_fars();
+    }
+}
+
+/* Several sockets on one port: each datagram reaches one of them. */
+TEST(reuseport)
+{
+    tuo_udp_desc desc = {0};
+    tuo_udp *far[3], *udp[20];
+    tuo_udp_peer to = address_of(IP4, "10.9.0.2", "::", PORT);
+    uint64_t sum = 0;
+    unsigned i, reached = 0;
+
+    if (!ready())
+        return;
+    desc.reuseport = 1;
+    for (i = 0; i < 3; i++)
+        far[i] = open_at(there, IP4, PORT, &desc);
+    for (i = 0; i < 20; i++) {
+        udp[i] = open_at(here, IP4, 0, NULL);
+        push_other(udp[i], &to, 100);
+        push_other(udp[i], &to, 100);
+        CHECK_RESULT(tuo_udp_flush(udp[i]), TUO_OK);
+    }
+    for (i = 0; i < 3; i++) {
+        tuo_udp_datagram d;
+        tuo_result result;
+        while ((result = tuo_udp_next(far[i], &d)) == TUO_OK || result == TUO_MORE) {
+        }
+        sum += rx_stats(far[i]).rx_datagrams;
+        reached += rx_stats(far[i]).rx_datagrams > 0;
+        tuo_udp_close(far[i]);
+    }
+    CHECK_EQ_INT(sum, 40);
+    CHECK(reached >= 2);
+    for (i = 0; i < 20; i++)
+        tuo_udp_close(udp[i]);
+}
+
+/* U 2.14. */
+TEST(drops_of_a_full_receive_buffer)
+{
+    tuo_udp_desc desc = {0};
+    tuo_udp *udp, *far;
+    tuo_udp_peer to = address_of(IP4, "10.9.0.2", "::", PORT);
+    tuo_udp_datagram d;
+    tuo_result result;
+    unsigned i;
+
+    if (!ready())
+        return;
+    desc.recv_buffer = 100000;
+    far = open_at(there, IP4, PORT, &desc);
+    udp = open_at(here, IP4, 0, NULL);
+    for (i = 0; i < 44 * 20; i++)
+        push_other(udp, &to, 1400);
+    CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+    while ((result = tuo_udp_next(far, &d)) == TUO_OK || result == TUO_MORE) {
+    }
+    push_other(udp, &to, 1); /* tells of it */
+    CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+    CHECK_RESULT(tuo_udp_wait(far, 0, 500), TUO_OK);
+    while ((result = tuo_udp_next(far, &d)) == TUO_OK || result == TUO_MORE) {
+    }
+    CHECK(rx_stats(far).rx_kernel_drops > 0);
+    CHECK_EQ_INT(rx_stats(far).rx_kernel_drops + rx_stats(far).rx_messages, tx_stats(udp).tx_trains + tx_stats(udp).tx_singles);
+    tuo_udp_close(udp);
+    tuo_udp_close(far);
+}
+
+int main(int argc, char **argv)
+{
+    static const check_test tests[] = {
+        CHECK_ENTRY(every_datagram_once_and_in_order),
+        CHECK_ENTRY(unreachable_peers),
+        CHECK_ENTRY(local_addresses),
+        CHECK_ENTRY(a_path_that_shrinks),
+        CHECK_ENTRY(a_full_socket),
+        CHECK_ENTRY(reuseport),
+        CHECK_ENTRY(drops_of_a_full_receive_buffer),
+    };
+    int status;
+
+    enter();
+    status = CHECK_RUN(argc, argv, tests);
+    leave();
+    return status;
+}
