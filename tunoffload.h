@@ -268,8 +268,79 @@
    (UDP_GRO), for any number of peers. A refused message is resent as single datagrams. The refusal
    of one peer never delays another.
 
-   Threads: one that receives and one that sends may use a queue or a socket at the same time. Queues
-   are independent of each other (tuo_tun_group). tuo_tun_inject writes one packet from any thread.
+   MTU: one packet is one datagram. So the MTU of the TUN device is the path MTU less 28 bytes (IPv4
+   outside) or 48 (IPv6), and less what a cipher adds. tuo_udp_mtu knows the path MTU at the start.
+   Later tuo_udp_next_lost says EMSGSIZE and the new path MTU; then call tuo_tun_set_mtu.
+
+   Two threads: one receiving thread and one sending thread may use a queue or a socket at the same
+   time. Queues are independent of each other (tuo_tun_group). Functions that change the device
+   (tuo_tun_set_*, _add_address, _probe, _configure) belong to its sending thread. tuo_tun_inject
+   writes one packet from any thread. Counters of a side may be read by its thread, or by any thread
+   after that one has ended.
+
+       // --- example manual_threads.c
+       #define TUNOFFLOAD_TUN
+       #define TUNOFFLOAD_UDP
+       #include "tunoffload.h"
+       #include <string.h>
+
+       struct tunnel { tuo_tun *tun; tuo_udp *udp; tuo_udp_peer peer; };
+
+       // First thread: receives from the TUN device, sends UDP. The timeout is for timers.
+       void *outward(void *argument) {
+           struct tunnel *t = (struct tunnel *)argument;
+           tuo_result result = TUO_OK;
+           while (result == TUO_OK || result == TUO_AGAIN) { // ends with TUO_E_GONE, or TUO_E_WOKEN by tuo_tun_wake
+               tuo_buf packet;
+               while ((result = tuo_tun_next(t->tun, &packet)) == TUO_OK)
+                   (void)tuo_udp_push(t->udp, &t->peer, packet.data, packet.len, NULL);
+               (void)tuo_udp_flush(t->udp);
+               if (result == TUO_MORE) result = TUO_OK;
+               else if (result == TUO_AGAIN) result = tuo_tun_wait(t->tun, 0, tuo_udp_held(t->udp) ? 1 : 1000);
+           }
+           return NULL;
+       }
+
+       // Second thread: receives UDP, sends to the TUN device.
+       void *inward(void *argument) {
+           struct tunnel *t = (struct tunnel *)argument;
+           tuo_result result = TUO_OK;
+           while (result == TUO_OK || result == TUO_AGAIN) {
+               tuo_udp_datagram datagram;
+               while ((result = tuo_udp_next(t->udp, &datagram)) == TUO_OK)
+                   if (datagram.len) (void)tuo_tun_push(t->tun, datagram.data, datagram.len);
+               (void)tuo_tun_flush(t->tun);
+               if (result == TUO_MORE) result = TUO_OK;
+               else if (result == TUO_AGAIN) result = tuo_udp_wait(t->udp, 0, 1000);
+           }
+           return NULL;
+       }
+       // --- end
+
+   States of a queue, and what the verbs return:
+
+       state             next          push, reserve         flush             held   poll
+       nothing to read   TUO_AGAIN                                                    no POLLIN
+       device or socket                TUO_AGAIN, NULL once  TUO_AGAIN         1      POLLOUT when
+       full                            its memory is full                             there is room
+       interface down    TUO_AGAIN     TUO_OK                TUO_E_DOWN, all   0      POLLOUT when
+                                                             dropped                  it is up
+       device deleted    TUO_E_GONE    TUO_OK, TUO_E_GONE    TUO_E_GONE, all   0      POLLERR
+                                       if it has to write    dropped
+       woken, blocking   TUO_E_WOKEN   TUO_AGAIN, NULL once  TUO_E_WOKEN       1
+                         if it waits   its memory is full    if it waits
+
+   A wake-up concerns both threads of a queue or socket, and only calls that wait: tuo_tun_wait,
+   tuo_udp_wait, and in blocking mode next, push, reserve and flush. A signal handler ends the two
+   wait functions only. An interface is taken down before it is deleted, so the last packets can
+   count as dropped for either reason.
+
+   Edge-triggered epoll: keep a flag "perhaps not empty" for each descriptor. An event sets it,
+   TUO_AGAIN of next clears it. While held is 1, also wait for EPOLLOUT.
+
+   Where packets are lost: tuo_tun_tx_stats and tuo_udp_tx_stats count what was pushed and not
+   written, by reason. tuo_udp_next_lost names the last 64 datagrams. What a full transmit queue in front of a TUN
+   device drops never reaches this library: /sys/class/net/NAME/statistics/tx_dropped has it.
 
    ANY DEVICE
 
@@ -1579,7 +1650,7 @@ typedef struct tuo_tun_desc {
 } tuo_tun_desc;
 
 /* Counters since open, by side: each side is asked by its own thread. */
-typedef struct tuo_tun_rx_stats {
+typedef struct tuo_tun_rx_stats { /* what the device itself dropped is not in here: >>manual, "Where packets are lost" */
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch, tuo_tun_next, tuo_tun_next_copy */
@@ -1696,7 +1767,8 @@ TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
    "192.0.2.1/24" or "2001:db8::1/64".
    Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tx_errno of tuo_tun_query_info);
              TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it); TUO_E_WOKEN (being
-             closed) */
+             closed). A deleted device is TUO_E_SYSTEM with ENODEV
+   Thread    the sending one */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
@@ -1714,7 +1786,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *
              the device is empty: TUO_AGAIN
              the round is over, the device perhaps not empty: TUO_MORE. The next call begins a round
              device deleted: TUO_E_GONE
-             woken: TUO_E_WOKEN
+             woken while it waited (blocking), or being closed: TUO_E_WOKEN
              any other errno: TUO_E_SYSTEM
    Loop      while (tuo_tun_next(tun, &packet) == TUO_OK) ... Level-triggered: then sleep.
              Edge-triggered: sleep only after TUO_AGAIN
@@ -1742,7 +1814,7 @@ TUO_API int tuo_tun_pending(const tuo_tun *tun);
    Returns   taken: TUO_OK. It leaves with tuo_tun_flush at the latest, or is counted there
              memory full, the device takes nothing: TUO_AGAIN. Dropped and counted (tx_dropped_full)
              len 0 or above 65535 (and an Ethernet header): TUO_E_INVALID
-             device deleted: TUO_E_GONE
+             it had to write, and the device is deleted: TUO_E_GONE
    Ignore    all of them, if you like: a router would drop the packet as well. Errors of packets
              before this one come from tuo_tun_flush
    iov       any number of pieces, cut anywhere
@@ -1758,14 +1830,15 @@ TUO_API tuo_result tuo_tun_push_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov
              interface down, now or in a push since the last flush: TUO_E_DOWN. Dropped and counted
              (tx_dropped_down)
              device deleted: TUO_E_GONE. Dropped and counted (tx_dropped_error)
-             woken: TUO_E_WOKEN. Held
+             woken while it waited (blocking): TUO_E_WOKEN. Held
              any other errno: TUO_E_SYSTEM. Dropped and counted (tx_dropped_error)
    Ignore    safe. After TUO_E_GONE tuo_tun_next says the same
    Note      buffers of tuo_tun_send_batch stay held after TUO_E_GONE and TUO_E_SYSTEM, and after
              TUO_E_DOWN if desc.hold_when_down */
 TUO_API tuo_result tuo_tun_flush(tuo_tun *tun);
 
-/* tuo_tun_held: 1: flush said TUO_AGAIN: poll for POLLOUT as well, then flush. Sending thread. */
+/* tuo_tun_held: 1: flush left something inside (TUO_AGAIN, TUO_E_WOKEN): poll for POLLOUT as well, then
+   flush. Sending thread. */
 TUO_API int tuo_tun_held(const tuo_tun *tun);
 
 /* tuo_tun_inject: one packet past everything that is held, from any thread: the answer of a reading
@@ -1984,7 +2057,8 @@ typedef struct tuo_udp_lost {
     void *user;              /* of tuo_udp_commit */
     size_t len;
     int error;               /* errno of the last try */
-    uint32_t mtu;            /* EMSGSIZE: the path MTU to this peer as the kernel knows it; 0: unknown */
+    uint32_t mtu;            /* EMSGSIZE: the path MTU to this peer as the kernel knows it, bytes of the IP packet; 0:
+                                unknown. Send shorter datagrams from now on */
 } tuo_udp_lost;
 
 /* What the socket came out as. */
@@ -2011,7 +2085,8 @@ typedef struct tuo_udp_tx_stats {
     uint64_t tx_singles;     /* datagrams that left alone */
     uint64_t tx_resent;      /* of these: after a train was refused */
     uint64_t tx_lost;        /* refused by the kernel: tuo_udp_next_lost */
-    uint64_t tx_dropped_full; /* never committed: no room */
+    uint64_t tx_too_long;    /* of these: longer than the path takes (EMSGSIZE) */
+    uint64_t tx_dropped_full; /* never committed: no room, or asked for more than 65507 bytes */
     uint64_t tx_calls, tx_again; /* sendmmsg; of them with EAGAIN */
     uint64_t tx_refused_trains;
     uint64_t tx_local_gone;  /* datagrams that left without the local address of their peer: the host has lost it */
@@ -2050,7 +2125,8 @@ TUO_API void tuo_udp_query_tx_stats(const tuo_udp *udp, tuo_udp_tx_stats *stats)
 /* tuo_udp_reserve: memory for one datagram of up to len bytes, behind the last one. Flushes if there is
    no room.
    Returns   memory, good until the next sending call. Not committed: as if it had not been asked for
-             socket full, or len above 65507: NULL, counted (tx_dropped_full)
+             socket full, or len above 65507: NULL, counted (tx_dropped_full). Blocking: it waits for
+             room, unless a wake-up is pending
    tuo_udp_commit: len bytes of it (at most what was reserved; 0: an empty datagram) go to *peer,
    which is copied. user comes back with tuo_udp_next_lost. */
 TUO_API TUO_MUST_CHECK void *tuo_udp_reserve(tuo_udp *udp, size_t len);
@@ -2075,13 +2151,15 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
    Order     of each peer as committed, whatever their local addresses and traffic classes */
 TUO_API tuo_result tuo_udp_flush(tuo_udp *udp);
 
-/* tuo_udp_held: 1: flush said TUO_AGAIN: poll for POLLOUT as well, then flush. Sending thread. */
+/* tuo_udp_held: as tuo_tun_held. A caller with a queue of its own stops committing while it is 1:
+   nothing is dropped then. */
 TUO_API int tuo_udp_held(const tuo_udp *udp);
 
 /* tuo_udp_next_lost: what flush could not send, oldest first.
    Returns   one: TUO_OK
              no more: TUO_DONE
-   Ignore    safe: the last 64 are kept, and counters stay exact */
+   Ignore    safe: the last 64 are kept, and counters stay exact
+   ENOBUFS   and what else the kernel refuses is lost, not held: only EAGAIN is a full socket */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost);
 
 /* tuo_udp_mtu: the path MTU to a peer as the kernel knows it, in bytes of the IP packet. Asks by a
@@ -2096,8 +2174,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *
    Returns   a datagram, perhaps an empty one: TUO_OK
              the socket is empty: TUO_AGAIN
              the round is over (as tuo_tun_next): TUO_MORE
-             woken: TUO_E_WOKEN
-             no socket any more: TUO_E_SYSTEM. Errors that speak of an earlier send are swallowed */
+             woken while it waited (blocking), or being closed: TUO_E_WOKEN
+             no socket any more: TUO_E_SYSTEM. Errors that speak of an earlier send are swallowed
+   Blocking  only the first call of a round waits; later ones return TUO_MORE instead */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *datagram);
 
 /* tuo_udp_pending: 1: datagrams are left that poll does not see. As tuo_tun_pending. */
@@ -8306,6 +8385,7 @@ static void tuoi_udp_lose(tuo_udp *udp, int32_t slot, int error, uint32_t mtu) {
     tx->lost_written++;
     if (tx->lost_written - tx->lost_read > TUOI_UDP_LOST) tx->lost_read++;
     tx->stats.tx_lost++;
+    tx->stats.tx_too_long += error == EMSGSIZE;
     udp->memory.items[slot].done = 1;
 }
 
