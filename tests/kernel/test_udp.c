@@ -971,6 +971,7 @@ TEST(few_keys)
 TEST(lost_with_its_path_mtu)
 {
     tuo_udp *udp = open_udp(NULL);
+    tuo_udp_tx_stats stats;
     tuo_udp_lost lost;
     uint32_t mtu = 0;
 
@@ -986,6 +987,12 @@ TEST(lost_with_its_path_mtu)
     CHECK_EQ_INT(lost.mtu, mtu);
     CHECK(lost.user == &records[0]);
     CHECK_RESULT(tuo_udp_next_lost(udp, &lost), TUO_DONE);
+    kernel.error = EPERM;
+    CHECK_RESULT(push(udp, 0, 1400), TUO_OK);
+    CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+    tuo_udp_query_tx_stats(udp, &stats);
+    CHECK_EQ_INT(stats.tx_lost, 2);
+    CHECK_EQ_INT(stats.tx_too_long, 1);
     CHECK_RESULT(tuo_udp_mtu(udp, &(tuo_udp_peer){0}, &mtu), TUO_E_INVALID);
     tuo_udp_close(udp);
 }
