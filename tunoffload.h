@@ -6380,7 +6380,7 @@ static int tuoi_tun_desc_ok(const tuo_tun_desc *desc) {
 /* The desc, with its defaults; of its strings only the path, for further queues. */
 static void tuoi_tun_keep_desc(tuo_tun *tun, const tuo_tun_desc *desc, const char *path) {
     size_t i;
-    for (i = 0; path[i] && i < sizeof tun->path - 1; i++) tun->path[i] = path[i];
+    for (i = 0; i < sizeof tun->path - 1 && path[i]; i++) tun->path[i] = path[i];
     tun->desc = *desc;
     tun->desc.name = tun->desc.path = tun->desc.address4 = tun->desc.address6 = NULL;
     tuoi_default32(&tun->desc.refusal_limit, 3);
