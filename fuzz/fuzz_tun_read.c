@@ -315,6 +315,7 @@ static void check_core(frame *f)
 static size_t next_step;
 static unsigned reads;      /* so far */
 static int read_was_empty;  /* the last one */
+static int has_waited;      /* for ever, for a packet */
 static fuzz_input netlink_reply;
 
 static int failed_with(int error)
@@ -379,6 +380,7 @@ static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags)
 static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     FUZZ_CHECK(count == 2 || (count == 1 && timeout_ms == 0));
+    has_waited |= timeout_ms < 0;
     fds[0].revents = next_step < step_count ? POLLIN : 0;
     if (count == 2) {
         fds[1].revents = next_step == step_count && timeout_ms < 0 ? POLLIN : 0;
@@ -633,7 +635,9 @@ static void loop_next(tuo_tun *tun)
     tuo_buf packet = {NULL, 0, 0};
     unsigned reads_before = reads;
     int were_left = some_are_left();
+    has_waited = 0;
     tuo_result result = tuo_tun_next(tun, &packet);
+    FUZZ_CHECK(!has_waited || loop.packets == 0); /* the first call of a round alone waits */
     if (result != TUO_OK) {
         FUZZ_CHECK(!were_left);
         check_ended(tun, result, reads_before);
@@ -657,7 +661,9 @@ static void loop_next_copy(tuo_tun *tun)
     unsigned reads_before = reads;
     int were_left = some_are_left();
     FUZZ_CHECK(bytes != NULL);
+    has_waited = 0;
     tuo_result result = tuo_tun_next_copy(tun, bytes, cap, &len);
+    FUZZ_CHECK(!has_waited || loop.packets == 0);
     if (result != TUO_OK && result != TUO_E_NOSPACE) {
         FUZZ_CHECK(!were_left);
         check_ended(tun, result, reads_before);

@@ -1263,7 +1263,7 @@ static void keep_pushed(packet *p)
     p->kinds = pushed_kinds;
     p->batch = pushed_batch;
     p->place = tun->tx.pushed + tun->tx.pushed_len - room + sizeof(tuo_buf);
-    FUZZ_CHECK(memcmp(p->place, p->original, p->len) == 0);
+    FUZZ_CHECK(tun->tx.pushed_len <= tun->tx.pushed_capacity && memcmp(p->place, p->original, p->len) == 0);
 }
 
 static tuo_result settle_push(packet *p)
