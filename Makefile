@@ -18,7 +18,7 @@ ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
 TESTS   := $(filter-out test_tun% test_udp test_udp_net test_udp_threads test_kernel% test_memory,$(TESTS))
 endif
 CORE_TESTS = $(patsubst %.c,%,$(notdir $(wildcard tests/core/test_*.c)))
-PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel
+PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel $(BUILD)/tunnel
 OPTIONAL = dpdk_port lwip_tun
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 SEEDS    = $(wildcard fuzz/seeds/*.seeds)
@@ -26,7 +26,7 @@ HEADERS  = tunoffload.h $(wildcard tests/lib/*.h tests/bench/*.h fuzz/*.h exampl
 ROUNDS  ?= 400
 ROWS    ?=
 
-.PHONY: all bench bench-e2e bench-instr bench-queues bench-uring check-arch check-devices check-kernels check-san check-sweep
+.PHONY: all bench bench-e2e bench-instr bench-queues bench-tunnel bench-uring check-arch check-devices check-kernels check-san check-sweep
 .PHONY: check-the-checks clean coverage demo examples fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help lint mutate nightly prove quick
 .PHONY: soak test test-e2e test-threads
 .DELETE_ON_ERROR:
@@ -97,7 +97,7 @@ soak: $(BUILD)/plain/soak
 ## [minutes] test-e2e: real clients through tun_bridge and udp_tunnel in network
 ##     namespaces; root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)
-	@bash tests/examples/both.sh $(BUILD) e2e udp_tunnel
+	@bash tests/examples/both.sh $(BUILD) e2e tunnel udp_tunnel
 
 ## [minutes] check-devices: real traffic through dpdk_port and lwip_tun; root, iperf3, tshark,
 ##     libdpdk-dev, liblwip-dev
@@ -184,6 +184,15 @@ $(BUILD)/bench/plot: tests/bench/plot.c
 ##     each mode, into build/bench/e2e.csv, e2e.svg; root, iperf3, jq
 bench-e2e: $(BUILD)/tun_bridge
 	bash tests/bench/e2e.sh $(BUILD)
+
+## [minutes] bench-tunnel: TUNNEL_ROUNDS=n TUNNEL_SECONDS=n: tunnel, udp_tunnel, tun_bridge and one packet per
+##     call with iperf3, CPU per byte, into build/bench/tunnel.csv; root, iperf3, jq
+bench-tunnel: $(BUILD)/tunnel $(BUILD)/udp_tunnel $(BUILD)/tun_bridge $(BUILD)/bench/naive_tunnel
+	bash tests/bench/tunnel.sh $(BUILD)
+
+$(BUILD)/bench/naive_tunnel: tests/bench/naive_tunnel.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $<
 
 ## [seconds] bench-queues: 1 to N queues, a thread each, and the memory of a queue, into
 ##     build/bench/scaling_queues.csv; root

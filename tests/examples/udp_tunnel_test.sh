@@ -1,14 +1,14 @@
 #!/bin/bash
 # examples/udp_tunnel.c between two network namespaces joined by a veth pair: the commands of the README, transfers compared by
-# digest, a restarted side, sockets that refuse UDP_SEGMENT, path MTU changes, encryption, and throughput against tun_bridge.
+# digest, a restarted side, sockets that refuse UDP_SEGMENT, path MTU changes, a changed outer address, ECN, an unprivileged owner, a host
+# without IPv6, and throughput against tun_bridge.
 # Usage: tests/examples/udp_tunnel_test.sh BUILD_DIR (from the repository's root). "ok NAME" or "FAIL NAME: why" each, then the summary.
 set -u
 [ $# -eq 1 ] || { echo "usage: $0 BUILD_DIR" >&2; exit 2; }
 build=$1
 cc=${CC:-cc}
-. tests/lib/counts.sh
-a=tuoA$$ b=tuoB$$
-declare -A pid=()
+name=udp_tunnel
+. tests/examples/two_hosts.sh
 
 # The commands of the README; addresses are those of the namespaces below.
 command_build='cc -std=c99 -O2 -I. -o build/udp_tunnel examples/udp_tunnel.c'
@@ -16,107 +16,12 @@ command_a='build/udp_tunnel --dev tun0 --address 10.9.0.1/24 --address6 fd00:9::
 command_b='build/udp_tunnel --dev tun0 --address 10.9.0.2/24 --address6 fd00:9::2/64 --listen :5555 --peer 192.0.2.1:5555'
 command_try='ping 10.9.0.2'
 
-bad() { fail "$1: $2"; }
-expect() { local name=$1; shift; if "$@" > "$dir/why" 2>&1; then ok "$name"; else bad "$name" "$* $(tail -n 1 "$dir/why")"; fi; }
-
-missing=
-[ "$(id -u)" = 0 ] || missing="not root"
-[ -z "$missing" ] && ! { : <> /dev/net/tun; } 2> /dev/null && missing="no /dev/net/tun"
-for tool in ip iperf3 curl nginx sha256sum; do command -v $tool > /dev/null || missing=${missing:-$tool is not installed}; done
-[ -z "$missing" ] && ! ip netns add $a 2> /dev/null && missing="cannot make network namespaces"
-if [ -n "$missing" ]; then skip udp_tunnel "$missing"; finish; fi
-
-# --- the place ---
-
-dir=$(mktemp -d)
-cleanup() {
-    for p in "${pid[@]}"; do kill "$p" 2> /dev/null; wait "$p" 2> /dev/null; done
-    ip netns del $a 2> /dev/null
-    ip netns del $b 2> /dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' HUP INT TERM
-
-ip netns add $b
-ip link add veth netns $a type veth peer name veth netns $b
-in_a() { ip netns exec $a "$@"; }
-in_b() { ip netns exec $b "$@"; }
-for ns in $a $b; do
-    ip -n $ns link set lo up
-    ip -n $ns link set veth up
-done
-ip -n $a addr add 192.0.2.1/24 dev veth
-ip -n $b addr add 192.0.2.2/24 dev veth
-ip -n $a addr add 2001:db8::1/64 dev veth nodad
-ip -n $b addr add 2001:db8::2/64 dev veth nodad
-
-head -c 52428800 /dev/urandom > "$dir/50M"
-head -c 20971520 "$dir/50M" > "$dir/20M"
-declare -A digest
-for f in 50M 20M; do digest[$f]=$(sha256sum < "$dir/$f"); done
-chmod 755 "$dir"; chmod 644 "$dir/50M" "$dir/20M"
-cat > "$dir/nginx.conf" << END
-daemon off; master_process off; user root; pid $dir/nginx.pid; error_log $dir/nginx.log;
-events { worker_connections 256; }
-http { access_log off; sendfile on; server { listen 80; listen [::]:80; root $dir; } }
-END
-# In the background never through a function: $! has to be the program, not a shell that waits for it.
-ip netns exec $b nginx -c "$dir/nginx.conf" 2> "$dir/nginx.err" & pid[nginx]=$!
-ip netns exec $b iperf3 -s > "$dir/iperf3.log" 2>&1 & pid[iperf3]=$!
-
-# --- steps ---
-
-# start SIDE COMMAND...: a tunnel end; waits until its device is up
-start() {
-    local side=$1 ns=$a
-    shift
-    [ "$side" = b ] && ns=$b
-    : > "$dir/$side.err"
-    ip netns exec $ns "$@" > "$dir/$side.out" 2> "$dir/$side.err" & pid[$side]=$!
-    for _ in $(seq 100); do
-        grep -q 'is up' "$dir/$side.err" && return 0
-        sleep 0.05
-    done
-    bad "start of $side" "$(tail -n 1 "$dir/$side.err")"
-    return 1
-}
-
-# stop SIDE...: end it; its counters are then in $dir/SIDE.out
-stop() {
-    local side
-    for side; do
-        kill -INT "${pid[$side]}"
-        wait "${pid[$side]}"
-        unset "pid[$side]"
-    done
-}
-
-count() { tail -n 1 "$dir/$1.out" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
-shown() { tail -n 1 "$dir/$1.out"; }
-
-# fetch FILE URL_HOST: from the web server in B to A, through the tunnel; true if the digest is right
-fetch() {
-    local got
-    got=$(in_a curl -s --max-time 25 "${@:3}" "http://$2/$1" | sha256sum)
-    [ "$got" = "${digest[$1]}" ] || { echo "digest differs"; return 1; }
-}
-
-# rate ARGUMENTS...: bits per second of an iperf3 run from A to B, as the receiver saw it
-rate() {
-    in_a iperf3 -f k "$@" 2>&1 | awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i == "Kbits/sec") print $(i - 1) * 1000 }'
-}
-
-at_least() {
-    awk -v got="${1:-0}" -v want="$2" 'BEGIN { exit !(got + 0 >= want + 0) }' || { echo "$1 is not at least $2"; return 1; }
-}
-equal() { [ "$1" = "$2" ] || { echo "$1 is not $2"; return 1; }; }
-
 # nothing_lost FROM TO: each packet that FROM read from its device left as a datagram, and TO wrote one for each that came
 nothing_lost() {
-    equal "$(count "$1" tun_in_packets)" "$(count "$1" udp_out_datagrams)" && equal "$(count "$1" dropped)" 0 &&
-        equal "$(count "$1" udp_out_datagrams)" "$(count "$2" udp_in_datagrams)" &&
-        equal "$(count "$2" tun_out_packets)" "$(count "$2" udp_in_datagrams)" && equal "$(count "$2" dropped)" 0
+    equal $(($(count "$1" tun_in_packets) + $(count "$1" keepalives_out))) "$(count "$1" udp_out_datagrams)" &&
+        equal "$(count "$1" dropped)" 0 && equal "$(count "$1" udp_out_datagrams)" "$(count "$2" udp_in_datagrams)" &&
+        equal $(($(count "$2" tun_out_packets) + $(count "$2" keepalives_in))) "$(count "$2" udp_in_datagrams)" &&
+        equal "$(count "$2" dropped)" 0
 }
 
 readme_has() { # the four commands, as they are run here
@@ -143,7 +48,7 @@ done
 # shellcheck disable=SC2046 # the commands are words
 start a $(here "$command_a") && start b $(here "$command_b") || finish
 tunnel=$build/udp_tunnel
-expect "warns that nothing is encrypted" grep -q 'warning: no --key-file' "$dir/a.err"
+expect "warns that nothing is encrypted" grep -q 'warning: nothing is encrypted' "$dir/a.err"
 expect "MTU leaves room for the outer headers" grep -q 'MTU 1472' "$dir/a.err"
 if command -v ping > /dev/null; then expect "ping" in_a $command_try -c 3 -i 0.1 -W 2
 else skip "ping" "ping is not installed"; fi
@@ -233,9 +138,9 @@ common_a="--dev tun0 --address 10.9.0.1/24 --listen :5555 --peer 192.0.2.2:5555"
 common_b="--dev tun0 --address 10.9.0.2/24 --listen :5555 --peer 192.0.2.1:5555"
 pair() { start a "$tunnel" $common_a "$@" && start b "$tunnel" $common_b "$@"; }
 mtu_of_path() { ip -n $b route replace 192.0.2.0/24 dev veth src 192.0.2.2 mtu "$1"; }
-seconds_until() { # seconds_until TEXT FILE: within 4 s
+seconds_until() { # seconds_until TEXT FILE: in its last line, within 4 s
     local _
-    for _ in $(seq 40); do grep -q -- "$1" "$2" && return 0; sleep 0.1; done
+    for _ in $(seq 40); do tail -n 1 "$2" | grep -q -- "$1" && return 0; sleep 0.1; done
     tail -n 1 "$2"; return 1
 }
 
@@ -257,12 +162,18 @@ cat > "$dir/refuse.c" << 'END'
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-/* The first REFUSE_AFTER messages with control data pass, the others fail with REFUSE_ERRNO. */
+#include <netinet/in.h>
+/* The first REFUSE_AFTER messages with UDP_SEGMENT pass, the others fail with REFUSE_ERRNO. */
+static int has_gso(struct msghdr *message) {
+    struct cmsghdr *c;
+    for (c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == 103) return 1;
+    return 0;
+}
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
     int (*real)(int, struct mmsghdr *, unsigned, int) = dlsym(RTLD_NEXT, "sendmmsg");
     static int passed;
     unsigned n = 0;
-    while (n < count && (!messages[n].msg_hdr.msg_controllen || passed++ < atoi(getenv("REFUSE_AFTER")))) n++;
+    while (n < count && (!has_gso(&messages[n].msg_hdr) || passed++ < atoi(getenv("REFUSE_AFTER")))) n++;
     if (n > 0) return real(fd, messages, n, flags);
     errno = atoi(getenv("REFUSE_ERRNO"));
     return -1;
@@ -315,122 +226,146 @@ start a "$tunnel" --dev tun0 --address6 fd00:9::1/64 --listen :5555 --peer '[200
 }
 for ns in $a $b; do ip -n $ns link set veth mtu 1500; done
 
-# --- encryption ---
+# --- MTU floor: 1280 with IPv6 inside, as fragments where the path takes less; without IPv6 the MTU goes below ---
 
-start_relay() { # REFLECTED: between the two, in B's namespace: sends the first datagrams of A back to A; duplicates every datagram after
-    # that; on SIGUSR1 replays the first 100 for B
-    cat > "$dir/relay.py" << 'END'
-import select, signal, socket, sys
-reflected = int(sys.argv[1])
-def port(number, other):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)
-    s.bind(("192.0.2.2", number)); s.connect(other)
+mtu_of_path 1200
+pair && {
+    expect "path MTU 1200, IPv4 inside: MTU" grep -q 'MTU 1172$' "$dir/b.err"
+    expect "path MTU 1200, IPv4 inside: 20 MB" fetch 20M 10.9.0.2
+    stop b a
+    expect "path MTU 1200, IPv4 inside: nothing refused" equal "$(count b gso_refused)" 0
+}
+start a "$tunnel" $common_a --address6 fd00:9::1/64 && start b "$tunnel" $common_b --address6 fd00:9::2/64 && {
+    expect "path MTU 1200, IPv6 inside: MTU" grep -q 'MTU 1280, in fragments' "$dir/b.err"
+    expect "path MTU 1200, IPv6 inside: 20 MB" fetch 20M '[fd00:9::2]'
+    stop b a
+}
+mtu_of_path 1500
+
+# --- a changed outer address ---
+
+# moves NAME HOST OLD NEW [OPTION]: A's outer address OLD goes, NEW comes; within 3 s a ping of HOST through the tunnel is answered
+moves() {
+    ip -n $a addr del "$3" dev veth
+    # shellcheck disable=SC2086 # no option is no word
+    ip -n $a addr add "$4" dev veth ${5:-}
+    expect "$1: recovers within 3 s" in_a ping -q -c 1 -i 0.1 -w 3 "$2"
+}
+without_peer="--dev tun0 --address 10.9.0.2/24 --address6 fd00:9::2/64 --listen :5555"
+start b "$tunnel" $without_peer && start a "$tunnel" $common_a --address6 fd00:9::1/64 && {
+    expect "without --peer: ping" in_a ping -q -c 2 -i 0.1 -w 2 10.9.0.2
+    moves "IPv4 outside, another address" fd00:9::2 192.0.2.1/24 192.0.2.11/24
+    ip -n $a addr del 192.0.2.11/24 dev veth
+    ip -n $a addr add 192.0.2.1/24 dev veth
+    stop a b
+}
+start b "$tunnel" $without_peer &&
+    start a "$tunnel" --dev tun0 --address 10.9.0.1/24 --address6 fd00:9::1/64 --listen :5555 --peer '[2001:db8::2]:5555' && {
+    moves "IPv6 outside, another address" 10.9.0.2 2001:db8::1/64 2001:db8::11/64 nodad
+    ip -n $a addr del 2001:db8::11/64 dev veth
+    ip -n $a addr add 2001:db8::1/64 dev veth nodad
+    stop a b
+}
+
+# --- ECN: RFC 6040 ---
+
+cat > "$dir/ecn.py" << 'END'
+# relay HOST MARK: from port 6001 to 5555 of HOST; each datagram leaves with the ECN field MARK, or "keep" its own
+# receive HOST, send HOST: a datagram with each ECN field, 0 to 3, and a line of what arrives of them
+import socket, sys
+what, host = sys.argv[1:3]
+six = ":" in host
+receive_field, field = ((41, 66), (41, 67)) if six else ((0, 13), (0, 1)) # IPV6_RECVTCLASS, IPV6_TCLASS; IP_RECVTOS, IP_TOS
+def port(number):
+    s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(*receive_field, 1)
+    if number: s.bind((host, number))
     return s
-a, b = port(6001, ("192.0.2.1", 5555)), port(6002, ("192.0.2.2", 5555))
-first = []
-def replay(*_):
-    for d in first: b.send(d)
-signal.signal(signal.SIGUSR1, replay)
-print("ready", flush=True)
-while True:
-    for s in select.select([a, b], [], [])[0]:
-        other = b if s is a else a
-        try:
-            d = s.recv(65535)
-            if reflected > 0: # B is not heard meanwhile
-                if s is a: reflected -= 1; a.send(d)
-                continue
-            if s is a and len(first) < 100: first.append(d)
-            other.send(d); other.send(d)
-        except ConnectionRefusedError: pass
+def read(s):
+    data, control, _, _ = s.recvmsg(2000, 100)
+    return data, (control[0][2][0] if control else 0) & 3 # little-endian, or one byte
+if what == "relay":
+    s, out = port(6001), port(6002)
+    print("ready", flush=True)
+    while True:
+        data, mark = read(s)
+        out.setsockopt(*field, mark if sys.argv[3] == "keep" else int(sys.argv[3]))
+        try: out.sendto(data, (host, 5555))
+        except OSError: pass
+elif what == "receive":
+    s = port(7001)
+    s.settimeout(0.5)
+    print("ready", flush=True)
+    got = {}
+    try:
+        while len(got) < 4:
+            data, mark = read(s)
+            got[data.decode()] = mark
+    except socket.timeout: pass
+    print(*[got.get(str(i), "-") for i in range(4)], flush=True)
+else:
+    s = port(0)
+    for mark in range(4):
+        s.setsockopt(*field, mark)
+        s.sendto(str(mark).encode(), (host, 7001))
 END
-    : > "$dir/relay.out"
-    ip netns exec $b "$python" "$dir/relay.py" "$1" > "$dir/relay.out" 2>&1 & pid[relay]=$!
-    seconds_until ready "$dir/relay.out"
+in_background() { # NAME ARGUMENTS...: of ecn.py, in B's namespace; waits until it is ready
+    local name=$1
+    shift
+    : > "$dir/$name"
+    ip netns exec $b "$python" "$dir/ecn.py" "$@" > "$dir/$name" 2>&1 & pid[$name]=$!
+    for _ in $(seq 80); do grep -q ready "$dir/$name" && return 0; sleep 0.05; done
+    return 1
 }
-
-# TCP has closed on both sides: what it still had to say would count as packets of the next session.
-tcp_closed() {
-    local ns open _
-    for _ in $(seq 50); do
-        open=$(for ns in $a $b; do ip netns exec $ns ss -Htn state connected exclude time-wait; done)
-        [ -z "$open" ] && return 0
-        sleep 0.1
+ecn() { # OUTER_HOST MARK WANTED: what arrives of the inner fields 0 to 3 if the network marks MARK
+    local host outer=$1
+    [ "${1#*:}" = "$1" ] || outer="[$1]"
+    in_background relay relay "$1" "$2"
+    start b "$tunnel" $without_peer --listen "$outer:5555"
+    start a "$tunnel" $common_a --address6 fd00:9::1/64 --peer "$outer:6001"
+    for host in 10.9.0.2 fd00:9::2; do
+        in_background ecn receive $host
+        in_a "$python" "$dir/ecn.py" send $host
+        wait "${pid[ecn]}"; unset "pid[ecn]"
+        expect "ECN, outer $1 marked $2, inner to $host" equal "$(tail -n 1 "$dir/ecn")" "$3"
     done
-    echo "$open"; return 1
-}
-
-# In the relay every datagram comes twice: as many are rejected as are accepted, and no packet comes out twice.
-no_replay() {
-    equal "$(count b tun_out_packets)" "$(count a tun_in_packets)" && at_least "$(count b rejected)" "$(count b tun_out_packets)"
-}
-
-encrypted() {
-    head -c 32 /dev/urandom > "$dir/key"
-    head -c 32 /dev/urandom > "$dir/other"
-    pair --key-file "$dir/key" || return
-    sleep 0.2
-    expect "encrypted: MTU leaves room for 40 bytes more" grep -q 'MTU 1432' "$dir/a.err"
-    expect "encrypted: 50 MB" fetch 50M 10.9.0.2
-    stop a
-    start a "$tunnel" $common_a --key-file "$dir/key"
-    expect "encrypted: after a restart of one side, 20 MB" fetch 20M 10.9.0.2 --retry 3 --retry-connrefused
-    stop a
-    start a "$tunnel" $common_a --key-file "$dir/other"
-    in_a curl -s -o /dev/null --max-time 2 http://10.9.0.2/20M
-    expect "encrypted: nothing passes with another key" equal $? 28
+    kill "${pid[relay]}"; wait "${pid[relay]}" 2> /dev/null; unset "pid[relay]"
     stop a b
-    expect "encrypted: what does not open is counted" bash -c "[ $(count b rejected) -gt 0 ]"
-    expect "encrypted: no packet came out on the side without the key" equal "$(count a tun_out_packets)" 0
-    replays
 }
+if [ -n "${python:-}" ]; then
+    ecn 192.0.2.2 keep "0 1 2 3"
+    ecn 192.0.2.2 3 "- 3 3 3"
+    expect "ECN: what cannot say that it was marked is dropped" at_least "$(count b ecn)" 2
+    ecn 2001:db8::2 3 "- 3 3 3"
+    ecn 2001:db8::2 1 "0 1 1 3"
+else skip ECN "python3 is not installed"; fi
 
-replays() {
-    command -v python3 > /dev/null || { skip "encrypted: replays" "python3 is not installed"; return; }
-    for ns in $a $b; do # packets of ours only
-        ip netns exec $ns sh -c 'echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6'
-    done
-    start_relay 0
-    start b "$tunnel" $common_b --peer 192.0.2.2:6002 --key-file "$dir/key"
-    start a "$tunnel" $common_a --peer 192.0.2.2:6001 --key-file "$dir/key"
-    sleep 1.2
-    expect "encrypted: 20 MB through a relay that sends everything twice" fetch 20M 10.9.0.2
-    expect "encrypted: both sides have closed the connection" tcp_closed
-    stop b
-    cp "$dir/b.out" "$dir/b.before"
-    start b "$tunnel" $common_b --peer 192.0.2.2:6002 --key-file "$dir/key"
-    sleep 1.2
-    kill -USR1 "${pid[relay]}"
-    sleep 0.3
-    stop b
-    expect "encrypted: what was recorded before a restart does not open after it" equal "$(count b tun_out_packets)" 0
-    expect "encrypted: all of it was rejected" at_least "$(count b rejected)" 95
-    cp "$dir/b.before" "$dir/b.out"
-    stop a
-    expect "encrypted: no packet comes out twice" no_replay
-    stop_relay
-    start_relay 2 # A's hello and what it may answer to that: it must not take itself for the peer
-    start b "$tunnel" $common_b --peer 192.0.2.2:6002 --key-file "$dir/key"
-    sleep 0.2
-    start a "$tunnel" $common_a --peer 192.0.2.2:6001 --key-file "$dir/key"
-    sleep 3.5 # a hello each second
-    expect "encrypted: 20 MB though A's first datagrams came back to it" fetch 20M 10.9.0.2
+# --- who may not set up the device ---
+
+owner="setpriv --reuid 65534 --regid 65534 --clear-groups"
+if ! command -v setpriv > /dev/null || ! $owner test -w /dev/net/tun -a -r "$tunnel"; then
+    skip "unprivileged owner" "no setpriv, or no permission for /dev/net/tun and $tunnel"
+else
+    ip -n $a tuntap add dev tun0 mode tun user 65534
+    ip -n $a link set tun0 mtu 1472 up
+    ip -n $a addr add 10.9.0.1/24 dev tun0
+    ip -n $a addr add fd00:9::1/64 dev tun0 nodad
+    start a $owner "$tunnel" $common_a --address6 fd00:9::1/64 && start b "$tunnel" $common_b --address6 fd00:9::2/64 && {
+        expect "unprivileged owner of a prepared device: 20 MB over IPv4" fetch 20M 10.9.0.2
+        expect "unprivileged owner of a prepared device: 20 MB over IPv6" fetch 20M '[fd00:9::2]'
+        stop a b
+        expect "unprivileged owner: superpackets" at_least "$(count a superpackets_out)" 10
+    }
+    ip -n $a link del tun0
+fi
+
+# --- a host without IPv6 ---
+
+in_b sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6'
+start b "$tunnel" $without_peer && start a "$tunnel" $common_a && {
+    expect "IPv6 is off: says so" grep -q 'fd00:9::2/64: Permission denied' "$dir/b.err"
+    expect "IPv6 is off: 20 MB over IPv4" fetch 20M 10.9.0.2
     stop a b
-    stop_relay
 }
-
-stop_relay() {
-    kill "${pid[relay]}"
-    wait "${pid[relay]}" 2> /dev/null
-    unset "pid[relay]"
-}
-
-if $cc -std=c99 -O2 -I. -DUSE_SODIUM -o "$build/udp_tunnel_sodium" examples/udp_tunnel.c -lsodium 2> "$dir/cc"; then
-    "$tunnel" $common_a --key-file /dev/null > "$dir/out" 2>&1
-    expect "a build without libsodium refuses --key-file" grep -q 'built without libsodium' "$dir/out"
-    tunnel=$build/udp_tunnel_sodium
-    encrypted
-else skip "encryption" "libsodium's header or library is not installed"; fi
 
 finish
