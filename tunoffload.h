@@ -8760,7 +8760,7 @@ static void tuoi_udp_received_at(tuo_udp_peer *peer, const tuoi_udp_control *con
 
 /* Cut into datagrams what a read gave: len bytes, as it says, of which room has at most capacity. 0: lost,
    and counted. */
-static int tuoi_udp_received(tuoi_udp_rx *rx, size_t len, size_t capacity, int flags, const tuoi_udp_control *control) {
+TUOI_WRAPS static int tuoi_udp_received(tuoi_udp_rx *rx, size_t len, size_t capacity, int flags, const tuoi_udp_control *control) {
     const size_t have = len < capacity ? len : capacity;
     const int is_cut = len > capacity || (flags & MSG_TRUNC);
     size_t count, whole;
