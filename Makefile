@@ -150,9 +150,10 @@ mutate:
 check-the-checks:
 	@sh tests/checks/check_the_checks.sh $(BUILD) $(P)
 
-## [seconds] test-threads: one reader and one writer per queue under ThreadSanitizer; clang, root
-test-threads: $(BUILD)/tsan/test_tun_threads
-	@$<
+## [seconds] test-threads: one reader and one writer per queue and per socket under
+##     ThreadSanitizer; clang, root
+test-threads: $(BUILD)/tsan/test_tun_threads $(BUILD)/tsan/test_udp_threads
+	@sh tests/lib/programs.sh $^
 
 ## [long] nightly: STEPS="names": the long ones at full length, or these of them; hours;
 ##     root

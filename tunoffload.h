@@ -7807,12 +7807,14 @@ static void tuoi_udp_peer_copy(tuo_udp_peer *to, const tuo_udp_peer *from) {
     to->tos = from->tos;
 }
 
+/* Of peers that tuoi_udp_peer_copy made. */
 static int tuoi_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b) {
-    return TUO_MEMCMP(&a->addr, &b->addr, sizeof a->addr) == 0;
+    return TUO_MEMCMP((const uint8_t *)&a->addr, (const uint8_t *)&b->addr, sizeof a->addr) == 0;
 }
 
 static int tuoi_udp_same_peer(const tuo_udp_peer *a, const tuo_udp_peer *b) {
-    return tuoi_udp_same_addr(a, b) && TUO_MEMCMP(&a->local, &b->local, sizeof a->local) == 0 && a->tos == b->tos;
+    return tuoi_udp_same_addr(a, b) &&
+           TUO_MEMCMP((const uint8_t *)&a->local, (const uint8_t *)&b->local, sizeof a->local) == 0 && a->tos == b->tos;
 }
 
 static socklen_t tuoi_udp_addr_len(const tuo_udp_peer *peer) {
@@ -8806,7 +8808,6 @@ static int tuoi_udp_read(tuo_udp *udp) {
     message.msg_controllen = sizeof rx->control.bytes;
     returned = tuoi_sys(recvmsg(udp->waiter.fd, &message, MSG_DONTWAIT | MSG_TRUNC)); /* MSG_TRUNC: the true length */
     if (returned < 0) return returned;
-    if (returned == 0 && message.msg_namelen == 0) return -ESHUTDOWN; /* an empty datagram has a sender */
     if (!tuoi_udp_read_controls(rx->control.bytes, (size_t)message.msg_controllen, &control)) {
         rx->stats.rx_broken++;
         return 0;
@@ -8848,7 +8849,7 @@ static tuo_result tuoi_udp_fill(tuo_udp *udp) {
         }
         if (returned == 0 || returned == -EAGAIN || returned == -EWOULDBLOCK || returned == -EINTR) continue;
         __atomic_store_n(&rx->last_errno, -returned, __ATOMIC_RELAXED);
-        if (returned == -EBADF || returned == -ENOTSOCK || returned == -ESHUTDOWN) return TUO_E_SYSTEM;
+        if (returned == -EBADF || returned == -ENOTSOCK) return TUO_E_SYSTEM;
         rx->stats.rx_errors++;
         (void)tuoi_udp_drain(udp);
     }

@@ -649,6 +649,41 @@ static void seeds_of_flow_tables(void)
     }
 }
 
+/* See fuzz_udp_recv.c: a train with one control message of each kind, an empty datagram, a train without; whole, cut, from each kind of
+   sender; and an error in front. */
+static void seeds_of_udp_messages(void)
+{
+    static const uint8_t kinds[] = {0, 0x30, 1, 2, 3, 4, 5, 6, 7};
+    for (unsigned config = 0; config < 4; config++) {
+        for (unsigned what = 0; what < 64; what += config + 5) {
+            uint8_t script[256], *p = script;
+            *p++ = (uint8_t)config;
+            *p++ = (uint8_t)(12 | (what & 7) << 4);
+            for (unsigned message = 0; message < 3; message++) {
+                *p++ = 0;
+                *p++ = (uint8_t)(message == 1 ? 0 : 0x0f);
+                *p++ = (uint8_t)(message == 1 ? 0 : 0xa0 + what);
+                *p++ = (uint8_t)(message == 2 ? what : what & 3);
+                *p++ = (uint8_t)(message == 1 ? 0 : 2);
+                for (unsigned n = 0; message != 1 && n < 2; n++) {
+                    unsigned kind = n == 0 ? 0 : kinds[(what + message) % sizeof kinds];
+                    *p++ = (uint8_t)kind;
+                    *p++ = 0;
+                    static const uint8_t lens[] = {4, 4, 12, 1, 20, 4, 4, 2};
+                    if (kind == 0x30) {
+                        *p++ = 0;
+                        *p++ = (uint8_t)what;
+                    }
+                    for (unsigned i = 0; i < lens[kind & 7]; i++) {
+                        *p++ = (uint8_t)(n == 0 ? 40 : what + i);
+                    }
+                }
+            }
+            write_seed("udp_recv", script, (size_t)(p - script), script, 0);
+        }
+    }
+}
+
 /* See fuzz_udp_plan.c: each set of limits; runs of equal lengths, some with a shorter one behind, of one key and of several in turn. */
 static void seeds_of_udp_plans(void)
 {
@@ -827,7 +862,8 @@ static void seeds_of_captures(const char *dir)
 int main(int argc, char **argv)
 {
     static const char *const targets[] = {"parse",    "vnet_header", "gro",      "gso",       "caps",
-                                          "checksum", "flow_table",  "tun_read", "tun_write", "pcap",     "udp_plan"};
+                                          "checksum", "flow_table",  "tun_read", "tun_write", "pcap",     "udp_plan",
+                                          "udp_recv"};
     if (argc != 3) {
         die("usage: make_seeds CAPTURES OUT", "arguments");
     }
@@ -843,6 +879,7 @@ int main(int argc, char **argv)
     seeds_of_sums();
     seeds_of_flow_tables();
     seeds_of_udp_plans();
+    seeds_of_udp_messages();
     seeds_of_pcapng();
     seeds_of_pcap();
     seed_prefix = "edge";

@@ -20,7 +20,7 @@ END
 
 # Bytes of stack that a function may take, as gcc -O2 makes it for x86_64 (callers may be threads with small stacks), and those that may
 # take more: FUNCTION REASON.
-stack_core=2048 stack_backend=4096
+stack_core=2048 stack_tun=4096 stack_udp=768
 stack_exceptions=$(cat << 'END'
 tuoi_tun_write_many	writes of more than 15 pieces, which is not a common path: 1024 iovecs
 END
@@ -70,8 +70,10 @@ accepts() {
 # also LANGUAGE COMPILER: the warnings that this compiler has beyond those that all have.
 also() { if accepts $1 $2 -Wreserved-identifier; then echo -Wreserved-identifier; fi; }
 
-# The backend, of the header as a unit of its own.
-backend="-DTUNOFFLOAD_TUN -DTUNOFFLOAD_IMPLEMENTATION -fsyntax-only"
+# The backends, both or one of them, of the header as a unit of its own.
+both="-DTUNOFFLOAD_TUN -DTUNOFFLOAD_UDP"
+backends="TUNOFFLOAD_TUN TUNOFFLOAD_UDP"
+backend="-DTUNOFFLOAD_IMPLEMENTATION -fsyntax-only"
 
 # one_c COMPILER VERSION MORE...: the units of one C configuration. A version of the language between the oldest and the newest changes
 # what is accepted, not what is made of it: no program.
@@ -88,7 +90,8 @@ one_c() {
             ;;
     esac
     if [ "$(uname -s)" = Linux ]; then
-        good "$what: TUN backend" $cc $flags $after $backend -x c "$repo/tunoffload.h"
+        good "$what: both backends" $cc $flags $after $both $backend -x c "$repo/tunoffload.h"
+        for one in $backends; do good "$what: $one" $cc $flags $after -D$one $backend -x c "$repo/tunoffload.h"; done
     fi
 }
 
@@ -108,7 +111,7 @@ macros() {
     good "$cc: TUO_API and TUO_ASSERT, runs" "$build/api"
 }
 
-# level COMPILER OPTIONS...: the core, and with -DTUNOFFLOAD_TUN the backend, as the options make it.
+# level COMPILER OPTIONS...: the core, and with -DTUNOFFLOAD_TUN and -DTUNOFFLOAD_UDP the backends, as the options make it.
 level() {
     cc=$1; shift
     accepts c $cc "$@" || return 0
@@ -139,34 +142,40 @@ freestanding() {
     fi
     refused "$cc: TUO_NO_LIBC without replacements" "TUO_MEMCPY" $compile "$here/no_libc_missing.c"
     refused "$cc: some replacements missing" "TUO_MEMCPY" $compile "$here/no_libc_partial.c"
-    refused "$cc: TUNOFFLOAD_TUN too late" "before the first" $compile "$here/tun_too_late.c"
+    refused "$cc: TUNOFFLOAD_TUN too late" "define TUNOFFLOAD_TUN before the first" $compile "$here/tun_too_late.c"
+    refused "$cc: TUNOFFLOAD_UDP too late" "define TUNOFFLOAD_UDP before the first" $compile "$here/udp_too_late.c"
     refused "$cc: an ignored result" "unused" $compile -Werror "$here/unchecked.c"
 }
 
-# stack COMPILER: no function of the core takes more than stack_core bytes of stack, none of the backend more than stack_backend.
+# stack COMPILER: no function of the core takes more than stack_core bytes of stack, none of the backends more than stack_tun, stack_udp.
 stack() {
     cc=$1
     if [ "$(uname -s) $(uname -m)" != "Linux x86_64" ]; then level $cc -O2; skip "$cc -O2: stack" "bounds are of x86_64"; return; fi
-    level $cc -O2 -DTUNOFFLOAD_TUN -fstack-usage
+    level $cc -O2 $both -fstack-usage
     border=$(awk '/^\/\* -+ >>linux \*\/$/ { print NR }' "$repo/tunoffload.h")
-    echo "$stack_exceptions" | awk -F '\t' -v border="$border" -v core=$stack_core -v backend=$stack_backend '
+    udp=$(awk '/^\/\* -+ >>linux-udp \*\/$/ { print NR }' "$repo/tunoffload.h")
+    echo "$stack_exceptions" | awk -F '\t' -v border="$border" -v udp="$udp" -v core=$stack_core -v tun=$stack_tun \
+        -v socket=$stack_udp '
         NR == FNR { if (split($0, words, " ")) exempt[words[1]] = 1; next }
         {
             parts = split($1, at, ":") # file:line:column:function
             name = at[parts]
             sub(/\..*/, "", name) # .part.0, .constprop.0
-            where = at[parts - 2] + 0 < border + 0 ? "core" : "backend"
+            line = at[parts - 2] + 0
+            where = line < border + 0 ? "core" : line < udp + 0 ? "tun" : "udp"
+            bound = where == "core" ? core : where == "tun" ? tun : socket
             functions[where]++
             if ($2 > largest[where] + 0) { largest[where] = $2; by[where] = name }
             if ($3 == "dynamic") print "FAIL " name ": without bound"
-            if ($2 + 0 <= (where == "core" ? core : backend)) next
+            if ($2 + 0 <= bound) next
             if (name in exempt) needed[name] = 1
-            else print "FAIL " name ": " $2 " bytes, " where " may take " (where == "core" ? core : backend)
+            else print "FAIL " name ": " $2 " bytes, " where " may take " bound
         }
         END {
             for (name in exempt) if (!(name in needed)) print "FAIL " name ": its exception is not needed"
-            if (functions["core"] < 60 || functions["backend"] < 30) print "FAIL too few functions are seen"
-            print "largest of the core " largest["core"] ", " by["core"] ", of the backend " largest["backend"] ", " by["backend"]
+            if (functions["core"] < 60 || functions["tun"] < 30 || functions["udp"] < 30) print "FAIL too few functions are seen"
+            print "largest of the core " largest["core"] ", " by["core"] ", of TUN " largest["tun"] ", " by["tun"] \
+                ", of UDP " largest["udp"] ", " by["udp"]
         }' - "$build/level.su" > "$build/stack"
     strange=$(sed -n 's/^FAIL \(.*\)/\1;/p' "$build/stack")
     figures=$(sed -n '$p' "$build/stack")
@@ -188,13 +197,13 @@ newest_clang() {
     if [ -z "$newest" ]; then skip "clang's warnings" "no clang"; return; fi
     suffix=$1; shift
     for std in "$@"; do
-        for tun in "" -DTUNOFFLOAD_TUN; do
+        for tun in "" "$both"; do
             if [ -n "$tun" ] && [ "$(uname -s)" != Linux ]; then continue; fi
             good "$newest $std $everything${tun:+ $tun}: public part" "$newest" -x $suffix -std=$std $everything $tun -Werror \
                 -fsyntax-only -I"$repo" "$here/public.c"
         done
     done
-    for tun in "" -DTUNOFFLOAD_TUN; do
+    for tun in "" "$both"; do
         if [ -n "$tun" ] && [ "$(uname -s)" != Linux ]; then continue; fi
         good "$newest $std${tun:+ $tun}" "$newest" -x $suffix -std=$std $warnings -Wreserved-identifier $tun -DTUNOFFLOAD_IMPLEMENTATION \
             -fsyntax-only "$repo/tunoffload.h"
@@ -214,7 +223,8 @@ one_cxx() {
             ;;
     esac
     if [ "$(uname -s)" = Linux ]; then
-        good "$what: TUN backend" $cxx $flags $after $backend -x c++ "$repo/tunoffload.h"
+        good "$what: both backends" $cxx $flags $after $both $backend -x c++ "$repo/tunoffload.h"
+        for one in $backends; do good "$what: $one" $cxx $flags $after -D$one $backend -x c++ "$repo/tunoffload.h"; done
     fi
 }
 
@@ -302,7 +312,7 @@ lanes() {
     for cc in $c_compilers; do
         if is_gcc $cc; then
             lane level $cc -O1 -fsanitize=address,undefined
-            lane level $cc -O3 -fPIC -DTUNOFFLOAD_TUN # what may be interposed is not inlined: other warnings
+            lane level $cc -O3 -fPIC $both # what may be interposed is not inlined: other warnings
             lane stack $cc
         else
             lane level $cc -O0 -fsanitize=address,undefined # -O1 takes four times as long, and says nothing more: not so gcc

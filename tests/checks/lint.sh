@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Static analysis: no finding in tunoffload.h (core and TUN backend, with and without vectors), in the examples that build here, and in the
+# Static analysis: no finding in tunoffload.h (core and both backends, with and without vectors), in the examples that build here, and in the
 # shell scripts. Usage: tests/checks/lint.sh BUILD_DIR [--quick] (from the repository's root).
 # --quick: without clang's and gcc's analyzers, which take minutes.
 # Each tool first has to see a defect in a file that is made here, so that one that does nothing is noticed.
@@ -78,7 +78,7 @@ unit() { # unit NAME DEFINE...
     sources+=("$build/$name.c|$flags")
 }
 unit core_plain TUO_NO_SIMD
-if [ "$(uname -s)" = Linux ]; then unit core_and_tun TUNOFFLOAD_TUN; else unit core; fi
+if [ "$(uname -s)" = Linux ]; then unit core_and_linux TUNOFFLOAD_TUN TUNOFFLOAD_UDP; else unit core; fi
 
 for example in examples/*.c; do
     flags="-I."

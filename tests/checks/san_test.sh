@@ -147,24 +147,24 @@ for sources in tests/core/test_gro_property.c "fuzz/fuzz_gro.c fuzz/replay.c"; d
     fi
 done
 
-# What needs a TUN device and what it does in the kernel is left to `make test`, which runs it under address and undefined:
-#   test_kernel, test_tun*  every byte that read() and the ioctls fill is known to the memory sanitizer, but nothing is added by it; the
-#                           integer checks go over test_tun
+# What needs a TUN device or network namespaces and what it does in the kernel is left to `make test`, which runs it under address and undefined:
+#   test_kernel, test_tun*, test_udp_net  every byte that read() and the ioctls fill is known to the memory sanitizer, but nothing is added by it; the
+#                           integer checks go over test_tun, test_udp_net
 #   test_memory             stands in for malloc
 jobs=
 for source in tests/*/test_*.c fuzz/fuzz_*.c; do
     name=$(basename "$source" .c)
     case $name in fuzz_*) name=replay_${name#fuzz_} ;; esac
     case $name in
-        test_kernel | test_memory | test_tun_threads) continue ;;
-        test_tun*) jobs="${jobs}integer $name"$'\n' ;;
+        test_kernel | test_memory | test_tun_threads | test_udp_threads) continue ;;
+        test_tun* | test_udp_net) jobs="${jobs}integer $name"$'\n' ;;
         *)
             jobs="${jobs}integer $name"$'\n'
             if [ $memory = yes ]; then jobs="${jobs}memory $name"$'\n'; fi
             ;;
     esac
 done
-if [ $thread = yes ]; then jobs="${jobs}thread test_tun_threads"$'\n'; fi
+if [ $thread = yes ]; then jobs="${jobs}thread test_tun_threads"$'\n'"thread test_udp_threads"$'\n'; fi
 
 sh tests/lib/sharing.sh > "$build/sharing"
 for configuration in integer memory; do
