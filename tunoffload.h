@@ -6587,11 +6587,11 @@ static int tuoi_tun_is_down(const tuo_tun *tun) {
     return tuoi_ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUOI_IFF_UP);
 }
 
-/* The result of a failed system call; blocking queues wait and say "again" (1) instead of
-   TUO_AGAIN. */
-static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int returned, int *last_errno, tuo_result *result) {
+/* The result of a failed system call; a call that waits says "again" (1) instead of TUO_AGAIN. */
+static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int waits, int returned, int *last_errno,
+                          tuo_result *result) {
     if (returned == -EINTR) return 1;
-    if (returned == -EAGAIN && tun->desc.blocking) {
+    if (returned == -EAGAIN && waits) {
         returned = tuoi_wait(&tun->waiter, for_writing, -1);
         if (returned == 0 || returned == -EINTR) return 1;
     }
@@ -6693,11 +6693,11 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     return (int)len;
 }
 
-/* As above until there is a packet or a reason why not. EINVAL on read concerns one packet, which
+/* As above until there is a packet or a reason why not; waits: for one, if there is none. EINVAL on read concerns one packet, which
    is gone (K 7.16); TUO_MORE after a number of these, so that a flood of them does not keep the
    caller from a wake-up. */
-static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, tuo_vnet_hdr *vnet,
-                                size_t *len) {
+static tuo_result tuoi_tun_recv(tuo_tun *tun, int waits, const struct iovec *iov, size_t iov_count,
+                                tuo_vnet_hdr *vnet, size_t *len) {
     tuo_result result = TUO_AGAIN;
     int returned, tries;
     size_t i, capacity = 0;
@@ -6715,7 +6715,7 @@ static tuo_result tuoi_tun_recv(tuo_tun *tun, const struct iovec *iov, size_t io
         if (returned == -EINVAL) {
             tun->rx.stats.rx_refused++;
             tries++;
-        } else if (!tuoi_tun_retry(tun, 0, returned, &tun->rx.last_errno, &result)) {
+        } else if (!tuoi_tun_retry(tun, 0, waits, returned, &tun->rx.last_errno, &result)) {
             TUO_ASSERT(result != TUO_OK);
             /* being taken away; deleted while a read waited */
             return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result;
@@ -6735,7 +6735,7 @@ TUO_API tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_
         capacity += iov[i].iov_len;
     }
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    result = tuoi_tun_recv(tun, iov, iov_count, vnet, len);
+    result = tuoi_tun_recv(tun, tun->desc.blocking, iov, iov_count, vnet, len);
     return tuoi_leave(&tun->waiter, result == TUO_MORE ? TUO_AGAIN : result);
 }
 
@@ -6748,7 +6748,7 @@ TUO_API tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_
 
 /* The next packet to split into rx.gso. A packet that contradicts its header is counted and
    skipped. */
-static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
+static tuo_result tuoi_tun_recv_next(tuo_tun *tun, int waits) {
     tuoi_tun_rx *const rx = &tun->rx;
     tuo_vnet_hdr vnet;
     struct iovec iov;
@@ -6756,7 +6756,7 @@ static tuo_result tuoi_tun_recv_next(tuo_tun *tun) {
     tuo_result result;
     iov.iov_base = rx->bytes + TUOI_RX_ROOM;
     iov.iov_len = TUOI_RX_LEN;
-    result = tuoi_tun_recv(tun, &iov, 1, &vnet, &len);
+    result = tuoi_tun_recv(tun, waits, &iov, 1, &vnet, &len);
     if (result != TUO_OK) return result;
     rx->splitting = tuo_gso_init(&rx->gso, rx->bytes + TUOI_RX_ROOM, len, &vnet, tuoi_tun_frame_flags(tun)) == TUO_OK;
     if (!rx->splitting) rx->stats.rx_refused++;
@@ -6775,7 +6775,7 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
             if (*received && rx->last_count > count - *received) break;
             /* wait for the first packet only */
             if (*received && tun->desc.blocking && tuoi_ready(&tun->waiter, 0) != 0) break;
-            result = tuoi_tun_recv_next(tun);
+            result = tuoi_tun_recv_next(tun, tun->desc.blocking && *received == 0);
             if (result != TUO_OK) break;
             if (!rx->splitting) {
                 if (++refused < TUOI_READ_TRIES) continue;
@@ -6820,7 +6820,7 @@ static tuo_result tuoi_tun_next_ready(tuo_tun *tun) {
             if (!over && tun->desc.blocking) over = tuoi_ready(&tun->waiter, 0) != 0; /* only the first call waits */
             if (over) break;
         }
-        result = tuoi_tun_recv_next(tun);
+        result = tuoi_tun_recv_next(tun, tun->desc.blocking && rx->round.reads == 0);
         if (result == TUO_E_NOSPACE) result = TUO_OK; /* longer than any packet: lost, and counted */
         if (result != TUO_OK) break;
         if (rx->splitting) tuoi_round_read(&rx->round, tuo_gso_count(&rx->gso));
@@ -6831,6 +6831,7 @@ static tuo_result tuoi_tun_next_ready(tuo_tun *tun) {
     } else {
         tuoi_round_begin(&rx->round);
     }
+    if (result == TUO_AGAIN && tun->desc.blocking) return TUO_MORE;
     return result == TUO_OK ? TUO_MORE : result;
 }
 
@@ -6924,7 +6925,7 @@ static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
             tun->tx.stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
             return TUO_OK;
         }
-    } while (tuoi_tun_retry(tun, 1, returned, &tun->tx.last_errno, &result));
+    } while (tuoi_tun_retry(tun, 1, tun->desc.blocking, returned, &tun->tx.last_errno, &result));
     tun->tx.stats.tx_again += result == TUO_AGAIN;
     return result;
 }

@@ -315,7 +315,8 @@ static void check_core(frame *f)
 static size_t next_step;
 static unsigned reads;      /* so far */
 static int read_was_empty;  /* the last one */
-static int has_waited;      /* for ever, for a packet */
+static int has_waited;      /* in this call, for ever, for a packet */
+static int has_packet;      /* one was read in this call */
 static fuzz_input netlink_reply;
 
 static int failed_with(int error)
@@ -381,6 +382,7 @@ static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     FUZZ_CHECK(count == 2 || (count == 1 && timeout_ms == 0));
     has_waited |= timeout_ms < 0;
+    FUZZ_CHECK(timeout_ms >= 0 || !has_packet);
     fds[0].revents = next_step < step_count ? POLLIN : 0;
     if (count == 2) {
         fds[1].revents = next_step == step_count && timeout_ms < 0 ? POLLIN : 0;
@@ -404,6 +406,7 @@ static ssize_t fake_readv(int fd, const struct iovec *iov, int count)
         return failed_with(EAGAIN);
     }
     const step *s = &steps[next_step++];
+    has_packet |= s->frame != NULL && s->frame->taken && s->frame->pkt_len <= PACKET_MAX;
     read_was_empty = s->what == STEP_EMPTY || (s->what == STEP_ERROR && error_of(s) == EAGAIN) || (s->what == 0 && s->frame->pkt == NULL);
     if (s->what != 0) {
         return s->what == STEP_EMPTY ? 0 : failed_with(error_of(s));
@@ -507,6 +510,7 @@ static void check_recv_batch(void)
     open_buffers(&set, longest);
     for (;;) {
         renew_buffers(&set);
+        has_packet = 0;
         tuo_result result = tuo_tun_recv_batch(tun, NULL, set.handles, set.count, HEADROOM, &received);
         FUZZ_CHECK(received <= set.count && (result == TUO_OK) == (received > 0));
         for (size_t i = 0; i < received; i++, segments++) {
@@ -541,6 +545,7 @@ static void check_recv(void)
     while (tun != NULL) {
         tuo_vnet_hdr vnet;
         size_t before = next_step;
+        has_packet = 0;
         tuo_result result = tuo_tun_recv(tun, bytes, cap, &vnet, &len);
         if (next_step == before) {
             FUZZ_CHECK(before == step_count && result == (is_blocking ? TUO_E_WOKEN : TUO_AGAIN));
@@ -620,7 +625,9 @@ static void check_ended(tuo_tun *tun, tuo_result result, unsigned reads_before)
     }
     switch (result) {
     case TUO_AGAIN: FUZZ_CHECK(!is_blocking && has_read && read_was_empty); break;
-    case TUO_MORE: FUZZ_CHECK(has_read ? error == EINVAL : loop.packets > 0); break;
+    case TUO_MORE:
+        FUZZ_CHECK((has_read && error == EINVAL) || (loop.packets > 0 && (!has_read || (is_blocking && read_was_empty))));
+        break;
     case TUO_E_WOKEN: FUZZ_CHECK(is_blocking && has_read && next_step == step_count && (read_was_empty || error == EINTR)); break;
     case TUO_E_GONE: FUZZ_CHECK(error == EBADFD || error == EFAULT || error == EIO); break;
     default: FUZZ_CHECK(result == TUO_E_SYSTEM && error == ENOMEM); break;
@@ -635,7 +642,7 @@ static void loop_next(tuo_tun *tun)
     tuo_buf packet = {NULL, 0, 0};
     unsigned reads_before = reads;
     int were_left = some_are_left();
-    has_waited = 0;
+    has_waited = has_packet = 0;
     tuo_result result = tuo_tun_next(tun, &packet);
     FUZZ_CHECK(!has_waited || loop.packets == 0); /* the first call of a round alone waits */
     if (result != TUO_OK) {
@@ -661,7 +668,7 @@ static void loop_next_copy(tuo_tun *tun)
     unsigned reads_before = reads;
     int were_left = some_are_left();
     FUZZ_CHECK(bytes != NULL);
-    has_waited = 0;
+    has_waited = has_packet = 0;
     tuo_result result = tuo_tun_next_copy(tun, bytes, cap, &len);
     FUZZ_CHECK(!has_waited || loop.packets == 0);
     if (result != TUO_OK && result != TUO_E_NOSPACE) {
@@ -690,6 +697,7 @@ static void loop_recv_batch(tuo_tun *tun, buffer_set *set)
             set->bufs[i].capacity = set->cap;
             memset(set->bufs[i].data, 0xee, HEADROOM);
         }
+        has_packet = 0;
         tuo_result result = tuo_tun_recv_batch(tun, NULL, set->handles, set->count, HEADROOM, &received);
         FUZZ_CHECK((result == TUO_OK) == (received > 0) && (received > 0 || may_return(result)));
         for (size_t i = 0; i < received; i++, loop.segments++) {

@@ -1,17 +1,17 @@
 /* fuzz_tun_write.c - what a program sends to a TUN device, and a kernel that refuses, blocks and fails at any system call.
    Input     8 bytes of configuration (see read_config), then steps: a batch, pushes, one packet or superpacket, one from its parts, what
-             the next system calls do, other bytes in buffers that are held, and inject, flush, discard, configure, wait, wake, probe.
-             See run_step.
+             the next system calls do, other bytes in buffers that are held, and inject, flush, discard, configure, wait, wake, probe. See
+             run_step.
    Asserts   a model of the kernel, in the place of writev, looks at each write: every packet that was taken is on the wire once, byte for
              byte (but for what merging may change: IPv4 IDs that carry nothing, checksums that the caller vouched for), or refused and
              counted, or dropped and counted, or discarded; those not taken are not there until they are sent again. Of a buffer that
-             changed while it was held, the bytes leave that it has now, and no superpacket has others. Superpackets are ones that the kernel takes,
-             of protocols and limits that are in force, and fall into their packets again in the naive splitter of the tests. What failed
-             is what is written next, what was refused follows singly, nothing overtakes what is held, and nothing is written after the
-             error that ends a call. Results, errno, counters, what tuo_tun_held says and the memory of refusals are what a few lines of
-             bookkeeping make of the errors; buffers are as they were; memory of what was pushed is gone after the call. An injected
-             packet is one write that touches nothing of the sending half. What open and adopt have negotiated is what the kernel has; if they fail, nothing is left
-             open. */
+             changed while it was held, the bytes leave that it has now, and no superpacket has others. Superpackets are ones that the
+             kernel takes, of protocols and limits that are in force, and fall into their packets again in the naive splitter of the tests.
+             What failed is what is written next, what was refused follows singly, nothing overtakes what is held, and nothing is written
+             after the error that ends a call. Results, errno, counters, what tuo_tun_held says and the memory of refusals are what a few
+             lines of bookkeeping make of the errors; buffers are as they were; memory of what was pushed is gone after the call. An
+             injected packet is one write that touches nothing of the sending half. What open and adopt have negotiated is what the kernel
+             has; if they fail, nothing is left open. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,7 +41,8 @@ typedef enum packet_state {
 
 typedef enum call_kind { NOTHING_CALLED, SENDING, WAITING, INJECTING } call_kind;
 
-/* A packet for tuo_tun_send_batch or tuo_tun_push. Memory that the library may look at is of exactly that size, and gone once it may not. */
+/* A packet for tuo_tun_send_batch or tuo_tun_push. Memory that the library may look at is of exactly that size, and gone once it may
+   not. */
 typedef struct packet {
     tuo_buf *buf;      /* headroom and packet; NULL if the library has no business with it */
     tuo_buf as_left;   /* what *buf has to be */

@@ -578,7 +578,7 @@ static void edges_of_scripts(void)
 static void edges_of_sending(void)
 {
     enum { FRONT = 8, AGAIN = 4, EINTR_ = 5, REFUSED = 6, DISCARD = 31, FLUSH = 7, CHANGE = 47, CUT = 3 };
-    enum { PUSH = 65, PUSH_3 = 81, TWO_FIT = 1, LITTLE = 0x80, DOWN = 7 };
+    enum { PUSH = 65, PUSH_3 = 81, PUSH_7 = 113, TWO_FIT = 1, LITTLE = 0x80, DOWN = 7 };
     static const struct {
         uint8_t front[FRONT], steps[48];
     } edges[] = {
@@ -598,9 +598,10 @@ static void edges_of_sending(void)
         /* down, in a push that had to write: flush says so, unless that was discarded */
         {{0, 0, 0, 0, 0, 0, 0, TWO_FIT}, {2, 0x10 | DOWN, PUSH, 96, 0, DISCARD, FLUSH, 2, 0x10 | DOWN, PUSH, 96, 0, FLUSH, FLUSH}},
         /* memory full to the last byte: 63000 of large ones, then small ones */
-        {{0, 0, 0, 0, 0, 0, 0, LITTLE}, {PUSH_3, 48, 1, 60, 48, 1, 60, 48, 1, 60, PUSH_3 + 32, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0}},
-        {{0, 0, 0, 0, 0, 0, 0, LITTLE}, {2, 0x70 | AGAIN, PUSH_3, 48, 1, 60, 48, 1, 60, 48, 1, 60, PUSH_3 + 32, 224, 0, 224, 0, 224, 0, 224, 0,
-                                         224, 0, 224, 0, 224, 0}},
+        {{0, 0, 0, 0, 0, 0, 0, LITTLE}, {PUSH_3, 48, 1, 60, 48, 1, 60, 48, 1, 60,
+                                         PUSH_7, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0}},
+        {{0, 0, 0, 0, 0, 0, 0, LITTLE}, {2, 0x70 | AGAIN, PUSH_3, 48, 1, 60, 48, 1, 60, 48, 1, 60,
+                                         PUSH_7, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0, 224, 0}},
     };
     for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
         write_seed("tun_write", edges[i].front, FRONT, edges[i].steps, sizeof edges[i].steps);

@@ -236,8 +236,8 @@ TEST(push_and_failures)
     }
 }
 
-/* The rest of a superpacket that the kernel refused lies in memory of the queue's, as pushed packets do: whatever was sent before it, an error
-   drops it, and counts its segments. */
+/* The rest of a superpacket that the kernel refused lies in memory of the queue's, as pushed packets do. An error drops it and counts its
+   segments, whatever was sent before it. */
 TEST(resend_and_failures)
 {
     enum { FIRST, BEHIND_A_BATCH, BEHIND_A_PUSH, PLACES };
@@ -500,8 +500,8 @@ TEST(held_buffers_are_reused)
     }
 }
 
-/* Of a refused superpacket the rest is held, and some of its buffers are emptied, one to less than the headroom: there is nothing to write of
-   these. */
+/* Of a refused superpacket the rest is held, and some of its buffers are emptied, one to less than the headroom. Of these there is nothing
+   to write. */
 TEST(held_buffers_are_emptied)
 {
     train *t;
@@ -867,6 +867,45 @@ TEST(next_blocking)
     pair_close(&p);
 }
 
+/* poll sees a packet that read then refuses, and behind it there is nothing. A call that has handed out packets, or whose round has, does
+   not wait for more. */
+TEST(next_blocking_and_refused)
+{
+    tuo_tun_desc desc = zero_desc();
+    int batch;
+
+    desc.blocking = 1;
+    for (batch = 0; batch < 2; batch++) {
+        tuo_buf packet;
+        train *t;
+        size_t received = 0;
+        pair p;
+
+        check_row("%s", batch ? "recv_batch" : "next");
+        if (!ready() || !pair_open(&p, NULL, &desc))
+            continue;
+        t = new_train();
+        train_flow(t, PKT_UDP4, 1001, 1, 300);
+        train_flow(t, PKT_UDP6, 1002, 1, 300);
+        CHECK_RESULT(train_send(t, p.a), TUO_OK);
+        filter_off();
+        filter.read_errno[1] = EINVAL;
+        filter.read_errno[2] = EAGAIN;
+        if (batch) {
+            trains[1].count = 0;
+            train_flow(&trains[1], PKT_UDP4, 1003, 9, 300);
+            CHECK_RESULT(tuo_tun_recv_batch(p.b, NULL, trains[1].pointers, 9, HEADROOM, &received), TUO_OK);
+            CHECK_EQ_INT(received, 1);
+        } else {
+            CHECK_RESULT(tuo_tun_next(p.b, &packet), TUO_OK);
+            CHECK_RESULT(tuo_tun_wait(p.b, 0, WAIT_MS), TUO_OK);
+            CHECK_RESULT(tuo_tun_next(p.b, &packet), TUO_MORE);
+        }
+        CHECK_RESULT(tuo_tun_next(p.b, &packet), TUO_OK);
+        pair_close(&p);
+    }
+}
+
 TEST(deleted_under_the_loop)
 {
     tuo_buf packet;
@@ -1036,6 +1075,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(next_finishes_checksums),
         CHECK_ENTRY(next_results),
         CHECK_ENTRY(next_blocking),
+        CHECK_ENTRY(next_blocking_and_refused),
         CHECK_ENTRY(deleted_under_the_loop),
         CHECK_ENTRY(inject),
         CHECK_ENTRY(borrowed_descriptor),
