@@ -94,7 +94,7 @@ soak: $(BUILD)/plain/soak
 # without the two analyzers that take minutes; the planted bugs that are seen within seconds; the coverage of the fuzzers' seeds. In
 # `make nightly` is the whole of these parts, AFL++, and the deep proofs.
 
-## [minutes] test-e2e: real clients through tun_bridge and udp_tunnel in network
+## [minutes] test-e2e: real clients through tun_bridge, tunnel and udp_tunnel in network
 ##     namespaces; root, ip, iperf3, curl, nginx
 test-e2e: $(PROGRAMS)
 	@bash tests/examples/both.sh $(BUILD) e2e tunnel udp_tunnel
@@ -150,9 +150,9 @@ mutate:
 check-the-checks:
 	@sh tests/checks/check_the_checks.sh $(BUILD) $(P)
 
-## [seconds] test-threads: one reader and one writer per queue and per socket under
-##     ThreadSanitizer; clang, root
-test-threads: $(BUILD)/tsan/test_tun_threads $(BUILD)/tsan/test_udp_threads
+## [seconds] test-threads: one reader and one writer per queue and per socket, and a tunnel of
+##     two threads, under ThreadSanitizer; clang, root
+test-threads: $(BUILD)/tsan/test_tun_threads $(BUILD)/tsan/test_udp_threads $(BUILD)/tsan/test_tunnel_loops
 	@sh tests/lib/programs.sh $^
 
 ## [long] nightly: STEPS="names": the long ones at full length, or these of them; hours;

@@ -4,7 +4,7 @@
 # --quick: without clang's and gcc's analyzers, which take minutes.
 # Each tool first has to see a defect in a file that is made here, so that one that does nothing is noticed.
 # Debian packages: cppcheck clang-tidy-19 clang-19 clang-tools-19 (or clang-tidy clang) gcc libc6-dev shellcheck; for the examples also
-#   libsodium-dev libdpdk-dev liblwip-dev pkg-config
+#   libdpdk-dev liblwip-dev pkg-config
 set -u
 mkdir -p "$1" || exit 2
 build=$(cd "$1" && pwd)/lint
