@@ -1650,7 +1650,8 @@ typedef struct tuo_tun_desc {
 } tuo_tun_desc;
 
 /* Counters since open, by side: each side is asked by its own thread. */
-typedef struct tuo_tun_rx_stats { /* what the device itself dropped is not in here: >>manual, "Where packets are lost" */
+/* What the device itself dropped is not in here: >>manual, "Where packets are lost". */
+typedef struct tuo_tun_rx_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
     uint64_t rx_superpackets;            /* of them with a GSO type */
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch, tuo_tun_next, tuo_tun_next_copy */
@@ -2043,6 +2044,9 @@ typedef struct tuo_udp_peer {
     } local;                 /* all zero: the kernel's choice. Of the family of addr */
     uint8_t tos;             /* DSCP and ECN */
 } tuo_udp_peer;
+
+/* tuo_udp_same_addr: 1: a and b have the same address and port. Their bytes may differ all the same. */
+TUO_API int tuo_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b);
 
 /* A received datagram. */
 typedef struct tuo_udp_datagram {
@@ -6693,9 +6697,9 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     return (int)len;
 }
 
-/* As above until there is a packet or a reason why not; waits: for one, if there is none. EINVAL on read concerns one packet, which
-   is gone (K 7.16); TUO_MORE after a number of these, so that a flood of them does not keep the
-   caller from a wake-up. */
+/* As above until there is a packet or a reason why not; waits: for one, if there is none. EINVAL on
+   read concerns one packet, which is gone (K 7.16); TUO_MORE after a number of these, so that a
+   flood of them does not keep the caller from a wake-up. */
 static tuo_result tuoi_tun_recv(tuo_tun *tun, int waits, const struct iovec *iov, size_t iov_count,
                                 tuo_vnet_hdr *vnet, size_t *len) {
     tuo_result result = TUO_AGAIN;
@@ -7813,6 +7817,14 @@ static int tuoi_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b) {
     return TUO_MEMCMP((const uint8_t *)&a->addr, (const uint8_t *)&b->addr, sizeof a->addr) == 0;
 }
 
+TUO_API int tuo_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b) {
+    tuo_udp_peer x, y;
+    tuoi_udp_peer_copy(&x, a);
+    tuoi_udp_peer_copy(&y, b);
+    if (x.addr.any.sa_family == AF_INET6) x.addr.ip6.sin6_flowinfo = y.addr.ip6.sin6_flowinfo;
+    return tuoi_udp_same_addr(&x, &y);
+}
+
 static int tuoi_udp_same_peer(const tuo_udp_peer *a, const tuo_udp_peer *b) {
     return tuoi_udp_same_addr(a, b) &&
            TUO_MEMCMP((const uint8_t *)&a->local, (const uint8_t *)&b->local, sizeof a->local) == 0 && a->tos == b->tos;
@@ -8082,7 +8094,8 @@ static int tuoi_udp_drain(const tuo_udp *udp) {
 
 /* Of a connected socket. */
 static int tuoi_udp_get_mtu(int fd, int family) {
-    return family == AF_INET ? tuoi_udp_get(fd, IPPROTO_IP, TUOI_IP_MTU) : tuoi_udp_get(fd, IPPROTO_IPV6, TUOI_IPV6_MTU);
+    return family == AF_INET ? tuoi_udp_get(fd, IPPROTO_IP, TUOI_IP_MTU)
+                             : tuoi_udp_get(fd, IPPROTO_IPV6, TUOI_IPV6_MTU);
 }
 
 /* A socket of its own, connected to the peer by the same device and mark, knows it (U 3.7); one of no
@@ -8257,8 +8270,8 @@ static size_t tuoi_udp_controls(const tuo_udp *udp, uint8_t *control, const tuoi
     if (tuoi_udp_names_local(key)) at = tuoi_udp_add_local(control, at, &key->peer);
     if (key->peer.tos) {
         const int tos = key->peer.tos;
-        at = tuoi_udp_add_control(control, at, is_ip4 ? IPPROTO_IP : IPPROTO_IPV6, is_ip4 ? TUOI_IP_TOS : TUOI_IPV6_TCLASS,
-                                  &tos, sizeof tos);
+        at = tuoi_udp_add_control(control, at, is_ip4 ? IPPROTO_IP : IPPROTO_IPV6,
+                                  is_ip4 ? TUOI_IP_TOS : TUOI_IPV6_TCLASS, &tos, sizeof tos);
     }
     if (count > 1) {
         const uint16_t segment = (uint16_t)seg_len;
@@ -8535,7 +8548,8 @@ static tuo_result tuoi_udp_send(tuo_udp *udp) {
                                               MSG_DONTWAIT | MSG_NOSIGNAL));
         tx->stats.tx_calls++;
         if (returned <= 0) result = tuoi_udp_refused(udp, returned ? -returned : EAGAIN);
-        else if ((uint32_t)returned < count && udp->has_recverr) (void)tuoi_udp_drain(udp); /* was told, and lost (U 1.24) */
+        else if ((uint32_t)returned < count && udp->has_recverr)
+            (void)tuoi_udp_drain(udp); /* an error was told, and lost (U 1.24) */
         for (; returned > 0 && tx->at_message < tx->message_count; returned--) tuoi_udp_sent(udp);
         if (tx->stale) tuoi_udp_rebuild(udp);
     }
@@ -8548,7 +8562,8 @@ static tuo_result tuoi_udp_flush(tuo_udp *udp) {
     uint32_t i;
     if (tx->slot_count) result = tuoi_udp_send(udp);
     for (i = 0; result == TUO_E_SYSTEM && i < tx->slot_count; i++) {
-        if (!udp->memory.items[i].done) tuoi_udp_lose(udp, (int32_t)i, __atomic_load_n(&tx->last_errno, __ATOMIC_RELAXED), 0);
+        if (!udp->memory.items[i].done)
+            tuoi_udp_lose(udp, (int32_t)i, __atomic_load_n(&tx->last_errno, __ATOMIC_RELAXED), 0);
     }
     tuoi_udp_compact(udp);
     tx->held = result == TUO_AGAIN || result == TUO_E_WOKEN;
@@ -8654,8 +8669,8 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
     return tuoi_leave(&udp->waiter, result);
 }
 
-TUO_API tuo_result tuo_udp_send_batch(tuo_udp *udp, const tuo_udp_peer *peers, const tuo_buf_ops *ops, void *const *bufs,
-                                      size_t count, size_t offset, size_t *taken) {
+TUO_API tuo_result tuo_udp_send_batch(tuo_udp *udp, const tuo_udp_peer *peers, const tuo_buf_ops *ops,
+                                      void *const *bufs, size_t count, size_t offset, size_t *taken) {
     const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
     tuo_result result = TUO_OK, flushed;
     *taken = 0;
@@ -8739,7 +8754,8 @@ static int tuoi_udp_read_controls(const uint8_t *bytes, size_t len, tuoi_udp_con
         TUO_MEMCPY(&header, bytes, sizeof header);
         entry = (size_t)header.cmsg_len;
         if (entry < CMSG_LEN(0) || entry > len) return 0;
-        if (!tuoi_udp_read_control(control, header.cmsg_level, header.cmsg_type, bytes + CMSG_LEN(0), entry - CMSG_LEN(0)))
+        if (!tuoi_udp_read_control(control, header.cmsg_level, header.cmsg_type, bytes + CMSG_LEN(0),
+                                   entry - CMSG_LEN(0)))
             return 0;
         entry = (entry + sizeof(size_t) - 1) / sizeof(size_t) * sizeof(size_t);
         if (entry >= len) break;
@@ -8763,7 +8779,8 @@ static void tuoi_udp_received_at(tuo_udp_peer *peer, const tuoi_udp_control *con
 
 /* Cut into datagrams what a read gave: len bytes, as it says, of which room has at most capacity. 0: lost,
    and counted. */
-TUOI_WRAPS static int tuoi_udp_received(tuoi_udp_rx *rx, size_t len, size_t capacity, int flags, const tuoi_udp_control *control) {
+TUOI_WRAPS static int tuoi_udp_received(tuoi_udp_rx *rx, size_t len, size_t capacity, int flags,
+                                        const tuoi_udp_control *control) {
     const size_t have = len < capacity ? len : capacity;
     const int is_cut = len > capacity || (flags & MSG_TRUNC);
     size_t count, whole;
@@ -8893,7 +8910,8 @@ TUO_API tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *datagram) {
 TUO_API int tuo_udp_pending(const tuo_udp *udp) { return udp->rx.left != 0; }
 
 /* The datagram in front into a buffer, if it fits. */
-static tuo_result tuoi_udp_fill_buf(tuo_udp *udp, const tuo_buf_ops *ops, void *buf, size_t offset, tuo_udp_peer *peer) {
+static tuo_result tuoi_udp_fill_buf(tuo_udp *udp, const tuo_buf_ops *ops, void *buf, size_t offset,
+                                    tuo_udp_peer *peer) {
     const size_t rest = udp->rx.len - udp->rx.off, len = udp->rx.seg_len < rest ? udp->rx.seg_len : rest;
     const size_t capacity = tuoi_ops_capacity(ops, buf);
     tuo_udp_datagram datagram;

@@ -1,5 +1,4 @@
 /* tunnel - a point-to-point tunnel in one loop: each packet of a TUN device travels as one UDP datagram.
-
    cc -std=c99 -O2 -I.. -o tunnel tunnel.c
    on host A:  ./tunnel --dev tun0 --address 10.9.0.1/24 --address6 fd00:9::1/64 --listen :5555
    on host B:  ./tunnel --dev tun0 --address 10.9.0.2/24 --address6 fd00:9::2/64 --listen :5555 --peer A:5555
@@ -42,9 +41,10 @@ static tuo_result from_tun(void) {
     tuo_result result;
     while ((result = tuo_tun_next(tun, &packet)) == TUO_OK) {
         uint8_t *const datagram = peer.addr.any.sa_family ? tuo_udp_reserve(udp, packet.len + CIPHER_LEN) : NULL;
-        if (datagram) memcpy(datagram, packet.data, packet.len); /* CIPHER: encrypt packet into datagram */
-        if (datagram) tuo_udp_commit(udp, &peer, packet.len + CIPHER_LEN, NULL);
-        else lost++;
+        lost += datagram == NULL;
+        if (!datagram) continue;
+        memcpy(datagram, packet.data, packet.len); /* CIPHER: encrypt packet into datagram */
+        tuo_udp_commit(udp, &peer, packet.len + CIPHER_LEN, NULL);
     }
     return result;
 }
@@ -54,7 +54,7 @@ static tuo_result from_udp(void) {
     tuo_result result;
     while ((result = tuo_udp_next(udp, &datagram)) == TUO_OK) { /* CIPHER: decrypt datagram in place, or continue */
         if (!peer.addr.any.sa_family) peer.addr = datagram.peer->addr;
-        if (memcmp(&peer.addr, &datagram.peer->addr, sizeof peer.addr) != 0 ||
+        if (!tuo_udp_same_addr(&peer, datagram.peer) ||
             tuo_tun_push(tun, datagram.data, datagram.len - CIPHER_LEN) != TUO_OK) lost++;
     }
     return result;

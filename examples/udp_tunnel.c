@@ -9,7 +9,6 @@
 
    tunnel.c has the same loop in 100 lines. This program adds: a path MTU that is followed, a peer whose address changes, ECN
    (RFC 6040), a device that belongs to an unprivileged user, hosts without IPv6, counters.
-
    Nothing is encrypted or authenticated: anybody on the way can read and forge packets. A cipher goes where CIPHER stands. */
 #define _DEFAULT_SOURCE /* getaddrinfo and IP_MTU_DISCOVER in strict C99 */
 #define TUNOFFLOAD_TUN
@@ -109,7 +108,7 @@ static tuo_result from_tun(struct tunnel *t) {
 /* With --peer, only that address is the peer. Without, the first sender is, until it is silent and another one sends: it may have
    moved. With a cipher, the sender of anything that decrypts is the peer, at once. Answers leave from where datagrams arrive. */
 static int is_peer(struct tunnel *t, const tuo_udp_peer *from) {
-    if (memcmp(&from->addr, &t->peer.addr, sizeof t->peer.addr) != 0) {
+    if (!tuo_udp_same_addr(from, &t->peer)) {
         if (t->options.peer || (knows_peer(t) && t->now - t->heard < SILENCE)) return 0;
         t->peer.addr = from->addr;
         say("peer", "learned");
@@ -154,12 +153,13 @@ static void allow_fragments(const struct tunnel *t, int on) {
 /* Routes change, and routers say what they take. IPv6 inside needs 1280 bytes, as fragments if they do not fit. */
 static void follow_mtu(struct tunnel *t) {
     const uint32_t fitting = fitting_mtu(t), least = t->has_ip6 ? MTU_MIN_IP6 : MTU_MIN_IP4;
-    const uint32_t mtu = fitting < least ? least : fitting;
+    const int fragments = fitting < least;
+    const uint32_t mtu = fragments ? least : fitting;
     if (t->fixed_mtu || fitting == 0 || mtu == t->mtu) return;
     t->mtu = mtu;
     t->fixed_mtu = tuo_tun_set_mtu(t->tun, mtu) != TUO_OK; /* not permitted, most likely */
-    allow_fragments(t, t->fixed_mtu || fitting < mtu);
-    fprintf(stderr, "udp_tunnel: MTU %u%s\n", (unsigned)mtu, t->fixed_mtu ? " cannot be set" : fitting < mtu ? ", in fragments" : "");
+    allow_fragments(t, t->fixed_mtu || fragments);
+    fprintf(stderr, "udp_tunnel: MTU %u%s\n", (unsigned)mtu, t->fixed_mtu ? " cannot be set" : fragments ? ", in fragments" : "");
 }
 
 /* --- Start --- */

@@ -996,6 +996,34 @@ TEST(few_keys)
         }
 }
 
+TEST(same_address)
+{
+    tuo_udp_peer a = {.addr = {.ip4 = loopback(1)}}, b = a, none = {0}, c, d;
+
+    memset(&c, 0xee, sizeof c); /* what is no part of the address does not count */
+    c.addr.ip4.sin_family = AF_INET;
+    c.addr.ip4.sin_port = a.addr.ip4.sin_port;
+    c.addr.ip4.sin_addr = a.addr.ip4.sin_addr;
+    b.tos = 3;
+    b.local.ip4 = a.addr.ip4.sin_addr;
+    CHECK(tuo_udp_same_addr(&a, &b));
+    CHECK(tuo_udp_same_addr(&a, &c));
+    CHECK(!tuo_udp_same_addr(&a, &none));
+    CHECK(tuo_udp_same_addr(&none, &none));
+    c.addr.ip4.sin_port = htons(2);
+    CHECK(!tuo_udp_same_addr(&a, &c));
+    memset(&c, 0, sizeof c);
+    c.addr.ip6.sin6_family = AF_INET6;
+    c.addr.ip6.sin6_port = htons(1);
+    c.addr.ip6.sin6_addr.s6_addr[15] = 1;
+    d = c;
+    d.addr.ip6.sin6_flowinfo = 5;
+    CHECK(tuo_udp_same_addr(&c, &d));
+    d.addr.ip6.sin6_scope_id = 5;
+    CHECK(!tuo_udp_same_addr(&c, &d));
+    CHECK(!tuo_udp_same_addr(&a, &c));
+}
+
 TEST(lost_with_its_path_mtu)
 {
     tuo_udp *udp = open_udp(NULL);
@@ -2092,6 +2120,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(no_socket_any_more),
         CHECK_ENTRY(traffic_classes_and_addresses_of_one_peer),
         CHECK_ENTRY(few_keys),
+        CHECK_ENTRY(same_address),
         CHECK_ENTRY(lost_with_its_path_mtu),
         CHECK_ENTRY(any_answers),
         CHECK_ENTRY(without_gso),
