@@ -44,7 +44,7 @@ enum { DATAGRAMS = 6000, PEERS = 80, PORT = 1000, MESSAGES_MAX = 200, CONTROL_MA
 
 /* --------------------------------------------------------------------------------------- a kernel that takes and refuses */
 
-typedef enum whom { NOBODY, TRAINS, EVERYTHING, ONE_PEER, ONE_PEERS_TRAINS, NAMED_LOCAL } whom;
+typedef enum whom { NOBODY, TRAINS, EVERYTHING, ONE_PEER, ONE_PEERS_TRAINS, NAMED_LOCAL, TRAINS_AND_NAMED_LOCAL } whom;
 
 /* What was pushed, and what became of it. user of a datagram: its record. */
 typedef struct record {
@@ -64,7 +64,9 @@ static struct {
     unsigned fail_times;     /* calls from there on that fail; 0: one */
     unsigned most;           /* messages that one call takes; 0: any number */
     int pends;               /* each datagram to `peer` raises an ICMP error, told by the next call: 1 send or read, 2 only with an entry */
+    int pend_error;          /* which one; 0: ECONNREFUSED */
     int pending, entries;    /* such an error waits; entries of the error queue */
+    unsigned long without_local; /* datagrams that left without the local address they were pushed with */
     rng *dice;               /* each call: refused now and then, with anything */
     unsigned long calls, messages, trains, singles, pieces, drained;
     size_t longest_train;
@@ -183,7 +185,7 @@ static int answer(unsigned peer, int is_train, const seen *s, int first)
 {
     if (kernel.pending) {
         kernel.pending = 0;
-        return ECONNREFUSED;
+        return kernel.pend_error ? kernel.pend_error : ECONNREFUSED;
     }
     if (first && kernel.fail_at && kernel.calls >= kernel.fail_at && kernel.calls < kernel.fail_at + (kernel.fail_times ? kernel.fail_times : 1))
         return kernel.error;
@@ -197,16 +199,18 @@ static int answer(unsigned peer, int is_train, const seen *s, int first)
     case ONE_PEER: return peer == kernel.peer ? kernel.error : 0;
     case ONE_PEERS_TRAINS: return is_train && peer == kernel.peer ? kernel.error : 0;
     case NAMED_LOCAL: return s->local ? kernel.error : 0;
+    case TRAINS_AND_NAMED_LOCAL: return is_train || s->local ? kernel.error : 0;
     default: return 0;
     }
 }
 
-static void take(record *r, unsigned peer)
+static void take(record *r, unsigned peer, const seen *s)
 {
     if (!CHECK(r != NULL))
         return;
     r->got++;
     r->refused_alone = 0;
+    kernel.without_local += r->local && !s->local;
     arrived[peer][arrived_count[peer]++] = (size_t)(r - records);
 }
 
@@ -237,7 +241,7 @@ static int send_one(const struct msghdr *header, const tuoi_udp_message *message
     if (count > kernel.longest_train)
         kernel.longest_train = count;
     for (at = 0; at == 0 || at < len; at += segment) {
-        take(record_of(message, number++, bytes + at, segment < len - at ? segment : len - at, peer, &s), peer);
+        take(record_of(message, number++, bytes + at, segment < len - at ? segment : len - at, peer, &s), peer, &s);
         if (segment == 0)
             break;
     }
@@ -441,6 +445,7 @@ static void check_as_sendto(tuo_udp *udp)
     CHECK_EQ_INT(stats.tx_trains, kernel.trains);
     CHECK_EQ_INT(stats.tx_singles, kernel.singles);
     CHECK_EQ_INT(stats.tx_calls, kernel.calls);
+    CHECK_EQ_INT(stats.tx_local_gone, kernel.without_local);
     CHECK_EQ_INT(tuo_udp_held(udp), 0);
 }
 
@@ -795,6 +800,35 @@ TEST(a_stale_local_address)
         CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
         tuo_udp_close(udp);
     }
+    check_row("once, by chance: those behind keep their address");
+    {
+        tuo_udp *udp = open_udp(NULL);
+        forget();
+        kernel.error = EINVAL;
+        kernel.fail_at = 1;
+        kernel.fail_times = 2; /* with the address, and without */
+        push_with(udp, 0, 300, 0x7f000009, 0);
+        push_with(udp, 0, 0, 0x7f000009, 0);
+        push_with(udp, 0, 300, 0x7f000009, 0);
+        flush_all(udp);
+        check_as_sendto(udp);
+        CHECK_EQ_INT(tx_stats(udp).tx_lost, 1);
+        CHECK_EQ_INT(tx_stats(udp).tx_local_gone, 0);
+        tuo_udp_close(udp);
+    }
+    check_row("it is gone, and trains are refused besides");
+    {
+        tuo_udp *udp = open_udp(NULL);
+        forget();
+        kernel.refuses = TRAINS_AND_NAMED_LOCAL;
+        kernel.error = EINVAL;
+        push_mixture(udp, 0x7f000009);
+        flush_all(udp);
+        check_as_sendto(udp);
+        CHECK_EQ_INT(tx_stats(udp).tx_lost, 0);
+        CHECK_EQ_INT(tx_stats(udp).tx_local_gone, record_count);
+        tuo_udp_close(udp);
+    }
     check_row("trains are refused, the address is sound");
     {
         tuo_udp *udp = open_udp(NULL);
@@ -813,15 +847,30 @@ TEST(a_stale_local_address)
 /* U 1.25, U 1.26, U 3.4: a dead peer among others. */
 TEST(errors_of_earlier_datagrams)
 {
-    int with_queue;
+    static const struct {
+        const char *name;
+        int pends, has_recverr, error, connected;
+        unsigned most;
+    } rows[] = {
+        {"an error that only ICMP raises", 1, 0, ECONNREFUSED, 0, 0}, {"the same, one message at a time", 1, 0, ECONNREFUSED, 0, 1},
+        {"connected", 1, 0, EHOSTUNREACH, 1, 1},                      {"an error queue", 2, 1, EMSGSIZE, 0, 0},
+        {"an error queue that came later", 2, 0, EHOSTUNREACH, 0, 1},
+    };
+    size_t row;
 
-    for (with_queue = 0; with_queue < 2; with_queue++) {
+    for (row = 0; row < CHECK_COUNT_OF(rows); row++) {
+        const int with_queue = rows[row].pends == 2;
+        struct sockaddr_in somewhere = loopback(9);
         tuo_udp *udp = open_udp(NULL);
         unsigned i;
-        check_row(with_queue ? "an error queue" : "connected");
+        check_row("%s", rows[row].name);
         forget();
-        udp->has_recverr = with_queue;
-        kernel.pends = with_queue ? 2 : 1;
+        if (rows[row].connected)
+            CHECK_EQ_INT(connect(tuo_udp_fd(udp), (const struct sockaddr *)&somewhere, sizeof somewhere), 0);
+        udp->has_recverr = rows[row].has_recverr;
+        kernel.pends = rows[row].pends;
+        kernel.pend_error = rows[row].error;
+        kernel.most = rows[row].most;
         kernel.peer = 1;
         for (i = 0; i < 200; i++) {
             push(udp, i % 3, 100 + i % 7);
@@ -837,6 +886,25 @@ TEST(errors_of_earlier_datagrams)
         CHECK(!with_queue || (kernel.drained >= 30 && kernel.entries <= 1));
         tuo_udp_close(udp);
     }
+}
+
+/* It says nothing about trains, even if it comes twice. */
+TEST(two_errors_of_earlier_datagrams)
+{
+    tuo_udp *udp = open_udp(NULL);
+    unsigned i;
+
+    forget();
+    kernel.error = ECONNREFUSED;
+    kernel.fail_at = 1;
+    kernel.fail_times = 2;
+    for (i = 0; i < 20; i++)
+        push(udp, 0, 500);
+    flush_all(udp);
+    check_as_sendto(udp);
+    CHECK_EQ_INT(tx_stats(udp).tx_resent, 20);
+    CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
+    tuo_udp_close(udp);
 }
 
 TEST(held_goes_first)
@@ -929,12 +997,14 @@ TEST(no_socket_any_more)
             kernel.error = reasons[e];
             for (i = 0; i < (in_push ? 1025u : 100u); i++)
                 CHECK_RESULT(push(udp, i % 7, 100), TUO_OK);
+            if (in_push)
+                kernel.refuses = NOBODY; /* found by push, and said by the next flush */
             CHECK_RESULT(tuo_udp_flush(udp), TUO_E_SYSTEM);
             CHECK_RESULT(tuo_udp_flush(udp), TUO_OK); /* nothing left, said once */
-            CHECK_EQ_INT(tx_stats(udp).tx_lost, record_count);
+            CHECK_EQ_INT(tx_stats(udp).tx_lost, in_push ? 1024 : record_count);
             while (tuo_udp_next_lost(udp, &lost) == TUO_OK) {
                 CHECK_EQ_INT(lost.error, reasons[e]);
-                CHECK(lost.user == &records[record_count - 64 + count]); /* the last 64, oldest first */
+                CHECK(lost.user == &records[tx_stats(udp).tx_lost - 64 + count]); /* the last 64, oldest first */
                 count++;
             }
             CHECK_EQ_INT(count, 64);
@@ -1670,6 +1740,24 @@ TEST(rounds)
     script.on = 0;
 }
 
+TEST(waiting_with_datagrams_left)
+{
+    tuo_udp *udp = open_udp(NULL);
+    tuo_udp_datagram d;
+    struct timespec from, to;
+
+    forget_script();
+    add_train(3000, 1000);
+    CHECK_RESULT(tuo_udp_next(udp, &d), TUO_OK);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    CHECK_RESULT(tuo_udp_wait(udp, 0, 3000), TUO_OK);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    CHECK((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 < 2000);
+    CHECK_EQ_INT(tuo_udp_pending(udp), 1);
+    tuo_udp_close(udp);
+    script.on = 0;
+}
+
 TEST(recv_batches)
 {
     static uint8_t bytes[8][1200];
@@ -2115,6 +2203,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(one_peer_in_trouble),
         CHECK_ENTRY(a_stale_local_address),
         CHECK_ENTRY(errors_of_earlier_datagrams),
+        CHECK_ENTRY(two_errors_of_earlier_datagrams),
         CHECK_ENTRY(held_goes_first),
         CHECK_ENTRY(again_in_the_middle),
         CHECK_ENTRY(no_socket_any_more),
@@ -2132,6 +2221,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(kernel_drops),
         CHECK_ENTRY(errors_of_reading),
         CHECK_ENTRY(rounds),
+        CHECK_ENTRY(waiting_with_datagrams_left),
         CHECK_ENTRY(recv_batches),
         CHECK_ENTRY(opening),
         CHECK_ENTRY(buffers_without_the_right_to_exceed),
