@@ -574,6 +574,33 @@ static void edges_of_scripts(void)
     }
 }
 
+/* Reading: rounds of a few packets, and one of more bytes than a round may have. To the large packets the target adds payload. */
+static void edges_of_rounds(void)
+{
+    enum { FRONT = 3, EXTRA = 8, SMALL_ROUNDS = 128 };
+    static uint8_t bytes[12 * (5 + VNET_LEN + 80)];
+    for (unsigned n = 0; n < 4; n++) {
+        uint8_t front[FRONT] = {0}, *p = bytes;
+        int is_large = n % 2 != 0;
+        front[0] = is_large ? 0 : SMALL_ROUNDS;
+        front[1] = (uint8_t)(1 + n * 4);
+        for (unsigned i = 0; i < (is_large ? 6u : 12u); i++) {
+            pkt_spec s;
+            memset(&s, 0, sizeof s);
+            s.kind = PKT_UDP4;
+            s.payload_len = 9;
+            uint8_t *pkt = p + 5 + VNET_LEN;
+            size_t len = pkt_build(pkt, 80, &s);
+            memset(p, 0, 5 + VNET_LEN);
+            *p = is_large ? EXTRA : 0;
+            pkt_put16(p + 1, (unsigned)(VNET_LEN + len));
+            pkt_put16(p + 3, is_large ? 60000 : 0);
+            p = pkt + len;
+        }
+        write_seed("tun_read", front, FRONT, bytes, (size_t)(p - bytes));
+    }
+}
+
 /* What it takes two or three events in a row to see, of sending; see fuzz_tun_write.c. A zero is a system call that succeeds. */
 static void edges_of_sending(void)
 {
@@ -887,6 +914,7 @@ int main(int argc, char **argv)
     edges_of_lengths();
     edges_of_sums();
     edges_of_scripts();
+    edges_of_rounds();
     edges_of_sending();
     seed_prefix = "seed";
     seeds_of_captures(argv[1]);
