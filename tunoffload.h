@@ -6777,9 +6777,7 @@ static tuo_result tuoi_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void
         if (!rx->splitting) {
             /* the next one would be cut apart, and coalesced in two */
             if (*received && rx->last_count > count - *received) break;
-            /* wait for the first packet only */
-            if (*received && tun->desc.blocking && tuoi_ready(&tun->waiter, 0) != 0) break;
-            result = tuoi_tun_recv_next(tun, tun->desc.blocking && *received == 0);
+            result = tuoi_tun_recv_next(tun, tun->desc.blocking && *received == 0); /* waits for the first one only */
             if (result != TUO_OK) break;
             if (!rx->splitting) {
                 if (++refused < TUOI_READ_TRIES) continue;
@@ -6819,12 +6817,8 @@ static tuo_result tuoi_tun_next_ready(tuo_tun *tun) {
     tuo_result result = TUO_OK;
     int refused;
     for (refused = 0; !rx->splitting && refused < TUOI_READ_TRIES; refused++) {
-        if (rx->round.reads) {
-            int over = tuoi_round_over(&rx->round);
-            if (!over && tun->desc.blocking) over = tuoi_ready(&tun->waiter, 0) != 0; /* only the first call waits */
-            if (over) break;
-        }
-        result = tuoi_tun_recv_next(tun, tun->desc.blocking && rx->round.reads == 0);
+        if (rx->round.reads && tuoi_round_over(&rx->round)) break;
+        result = tuoi_tun_recv_next(tun, tun->desc.blocking && rx->round.reads == 0); /* waits for the first one only */
         if (result == TUO_E_NOSPACE) result = TUO_OK; /* longer than any packet: lost, and counted */
         if (result != TUO_OK) break;
         if (rx->splitting) tuoi_round_read(&rx->round, tuo_gso_count(&rx->gso));
