@@ -2030,8 +2030,8 @@ typedef struct tuo_udp_desc {
     tuo_udp_limits limits;   /* of trains */
 } tuo_udp_desc;
 
-/* Where a datagram goes, or came from. Zero-initialise. Family AF_UNSPEC (0): the peer that an adopted
-   socket is connected to. */
+/* Where a datagram goes, or came from. Zero-initialise. Family AF_UNSPEC (0): the peer that an
+   adopted socket is connected to. */
 typedef struct tuo_udp_peer {
     union {
         struct sockaddr any;
@@ -2098,10 +2098,12 @@ typedef struct tuo_udp_tx_stats {
     uint64_t switched_off;   /* times that trains to a peer were given up for a while */
 } tuo_udp_tx_stats;
 
-/* tuo_udp_open: socket, bound to local (its family decides; port 0: any), non-blocking, UDP_GRO on, DF
-   set, buffers enlarged. tuo_udp_adopt: a socket of the caller's, connected or not: only UDP_GRO, the
-   receiving of addresses, traffic classes and drops, and UDP_SEGMENT (0) are set; buffers, DF and
-   traffic class only if desc says so. An error queue (IP_RECVERR) that is on is read and forgotten.
+/* tuo_udp_open: a socket bound to local, whose family decides (port 0: any port). Non-blocking,
+   UDP_GRO on, DF set, kernel buffers enlarged.
+   tuo_udp_adopt: a socket of the caller's, connected or not. Sets UDP_GRO, UDP_SEGMENT to 0, and the
+   options that report local addresses, traffic classes and drops. Sets buffers, DF and traffic class
+   only if desc says so; ip6_only and reuseport have no effect. If IP_RECVERR is on, the library reads
+   the error queue and discards its entries.
    desc      NULL: zero
    Returns   TUO_OK
              desc or local: TUO_E_INVALID
@@ -2121,14 +2123,15 @@ TUO_API void tuo_udp_wake_clear(tuo_udp *udp);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_wait(tuo_udp *udp, int for_writing, int timeout_ms);
 TUO_API int tuo_udp_fd(const tuo_udp *udp);
 
-/* tuo_udp_query_info: any thread. tuo_udp_query_rx_stats: receiving thread; _tx_stats: sending thread. */
+/* tuo_udp_query_info: any thread. tuo_udp_query_rx_stats: receiving thread; _tx_stats: sending
+   thread. */
 TUO_API void tuo_udp_query_info(const tuo_udp *udp, tuo_udp_info *info);
 TUO_API void tuo_udp_query_rx_stats(const tuo_udp *udp, tuo_udp_rx_stats *stats);
 TUO_API void tuo_udp_query_tx_stats(const tuo_udp *udp, tuo_udp_tx_stats *stats);
 
-/* tuo_udp_reserve: memory for one datagram of up to len bytes, behind the last one. Flushes if there is
-   no room.
-   Returns   memory, good until the next sending call. Not committed: as if it had not been asked for
+/* tuo_udp_reserve: memory for one datagram of up to len bytes, behind the last one. Flushes if there
+   is no room.
+   Returns   memory, good until the next sending call; if it is not committed, nothing is sent
              socket full, or len above 65507: NULL, counted (tx_dropped_full). Blocking: it waits for
              room, unless a wake-up is pending
    tuo_udp_commit: len bytes of it (at most what was reserved; 0: an empty datagram) go to *peer,
@@ -2148,11 +2151,13 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
              woken while it waited (blocking): TUO_E_WOKEN. Held
              no socket any more (EBADF, ENOTSOCK): TUO_E_SYSTEM. Dropped and counted (tx_lost)
    Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
-   Refusals  what the kernel refuses of a train is sent singly in the same call. If all of it leaves so, the
-             next desc.retry_after datagrams to this peer leave singly. Nothing is sent twice, and no
-             peer waits for another
-   Local     an address that the host has lost (tuo_udp_peer.local): sent without it, tx_local_gone
-   Order     of each peer as committed, whatever their local addresses and traffic classes */
+   Refusals  if the kernel refuses a train, its datagrams are sent singly in the same call. If all of
+             them leave, the next desc.retry_after datagrams to this peer are sent singly. Nothing
+             is sent twice, and no peer waits for another
+   Local     if the host has lost the address in tuo_udp_peer.local, the datagram is sent without it
+             and counted (tx_local_gone)
+   Order     the datagrams to one address leave in the order of commit, whatever their local
+             addresses and traffic classes. Trains end where these change */
 TUO_API tuo_result tuo_udp_flush(tuo_udp *udp);
 
 /* tuo_udp_held: as tuo_tun_held. A caller with a queue of its own stops committing while it is 1:
@@ -2171,8 +2176,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *
    Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu);
 
-/* tuo_udp_next: the next datagram, a slice of the queue's memory. data[0..len) may be written to. Good,
-   with its peer, until the next receiving call.
+/* tuo_udp_next: the next datagram, a slice of the queue's memory. data[0..len) may be written to.
+   Good, with its peer, until the next receiving call.
    Writes    *datagram: data, len, peer (addr, local, tos as received: an answer to *peer leaves from
              there)
    Returns   a datagram, perhaps an empty one: TUO_OK
@@ -7604,14 +7609,15 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
 
 #ifdef TUNOFFLOAD_UDP
 /* ---------------------------------------------------------------------------------- >>linux-udp */
-/* A sending and a receiving half that share nothing but the descriptor, so that one thread may be in
-   each. Datagrams are committed behind one another into one arena; flush plans them (>>udp-plan) and
-   sends messages. Every call is non-blocking for the kernel; waiting is done by poll(). Contract: U 1
-   to U 3. */
+/* A sending and a receiving half that share nothing but the descriptor, so that one thread may be
+   in each. Datagrams are committed behind one another into one arena; flush plans them (>>udp-plan)
+   and sends messages. Every call is non-blocking for the kernel; waiting is done by poll().
+   Contract: U 1 to U 3. */
 
 #include <asm/socket.h> /* what strict C99 hides of <sys/socket.h> */
 
-/* linux/udp.h, linux/in.h, linux/in6.h: hidden from strict C99, or quarrelling with <netinet/in.h>. */
+/* linux/udp.h, linux/in.h, linux/in6.h: hidden from strict C99, or quarrelling with <netinet/in.h>.
+   */
 enum {
     TUOI_SOL_UDP = 17, TUOI_UDP_SEGMENT = 103, TUOI_UDP_GRO = 104,
     TUOI_IP_TOS = 1, TUOI_IP_PKTINFO = 8, TUOI_IP_MTU_DISCOVER = 10, TUOI_IP_RECVERR = 11, TUOI_IP_RECVTOS = 13,
@@ -7675,13 +7681,13 @@ typedef struct tuoi_udp_item {
     uint32_t done;          /* sent or lost */
 } tuoi_udp_item;
 
-/* The local address of a key: with it; without it, to see if it is the reason of a refusal; gone; not the
-   reason. */
+/* The local address of a key: with it; without it, to see if it is the reason of a refusal; gone;
+   not the reason. */
 typedef enum tuoi_udp_local { TUOI_LOCAL_USED, TUOI_LOCAL_ASKED, TUOI_LOCAL_GONE, TUOI_LOCAL_INNOCENT } tuoi_udp_local;
 
 /* One key of the planner: peer, local address, traffic class. When the traffic to a peer changes to
-   another local address or class, the next key begins, also if that combination was there before: so
-   the planner, which keeps the order of each key, keeps the order of each peer. */
+   another local address or class, the next key begins, also if that combination was there before:
+   so the planner, which keeps the order of each key, keeps the order of each peer. */
 typedef struct tuoi_udp_key {
     tuo_udp_peer peer;      /* only what is asked for, the rest 0 */
     uint32_t cell;          /* of the hash */
@@ -7852,8 +7858,8 @@ static int tuoi_udp_get(int fd, int level, int name) {
     return returned < 0 ? returned : value;
 }
 
-/* An option that IPv4 and IPv6 both have: on a dual-stack socket both levels count (U 1.22). Returns that
-   of the socket's own level. */
+/* An option that IPv4 and IPv6 both have: on a dual-stack socket both levels count (U 1.22).
+   Returns that of the socket's own level. */
 static int tuoi_udp_set_both(const tuo_udp *udp, int name4, int name6, int value) {
     const int returned = tuoi_udp_set(udp, IPPROTO_IP, name4, value);
     return udp->family == AF_INET6 ? tuoi_udp_set(udp, IPPROTO_IPV6, name6, value) : returned;
@@ -7872,7 +7878,13 @@ static void tuoi_udp_set_buffer(const tuo_udp *udp, int force, int plain, uint32
     if (bytes && tuoi_udp_set(udp, SOL_SOCKET, force, value) < 0) (void)tuoi_udp_set(udp, SOL_SOCKET, plain, value);
 }
 
-/* What both open and adopt set. What a kernel does not know stays off: the datagrams come without it. */
+static uint32_t tuoi_udp_buffer(const tuo_udp *udp, int name) {
+    const int bytes = tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, name);
+    return bytes > 0 ? (uint32_t)bytes : 0;
+}
+
+/* What both open and adopt set. What a kernel does not know stays off: the datagrams come without
+   it. */
 static void tuoi_udp_features(tuo_udp *udp) {
     const int fd = udp->waiter.fd;
     const int segment = tuoi_udp_get(fd, TUOI_SOL_UDP, TUOI_UDP_SEGMENT);
@@ -7983,8 +7995,8 @@ static int tuoi_udp_setup(tuo_udp *udp, tuo_udp_df df) {
         (returned = tuoi_udp_set_both(udp, TUOI_IP_TOS, TUOI_IPV6_TCLASS, udp->desc.tos)) < 0) return returned;
     tuoi_udp_set_buffer(udp, SO_SNDBUFFORCE, SO_SNDBUF, udp->desc.send_buffer);
     tuoi_udp_set_buffer(udp, SO_RCVBUFFORCE, SO_RCVBUF, udp->desc.recv_buffer);
-    udp->info.send_buffer = (uint32_t)tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, SO_SNDBUF);
-    udp->info.recv_buffer = (uint32_t)tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, SO_RCVBUF);
+    udp->info.send_buffer = tuoi_udp_buffer(udp, SO_SNDBUF);
+    udp->info.recv_buffer = tuoi_udp_buffer(udp, SO_RCVBUF);
     tuoi_udp_features(udp);
     return 0;
 }
@@ -8088,12 +8100,12 @@ static int tuoi_udp_drain(const tuo_udp *udp) {
 
 /* Of a connected socket. */
 static int tuoi_udp_get_mtu(int fd, int family) {
-    return family == AF_INET ? tuoi_udp_get(fd, IPPROTO_IP, TUOI_IP_MTU)
-                             : tuoi_udp_get(fd, IPPROTO_IPV6, TUOI_IPV6_MTU);
+    if (family == AF_INET) return tuoi_udp_get(fd, IPPROTO_IP, TUOI_IP_MTU);
+    return tuoi_udp_get(fd, IPPROTO_IPV6, TUOI_IPV6_MTU);
 }
 
-/* A socket of its own, connected to the peer by the same device and mark, knows it (U 3.7); one of no
-   peer does not. Returns the MTU, or -errno. */
+/* A socket of its own, connected to the peer by the same device and mark, knows it (U 3.7); one of
+   no peer does not. Returns the MTU, or -errno. */
 static int tuoi_udp_ask_mtu(const tuo_udp *udp, int helper, const tuo_udp_peer *peer) {
     const int mark = tuoi_udp_get(udp->waiter.fd, SOL_SOCKET, SO_MARK);
     char device[16];
@@ -8177,7 +8189,8 @@ static int tuoi_udp_find_key(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *f
     return 1;
 }
 
-/* Keys that still have datagrams (open[] says so) move together; open[] becomes their new numbers. */
+/* Keys that still have datagrams (open[] says so) move together; open[] becomes their new numbers.
+   */
 static void tuoi_udp_compact_keys(tuo_udp *udp) {
     tuoi_udp_tx *const tx = &udp->tx;
     const tuoi_udp_memory *const memory = &udp->memory;
@@ -8264,8 +8277,8 @@ static size_t tuoi_udp_controls(const tuo_udp *udp, uint8_t *control, const tuoi
     if (tuoi_udp_names_local(key)) at = tuoi_udp_add_local(control, at, &key->peer);
     if (key->peer.tos) {
         const int tos = key->peer.tos;
-        at = tuoi_udp_add_control(control, at, is_ip4 ? IPPROTO_IP : IPPROTO_IPV6,
-                                  is_ip4 ? TUOI_IP_TOS : TUOI_IPV6_TCLASS, &tos, sizeof tos);
+        at = is_ip4 ? tuoi_udp_add_control(control, at, IPPROTO_IP, TUOI_IP_TOS, &tos, sizeof tos)
+                    : tuoi_udp_add_control(control, at, IPPROTO_IPV6, TUOI_IPV6_TCLASS, &tos, sizeof tos);
     }
     if (count > 1) {
         const uint16_t segment = (uint16_t)seg_len;
@@ -8365,8 +8378,8 @@ static void tuoi_udp_rebuild(tuo_udp *udp) {
 
 /* --- what came of them --- */
 
-/* Trains to this peer were refused, and its datagrams were not: none for a while, twice as long each
-   time. */
+/* Trains to this peer were refused, and its datagrams were not: none for a while, twice as long
+   each time. */
 static void tuoi_udp_switch_off(tuo_udp *udp, const tuo_udp_peer *peer) {
     tuoi_udp_tx *const tx = &udp->tx;
     tuoi_udp_refuser *refuser = tuoi_udp_refuser_of(udp, peer);
@@ -8414,7 +8427,8 @@ static void tuoi_udp_sent_train(tuo_udp *udp, const tuoi_udp_message *message) {
     udp->tx.stats.tx_in_trains += message->count;
 }
 
-/* The message in front is done with; the last datagram of a refused train says whose fault it was. */
+/* The message in front is done with; the last datagram of a refused train says whose fault it was.
+   */
 static void tuoi_udp_settled(tuo_udp *udp) {
     tuoi_udp_tx *const tx = &udp->tx;
     const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message++];
@@ -8469,8 +8483,8 @@ static int tuoi_udp_is_icmp(int error) {
     return error == ECONNREFUSED || error == EPROTO || error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET;
 }
 
-/* Can it be the error of an earlier datagram, reported by the call that came next (U 1.25)? Others than
-   these can, too, if the socket is connected or has an error queue. */
+/* Can it be the error of an earlier datagram, reported by the call that came next (U 1.25)? Others
+   than these can, too, if the socket is connected or has an error queue. */
 static int tuoi_udp_is_pending(const tuo_udp *udp, int error) {
     struct sockaddr_in6 name;
     socklen_t len = sizeof name;
@@ -8495,8 +8509,8 @@ static tuo_result tuoi_udp_full(tuo_udp *udp) {
     return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
 }
 
-/* The message in front was refused: once more, once more without its local address, singly, or lost; in
-   this order. TUO_OK: go on. */
+/* The message in front was refused: once more, once more without its local address, singly, or
+   lost; in this order. TUO_OK: go on. */
 static tuo_result tuoi_udp_refused(tuo_udp *udp, int error) {
     tuoi_udp_tx *const tx = &udp->tx;
     const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message];
@@ -8550,15 +8564,18 @@ static tuo_result tuoi_udp_send(tuo_udp *udp) {
     return result;
 }
 
+static void tuoi_udp_lose_all(tuo_udp *udp, int error) {
+    uint32_t i;
+    for (i = 0; i < udp->tx.slot_count; i++) {
+        if (!udp->memory.items[i].done) tuoi_udp_lose(udp, (int32_t)i, error, 0);
+    }
+}
+
 static tuo_result tuoi_udp_flush(tuo_udp *udp) {
     tuoi_udp_tx *const tx = &udp->tx;
     tuo_result result = TUO_OK;
-    uint32_t i;
     if (tx->slot_count) result = tuoi_udp_send(udp);
-    for (i = 0; result == TUO_E_SYSTEM && i < tx->slot_count; i++) {
-        if (!udp->memory.items[i].done)
-            tuoi_udp_lose(udp, (int32_t)i, __atomic_load_n(&tx->last_errno, __ATOMIC_RELAXED), 0);
-    }
+    if (result == TUO_E_SYSTEM) tuoi_udp_lose_all(udp, __atomic_load_n(&tx->last_errno, __ATOMIC_RELAXED));
     tuoi_udp_compact(udp);
     tx->held = result == TUO_AGAIN || result == TUO_E_WOKEN;
     tx->broken_off |= result == TUO_E_SYSTEM;
@@ -8606,8 +8623,8 @@ TUO_API void *tuo_udp_reserve(tuo_udp *udp, size_t len) {
     return bytes;
 }
 
-/* The key of a reserved datagram; if there are too many of them, those before it leave first, and its
-   bytes move. */
+/* The key of a reserved datagram; if there are too many of them, those before it leave first, and
+   its bytes move. */
 static int tuoi_udp_commit_key(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t len, uint32_t *key) {
     const uint32_t end = udp->tx.end;
     if (tuoi_udp_find_key(udp, peer, key)) return 1;
@@ -8744,13 +8761,12 @@ static int tuoi_udp_read_controls(const uint8_t *bytes, size_t len, tuoi_udp_con
     TUO_MEMSET(control, 0, sizeof *control);
     while (len >= CMSG_LEN(0)) {
         struct cmsghdr header;
+        const uint8_t *const data = bytes + CMSG_LEN(0);
         size_t entry;
         TUO_MEMCPY(&header, bytes, sizeof header);
         entry = (size_t)header.cmsg_len;
         if (entry < CMSG_LEN(0) || entry > len) return 0;
-        if (!tuoi_udp_read_control(control, header.cmsg_level, header.cmsg_type, bytes + CMSG_LEN(0),
-                                   entry - CMSG_LEN(0)))
-            return 0;
+        if (!tuoi_udp_read_control(control, header.cmsg_level, header.cmsg_type, data, entry - CMSG_LEN(0))) return 0;
         entry = (entry + sizeof(size_t) - 1) / sizeof(size_t) * sizeof(size_t);
         if (entry >= len) break;
         bytes += entry;
@@ -8771,8 +8787,8 @@ static void tuoi_udp_received_at(tuo_udp_peer *peer, const tuoi_udp_control *con
     }
 }
 
-/* Cut into datagrams what a read gave: len bytes, as it says, of which room has at most capacity. 0: lost,
-   and counted. */
+/* Cut into datagrams what a read gave: len bytes, as it says, of which room has at most capacity.
+   0: lost, and counted. */
 TUOI_WRAPS static int tuoi_udp_received(tuoi_udp_rx *rx, size_t len, size_t capacity, int flags,
                                         const tuoi_udp_control *control) {
     const size_t have = len < capacity ? len : capacity;
@@ -8842,8 +8858,8 @@ static tuo_result tuoi_udp_empty(tuo_udp *udp) {
     return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
 }
 
-/* The next message. Errors that speak of an earlier send, and messages without a datagram, end it only when
-   they are many. */
+/* The next message. Errors that speak of an earlier send, and messages without a datagram, end it
+   only when they are many. */
 static tuo_result tuoi_udp_fill(tuo_udp *udp) {
     tuoi_udp_rx *const rx = &udp->rx;
     int tries = 0;

@@ -125,7 +125,7 @@ static void read_message(fuzz_input *in, step *s)
         s->flags |= MSG_CTRUNC;
     }
     read_name(in, what & 3, s);
-    while (controls-- > 0) {
+    for (; controls > 0; controls--) {
         read_control(in, s);
     }
     if (s->control_len > 0 && (what & 0x3c) == 0x14) {
