@@ -23,14 +23,20 @@ kernels='6.1    bookworm linux-image-6\.1\.[0-9.-]+-cloud-amd64               0
          6.12   trixie   linux-image-6\.12\.[0-9.]+\+deb[0-9.]+-cloud-amd64   1
          newest sid      linux-image-[0-9]+\.[0-9.]+\+deb[0-9.]+-cloud-amd64  1'
 
-# PROGRAM:TEST of tests/ that run on these kernels as well, and on which: what needs nothing but TUN, and no USO.
+# PROGRAM or PROGRAM:TEST of tests/ that run on these kernels as well, and on which: what needs nothing but TUN, no USO, and the tools
+# below.
 others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
         test_kernel:a_router_sees_no_difference       6.1 6.12 newest
         test_kernel:tcp_connects_through              6.1 6.12 newest
         test_kernel:superpackets_are_forwarded_to_us  6.1 6.12 newest
         test_tun_loop:push                            6.1 6.12 newest
         test_tun_loop:next                            6.1 6.12 newest
-        test_tun_loop:held                            6.1 6.12 newest'
+        test_tun_loop:held                            6.1 6.12 newest
+        test_udp                                      6.1 6.12 newest
+        test_udp_net                                  6.1 6.12 newest'
+# What they find there: tools of this machine with their libraries, and modules.
+tools='sh ip tc ethtool'
+modules='tun veth sch_tbf'
 
 
 # ---------------------------------------------------------------------------------------------------------------- kernels
@@ -38,7 +44,7 @@ others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
 # fetch NAME SUITE PATTERN: kernels/NAME/vmlinuz, tun.ko and release. The system's own package lists are not touched.
 fetch() {
     local dir=$build/kernels/$1 work version package packages=() deb
-    [ -s "$dir/vmlinuz" ] && [ -s "$dir/tun.ko" ] && return 0
+    [ -s "$dir/vmlinuz" ] && [ -s "$dir/sch_tbf.ko" ] && return 0
     for deb in apt-get dpkg-deb tar xz; do
         if ! command -v $deb > /dev/null; then why="no $deb to get it with"; return 1; fi
     done
@@ -61,24 +67,28 @@ fetch() {
     done
     (cd "$work" && apt-get "${apt[@]}" download "${packages[@]}") >> "$work/apt.log" 2>&1 || { cat "$work/apt.log"; return 1; }
     for deb in "$work"/*.deb; do
-        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" --wildcards '*/vmlinuz*' '*/drivers/net/tun.ko*' 2> /dev/null
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/root" --wildcards '*/vmlinuz*' '*/tun.ko*' '*/veth.ko*' '*/sch_tbf.ko*' 2> /dev/null
     done
-    why="$package: no kernel or no tun.ko in it"
+    why="$package: no kernel or no tun.ko, veth.ko, sch_tbf.ko in it"
     unpack "$work/root" "$dir" || return 1
     echo "$version" > "$dir/release"
     rm -rf "$work"
 }
 
-# unpack FROM TO: the two files, the module without its compression (which the initramfs could not undo).
+# unpack FROM TO: kernel and modules, these without their compression (which the initramfs could not undo).
 unpack() {
-    local kernel module
-    kernel=$(find "$1" -name 'vmlinuz*' -type f | head -n 1); module=$(find "$1" -name 'tun.ko*' | head -n 1)
-    [ -n "$kernel" ] && [ -n "$module" ] || return 1
-    case $module in
-        *.xz) xz -dc "$module" ;;
-        *.zst) zstd -qdc "$module" ;;
-        *) cat "$module" ;;
-    esac > "$2/tun.ko" && mv "$kernel" "$2/vmlinuz"
+    local kernel name module
+    kernel=$(find "$1" -name 'vmlinuz*' -type f | head -n 1)
+    for name in $modules; do
+        module=$(find "$1" -name "$name.ko*" | head -n 1)
+        case $module in
+            '') return 1 ;;
+            *.xz) xz -dc "$module" ;;
+            *.zst) zstd -qdc "$module" ;;
+            *) cat "$module" ;;
+        esac > "$2/$name.ko" || return 1
+    done
+    [ -n "$kernel" ] && mv "$kernel" "$2/vmlinuz"
 }
 
 # -------------------------------------------------------------------------------------------------------------- initramfs
@@ -93,17 +103,34 @@ cpio_entry() {
 }
 pad() { head -c $(((4 - $1 % 4) % 4)) /dev/zero; }
 cpio_file() {
-    local size; size=$(stat -c %s "$2") || return 1
+    local size; size=$(stat -L -c %s "$2") || return 1
     cpio_entry "$1" $((0100755)) "$size"
     cat "$2"; pad "$size"
 }
 
-# initramfs TUN_KO PROGRAM...
+# files_of_tools: lines "path in the initramfs, file": the tools, and what ldd says they are linked with.
+files_of_tools() {
+    local tool
+    for tool in $tools; do
+        tool=$(command -v "$tool")
+        echo "bin/${tool##*/} $tool"
+        ldd "$tool" | sed -n 's|.* => /\(.*\) (.*|\1 /\1|p; s|^[[:space:]]*/\(lib.*\) (.*|\1 /\1|p'
+    done | sort -u
+}
+
+# initramfs MODULES_DIR PROGRAM...
 initramfs() {
-    local inode=0 program
-    cpio_file init "$build/vm_init" && cpio_file tun.ko "$1" || return 1
+    local inode=0 directory program name
+    cpio_file init "$build/vm_init" || return 1
+    for name in $modules; do cpio_file "$name.ko" "$1/$name.ko" || return 1; done
     shift
     for program in "$@"; do cpio_file "$program" "$build/$program" || return 1; done
+    if has_tools; then
+        files_of_tools > "$build/tools"
+        while read -r directory; do cpio_entry "$directory" $((0040755)) 0; done < <(
+            sed 's| .*||' "$build/tools" | awk -F/ '{ at = ""; for (i = 1; i < NF; i++) { at = at (i > 1 ? "/" : "") $i; print at } }' | sort -u)
+        while read -r name program; do cpio_file "$name" "$program" || return 1; done < "$build/tools"
+    fi
     cpio_entry 'TRAILER!!!' 0 0
 }
 
@@ -129,7 +156,7 @@ boot() {
     local name=$1 dir=$build/kernels/$1 log=$build/$1.log status started=$SECONDS release tests
     tests=$(awk -v name="$1" '{ for (i = 2; i <= NF; i++) if ($i == name) printf " /%s", $1 }' <<< "$others")
     # shellcheck disable=SC2086
-    initramfs "$dir/tun.ko" $programs > "$dir/initramfs" || { fail "$name: initramfs"; return; }
+    initramfs "$dir" $programs > "$dir/initramfs" || { fail "$name: initramfs"; return; }
     timeout "$seconds" qemu-system-x86_64 -accel tcg -cpu max -M pc -m 256 -smp 1 -no-reboot -kernel "$dir/vmlinuz" \
         -initrd "$dir/initramfs" -display none -serial stdio -monitor none -nic none \
         -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable -- $2$tests" \
@@ -157,12 +184,15 @@ on_host() {
 }
 
 has_qemu() { command -v qemu-system-x86_64 > /dev/null; }
+has_tools() { # shellcheck disable=SC2086
+    [ "$(command -v $tools | wc -l)" = "$(wc -w <<< "$tools")" ]
+}
 if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null && ! has_qemu; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-system-x86 > "$build/install.log" 2>&1
     has_qemu || tail -n 5 "$build/install.log"
 fi
 
-programs=$(sed 's/^ *//; s/:.*//' <<< "$others" | sort -u)
+programs=$(awk '{ sub(/:.*/, "", $1); print $1 }' <<< "$others" | sort -u)
 static=("$cc" -O2 -g -static -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -I. -Itests/lib)
 if [ "$(uname -m)" != x86_64 ]; then
     skip kernels "the kernels are for x86_64"

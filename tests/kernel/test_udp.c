@@ -398,7 +398,7 @@ static tuo_udp_tx_stats tx_stats(const tuo_udp *udp)
 
 static unsigned collect_lost(tuo_udp *udp)
 {
-    tuo_udp_lost lost;
+    tuo_udp_lost lost = {0};
     unsigned count = 0;
 
     while (tuo_udp_next_lost(udp, &lost) == TUO_OK) {
@@ -991,7 +991,7 @@ TEST(no_socket_any_more)
     for (e = 0; e < CHECK_COUNT_OF(reasons); e++)
         for (in_push = 0; in_push < 2; in_push++) {
             tuo_udp *udp = open_udp(NULL);
-            tuo_udp_lost lost;
+            tuo_udp_lost lost = {0};
             tuo_udp_info info;
             unsigned i, count = 0;
             check_row("%s%s", strerror(reasons[e]), in_push ? ", found by push" : "");
@@ -1101,7 +1101,7 @@ TEST(lost_with_its_path_mtu)
 {
     tuo_udp *udp = open_udp(NULL);
     tuo_udp_tx_stats stats;
-    tuo_udp_lost lost;
+    tuo_udp_lost lost = {0};
     uint32_t mtu = 0;
 
     forget();
@@ -1237,7 +1237,7 @@ TEST(send_batches)
     kernel.error = EPERM;
     CHECK_RESULT(tuo_udp_send_batch(udp, peers, NULL, pointers, 1, 16, &taken), TUO_OK);
     {
-        tuo_udp_lost lost;
+        tuo_udp_lost lost = {0};
         CHECK_RESULT(tuo_udp_next_lost(udp, &lost), TUO_OK);
         CHECK(lost.user == &bufs[0]);
     }

@@ -3,7 +3,7 @@
        vm_init HAS_USO [PROGRAM[:ARGUMENT]...]
 
    HAS_USO: 1 if this kernel must have UDP superpackets (Linux 6.2), 0 if it must not. As process 1 it is the init of a virtual
-   machine that has nothing but this file and what the script put beside it in the initramfs: it mounts, loads tun.ko, tests, runs
+   machine that has nothing but this file and what the script put beside it in the initramfs: it mounts, loads modules, tests, runs
    the other PROGRAMs, and powers off. Otherwise it tests in a network namespace of its own. Everything is sent from one TUN; the
    kernel forwards it to another, where it must arrive complete, in order, and byte for byte but for the hop count. */
 #define _GNU_SOURCE
@@ -365,16 +365,16 @@ TEST(probe)
 
 /* ----------------------------------------------------------------------------------------------------------- as process 1 */
 
-/* /tun.ko: 1 if it is loaded, or built in and not in the initramfs. */
-static int load_tun(void)
+/* A module: 1 if it is loaded, or built in and not in the initramfs. */
+static int load_module(const char *path)
 {
-    int fd = open("/tun.ko", O_RDONLY | O_CLOEXEC), ok;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), ok;
 
     if (fd < 0)
         return errno == ENOENT;
     ok = syscall(SYS_finit_module, fd, "", 0) == 0;
     if (!ok)
-        printf("tun.ko: %s\n", strerror(errno));
+        printf("%s: %s\n", path, strerror(errno));
     close(fd);
     return ok;
 }
@@ -385,6 +385,7 @@ static int set_up_machine(void)
     static const struct {
         const char *directory, *type;
     } mounts[] = {{"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/sys", "sysfs"}, {"/tmp", "tmpfs"}};
+    static const char *const modules[] = {"/tun.ko", "/veth.ko", "/sch_tbf.ko"};
     size_t i;
     int fd, ok = 1;
 
@@ -397,7 +398,8 @@ static int set_up_machine(void)
         (void)(dup2(fd, 0) + dup2(fd, 1) + dup2(fd, 2));
     if (fd > 2)
         close(fd);
-    ok &= load_tun();
+    for (i = 0; i < CHECK_COUNT_OF(modules); i++)
+        ok &= load_module(modules[i]);
     mkdir("/dev/net", 0755);
     if (access("/dev/net/tun", F_OK) != 0)
         mknod("/dev/net/tun", S_IFCHR | 0600, makedev(10, 200));
