@@ -2062,7 +2062,7 @@ typedef struct tuo_udp_lost {
     size_t len;
     int error;               /* errno of the last try */
     uint32_t mtu;            /* EMSGSIZE: the path MTU to this peer as the kernel knows it, bytes of the IP packet; 0:
-                                unknown. Send shorter datagrams from now on */
+                                unknown, or another error. Send shorter datagrams from now on */
 } tuo_udp_lost;
 
 /* What the socket came out as. */
@@ -2116,7 +2116,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_udp_open(tuo_udp **udp, const struct socka
                                                int *error);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_adopt(tuo_udp **udp, int fd, const tuo_udp_desc *desc, int *error);
 
-/* tuo_udp_close, tuo_udp_wake, tuo_udp_wake_clear, tuo_udp_wait, tuo_udp_fd: as those of tuo_tun. */
+/* tuo_udp_close, tuo_udp_wake, tuo_udp_wake_clear, tuo_udp_wait, tuo_udp_fd: as those of tuo_tun.
+   Options of the socket that tuo_udp_desc does not name, and the DF policy, may be changed by
+   setsockopt at any time. */
 TUO_API void tuo_udp_close(tuo_udp *udp);
 TUO_API void tuo_udp_wake(tuo_udp *udp);
 TUO_API void tuo_udp_wake_clear(tuo_udp *udp);
@@ -2164,7 +2166,7 @@ TUO_API tuo_result tuo_udp_flush(tuo_udp *udp);
    nothing is dropped then. */
 TUO_API int tuo_udp_held(const tuo_udp *udp);
 
-/* tuo_udp_next_lost: what flush could not send, oldest first.
+/* tuo_udp_next_lost: what flush could not send, oldest first. Sending thread.
    Returns   one: TUO_OK
              no more: TUO_DONE
    Ignore    safe: the last 64 are kept, and counters stay exact
@@ -2172,7 +2174,8 @@ TUO_API int tuo_udp_held(const tuo_udp *udp);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost);
 
 /* tuo_udp_mtu: the path MTU to a peer as the kernel knows it, in bytes of the IP packet. Asks by a
-   socket of its own, which is closed again: a few microseconds. Any thread.
+   socket of its own, which is closed again: a few microseconds. A v4-mapped peer has the path MTU of
+   IPv4. Any thread.
    Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu);
 

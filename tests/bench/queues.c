@@ -22,7 +22,7 @@
 #include <pthread.h>
 #include <time.h>
 
-enum { QUEUES_MAX = 4, BATCH = 128, PAYLOAD = 1448, BUF_LEN = 2048, ROUNDS_MAX = 101, MEMORY_LIMIT_KIB = 300 };
+enum { QUEUES_MAX = 4, BATCH = 128, PAYLOAD = 1448, BUF_LEN = 2048, ROUNDS_MAX = 101, MEMORY_LIMIT_KIB = 560 };
 
 struct worker {
     pthread_t thread;

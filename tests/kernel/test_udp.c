@@ -1111,7 +1111,8 @@ TEST(lost_with_its_path_mtu)
     CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
     CHECK_RESULT(tuo_udp_mtu(udp, &(tuo_udp_peer){.addr = {.ip4 = loopback(PORT)}}, &mtu), TUO_OK);
     CHECK(mtu >= 1500);
-    CHECK_RESULT(tuo_udp_next_lost(udp, &lost), TUO_OK);
+    if (!CHECK_RESULT(tuo_udp_next_lost(udp, &lost), TUO_OK))
+        return;
     CHECK_EQ_INT(lost.error, EMSGSIZE);
     CHECK_EQ_INT(lost.mtu, mtu);
     CHECK(lost.user == &records[0]);
