@@ -69,7 +69,7 @@ static void read_control(fuzz_input *in, step *s)
     header.cmsg_level = kinds[kind & 7][0];
     header.cmsg_type = kinds[kind & 7][1];
     if ((kind & 0x30) == 0x30) {
-        header.cmsg_len = (size_t)fuzz_u16(in) << (kind & 0x40 ? 48 : 0); /* a length that lies */
+        header.cmsg_len = (size_t)fuzz_u16(in) << (kind & 0x40 ? 8 * sizeof(size_t) - 16 : 0); /* a length that lies */
     }
     if (s->control_len + CMSG_SPACE(data_len) > CONTROL_MAX) {
         return;

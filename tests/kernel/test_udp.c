@@ -265,7 +265,7 @@ static int test_sendmmsg(int fd, struct tuoi_mmsg *messages, unsigned count, int
     CHECK_EQ_INT(flags, MSG_DONTWAIT | MSG_NOSIGNAL);
     CHECK(count > 0 && count <= 64);
     for (i = 0; i < count && (!kernel.most || i < kernel.most); i++) {
-        int error = send_one(&messages[i].header, &sender->memory.messages[messages - sender->memory.mmsgs + i], i == 0);
+        int error = send_one(&messages[i].header, &sender->memory.messages[messages + i - sender->memory.mmsgs], i == 0);
         if (error) {
             errno = error;
             return i ? (int)i : -1; /* the error of what is not the first is lost: U 1.24 */

@@ -95,7 +95,7 @@ void flow_bucket(void) {
     PROVE(slot.candidates <= 0xFF && (slot.tag & 1) && slot.way == TUO_FLOW_WAYS, "candidates are ways, tags are not 0");
 }
 
-/* PROOF flow_find unwind=9 models=64 calls=tuoi_nh:nh_contract,tuoi_hash_finish:finish_contract
+/* PROOF flow_find slow unwind=9 models=64 calls=tuoi_nh:nh_contract,tuoi_hash_finish:finish_contract
          cover=tuo_flow_table_find,tuoi_flow_locate,tuoi_slot_next,tuoi_index_probe */
 void flow_find(void) {
     const tuo_flow_key key = any_key();
@@ -137,7 +137,7 @@ void flow_insert(void) {
 }
 
 /* The displaced entry is the oldest of a full bucket; ages are differences to the clock.
-   PROOF flow_oldest unwind=9 models=64 cover=tuoi_index_choose_way */
+   PROOF flow_oldest slow unwind=9 models=64 cover=tuoi_index_choose_way */
 void flow_oldest(void) {
     tuoi_index index;
     tuoi_bucket bucket, before;

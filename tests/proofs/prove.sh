@@ -2,9 +2,9 @@
 # The proofs in tests/proofs/. Usage: sh tests/proofs/prove.sh BUILD_DIR [--quick|--deep] [--only PATTERN] (from the repository's root).
 #
 # CBMC: each harness has a line
-#     PROOF name [deep] [unwind=n] [models=64,32,be] [calls=function:contract,...] [cover=function,...] [objects=n]
+#     PROOF name [deep|slow] [unwind=n] [models=64,32,be] [calls=function:contract,...] [cover=function,...] [objects=n]
 # at the end of the comment above it, perhaps on several lines; name is its function. calls: replaced by contracts, of proof.h or the same
-# file (goto-instrument --replace-calls). models: pointers of 64 or 32 bits, big-endian. deep: only with --deep. A proof passes if CBMC finds
+# file (goto-instrument --replace-calls). models: pointers of 64 or 32 bits, big-endian. deep: only with --deep; slow: not with --quick. A proof passes if CBMC finds
 # that no check of any kind can fail: bounds, pointers and their arithmetic, division, shifts, signed overflow, enough unwindings, and what the
 # harness PROVEs.
 # quick: on 64 bits, the parser also big-endian; without coverage and planted bugs, which are half of the time.
@@ -205,11 +205,13 @@ if [ $eva = 1 ]; then echo "Frama-C $(frama-c -version)"; fi
 
 proof_lines > "$build/proofs"
 deep_proofs=" $(sed -n 's/^\([a-z0-9_]*\) deep .*/\1/p' "$build/proofs" | tr '\n' ' ')"
+slow_proofs=" $(sed -n 's/^\([a-z0-9_]*\) slow .*/\1/p' "$build/proofs" | tr '\n' ' ')"
 planted=" $(sed -n 's/^# proof: //p' tests/proofs/bugs/*.sed | tr '\n' ' ')"
 
 # runs PROOF: is it one of this run?
 runs() {
     case $1 in eva_*) [ $eva = 1 ] ;; *) [ $cbmc = 1 ] ;; esac || return 1
+    case $quick,$slow_proofs in 1,*" $1 "*) return 1 ;; esac
     case $deep_proofs in *" $1 "*) [ $deep = 1 ] ;; esac
 }
 
