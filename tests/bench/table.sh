@@ -1,9 +1,15 @@
 #!/bin/sh
-# A table of the README. Usage: table.sh micro.csv, or table.sh e2e.csv
+# A table of the README. Usage: table.sh micro.csv, or e2e.csv, or tunnel.csv
 if [ "$(basename "$1")" = e2e.csv ]; then
     exec awk -F, '
         NR == 1 { print "| mode | streams | Gbit/s | CPU s/GB | of it user | CPU, pass = 1 |"; print "|---|---:|---:|---:|---:|---:|"; next }
         { printf "| `%s` | %s | %.1f | %.2f | %.2f | %.2f |\n", $1, $2, $3, $4, $5, $8 }' "$1"
+fi
+if [ "$(basename "$1")" = tunnel.csv ]; then
+    exec awk -F, '
+        NR == 1 { print "| program | TCP streams | Gbit/s | CPU s/GB, sender | receiver | Gbit/s, naive = 1 | CPU, naive = 1 |"
+                  print "|---|---:|---:|---:|---:|---:|---:|"; next }
+        $2 == "tcp" { printf "| `%s` | %s | %.1f | %.2f | %.2f | %.1f | %.3f |\n", $1, $3, $4, $5, $6, $7, $8 }' "$1"
 fi
 awk -F, '
 function cell(row, implementation) { return (row, implementation) in ratio ? sprintf("%.2f", ratio[row, implementation]) : "-" }

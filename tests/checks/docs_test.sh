@@ -51,7 +51,7 @@ $cc $flags -o "$build/table" "$build/table.c" && "$build/table" > "$build/table.
 grep '^| `[A-Z]' "$repository/README.md" | cmp - "$build/table.want"; result "behaviour table of README.md is that of the header" $?
 
 # Its figures are those of the committed measurements.
-for name in micro e2e; do
+for name in micro e2e tunnel; do
     awk -v name="$name" '/^<!-- end -->/ { inside = 0 } inside { print } index($0, "<!-- " name ":") == 1 { inside = 1 }' \
         "$repository/README.md" > "$build/$name.have"
     sh "$repository/tests/bench/table.sh" "$repository/tests/bench/results/$name.csv" | cmp - "$build/$name.have"
