@@ -703,7 +703,7 @@ TEST(next_reads_rarely_in_vain)
     pair_close(&p);
 }
 
-/* Packets longer than the caller expects, as after somebody raised the MTU: next hands out what came, next_copy the first bytes and the
+/* Packets longer than the caller expects, as after the MTU was raised: next hands out what came, next_copy the first bytes and the
    true length. */
 TEST(next_longer_than_expected)
 {
