@@ -1668,6 +1668,7 @@ typedef struct tuo_tun_tx_stats {
     uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this
                                             device */
     uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
+    /* packets; of a superpacket of the caller's that was being resent: segments */
     uint64_t tx_dropped_full;            /* lost: pushed while the device took nothing and the memory was full */
     uint64_t tx_dropped_down;            /* lost: the interface was down */
     uint64_t tx_dropped_error;           /* lost: pushed, and the device was deleted or failed otherwise */
@@ -1838,8 +1839,9 @@ TUO_API tuo_result tuo_tun_push_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov
              TUO_E_DOWN if desc.hold_when_down */
 TUO_API tuo_result tuo_tun_flush(tuo_tun *tun);
 
-/* tuo_tun_held: 1: flush left something inside (TUO_AGAIN, TUO_E_WOKEN): poll for POLLOUT as well, then
-   flush. Sending thread. */
+/* tuo_tun_held: 1: the last sending call left something inside (after TUO_AGAIN, TUO_E_WOKEN; buffers of
+   tuo_tun_send_batch also after other errors): poll for POLLOUT as well, then flush. Sending
+   thread. */
 TUO_API int tuo_tun_held(const tuo_tun *tun);
 
 /* tuo_tun_inject: one packet past everything that is held, from any thread: the answer of a reading
@@ -1975,7 +1977,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, cons
                                                      size_t queue_count, int *error);
 
 /* tuo_tun_group_adopt: the same of descriptors that another program opened, one per queue (1..64).
-   Returns   as tuo_tun_adopt. All or nothing: on failure every descriptor stays the caller's */
+   Returns   as tuo_tun_adopt. All or nothing: on failure every descriptor stays the caller's, as it
+             was; only what was set before a setting or a negotiation failed stays */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count,
                                                       const tuo_tun_desc *desc, int *error);
 TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index); /* NULL beyond the last one */
@@ -2042,10 +2045,12 @@ typedef struct tuo_udp_peer {
         struct in_addr ip4;
         struct in6_addr ip6;
     } local;                 /* all zero: the kernel's choice. Of the family of addr */
+    uint32_t local_scope;    /* index of the interface, if local is a link-local address */
     uint8_t tos;             /* DSCP and ECN */
 } tuo_udp_peer;
 
-/* tuo_udp_same_addr: 1: a and b have the same address and port. Their bytes may differ all the same. */
+/* tuo_udp_same_addr: 1: a and b are the same address and port, in any spelling: IPv4 or v4-mapped, with
+   any flow label. Their bytes may differ. */
 TUO_API int tuo_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b);
 
 /* A received datagram. */
@@ -2102,8 +2107,8 @@ typedef struct tuo_udp_tx_stats {
    UDP_GRO on, DF set, kernel buffers enlarged.
    tuo_udp_adopt: a socket of the caller's, connected or not. Sets UDP_GRO, UDP_SEGMENT to 0, and the
    options that report local addresses, traffic classes and drops. Sets buffers, DF and traffic class
-   only if desc says so; ip6_only and reuseport have no effect. If IP_RECVERR is on, the library reads
-   the error queue and discards its entries.
+   only if desc says so; ip6_only and reuseport have no effect. The library reads the error queue
+   (IP_RECVERR, transmit timestamps) and discards its entries. Switch such options on before.
    desc      NULL: zero
    Returns   TUO_OK
              desc or local: TUO_E_INVALID
@@ -2151,7 +2156,8 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
    Returns   nothing is left inside (sent, or lost and counted): TUO_OK
              socket full: TUO_AGAIN. The rest is held and goes first
              woken while it waited (blocking): TUO_E_WOKEN. Held
-             no socket any more (EBADF, ENOTSOCK): TUO_E_SYSTEM. Dropped and counted (tx_lost)
+             no socket any more (EBADF, ENOTSOCK; blocking: shut down): TUO_E_SYSTEM. Dropped and
+             counted (tx_lost)
    Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
    Refusals  if the kernel refuses a train, its datagrams are sent singly in the same call. If all of
              them leave, the next desc.retry_after datagrams to this peer are sent singly. Nothing
@@ -2176,7 +2182,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *
 /* tuo_udp_mtu: the path MTU to a peer as the kernel knows it, in bytes of the IP packet. Asks by a
    socket of its own, which is closed again: a few microseconds. A v4-mapped peer has the path MTU of
    IPv4. Any thread.
-   Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno) */
+   Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno);
+             TUO_E_UNSUPPORTED: the socket is of another network namespace than the caller */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu);
 
 /* tuo_udp_next: the next datagram, a slice of the queue's memory. data[0..len) may be written to.
@@ -2187,7 +2194,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *
              the socket is empty: TUO_AGAIN
              the round is over (as tuo_tun_next): TUO_MORE
              woken while it waited (blocking), or being closed: TUO_E_WOKEN
-             no socket any more: TUO_E_SYSTEM. Errors that speak of an earlier send are swallowed
+             no socket any more, shut down (blocking only), or an error that does not go away:
+             TUO_E_SYSTEM (rx_errno). Errors that speak of an earlier send are swallowed
    Blocking  only the first call of a round waits; later ones return TUO_MORE instead */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *datagram);
 
@@ -5809,6 +5817,16 @@ static TUOI_UNUSED int tuoi_fd_flags(int fd) { /* of the TUN device only */
     return returned < 0 ? returned : tuoi_sys(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
+/* Are two sockets in the same network namespace? Linux 5.14; before, this function says so of any. */
+static int tuoi_same_netns(int a, int b) {
+    uint64_t cookies[2] = { 0, 0 };
+    socklen_t len = sizeof cookies[0];
+    (void)getsockopt(a, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookies[0], &len);
+    len = sizeof cookies[1];
+    (void)getsockopt(b, SOL_SOCKET, 71, &cookies[1], &len);
+    return cookies[0] == cookies[1];
+}
+
 /* A descriptor that can be waited for, and the eventfd that ends the waiting. */
 typedef struct tuoi_waiter {
     int fd, wake_fd;
@@ -6519,14 +6537,19 @@ TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *er
     return result == TUO_OK ? tuoi_tun_opened(t, tuoi_tun_open(t, desc), tun, error) : result;
 }
 
+/* Adopting reads first, which changes nothing; then comes what desc asks for. */
 static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
     int returned;
     tun->waiter.fd = fd;
     tun->knows_uso = 1; /* until the kernel refuses one */
     if ((returned = tuoi_sys(fcntl(fd, F_GETFL))) < 0) return returned;
     tun->polls_first = !(returned & O_NONBLOCK);
-    if ((returned = tuoi_tun_setup(tun, 1, desc->adopt_negotiate)) < 0) return returned;
-    if ((returned = tuoi_tun_interface(tun, desc)) < 0) return returned;
+    return tuoi_tun_setup(tun, 1, desc->adopt_negotiate);
+}
+
+static int tuoi_tun_adjust(tuo_tun *tun, const tuo_tun_desc *desc) {
+    const int returned = tuoi_tun_interface(tun, desc);
+    if (returned < 0) return returned;
     return desc->adopt_negotiate ? tuoi_tun_negotiate(tun) : 0; /* last: it changes packets */
 }
 
@@ -6536,19 +6559,9 @@ TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc
     const tuo_result result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
     if (result != TUO_OK) return result;
     returned = tuoi_tun_adopt(t, fd, desc);
+    if (returned >= 0) returned = tuoi_tun_adjust(t, desc);
     t->borrowed = returned < 0 || desc->borrowed; /* on failure it is still the caller's */
     return tuoi_tun_opened(t, returned, tun, error);
-}
-
-/* Are two sockets in the same network namespace? Linux 5.14; before, only tuoi_tun_where can
-   tell. */
-static int tuoi_same_netns(int a, int b) {
-    uint64_t cookies[2] = { 0, 0 };
-    socklen_t len = sizeof cookies[0];
-    (void)getsockopt(a, SOL_SOCKET, 71 /* SO_NETNS_COOKIE */, &cookies[0], &len);
-    len = sizeof cookies[1];
-    (void)getsockopt(b, SOL_SOCKET, 71, &cookies[1], &len);
-    return cookies[0] == cookies[1];
 }
 
 /* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is
@@ -7204,8 +7217,8 @@ static tuo_result tuoi_tun_push_room(tuo_tun *tun, size_t room) {
     tuoi_tun_tx *const tx = &tun->tx;
     if (!tx->own || tx->pushed_capacity - tx->pushed_len < room || tuoi_tun_gro_full(tx->gro)) {
         const tuo_result result = tuoi_tun_tx_flush(tun);
-        if (result == TUO_E_GONE) return result;
         if (result < 0 && result != TUO_E_WOKEN) tx->failed = result;
+        if (result == TUO_E_GONE) return result;
         if (tuoi_tun_tx_holds(tx)) return TUO_AGAIN;
     }
     if (tx->pushed_len) return TUO_OK;
@@ -7284,12 +7297,13 @@ TUO_API tuo_result tuo_tun_push(tuo_tun *tun, const void *bytes, size_t len) {
 }
 
 TUO_API tuo_result tuo_tun_flush(tuo_tun *tun) {
-    const tuo_result failed = tun->tx.failed;
     tuo_result result;
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
     result = tuoi_tun_tx_flush(tun);
+    if (result == TUO_AGAIN || result == TUO_E_WOKEN) return tuoi_leave(&tun->waiter, result); /* the rest later */
+    if (result == TUO_OK) result = tun->tx.failed;
     tun->tx.failed = TUO_OK;
-    return tuoi_leave(&tun->waiter, result == TUO_OK ? failed : result);
+    return tuoi_leave(&tun->waiter, result);
 }
 
 TUO_API int tuo_tun_held(const tuo_tun *tun) { return tun->tx.pending != TUOI_PENDING_NONE; }
@@ -7572,21 +7586,38 @@ TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc 
     return TUO_OK;
 }
 
+/* All of them are looked at before anything is changed. */
+static tuo_result tuoi_tun_group_adopt(tuo_tun_group *g, const int *fds, size_t fd_count, const tuo_tun_desc *desc,
+                                       int *error) {
+    tuo_result result = TUO_OK;
+    int returned = 0;
+    size_t i;
+    while (result == TUO_OK && g->count < fd_count) {
+        tuo_tun *t = NULL;
+        result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
+        if (result != TUO_OK) break;
+        t->borrowed = 1; /* until nothing can fail any more */
+        result = tuoi_tun_opened(t, tuoi_tun_adopt(t, fds[g->count], desc), &g->queues[g->count], error);
+        if (result == TUO_OK) g->count++;
+    }
+    for (i = 0; result == TUO_OK && returned >= 0 && i < g->count; i++) returned = tuoi_tun_adjust(g->queues[i], desc);
+    if (returned >= 0) return result;
+    if (error) *error = -returned;
+    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+}
+
 TUO_API tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count, const tuo_tun_desc *desc,
                                        int *error) {
     tuo_result result;
+    size_t i;
     tuo_tun_group *const g = tuoi_tun_group_allocate(fd_count, error, &result);
     if (!g) return result;
-    while (result == TUO_OK && g->count < fd_count) {
-        result = tuo_tun_adopt(&g->queues[g->count], fds[g->count], desc, error);
-        if (result == TUO_OK) g->count++;
-    }
+    result = tuoi_tun_group_adopt(g, fds, fd_count, desc, error);
     if (result != TUO_OK) {
-        size_t i;
-        for (i = 0; i < g->count; i++) g->queues[i]->borrowed = 1; /* still the caller's */
         tuo_tun_group_close(g);
         return result;
     }
+    for (i = 0; i < g->count; i++) g->queues[i]->borrowed = desc->borrowed;
     *group = g;
     return TUO_OK;
 }
@@ -7627,6 +7658,11 @@ enum {
     TUOI_IP_MTU = 14,
     TUOI_IPV6_MTU_DISCOVER = 23, TUOI_IPV6_MTU = 24, TUOI_IPV6_RECVERR = 25, TUOI_IPV6_V6ONLY = 26,
     TUOI_IPV6_RECVPKTINFO = 49, TUOI_IPV6_PKTINFO = 50, TUOI_IPV6_RECVTCLASS = 66, TUOI_IPV6_TCLASS = 67,
+#ifdef __sparc__
+    TUOI_POLLRDHUP = 0x800,
+#else
+    TUOI_POLLRDHUP = 0x2000,
+#endif
     TUOI_PMTUDISC_WANT = 1, TUOI_PMTUDISC_DO = 2, TUOI_PMTUDISC_PROBE = 3
 };
 
@@ -7663,6 +7699,7 @@ enum {
     TUOI_UDP_REFUSERS = 32,        /* peers whose refusal of trains is remembered */
     TUOI_UDP_READ_TRIES = 16,      /* messages without a datagram, and errors, in one call */
     TUOI_UDP_DRAIN = 256,          /* entries of the error queue read at once */
+    TUOI_UDP_RETRIES = 64,         /* of one message, while the error queue fills */
     TUOI_UDP_BUFFER = 4 << 20,     /* of the kernel's, for tuo_udp_open */
     TUOI_UDP_BYTES_MAX = 1 << 30,  /* of the arena and of the receive buffer */
     TUOI_UDP_DATAGRAMS_MAX = 1 << 20,
@@ -7695,6 +7732,7 @@ typedef struct tuoi_udp_key {
     tuo_udp_peer peer;      /* only what is asked for, the rest 0 */
     uint32_t cell;          /* of the hash */
     tuoi_udp_local local;
+    int local_error;        /* what was said of a message with the local address */
 } tuoi_udp_key;
 
 /* A message of the piece that is being sent. */
@@ -7736,7 +7774,7 @@ typedef struct tuoi_udp_tx {
     uint32_t message_count, at_message; /* of the piece: built, settled */
     uint32_t refused_train; /* its datagrams are sent singly now */
     int refused_lost;       /* one of them was lost, so it is not known to be the train */
-    int retried;            /* the message in front had its second chance after a pending error */
+    uint32_t retried;       /* times that the message in front was tried again after a pending error */
     int stale;              /* what is left of the piece was built by what no longer holds */
     uint32_t mtu_key, mtu;  /* key + 1 of the last question for a path MTU in this flush; 0: none */
     uint32_t lost_written, lost_read; /* modulo 2^32 */
@@ -7786,6 +7824,11 @@ static int tuoi_ip6_is_mapped(const struct in6_addr *address) {
     return TUO_MEMCMP(address, prefix, sizeof prefix) == 0;
 }
 
+static int tuoi_ip6_is_link_local(const struct in6_addr *address) {
+    const uint8_t *const bytes = (const uint8_t *)address;
+    return bytes[0] == 0xFE && (bytes[1] & 0xC0) == 0x80;
+}
+
 static void tuoi_ip6_map(struct in6_addr *to, const struct in_addr *from) {
     uint8_t *const bytes = (uint8_t *)to;
     TUO_MEMSET(bytes, 0, 10);
@@ -7811,26 +7854,46 @@ static void tuoi_udp_peer_copy(tuo_udp_peer *to, const tuo_udp_peer *from) {
         to->addr.ip6.sin6_addr = from->addr.ip6.sin6_addr;
         to->addr.ip6.sin6_scope_id = from->addr.ip6.sin6_scope_id;
         to->local.ip6 = from->local.ip6;
+        to->local_scope = from->local_scope;
     }
     to->tos = from->tos;
 }
 
-/* Of peers that tuoi_udp_peer_copy made. */
-static int tuoi_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b) {
-    return TUO_MEMCMP((const uint8_t *)&a->addr, (const uint8_t *)&b->addr, sizeof a->addr) == 0;
+/* Where datagrams to a peer arrive, in one spelling: IPv4 as v4-mapped, without flow label. Without
+   padding. */
+typedef struct tuoi_udp_where {
+    uint8_t ip[16];
+    uint32_t scope;
+    uint16_t port, family; /* 0: the peer that the socket is connected to */
+} tuoi_udp_where;
+
+static tuoi_udp_where tuoi_udp_where_of(const tuo_udp_peer *peer) {
+    tuoi_udp_where where;
+    TUO_MEMSET(&where, 0, sizeof where);
+    if (peer->addr.any.sa_family == AF_INET) {
+        struct in6_addr mapped;
+        tuoi_ip6_map(&mapped, &peer->addr.ip4.sin_addr);
+        TUO_MEMCPY(where.ip, &mapped, sizeof where.ip);
+        where.port = peer->addr.ip4.sin_port;
+        where.family = AF_INET6;
+    } else if (peer->addr.any.sa_family == AF_INET6) {
+        TUO_MEMCPY(where.ip, &peer->addr.ip6.sin6_addr, sizeof where.ip);
+        where.scope = peer->addr.ip6.sin6_scope_id;
+        where.port = peer->addr.ip6.sin6_port;
+        where.family = AF_INET6;
+    }
+    return where;
 }
 
 TUO_API int tuo_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b) {
-    tuo_udp_peer x, y;
-    tuoi_udp_peer_copy(&x, a);
-    tuoi_udp_peer_copy(&y, b);
-    if (x.addr.any.sa_family == AF_INET6) x.addr.ip6.sin6_flowinfo = y.addr.ip6.sin6_flowinfo;
-    return tuoi_udp_same_addr(&x, &y);
+    const tuoi_udp_where x = tuoi_udp_where_of(a), y = tuoi_udp_where_of(b);
+    return TUO_MEMCMP(&x, &y, sizeof x) == 0;
 }
 
 static int tuoi_udp_same_peer(const tuo_udp_peer *a, const tuo_udp_peer *b) {
-    return tuoi_udp_same_addr(a, b) &&
-           TUO_MEMCMP((const uint8_t *)&a->local, (const uint8_t *)&b->local, sizeof a->local) == 0 && a->tos == b->tos;
+    return TUO_MEMCMP((const uint8_t *)&a->addr, (const uint8_t *)&b->addr, sizeof a->addr) == 0 &&
+           TUO_MEMCMP((const uint8_t *)&a->local, (const uint8_t *)&b->local, sizeof a->local) == 0 &&
+           a->local_scope == b->local_scope && a->tos == b->tos;
 }
 
 static socklen_t tuoi_udp_addr_len(const tuo_udp_peer *peer) {
@@ -7886,6 +7949,17 @@ static uint32_t tuoi_udp_buffer(const tuo_udp *udp, int name) {
     return bytes > 0 ? (uint32_t)bytes : 0;
 }
 
+/* What the receive buffer had no room for so far; 0 from a kernel before 4.12. */
+static uint32_t tuoi_udp_drops(int fd) {
+    uint32_t counters[9] = { 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+#ifdef SO_MEMINFO
+    socklen_t len = sizeof counters;
+    (void)getsockopt(fd, SOL_SOCKET, SO_MEMINFO, counters, &len);
+#endif
+    (void)fd;
+    return counters[8]; /* SK_MEMINFO_DROPS */
+}
+
 /* What both open and adopt set. What a kernel does not know stays off: the datagrams come without
    it. */
 static void tuoi_udp_features(tuo_udp *udp) {
@@ -7902,6 +7976,7 @@ static void tuoi_udp_features(tuo_udp *udp) {
         (void)tuoi_udp_set(udp, IPPROTO_IPV6, TUOI_IPV6_RECVTCLASS, 1);
     }
     (void)tuoi_udp_set(udp, SOL_SOCKET, SO_RXQ_OVFL, 1);
+    udp->rx.drops = tuoi_udp_drops(fd);
 }
 
 /* --- opening --- */
@@ -8035,6 +8110,7 @@ static int tuoi_udp_adopt(tuo_udp *udp, int fd) {
     int returned = tuoi_udp_get(fd, SOL_SOCKET, SO_PROTOCOL);
     if (returned == -ENOTSOCK || (returned >= 0 && returned != IPPROTO_UDP)) return -EOPNOTSUPP;
     if (returned < 0) return returned;
+    if (tuoi_udp_get(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM) return -EOPNOTSUPP; /* a raw one */
     if ((returned = tuoi_udp_get(fd, SOL_SOCKET, SO_DOMAIN)) < 0) return returned;
     if (returned != AF_INET && returned != AF_INET6) return -EOPNOTSUPP;
     udp->waiter.fd = fd;
@@ -8099,6 +8175,23 @@ static int tuoi_udp_drain(const tuo_udp *udp) {
     return count;
 }
 
+/* Blocking: until there is something to read, or room. TUO_OK: try again. What keeps poll() from sleeping
+   for ever is looked at: entries of an error queue, which are read; a socket that was shut down. */
+static tuo_result tuoi_udp_wait_for(tuo_udp *udp, int for_writing) {
+    int *const last_errno = for_writing ? &udp->tx.last_errno : &udp->rx.last_errno;
+    struct pollfd fd;
+    const int returned = tuoi_wait(&udp->waiter, for_writing, -1);
+    if (returned == -EINTR) return TUO_OK;
+    if (returned < 0) return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
+    fd.fd = udp->waiter.fd;
+    fd.events = TUOI_POLLRDHUP;
+    if (poll(&fd, 1, 0) <= 0) return TUO_OK;
+    if (fd.revents & POLLERR) (void)tuoi_udp_drain(udp);
+    if (!(fd.revents & (for_writing ? POLLHUP : POLLHUP | TUOI_POLLRDHUP))) return TUO_OK;
+    __atomic_store_n(last_errno, ESHUTDOWN, __ATOMIC_RELAXED);
+    return TUO_E_SYSTEM;
+}
+
 /* --- path MTU --- */
 
 /* Of a connected socket. */
@@ -8114,6 +8207,7 @@ static int tuoi_udp_ask_mtu(const tuo_udp *udp, int helper, const tuo_udp_peer *
     char device[16];
     socklen_t len = sizeof device;
     int returned;
+    if (!tuoi_same_netns(udp->waiter.fd, helper)) return -EOPNOTSUPP; /* a socket of another namespace was adopted */
     if (mark > 0) (void)setsockopt(helper, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
     if (getsockopt(udp->waiter.fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) == 0 && len > 0)
         (void)setsockopt(helper, SOL_SOCKET, SO_BINDTODEVICE, device, len);
@@ -8145,16 +8239,18 @@ TUO_API tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t 
     returned = tuoi_udp_path_mtu(udp, peer);
     if (returned >= 0) *mtu = (uint32_t)returned;
     else __atomic_store_n(&udp->tx.last_errno, -returned, __ATOMIC_RELAXED);
+    if (returned == -EOPNOTSUPP) return tuoi_leave(&udp->waiter, TUO_E_UNSUPPORTED);
     return tuoi_leave(&udp->waiter, returned >= 0 ? TUO_OK : TUO_E_SYSTEM);
 }
 
 /* --- committing --- */
 
 TUOI_WRAPS static uint32_t tuoi_udp_hash(const tuo_udp *udp, const tuo_udp_peer *peer) {
-    uint64_t words[4] = { 0, 0, 0, 0 }, hash = udp->hash_key;
+    const tuoi_udp_where where = tuoi_udp_where_of(peer);
+    uint64_t words[sizeof where / 8], hash = udp->hash_key;
     size_t i;
-    TUOI_STATIC_ASSERT(udp_addr_fits, sizeof peer->addr <= sizeof words);
-    TUO_MEMCPY(words, &peer->addr, sizeof peer->addr);
+    TUOI_STATIC_ASSERT(udp_where_is_words, sizeof where == 24);
+    TUO_MEMCPY(words, &where, sizeof words);
     for (i = 0; i < sizeof words / sizeof words[0]; i++) {
         hash = (hash ^ words[i]) * 0x9E3779B97F4A7C15u;
         hash ^= hash >> 32;
@@ -8166,7 +8262,7 @@ TUOI_WRAPS static uint32_t tuoi_udp_hash(const tuo_udp *udp, const tuo_udp_peer 
 static uint32_t tuoi_udp_cell(const tuo_udp *udp, const tuo_udp_peer *peer) {
     const tuoi_udp_memory *const memory = &udp->memory;
     uint32_t cell = tuoi_udp_hash(udp, peer) & udp->cell_mask;
-    while (memory->cells[cell] && !tuoi_udp_same_addr(&memory->keys[memory->cells[cell] - 1].peer, peer))
+    while (memory->cells[cell] && !tuo_udp_same_addr(&memory->keys[memory->cells[cell] - 1].peer, peer))
         cell = (cell + 1) & udp->cell_mask;
     return cell;
 }
@@ -8260,6 +8356,7 @@ static size_t tuoi_udp_add_local(uint8_t *control, size_t at, const tuo_udp_peer
         tuoi_pktinfo6 info;
         TUO_MEMSET(&info, 0, sizeof info);
         info.local = peer->local.ip6;
+        info.index = (int)peer->local_scope;
         return tuoi_udp_add_control(control, at, IPPROTO_IPV6, TUOI_IPV6_PKTINFO, &info, sizeof info);
     }
 }
@@ -8275,13 +8372,14 @@ static int tuoi_udp_names_local(const tuoi_udp_key *key) {
 /* Only what is needed: a single is a plain message (U 1.6). Returns the length. */
 static size_t tuoi_udp_controls(const tuo_udp *udp, uint8_t *control, const tuoi_udp_key *key, uint32_t count,
                                 uint32_t seg_len) {
-    const int is_ip4 = key->peer.addr.any.sa_family == AF_UNSPEC ? udp->family == AF_INET : tuoi_udp_is_ip4(&key->peer);
+    const int connected = key->peer.addr.any.sa_family == AF_UNSPEC; /* to either, on an IPv6 socket */
+    const int is_ip4 = connected || tuoi_udp_is_ip4(&key->peer), is_ip6 = connected ? udp->family == AF_INET6 : !is_ip4;
     size_t at = 0;
     if (tuoi_udp_names_local(key)) at = tuoi_udp_add_local(control, at, &key->peer);
     if (key->peer.tos) {
         const int tos = key->peer.tos;
-        at = is_ip4 ? tuoi_udp_add_control(control, at, IPPROTO_IP, TUOI_IP_TOS, &tos, sizeof tos)
-                    : tuoi_udp_add_control(control, at, IPPROTO_IPV6, TUOI_IPV6_TCLASS, &tos, sizeof tos);
+        if (is_ip4) at = tuoi_udp_add_control(control, at, IPPROTO_IP, TUOI_IP_TOS, &tos, sizeof tos);
+        if (is_ip6) at = tuoi_udp_add_control(control, at, IPPROTO_IPV6, TUOI_IPV6_TCLASS, &tos, sizeof tos);
     }
     if (count > 1) {
         const uint16_t segment = (uint16_t)seg_len;
@@ -8311,7 +8409,7 @@ static uint32_t tuoi_udp_gather(const tuo_udp *udp, const tuoi_udp_message *mess
 static tuoi_udp_refuser *tuoi_udp_refuser_of(tuo_udp *udp, const tuo_udp_peer *peer) {
     uint32_t i;
     for (i = 0; i < udp->tx.refuser_count; i++) {
-        if (tuoi_udp_same_addr(&udp->tx.refusers[i].peer, peer)) return &udp->tx.refusers[i];
+        if (tuo_udp_same_addr(&udp->tx.refusers[i].peer, peer)) return &udp->tx.refusers[i];
     }
     return NULL;
 }
@@ -8388,7 +8486,8 @@ static void tuoi_udp_switch_off(tuo_udp *udp, const tuo_udp_peer *peer) {
     tuoi_udp_refuser *refuser = tuoi_udp_refuser_of(udp, peer);
     tx->stats.switched_off++;
     if (refuser) {
-        refuser->wait = refuser->wait ? tuoi_min32(refuser->wait, 0x40000000) * 2 : udp->desc.retry_after;
+        refuser->wait = refuser->wait > 0x7FFFFFFF ? 0xFFFFFFFFu : refuser->wait * 2;
+        tuoi_default32(&refuser->wait, udp->desc.retry_after);
     } else {
         refuser = &tx->refusers[tx->refuser_next];
         tx->refuser_next = (tx->refuser_next + 1) % TUOI_UDP_REFUSERS; /* the oldest is forgotten */
@@ -8486,13 +8585,17 @@ static int tuoi_udp_is_icmp(int error) {
     return error == ECONNREFUSED || error == EPROTO || error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET;
 }
 
-/* Can it be the error of an earlier datagram, reported by the call that came next (U 1.25)? Others
-   than these can, too, if the socket is connected or has an error queue. */
+/* Can it be the error of an earlier datagram, reported by the call that came next (U 1.25)? Others than
+   these can, too, if the socket is connected or has an error queue. Another try is worth it as long as
+   entries come out of that queue, which is read in pieces. */
 static int tuoi_udp_is_pending(const tuo_udp *udp, int error) {
     struct sockaddr_in6 name;
     socklen_t len = sizeof name;
-    if (error == EINVAL || error == EIO) return 0;
-    if (tuoi_udp_drain(udp) > 0 || udp->has_recverr || tuoi_udp_is_icmp(error)) return 1;
+    int drained;
+    if (error == EINVAL || error == EIO || udp->tx.retried == TUOI_UDP_RETRIES) return 0;
+    drained = tuoi_udp_drain(udp);
+    if (udp->tx.retried && !drained) return 0;
+    if (drained || udp->has_recverr || tuoi_udp_is_icmp(error)) return 1;
     return getpeername(udp->waiter.fd, (struct sockaddr *)&name, &len) == 0;
 }
 
@@ -8503,13 +8606,10 @@ static int tuoi_udp_is_local(int error) {
 
 /* TUO_OK: go on with the message in front. */
 static tuo_result tuoi_udp_full(tuo_udp *udp) {
-    int returned;
     udp->tx.stats.tx_again++;
     if (udp->has_recverr) (void)tuoi_udp_drain(udp); /* or poll() would not sleep */
     if (!udp->desc.blocking) return TUO_AGAIN;
-    returned = tuoi_wait(&udp->waiter, 1, -1);
-    if (returned == 0 || returned == -EINTR) return TUO_OK;
-    return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
+    return tuoi_udp_wait_for(udp, 1);
 }
 
 /* The message in front was refused: once more, once more without its local address, singly, or
@@ -8522,18 +8622,19 @@ static tuo_result tuoi_udp_refused(tuo_udp *udp, int error) {
     if (error == EAGAIN || error == EWOULDBLOCK) return tuoi_udp_full(udp);
     __atomic_store_n(&tx->last_errno, error, __ATOMIC_RELAXED);
     if (error == EBADF || error == ENOTSOCK) return TUO_E_SYSTEM;
-    if (!tx->retried && tuoi_udp_is_pending(udp, error)) {
-        tx->retried = 1;
+    if (tuoi_udp_is_pending(udp, error)) {
+        tx->retried++;
         tx->stats.tx_errors++;
         return TUO_OK;
     }
     if (key->local == TUOI_LOCAL_USED && tuoi_udp_is_local(error) && tuoi_udp_has_local(&key->peer)) {
         key->local = TUOI_LOCAL_ASKED;
+        key->local_error = error;
         tx->stale = 1;
         return TUO_OK;
     }
-    if (key->local == TUOI_LOCAL_ASKED) {
-        key->local = TUOI_LOCAL_INNOCENT;
+    if (key->local == TUOI_LOCAL_ASKED) { /* another error than before: that one was about the address */
+        key->local = error == key->local_error ? TUOI_LOCAL_INNOCENT : TUOI_LOCAL_GONE;
         tx->stale = 1;
     }
     if (message->count > 1) tuoi_udp_refused_train(udp, tuoi_udp_is_icmp(error));
@@ -8552,7 +8653,8 @@ static tuo_result tuoi_udp_send(tuo_udp *udp) {
     tx->at_train = tx->at_message = tx->message_count = tx->mtu_key = 0;
     tx->at_slot = -1;
     tx->refused_train = TUOI_NO_TRAIN;
-    tx->retried = tx->stale = 0;
+    tx->retried = 0;
+    tx->stale = 0;
     while (result == TUO_OK && (tx->at_message < tx->message_count || tuoi_udp_build(udp))) {
         const uint32_t count = tx->message_count - tx->at_message;
         int returned = tuoi_sys(TUOI_SENDMMSG(udp->waiter.fd, memory->mmsgs + tx->at_message, count,
@@ -8612,7 +8714,11 @@ static uint8_t *tuoi_udp_reserve(tuo_udp *udp, size_t len) {
     tuoi_udp_tx *const tx = &udp->tx;
     tx->is_reserved = 0;
     if (len > TUOI_UDP_PAYLOAD_MAX) return NULL;
-    if (!tuoi_udp_has_room(udp, len)) (void)tuoi_udp_flush(udp);
+    if (!tuoi_udp_has_room(udp, len)) {
+        /* a full socket costs one poll, not a plan */
+        if (tx->held && !udp->desc.blocking && tuoi_ready(&udp->waiter, 1) != 0) return NULL;
+        (void)tuoi_udp_flush(udp);
+    }
     if (!tuoi_udp_has_room(udp, len)) return NULL;
     tx->is_reserved = 1;
     tx->reserved = (uint32_t)len;
@@ -8709,6 +8815,7 @@ typedef struct tuoi_udp_control {
     int has_local4, has_local6;
     struct in_addr local4;
     struct in6_addr local6;
+    uint32_t index6;
     uint8_t tos;
     int has_drops;
     uint32_t drops;         /* SO_RXQ_OVFL */
@@ -8737,7 +8844,10 @@ static void tuoi_udp_read_control6(tuoi_udp_control *control, int type, const ui
     if (type == TUOI_IPV6_TCLASS) {
         control->tos = (uint8_t)tuoi_control_int(data, len);
     } else if (type == TUOI_IPV6_PKTINFO && len >= sizeof(tuoi_pktinfo6) && data[0] != 0xFF) {
-        TUO_MEMCPY(&control->local6, data, sizeof control->local6);
+        tuoi_pktinfo6 info;
+        TUO_MEMCPY(&info, data, sizeof info);
+        control->local6 = info.local;
+        control->index6 = (uint32_t)info.index;
         control->has_local6 = 1;
     }
 }
@@ -8785,6 +8895,7 @@ static void tuoi_udp_received_at(tuo_udp_peer *peer, const tuoi_udp_control *con
         if (control->has_local4) peer->local.ip4 = control->local4;
     } else if (peer->addr.any.sa_family == AF_INET6) {
         if (control->has_local6) peer->local.ip6 = control->local6;
+        if (tuoi_ip6_is_link_local(&peer->local.ip6)) peer->local_scope = control->index6;
         /* of a broadcast only this one is an address of the host */
         if (control->has_local4 && tuoi_udp_is_ip4(peer)) tuoi_ip6_map(&peer->local.ip6, &control->local4);
     }
@@ -8851,41 +8962,39 @@ static int tuoi_udp_read(tuo_udp *udp) {
 static tuo_result tuoi_udp_empty(tuo_udp *udp) {
     tuoi_round *const round = &udp->rx.round;
     const int is_first = round->reads == 0;
-    int returned;
     if (udp->has_recverr) (void)tuoi_udp_drain(udp); /* or poll() would not sleep */
     tuoi_round_found_nothing(round);
     if (!udp->desc.blocking) return TUO_AGAIN;
     if (!is_first) return TUO_MORE;
-    returned = tuoi_wait(&udp->waiter, 0, -1);
-    if (returned == 0 || returned == -EINTR) return TUO_OK;
-    return returned == -ECANCELED ? TUO_E_WOKEN : TUO_AGAIN;
+    return tuoi_udp_wait_for(udp, 0);
 }
 
-/* The next message. Errors that speak of an earlier send, and messages without a datagram, end it
-   only when they are many. */
-static tuo_result tuoi_udp_fill(tuo_udp *udp) {
+/* A read was told an error. TUO_OK: it spoke of an earlier send, most likely: read again. */
+static tuo_result tuoi_udp_read_failed(tuo_udp *udp, int error, int *errors) {
     tuoi_udp_rx *const rx = &udp->rx;
-    int tries = 0;
-    while (tries < TUOI_UDP_READ_TRIES) {
+    if (error == EINTR) return TUO_OK;
+    if (error == EAGAIN || error == EWOULDBLOCK) return tuoi_udp_empty(udp);
+    __atomic_store_n(&rx->last_errno, error, __ATOMIC_RELAXED);
+    if (error == EBADF || error == ENOTSOCK) return TUO_E_SYSTEM;
+    rx->stats.rx_errors++;
+    if (tuoi_udp_drain(udp) == 0) ++*errors;
+    return *errors < TUOI_UDP_READ_TRIES ? TUO_OK : TUO_E_SYSTEM; /* it does not go away: of the socket itself */
+}
+
+/* The next message. Messages without a datagram end it only when they are many. */
+static tuo_result tuoi_udp_fill(tuo_udp *udp) {
+    tuo_result result = TUO_OK;
+    int tries, errors = 0;
+    for (tries = 0; tries < TUOI_UDP_READ_TRIES && result == TUO_OK; tries++) {
         const int returned = tuoi_udp_read(udp);
         if (returned > 0) {
-            tuoi_round_read(&rx->round, (size_t)returned);
+            tuoi_round_read(&udp->rx.round, (size_t)returned);
             return TUO_OK;
         }
-        if (returned == -EAGAIN || returned == -EWOULDBLOCK) {
-            const tuo_result result = tuoi_udp_empty(udp);
-            if (result != TUO_OK) return result;
-        } else if (returned != -EINTR) {
-            tries++;
-        }
-        if (returned == 0 || returned == -EAGAIN || returned == -EWOULDBLOCK || returned == -EINTR) continue;
-        __atomic_store_n(&rx->last_errno, -returned, __ATOMIC_RELAXED);
-        if (returned == -EBADF || returned == -ENOTSOCK) return TUO_E_SYSTEM;
-        rx->stats.rx_errors++;
-        (void)tuoi_udp_drain(udp);
+        if (returned < 0) result = tuoi_udp_read_failed(udp, -returned, &errors);
     }
-    tuoi_round_begin(&rx->round);
-    return TUO_MORE;
+    if (result != TUO_AGAIN) tuoi_round_begin(&udp->rx.round);
+    return result == TUO_OK ? TUO_MORE : result;
 }
 
 /* TUO_OK: rx->left is not 0. */

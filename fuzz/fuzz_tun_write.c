@@ -1053,7 +1053,9 @@ static void flush(void)
     end_writing();
     end_call(result, stopped == TUO_OK ? push_failed : stopped);
     FUZZ_CHECK(result != TUO_OK || nothing_held());
-    push_failed = TUO_OK;
+    if (result != TUO_AGAIN && result != TUO_E_WOKEN) {
+        push_failed = TUO_OK; /* it was told */
+    }
 }
 
 static void discard(int ask)
@@ -1269,7 +1271,7 @@ static void keep_pushed(packet *p)
 
 static tuo_result settle_push(packet *p)
 {
-    if (stopped == TUO_E_DOWN || stopped == TUO_E_SYSTEM) {
+    if (stopped == TUO_E_DOWN || stopped == TUO_E_SYSTEM || stopped == TUO_E_GONE) {
         push_failed = stopped;
     }
     p->state = DROPPED;

@@ -186,7 +186,10 @@ TEST(push_while_down)
     tuo_tun_discard(p.a);
     CHECK_RESULT(push_train(t, p.a), TUO_OK);
     CHECK_RESULT(tuo_tun_set_up(p.a, 1), TUO_OK);
-    CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_DOWN); /* it was, in a push since the last flush */
+    filter.again_every = 1;
+    CHECK_RESULT(tuo_tun_flush(p.a), TUO_AGAIN);
+    filter_off();
+    CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_DOWN); /* it was, in a push since the last flush that said all */
     CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
     t = new_train();
     train_flow(t, PKT_UDP6, 1003, 20, 700);
@@ -231,7 +234,8 @@ TEST(push_and_failures)
         train_flow(t, PKT_TCP6, 1001, 99, 700);
         filter.fail_at = filter.writes + 1;
         CHECK_RESULT(push_train(t, p.a), rows[i].gone ? TUO_E_GONE : TUO_OK);
-        CHECK_RESULT(tuo_tun_flush(p.a), rows[i].gone ? TUO_OK : rows[i].result);
+        CHECK_RESULT(tuo_tun_flush(p.a), rows[i].result); /* of packets before the one that was told */
+        CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
         pair_close(&p);
     }
 }
@@ -1036,7 +1040,13 @@ TEST(adopted_group)
     }
     fds[1] = raw_open(name, flags, O_NONBLOCK);
     fds[2] = open("/dev/null", O_RDWR);
-    CHECK_RESULT(tuo_tun_group_adopt(&group, fds, 3, &desc, &error), TUO_E_SYSTEM); /* all or nothing */
+    {
+        int len = 24;
+        CHECK_EQ_INT(ioctl(fds[0], TUNSETVNETHDRSZ, &len), 0);
+        desc.adopt_negotiate = 1;
+        CHECK_RESULT(tuo_tun_group_adopt(&group, fds, 3, &desc, &error), TUO_E_SYSTEM); /* all or nothing */
+        CHECK_EQ_INT(get_vnet_len(fds[0]), 24);
+    }
     CHECK(error != 0);
     for (i = 0; i < 3; i++)
         CHECK(fcntl(fds[i], F_GETFD) >= 0);

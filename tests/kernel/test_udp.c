@@ -66,6 +66,7 @@ static struct {
     unsigned long fail_at;   /* the call that fails once, with error; counted from 1 */
     unsigned fail_times;     /* calls from there on that fail; 0: one */
     unsigned most;           /* messages that one call takes; 0: any number */
+    size_t len_max;          /* longer datagrams are too long for the path; 0: any length */
     int pends;               /* each datagram to `peer` raises an ICMP error, told by the next call: 1 send or read, 2 only with an entry */
     int pend_error;          /* which one; 0: ECONNREFUSED */
     int pending, entries;    /* such an error waits; entries of the error queue */
@@ -232,6 +233,8 @@ static int send_one(const struct msghdr *header, const tuoi_udp_message *message
     CHECK(!s.segment || count > 1); /* a single is a plain message: U 1.6, U 1.12 */
     CHECK(count <= 64 && (count == 1 || len <= 65000)); /* U 1.1, U 1.4 */
     error = answer(peer, count > 1, &s, first);
+    if (!error && kernel.len_max && segment > kernel.len_max)
+        error = EMSGSIZE;
     if (error) {
         record *r = count == 1 ? record_of(message, 0, bytes, len, peer, &s) : NULL;
         if (r)
@@ -819,6 +822,23 @@ TEST(a_stale_local_address)
         CHECK_EQ_INT(tx_stats(udp).tx_local_gone, 0);
         tuo_udp_close(udp);
     }
+    check_row("it is gone, and the first is too long besides");
+    {
+        tuo_udp *udp = open_udp(NULL);
+        unsigned i;
+        forget();
+        kernel.refuses = NAMED_LOCAL;
+        kernel.error = EINVAL;
+        kernel.len_max = 1400;
+        for (i = 0; i < 6; i++)
+            push_with(udp, 0, i == 0 || i == 3 ? 3000 : 100 * i, 0x7f000009, 0);
+        flush_all(udp);
+        check_as_sendto(udp);
+        CHECK_EQ_INT(tx_stats(udp).tx_local_gone, 4);
+        CHECK_EQ_INT(tx_stats(udp).tx_too_long, 2);
+        CHECK_EQ_INT(records[0].error, EMSGSIZE);
+        tuo_udp_close(udp);
+    }
     check_row("it is gone, and trains are refused besides");
     {
         tuo_udp *udp = open_udp(NULL);
@@ -1092,6 +1112,11 @@ TEST(same_address)
     d = c;
     d.addr.ip6.sin6_flowinfo = 5;
     CHECK(tuo_udp_same_addr(&c, &d));
+    memset(&b, 0, sizeof b);
+    b.addr.ip6.sin6_family = AF_INET6;
+    b.addr.ip6.sin6_port = a.addr.ip4.sin_port;
+    CHECK_EQ_INT(inet_pton(AF_INET6, "::ffff:127.0.0.1", &b.addr.ip6.sin6_addr), 1);
+    CHECK(tuo_udp_same_addr(&a, &b));
     d.addr.ip6.sin6_scope_id = 5;
     CHECK(!tuo_udp_same_addr(&c, &d));
     CHECK(!tuo_udp_same_addr(&a, &c));
@@ -1602,6 +1627,28 @@ TEST(where_a_datagram_came_from)
         check_local6(d.peer, "2001:db8::77");
         CHECK_EQ_INT(d.peer->tos, 0x2a);
 
+        CHECK_EQ_INT(d.peer->local_scope, 0);
+
+        check_row("to a link-local address: the answer names its interface");
+        forget_script();
+        s = add_read(10);
+        s->name = loopback6("2001:db8::5");
+        CHECK_EQ_INT(inet_pton(AF_INET6, "fe80::77", &info6.ipi6_addr), 1);
+        info6.ipi6_ifindex = 7;
+        add_control(s, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof info6);
+        tuoi_round_begin(&udp->rx.round);
+        CHECK_RESULT(tuo_udp_next(udp, &d), TUO_OK);
+        check_local6(d.peer, "fe80::77");
+        CHECK_EQ_INT(d.peer->local_scope, 7);
+        {
+            uint8_t control[256];
+            struct in6_pktinfo said;
+            CHECK_EQ_INT(tuoi_udp_add_local(control, 0, d.peer), CMSG_SPACE(sizeof said));
+            memcpy(&said, control + CMSG_LEN(0), sizeof said);
+            CHECK_EQ_INT(said.ipi6_ifindex, 7);
+            CHECK_BYTES(&said.ipi6_addr, &info6.ipi6_addr, 16);
+        }
+
         check_row("to a multicast group: no address that an answer could leave from");
         forget_script();
         s = add_read(10);
@@ -1659,13 +1706,15 @@ TEST(errors_of_reading)
     tuo_udp_query_info(udp, &info);
     CHECK_EQ_INT(info.rx_errno, ENOMEM);
 
-    check_row("bounded");
+    check_row("one that does not go away is the socket's own");
     forget_script();
     for (i = 0; i < 40; i++)
-        add_error(ECONNREFUSED);
+        add_error(EPERM);
     tuoi_round_begin(&udp->rx.round);
-    CHECK_RESULT(tuo_udp_next(udp, &d), TUO_MORE);
+    CHECK_RESULT(tuo_udp_next(udp, &d), TUO_E_SYSTEM);
     CHECK_EQ_INT(script.next, 16);
+    tuo_udp_query_info(udp, &info);
+    CHECK_EQ_INT(info.rx_errno, EPERM);
 
     check_row("an error queue is emptied before the loop sleeps");
     forget_script();
@@ -2014,6 +2063,164 @@ TEST(adopting)
     tuo_udp_close(udp);
     CHECK_EQ_INT(fcntl(fd, F_GETFD), -1);
     close(far);
+
+    check_row("a raw socket is none");
+    fd = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+    CHECK(fd >= 0);
+    CHECK_RESULT(tuo_udp_adopt(&udp, fd, NULL, NULL), TUO_E_UNSUPPORTED);
+    close(fd);
+}
+
+/* The traffic class of a connected peer, whichever family the connection has. */
+TEST(traffic_class_of_a_connected_peer)
+{
+    static const char *const hosts[] = {"::1", "::ffff:127.0.0.1"};
+    size_t i;
+
+    quiet();
+    for (i = 0; i < CHECK_COUNT_OF(hosts); i++) {
+        struct sockaddr_in6 any = loopback6("::"), to = loopback6(hosts[i]);
+        tuo_udp_peer connected;
+        tuo_udp_datagram d = {0};
+        tuo_udp *far = NULL, *udp;
+        socklen_t len = sizeof any;
+        int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+        check_row("%s", hosts[i]);
+        any.sin6_port = 0;
+        CHECK_RESULT(tuo_udp_open(&far, (const struct sockaddr *)&any, NULL, NULL), TUO_OK);
+        CHECK_EQ_INT(getsockname(tuo_udp_fd(far), (struct sockaddr *)&any, &len), 0);
+        to.sin6_port = any.sin6_port;
+        CHECK_EQ_INT(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+        udp = adopt(fd, NULL);
+        memset(&connected, 0, sizeof connected);
+        connected.tos = 0xb9;
+        CHECK_RESULT(tuo_udp_push(udp, &connected, "abc", 3, NULL), TUO_OK);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_RESULT(tuo_udp_wait(far, 0, 1000), TUO_OK);
+        CHECK_RESULT(tuo_udp_next(far, &d), TUO_OK);
+        CHECK_EQ_INT(d.len, 3);
+        if (d.peer)
+            CHECK_EQ_INT(d.peer->tos, 0xb9);
+        tuo_udp_close(udp);
+        tuo_udp_close(far);
+    }
+}
+
+/* One address in several spellings, in turn: datagrams leave in the order of commit. */
+TEST(spellings_of_one_peer)
+{
+    int what;
+
+    quiet();
+    for (what = 0; what < 2; what++) {
+        struct sockaddr_in6 any = loopback6("::");
+        tuo_udp *far = NULL, *udp = NULL;
+        socklen_t len = sizeof any;
+        uint8_t next = 0;
+        unsigned i;
+
+        check_row("%s", what ? "IPv4 and v4-mapped" : "flow labels");
+        any.sin6_port = 0;
+        CHECK_RESULT(tuo_udp_open(&far, (const struct sockaddr *)&any, NULL, NULL), TUO_OK);
+        CHECK_RESULT(tuo_udp_open(&udp, (const struct sockaddr *)&any, NULL, NULL), TUO_OK);
+        CHECK_EQ_INT(getsockname(tuo_udp_fd(far), (struct sockaddr *)&any, &len), 0);
+        for (i = 0; i < 60; i++) {
+            tuo_udp_peer to;
+            uint8_t number = (uint8_t)i;
+            memset(&to, 0, sizeof to);
+            to.addr.ip6 = loopback6(what ? "::ffff:127.0.0.1" : "::1");
+            to.addr.ip6.sin6_port = any.sin6_port;
+            to.addr.ip6.sin6_flowinfo = what ? 0 : htonl(i % 3);
+            if (what && i % 2) {
+                to.addr.ip4 = loopback(0);
+                to.addr.ip4.sin_port = any.sin6_port;
+            }
+            CHECK_RESULT(tuo_udp_push(udp, &to, &number, 1, NULL), TUO_OK);
+        }
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        for (i = 0; i < 60; i++) {
+            tuo_udp_datagram d = {0};
+            tuo_result result = tuo_udp_next(far, &d);
+            if (result == TUO_MORE)
+                result = tuo_udp_next(far, &d);
+            if (!CHECK_RESULT(result, TUO_OK) || !CHECK_EQ_INT(d.data[0], next++))
+                break;
+        }
+        tuo_udp_close(udp);
+        tuo_udp_close(far);
+    }
+}
+
+/* More entries in the error queue than are read at once cost no datagram. */
+TEST(a_long_error_queue)
+{
+    struct sockaddr_in dead = loopback(9), good;
+    socklen_t len = sizeof good;
+    int far = plain_socket(AF_INET), fd = plain_socket(AF_INET), on = 1, buffer = 8 << 20, i, got = 0;
+    uint8_t byte;
+    tuo_udp *udp;
+
+    quiet();
+    CHECK_EQ_INT(getsockname(far, (struct sockaddr *)&good, &len), 0);
+    CHECK_EQ_INT(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+    for (i = 0; i < 4001; i++) /* every second one is refused by the entry of the one before; not so the last */
+        (void)!sendto(fd, "x", 1, 0, (const struct sockaddr *)&dead, sizeof dead);
+    udp = adopt(fd, NULL);
+    for (i = 0; i < 10; i++) {
+        tuo_udp_peer to;
+        memset(&to, 0, sizeof to);
+        to.addr.ip4 = good;
+        CHECK_RESULT(tuo_udp_push(udp, &to, "y", 1, NULL), TUO_OK);
+    }
+    CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+    while (recv(far, &byte, 1, MSG_DONTWAIT) == 1)
+        got++;
+    CHECK_EQ_INT(got, 10);
+    CHECK_EQ_INT(tx_stats(udp).tx_lost, 0);
+    CHECK(tx_stats(udp).tx_errors > 1);
+    tuo_udp_close(udp);
+    close(far);
+}
+
+static void *next_main(void *argument)
+{
+    tuo_udp_datagram d;
+    static tuo_result result;
+
+    result = tuo_udp_next((tuo_udp *)argument, &d);
+    return &result;
+}
+
+/* shutdown() ends a blocking reader; it does not make it spin. */
+TEST(shut_down)
+{
+    static const int hows[] = {SHUT_RD, SHUT_RDWR};
+    size_t i;
+
+    quiet();
+    for (i = 0; i < CHECK_COUNT_OF(hows); i++) {
+        tuo_udp_desc desc = {0};
+        tuo_udp_info info;
+        pthread_t thread;
+        void *result = NULL;
+        tuo_udp *udp;
+
+        check_row("%s", i ? "SHUT_RDWR" : "SHUT_RD");
+        desc.blocking = 1;
+        udp = open_udp(&desc);
+        CHECK_EQ_INT(pthread_create(&thread, NULL, next_main, udp), 0);
+        (void)poll(NULL, 0, 20);
+        (void)shutdown(tuo_udp_fd(udp), hows[i]); /* ENOTCONN, and done all the same */
+        (void)poll(NULL, 0, 50);
+        tuo_udp_wake(udp); /* so that the test ends in any case */
+        pthread_join(thread, &result);
+        CHECK_RESULT(*(tuo_result *)result, TUO_E_SYSTEM);
+        tuo_udp_query_info(udp, &info);
+        CHECK_EQ_INT(info.rx_errno, ESHUTDOWN);
+        tuo_udp_close(udp);
+    }
 }
 
 /* U 1.25, U 3.2, U 3.3, U 5 6: connected to a dead port, with an error queue: each datagram is sent, and poll sleeps again. */
@@ -2248,6 +2455,10 @@ int main(int argc, char **argv)
         CHECK_ENTRY(buffers_without_the_right_to_exceed),
         CHECK_ENTRY(arguments),
         CHECK_ENTRY(adopting),
+        CHECK_ENTRY(traffic_class_of_a_connected_peer),
+        CHECK_ENTRY(spellings_of_one_peer),
+        CHECK_ENTRY(a_long_error_queue),
+        CHECK_ENTRY(shut_down),
         CHECK_ENTRY(connected_to_a_dead_port),
         CHECK_ENTRY(one_allocation),
         CHECK_ENTRY(wake_and_close_end_what_waits),

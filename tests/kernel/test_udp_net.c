@@ -511,6 +511,24 @@ TEST(local_addresses)
     }
 }
 
+/* A socket of another namespace: the kernel would be asked about the wrong routes. */
+TEST(mtu_of_another_namespace)
+{
+    tuo_udp_peer to = address_of(IP4, "10.9.0.2", "::", PORT);
+    uint32_t mtu = 7;
+    tuo_udp *far;
+
+    if (!ready())
+        return;
+    far = open_at(there, IP4, PORT, NULL);
+    CHECK_RESULT(tuo_udp_mtu(far, &to, &mtu), TUO_E_UNSUPPORTED);
+    CHECK_EQ_INT(mtu, 7);
+    go(there);
+    CHECK_RESULT(tuo_udp_mtu(far, &to, &mtu), TUO_OK);
+    go(here);
+    tuo_udp_close(far);
+}
+
 /* U 1.5, U 1.19, U 3.7. */
 TEST(a_path_that_shrinks)
 {
@@ -629,6 +647,18 @@ TEST(a_full_socket)
             CHECK_RESULT(tuo_udp_flush(udp), TUO_E_WOKEN);
             pthread_join(thread, NULL);
         } else {
+            static const uint8_t bytes[1400];
+            tuo_udp_tx_stats before;
+            check_row("dropping is cheap while it is full");
+            run_in(here, "tc qdisc replace dev va root tbf rate 8kbit burst 2kb limit 4mb");
+            for (i = 0; i < 250; i++)
+                (void)tuo_udp_push(udp, &to, bytes, sizeof bytes, NULL);
+            CHECK_RESULT(tuo_udp_flush(udp), TUO_AGAIN);
+            before = tx_stats(udp);
+            for (i = 0; i < 1000; i++)
+                (void)tuo_udp_push(udp, &to, bytes, sizeof bytes, NULL);
+            CHECK(tx_stats(udp).tx_dropped_full - before.tx_dropped_full > 900);
+            CHECK(tx_stats(udp).tx_calls - before.tx_calls < 20);
             tuo_udp_close(udp);
         }
         run_in(here, "tc qdisc del dev va root");
@@ -708,6 +738,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(every_datagram_once_and_in_order),
         CHECK_ENTRY(unreachable_peers),
         CHECK_ENTRY(local_addresses),
+        CHECK_ENTRY(mtu_of_another_namespace),
         CHECK_ENTRY(a_path_that_shrinks),
         CHECK_ENTRY(a_full_socket),
         CHECK_ENTRY(reuseport),
