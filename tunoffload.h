@@ -7950,15 +7950,16 @@ static uint32_t tuoi_udp_buffer(const tuo_udp *udp, int name) {
 }
 
 /* What the receive buffer had no room for so far; 0 from a kernel before 4.12. */
+#ifdef SO_MEMINFO
 static uint32_t tuoi_udp_drops(int fd) {
     uint32_t counters[9] = { 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-#ifdef SO_MEMINFO
     socklen_t len = sizeof counters;
     (void)getsockopt(fd, SOL_SOCKET, SO_MEMINFO, counters, &len);
-#endif
-    (void)fd;
     return counters[8]; /* SK_MEMINFO_DROPS */
 }
+#else
+static uint32_t tuoi_udp_drops(int fd) { return (uint32_t)fd & 0u; }
+#endif
 
 /* What both open and adopt set. What a kernel does not know stays off: the datagrams come without
    it. */

@@ -728,6 +728,19 @@ TEST(drops_of_a_full_receive_buffer)
     }
     CHECK(rx_stats(far).rx_kernel_drops > 0);
     CHECK_EQ_INT(rx_stats(far).rx_kernel_drops + rx_stats(far).rx_messages, tx_stats(udp).tx_trains + tx_stats(udp).tx_singles);
+    check_row("those from before it was adopted do not count");
+    {
+        tuo_udp *again = NULL;
+        tuo_udp_desc borrowed = {0};
+        borrowed.borrowed = 1;
+        CHECK_RESULT(tuo_udp_adopt(&again, tuo_udp_fd(far), &borrowed, NULL), TUO_OK);
+        push_other(udp, &to, 1);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_RESULT(tuo_udp_wait(again, 0, 500), TUO_OK);
+        CHECK_RESULT(tuo_udp_next(again, &d), TUO_OK);
+        CHECK_EQ_INT(rx_stats(again).rx_kernel_drops, 0);
+        tuo_udp_close(again);
+    }
     tuo_udp_close(udp);
     tuo_udp_close(far);
 }
