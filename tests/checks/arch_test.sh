@@ -13,8 +13,8 @@ set -u
 build=$1/arch
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wundef -Werror"
 sanitize="-fsanitize=undefined -fsanitize-undefined-trap-on-error"
-choice="test_sweep test_simd test_gso replay_gro"
-everything=" s390x mips "
+choice="test_sweep test_simd test_checksum test_vnet test_gso test_udp_plan replay_gro replay_udp_recv"
+everything=${EVERYTHING-" s390x mips "} # names of targets
 export WINEPREFIX="${TMPDIR:-/tmp}/tunoffload-wine.$UID" WINEDEBUG=-all WINEDLLOVERRIDES="winemenubuilder.exe=d;mscoree=d;mshtml=d;winedbg.exe=d"
 
 # name | compiler | emulator | what it shows. An emulator of - is none; it may have arguments.

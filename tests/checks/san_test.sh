@@ -149,15 +149,15 @@ done
 
 # What needs a TUN device or network namespaces and what it does in the kernel is left to `make test`, which runs it under address and undefined:
 #   test_kernel, test_tun*, test_udp_net  every byte that read() and the ioctls fill is known to the memory sanitizer, but nothing is added by it; the
-#                           integer checks go over test_tun, test_udp_net
+#                           integer checks go over test_tun, test_tun_loop, test_udp
 #   test_memory             stands in for malloc
 jobs=
 for source in tests/*/test_*.c fuzz/fuzz_*.c; do
     name=$(basename "$source" .c)
     case $name in fuzz_*) name=replay_${name#fuzz_} ;; esac
     case $name in
-        test_kernel | test_memory | test_tun_threads | test_udp_threads) continue ;;
-        test_tun* | test_udp_net) jobs="${jobs}integer $name"$'\n' ;;
+        test_kernel | test_memory | test_udp_net | test_tunnel_loops | test_tun_threads | test_udp_threads) continue ;;
+        test_tun*) jobs="${jobs}integer $name"$'\n' ;;
         *)
             jobs="${jobs}integer $name"$'\n'
             if [ $memory = yes ]; then jobs="${jobs}memory $name"$'\n'; fi

@@ -133,7 +133,7 @@ static void prove_unit(uint32_t payload_max, uint32_t any_size, uint32_t unit_se
     if (tx.tuoi_next_seg == tx.tuoi_seg_count) PROVE(unit.off + unit.len == len, "the last one ends where the payload does");
 }
 
-/* PROOF tx_units unwind=2 models=64 cover=tuoi_ladder_unit_next */
+/* PROOF tx_units slow unwind=2 models=64 cover=tuoi_ladder_unit_next */
 void tx_units(void) {
     switch (nondet_int()) {
         case 0: prove_unit(131071, 1, 3, 0); break;
@@ -144,7 +144,7 @@ void tx_units(void) {
 }
 
 /* tuo_tx_remaining counts down by one with each unit.
-   PROOF tx_remaining unwind=2 models=64 cover=tuo_tx_remaining */
+   PROOF tx_remaining slow unwind=2 models=64 cover=tuo_tx_remaining */
 void tx_remaining(void) {
     if (nondet_int()) {
         prove_unit(1023, 8, 2, 1);

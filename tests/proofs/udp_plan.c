@@ -103,7 +103,7 @@ static void plan_of(tuo_udp_slot *slots, size_t count, int32_t *open, tuo_udp_tr
     }
 }
 
-/* PROOF udp_plan unwind=6 models=64 cover=tuo_udp_plan,tuoi_udp_link,tuoi_udp_cut,tuoi_udp_fits */
+/* PROOF udp_plan slow unwind=6 models=64 cover=tuo_udp_plan,tuoi_udp_link,tuoi_udp_cut,tuoi_udp_fits */
 void udp_plan(void) {
     tuo_udp_slot slots[SLOTS];
     tuo_udp_train trains[SLOTS];
