@@ -87,13 +87,13 @@ soak: $(BUILD)/plain/soak
 
 # Assurance. Each target ends with one line "N passed, N failed, N skipped".
 #
-# In CI (.ci/run, under 20 minutes on two cores) is what an edit of the header can break within a day's work: all of demo, test,
-# test-e2e, test-threads, check-devices, check-sweep, check-san, coverage, bench-instr; and of what takes longer a part that is the same
-# every time: check-kernels with the UDP socket on one of its kernels; proofs without the five slowest and their planted bugs, big-endian
-# the parser only; check-arch a choice of programs on one processor, which is big-endian, has 32 bits and wants strict alignment; 25
-# mutants; two fuzz targets for 10 seconds each; 15 seconds of soak; lint without the two analyzers that take minutes; the planted bugs
-# that are seen within seconds; the coverage of the fuzzers' seeds. In `make nightly` is the whole of these parts, AFL++, and the deep
-# proofs.
+# In CI (.ci/run, under 20 minutes on two cores) is what an edit of the header can break within a day's work: all of demo, test, test-e2e,
+# test-threads, check-devices, coverage, bench-instr; and of what takes longer a part that is the same every time: check-kernels with the
+# UDP socket on one of its kernels; check-san with the memory sanitizer on the fuzz targets only; proofs without the five slowest and their
+# planted bugs, big-endian the parser only; check-arch a choice of programs on one processor, which is big-endian, has 32 bits and wants
+# strict alignment; 25 mutants; two fuzz targets for 10 seconds each; 15 seconds of soak; lint without the two analyzers that take minutes;
+# the planted bugs that are seen within seconds; the coverage of the fuzzers' seeds. In `make nightly` is the whole of these parts, check-
+# sweep, AFL++, and the deep proofs.
 
 ## [minutes] test-e2e: real clients through tun_bridge, tunnel and udp_tunnel in network
 ##     namespaces; root, ip, iperf3, curl, nginx
@@ -115,10 +115,10 @@ check-kernels:
 check-arch:
 	@ARCHES="$(ARCHES)" bash tests/checks/arch_test.sh $(BUILD)
 
-## [minutes] check-san: unsigned wraps, implicit conversions, uninitialised memory, data
-##     races: sanitizers beyond those of test; clang
+## [minutes] check-san: unsigned wraps, implicit conversions, uninitialised memory (MEMORY_OF="pattern" of
+##     programs, or all), data races: sanitizers beyond those of test; clang
 check-san:
-	@bash tests/checks/san_test.sh $(BUILD)
+	@MEMORY_OF="$(MEMORY_OF)" bash tests/checks/san_test.sh $(BUILD)
 
 ## [minutes] check-sweep: every truncation and every first byte of every kind of packet, and
 ##     planted defects that it must see

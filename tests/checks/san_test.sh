@@ -160,7 +160,9 @@ for source in tests/*/test_*.c fuzz/fuzz_*.c; do
         test_tun*) jobs="${jobs}integer $name"$'\n' ;;
         *)
             jobs="${jobs}integer $name"$'\n'
-            if [ $memory = yes ]; then jobs="${jobs}memory $name"$'\n'; fi
+            # MEMORY_OF: a pattern of programs; by default all
+            # shellcheck disable=SC2254
+            case $memory,$name in yes,${MEMORY_OF:-*}) jobs="${jobs}memory $name"$'\n' ;; esac
             ;;
     esac
 done
