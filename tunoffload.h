@@ -2114,7 +2114,7 @@ typedef struct tuo_udp_tx_stats {
              desc or local: TUO_E_INVALID
              a system call failed: TUO_E_SYSTEM, *error says which errno (error may be NULL)
              adopted, and no UDP socket: TUO_E_UNSUPPORTED
-   Ownership close with tuo_udp_close. One allocation (calloc) of about 460 KiB, none later. An
+   Ownership close with tuo_udp_close. One allocation (calloc) of about 475 KiB, none later. An
              adopted descriptor belongs to *udp unless desc.borrowed; on failure it stays the
              caller's */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_open(tuo_udp **udp, const struct sockaddr *local, const tuo_udp_desc *desc,

@@ -199,7 +199,7 @@ static void open_udp(struct tunnel *t) {
     if (result != TUO_OK) fail(o->listen, error ? strerror(error) : tuo_result_text(result));
 }
 
-/* Says why a setting failed. What is not permitted was left to whoever prepared the device. */
+/* Says why a setting failed. A setting that is not permitted is taken as made when the device was prepared. */
 static int is_set(const struct tunnel *t, const char *what, tuo_result result) {
     tuo_tun_info info;
     if (result == TUO_OK) return 1;

@@ -560,7 +560,7 @@ static void begin_batch(void)
     set_kinds();
 }
 
-/* --- what is held over the end of a call --- */
+/* --- packets held over the end of a call --- */
 
 /* Buffers of the caller's are decided anew, from the bytes as they are now; those that became empty are done with. */
 static void recheck(void)

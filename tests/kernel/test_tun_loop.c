@@ -951,7 +951,7 @@ TEST(inject)
     trains[1].count = 0;
     train_flow(&trains[1], PKT_UDP4, 1002, 1, 300);
     CHECK_RESULT(tuo_tun_inject(p.a, trains[1].bufs[0].data + HEADROOM, trains[1].bufs[0].len - HEADROOM), TUO_OK);
-    train_check_arrived(&trains[1], p.b); /* past what is held */
+    train_check_arrived(&trains[1], p.b); /* it overtakes the held packets */
     CHECK_RESULT(tuo_tun_inject(p.a, nothing, sizeof nothing), TUO_E_REFUSED);
     CHECK_RESULT(tuo_tun_inject(p.a, nothing, 0), TUO_E_REFUSED);
     CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);

@@ -282,6 +282,7 @@ static int test_sendmmsg(int fd, struct tuoi_mmsg *messages, unsigned count, int
 static struct {
     int unknown_gso, unknown_gro, no_force; /* a kernel that does not know them; no right to exceed the limits */
     unsigned long callocs, frees;
+    size_t bytes;        /* of the last calloc */
     int no_memory;
 } host;
 
@@ -310,6 +311,7 @@ static int test_getsockopt(int fd, int level, int name, void *value, socklen_t *
 static void *test_calloc(size_t count, size_t size)
 {
     host.callocs++;
+    host.bytes = count * size;
     return host.no_memory ? NULL : calloc(count, size);
 }
 
@@ -973,7 +975,7 @@ TEST(held_goes_first)
     kernel.most = 1;
     kernel.fail_at = kernel.calls + 2;
     kernel.error = EAGAIN;
-    CHECK_RESULT(push(udp, 0, 60000), TUO_OK); /* one of four left, and what is held has moved */
+    CHECK_RESULT(push(udp, 0, 60000), TUO_OK); /* one of four left, so the other three have moved */
     flush_all(udp);
     check_as_sendto(udp);
     tuo_udp_close(udp);
@@ -2287,6 +2289,8 @@ TEST(one_allocation)
     tuo_udp_close(udp);
     CHECK_EQ_INT(host.callocs - callocs, 1);
     CHECK_EQ_INT(host.frees - frees, 1);
+    printf("a socket: %lu bytes\n", (unsigned long)host.bytes);
+    CHECK(host.bytes > 0 && host.bytes <= 512 * 1024);
     quiet();
 }
 

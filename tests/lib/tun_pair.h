@@ -80,7 +80,7 @@ static struct {
     int socket_errno;       /* sockets are denied: a sandbox without netlink */
     int skns_errno;         /* so is the question for the device's namespace */
     int offload_errno;      /* no set of offloads is taken */
-    const char *rename_to;  /* somebody renames the device as soon as its name was asked for */
+    const char *rename_to;  /* the device is renamed as soon as its name was asked for */
     unsigned endless;       /* the next reads bring more bytes than there is room for */
     unsigned contradictory; /* the next reads bring packets that contradict their vnet header */
     int slow_recv_ms;       /* netlink takes its time */
