@@ -3,6 +3,7 @@
    The pair of devices of most tests and the kernel that refuses are in tests/lib/tun_pair.h. */
 #define TUNOFFLOAD_TUN
 #include "tun_pair.h"
+#include "asleep.h"
 
 /* -------------------------------------------------------------------------------------------------------------- open */
 
@@ -1305,7 +1306,7 @@ TEST(recv_multiple_reads_whole_superpackets)
 
 typedef struct reader {
     tuo_tun *tun;
-    int entered; /* atomic */
+    int thread_id; /* asleep.h */
     tuo_result result;
     int mode;    /* 0 recv, 1 recv_batch, 2 wait */
 } reader;
@@ -1319,22 +1320,14 @@ static void *reader_main(void *argument)
     tuo_vnet_hdr vnet;
     size_t len;
 
-    __atomic_store_n(&r->entered, 1, __ATOMIC_SEQ_CST);
+    asleep_announce(&r->thread_id);
     r->result = r->mode == 0   ? tuo_tun_recv(r->tun, frame, sizeof frame, &vnet, &len)
                 : r->mode == 1 ? tuo_tun_recv_batch(r->tun, NULL, pointers, 1, 0, &len)
                                : tuo_tun_wait(r->tun, 0, -1);
     return NULL;
 }
 
-static void sleep_ms(long ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    while (nanosleep(&t, &t) != 0) {
-    }
-}
-
-/* A thread that waits in a call; long enough ago that it waits for sure. */
+/* A thread that waits in a call. */
 static pthread_t reader_start(reader *r, tuo_tun *tun, int mode)
 {
     pthread_t thread;
@@ -1343,9 +1336,7 @@ static pthread_t reader_start(reader *r, tuo_tun *tun, int mode)
     r->tun = tun;
     r->mode = mode;
     pthread_create(&thread, NULL, reader_main, r);
-    while (!__atomic_load_n(&r->entered, __ATOMIC_SEQ_CST))
-        sleep_ms(1);
-    sleep_ms(30);
+    asleep_await(&r->thread_id);
     return thread;
 }
 
@@ -2343,7 +2334,8 @@ TEST(send_iov_launders_no_checksum)
         {"wrong payload", 50, TUO_E_L4_CSUM},
         {"wrong address", 15, TUO_E_IP_CSUM},
     };
-    uint8_t bytes[PACKET_CAP], out[PACKET_CAP];
+    static uint8_t out[FRAME_MAX];
+    uint8_t bytes[PACKET_CAP];
     tuo_vnet_hdr vnet;
     tuo_iov iov;
     size_t i;

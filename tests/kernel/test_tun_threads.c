@@ -12,12 +12,12 @@
 #include "packets.h"
 #include "netns.h"
 #include "tun_facts.h"
+#include "asleep.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,7 +48,7 @@ static void sleep_ms(long ms)
 /* One direction of one queue. Only its thread touches it; the main thread reads it after the join. */
 typedef struct worker {
     pthread_t thread;
-    int thread_id;        /* of the kernel; 0: not begun */
+    int thread_id;        /* asleep.h */
     tuo_tun *tun;
     int from_b;           /* which way the packets go */
     unsigned number;      /* of the queue: its flows have ports of their own */
@@ -162,7 +162,7 @@ static void *reader_main(void *argument)
     worker *w = (worker *)argument;
     size_t received = 0, i;
 
-    __atomic_store_n(&w->thread_id, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    asleep_announce(&w->thread_id);
     for (;;) {
         if (w->verbs) {
             w->result = next_round(w);
@@ -287,29 +287,6 @@ TEST(reader_and_writer_per_queue)
     }
 }
 
-/* Until the reader sleeps, which it does in its call only. */
-static void wait_for_call(worker *w)
-{
-    char path[64], text[256] = "";
-    const char *state;
-    FILE *file;
-    int id, tries;
-
-    for (tries = 0; tries < 5000; tries++) {
-        id = __atomic_load_n(&w->thread_id, __ATOMIC_ACQUIRE);
-        snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
-        file = id ? fopen(path, "r") : NULL;
-        if (file) {
-            state = fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
-            fclose(file);
-            if (state && state[1] == ' ' && state[2] == 'S')
-                return;
-        }
-        sleep_ms(1);
-    }
-    CHECK(tries < 5000); /* the reader sleeps */
-}
-
 /* close ends the calls that are in progress before it frees. */
 TEST(close_while_reading)
 {
@@ -322,7 +299,7 @@ TEST(close_while_reading)
         for (k = 0; k < queues; k++)
             pthread_create(&a.readers[k].thread, NULL, reader_main, &a.readers[k]);
         for (k = 0; k < queues; k++)
-            wait_for_call(&a.readers[k]); /* a call must have begun, or it would use what is freed */
+            asleep_await(&a.readers[k].thread_id); /* a call must have begun, or it would use what is freed */
         tuo_tun_group_close(a.set);
         for (k = 0; k < queues; k++) {
             pthread_join(a.readers[k].thread, NULL);

@@ -31,6 +31,7 @@ static void test_free(void *memory);
 
 #include "check.h"
 #include "packets.h"
+#include "asleep.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -2299,6 +2300,7 @@ TEST(one_allocation)
 typedef struct waiting {
     tuo_udp *udp;
     int what;           /* 0: next, 1: flush, 2: wait */
+    int thread_id;      /* asleep.h */
     tuo_result result;
 } waiting;
 
@@ -2307,17 +2309,13 @@ static void *wait_main(void *argument)
     waiting *w = (waiting *)argument;
     tuo_udp_datagram d;
 
+    asleep_announce(&w->thread_id);
     switch (w->what) {
     case 0: w->result = tuo_udp_next(w->udp, &d); break;
     case 1: w->result = tuo_udp_flush(w->udp); break;
     default: w->result = tuo_udp_wait(w->udp, 0, -1); break;
     }
     return NULL;
-}
-
-static void sleep_ms(int ms)
-{
-    (void)poll(NULL, 0, ms);
 }
 
 TEST(wake_and_close_end_what_waits)
@@ -2337,8 +2335,9 @@ TEST(wake_and_close_end_what_waits)
             w.udp = open_udp(&desc);
             w.what = what;
             w.result = TUO_OK;
+            w.thread_id = 0;
             CHECK_EQ_INT(pthread_create(&thread, NULL, wait_main, &w), 0);
-            sleep_ms(20);
+            asleep_await(&w.thread_id);
             if (closing) {
                 tuo_udp_close(w.udp);
             } else {

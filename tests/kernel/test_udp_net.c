@@ -11,6 +11,7 @@
 #include "check.h"
 #include "packets.h"
 #include "netns.h"
+#include "asleep.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -596,9 +597,11 @@ static void *wake_main(void *udp)
     return NULL;
 }
 
+static int flushing_thread; /* asleep.h */
+
 static void *close_main(void *udp)
 {
-    (void)poll(NULL, 0, 30);
+    asleep_await(&flushing_thread);
     tuo_udp_close((tuo_udp *)udp);
     return NULL;
 }
@@ -644,6 +647,7 @@ TEST(a_full_socket)
             CHECK_EQ_INT(tuo_udp_held(udp), 1);
             tuo_udp_wake_clear(udp);
             CHECK_EQ_INT(pthread_create(&thread, NULL, close_main, udp), 0);
+            asleep_announce(&flushing_thread); /* close frees what a call that has not begun would use */
             CHECK_RESULT(tuo_udp_flush(udp), TUO_E_WOKEN);
             pthread_join(thread, NULL);
         } else {

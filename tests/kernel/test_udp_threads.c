@@ -9,6 +9,7 @@
 #include "tunoffload.h"
 
 #include "check.h"
+#include "asleep.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -24,6 +25,7 @@ typedef struct side {
     tuo_udp_peer to, dead;
     unsigned long pushed, dropped, received, damaged, out_of_order;
     uint32_t last;
+    int thread_id;            /* of the receiver: asleep.h */
     tuo_result ended;         /* what ended the receiver */
 } side;
 
@@ -74,6 +76,7 @@ static void *receive_main(void *argument)
     side *s = (side *)argument;
     tuo_udp_datagram d;
 
+    asleep_announce(&s->thread_id);
     for (;;) {
         s->ended = tuo_udp_next(s->udp, &d);
         if (s->ended == TUO_OK)
@@ -162,8 +165,9 @@ TEST(closed_while_a_thread_waits)
         pthread_join(s.receiver, NULL);
         CHECK_RESULT(s.ended, TUO_E_WOKEN);
         tuo_udp_wake_clear(s.udp);
+        s.thread_id = 0;
         CHECK_EQ_INT(pthread_create(&s.receiver, NULL, receive_main, &s), 0);
-        (void)poll(NULL, 0, 20);
+        asleep_await(&s.thread_id); /* a call must have begun, or it would use what is freed */
         tuo_udp_close(s.udp);
         pthread_join(s.receiver, NULL);
         CHECK_RESULT(s.ended, TUO_E_WOKEN);
