@@ -260,9 +260,10 @@
    queue has room.
 
    TUN: opens or adopts a device and negotiates what the kernel has. A superpacket that the kernel
-   refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its original packets. After several refusals
-   in a row that protocol is no longer coalesced for a while. For programs that keep arrays of
-   buffers: tuo_tun_recv_batch and tuo_tun_send_batch, which copy no payload.
+   refuses (EINVAL, EIO, EMSGSIZE) or has no memory for (ENOBUFS, ENOMEM) is resent at once as its
+   original packets. After several refusals in a row that protocol is no longer coalesced for a
+   while. For programs that keep arrays of buffers: tuo_tun_recv_batch and tuo_tun_send_batch, which
+   copy no payload.
 
    UDP: sends what fits together as one message (UDP_SEGMENT) and reads what the kernel merged
    (UDP_GRO), for any number of peers. A refused message is resent as single datagrams. The refusal
@@ -1657,14 +1658,15 @@ typedef struct tuo_tun_rx_stats {
     uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch, tuo_tun_next, tuo_tun_next_copy */
     uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
     uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was
-                                            not negotiated */
+                                            not negotiated, or the kernel could not hand it out (EINVAL, EFAULT) */
 } tuo_tun_rx_stats;
 
 typedef struct tuo_tun_tx_stats {
     uint64_t tx_packets;                 /* taken from the caller */
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
     uint64_t tx_superpackets;            /* of them with a GSO type */
-    uint64_t tx_refused_superpackets;    /* refused by the kernel and resent as single packets */
+    uint64_t tx_refused_superpackets;    /* refused by the kernel, or too large for its memory just then, and resent as
+                                            single packets */
     uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this
                                             device */
     uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
@@ -1673,6 +1675,8 @@ typedef struct tuo_tun_tx_stats {
     uint64_t tx_dropped_down;            /* lost: the interface was down */
     uint64_t tx_dropped_error;           /* lost: pushed, and the device was deleted or failed otherwise */
     uint64_t tx_again;                   /* writes that would have blocked */
+    uint64_t headroom_short;             /* buffers of tuo_tun_send_batch whose length most likely leaves out the
+                                            headroom: its packet is lost, or lost its end. 0 in a healthy program */
     uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
     uint8_t tcp4_off, tcp6_off, udp_off; /* now, for that reason */
 } tuo_tun_tx_stats;
@@ -1715,7 +1719,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
              caller's, with the vnet header and offloads that it had; settings of the interface made before the one
              that failed stay
    Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out
-             superpackets that this file refuses (rx_refused): use adopt_negotiate */
+             superpackets that this file refuses (rx_refused). With a vnet header below 24 bytes it
+             hands out nothing: each packet is lost (rx_refused, rx_errno EFAULT). Use
+             adopt_negotiate */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
 /* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have
@@ -1742,7 +1748,7 @@ TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
    (-1: for ever).
    Returns   TUO_OK, also when segments of a superpacket are left, or the device was deleted: the
              next call says so; TUO_AGAIN after the time, or when a signal handler ran; TUO_E_WOKEN;
-             TUO_E_SYSTEM
+             TUO_E_SYSTEM: poll() failed
    Note      an interface that is down has no room: for_writing waits until it is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
@@ -1755,7 +1761,9 @@ TUO_API const char *tuo_tun_name(const tuo_tun *tun);
 TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info);
 
 /* tuo_tun_caps: what can be written to the device. A TUN device with a vnet header takes TCP
-   superpackets whatever was negotiated for reading; UDP ones if the kernel knows USO. */
+   superpackets whatever was negotiated for reading; UDP ones if the kernel knows USO. A TAP device
+   that was made with IFF_NAPI_FRAGS takes fewer pieces and bytes. The sending functions know that:
+   they put together what has more pieces. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 
 /* tuo_tun_query_rx_stats: counters of the receiving side; receiving thread only.
@@ -1786,10 +1794,11 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *
              call, which writes over its last bytes
    Returns   a packet: TUO_OK
              the device is empty: TUO_AGAIN
-             the round is over, the device perhaps not empty: TUO_MORE. The next call begins a round
+             the round is over, the device perhaps not empty: TUO_MORE. Also after 16 packets that
+             were lost (rx_refused). The next call begins a round
              device deleted: TUO_E_GONE
              woken while it waited (blocking), or being closed: TUO_E_WOKEN
-             any other errno: TUO_E_SYSTEM
+             any other errno: TUO_E_SYSTEM. Nothing is lost; the next call begins a round
    Loop      while (tuo_tun_next(tun, &packet) == TUO_OK) ... Level-triggered: then sleep.
              Edge-triggered: sleep only after TUO_AGAIN
    Blocking  only the first call of a round waits; later ones return TUO_MORE instead
@@ -1859,7 +1868,8 @@ TUO_API tuo_result tuo_tun_inject(tuo_tun *tun, const void *pkt, size_t len);
              that
    Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger
              than capacity and is lost (65535 bytes plus Ethernet header always suffice);
-             TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM
+             TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM. TUO_AGAIN comes in blocking mode,
+             too, after 16 packets that were lost (rx_refused)
    Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While
              tuo_tun_recv_batch has segments of a superpacket left, these calls overtake them: use
              the one or the other */
@@ -1898,7 +1908,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
 
 /* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what
    tuo_tun_recv gave, a tuo_superpacket without its vnet bytes, or your own. A superpacket that the
-   kernel refuses is split and resent at once.
+   kernel refuses, or has no memory for (ENOBUFS, ENOMEM), is split and resent at once.
    Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a
              resend is interrupted (would block, or an error after its first segment), the rest is
              held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush
@@ -1928,7 +1938,8 @@ typedef struct tuo_tun_parts {
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts);
 
 /* tuo_tun_send_batch: a batch through GRO; one writev per emitted packet, payload never copied.
-   bufs[i] holds offset bytes of headroom and one packet with finished checksums.
+   bufs[i] holds offset bytes of headroom and one packet with finished checksums. Its length counts
+   both. A length that leaves out the headroom cuts the packet; the counter headroom_short tells.
    Writes    *taken, always
    Returns   all written: TUO_OK
              the device takes nothing now: TUO_AGAIN; woken: TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM.
@@ -1944,7 +1955,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_p
              again
    Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
              original packets. After refusal_limit refusals in a row its protocol is no longer
-             coalesced; after retry_after packets it is tried again */
+             coalesced; after retry_after packets it is tried again
+   Memory    a superpacket for which the kernel has no memory (ENOBUFS, ENOMEM) is resent likewise.
+             It counts for no refusal in a row. If its first packet meets the same: TUO_E_SYSTEM */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
                                                      size_t count, size_t offset, size_t *taken);
 
@@ -2160,8 +2173,9 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
              counted (tx_lost)
    Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
    Refusals  if the kernel refuses a train, its datagrams are sent singly in the same call. If all of
-             them leave, the next desc.retry_after datagrams to this peer are sent singly. Nothing
-             is sent twice, and no peer waits for another
+             them leave, the next desc.retry_after datagrams to this peer are sent singly, unless
+             the kernel had no memory for the train (ENOBUFS, ENOMEM). Nothing is sent twice, and no
+             peer waits for another
    Local     if the host has lost the address in tuo_udp_peer.local, the datagram is sent without it
              and counted (tx_local_gone)
    Order     the datagrams to one address leave in the order of commit, whatever their local
@@ -5865,6 +5879,12 @@ static void tuoi_close_waiter(tuoi_waiter *waiter) {
     while (__atomic_load_n(&waiter->inside_count, __ATOMIC_SEQ_CST) != 0) (void)poll(NULL, 0, 1);
 }
 
+/* poll() says EINVAL if RLIMIT_NOFILE is below count. Callers take EINVAL for news of a packet. */
+static int tuoi_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    const int returned = tuoi_sys(poll(fds, count, timeout_ms));
+    return returned == -EINVAL ? -EMFILE : returned;
+}
+
 /* 0: ready; -EAGAIN after the time; -EINTR: a signal came; -ECANCELED: woken. */
 static int tuoi_wait(const tuoi_waiter *waiter, int for_writing, int timeout_ms) {
     struct pollfd fds[2];
@@ -5873,7 +5893,7 @@ static int tuoi_wait(const tuoi_waiter *waiter, int for_writing, int timeout_ms)
     fds[0].events = for_writing ? POLLOUT : POLLIN;
     fds[1].fd = waiter->wake_fd;
     fds[1].events = POLLIN;
-    returned = tuoi_sys(poll(fds, 2, timeout_ms));
+    returned = tuoi_poll(fds, 2, timeout_ms);
     if (returned < 0) return returned;
     if (fds[1].revents) return -ECANCELED;
     return returned == 0 ? -EAGAIN : 0; /* POLLERR and POLLHUP: the call itself says what is wrong */
@@ -5886,7 +5906,7 @@ static TUOI_UNUSED int tuoi_ready(const tuoi_waiter *waiter, int for_writing) {
     int returned;
     fd.fd = waiter->fd;
     fd.events = for_writing ? POLLOUT : POLLIN;
-    returned = tuoi_sys(poll(&fd, 1, 0));
+    returned = tuoi_poll(&fd, 1, 0);
     return returned == 0 ? -EAGAIN : returned < 0 ? returned : 0;
 }
 
@@ -5970,6 +5990,9 @@ enum {
     TUOI_RECV_IOV_MAX = 15,
     TUOI_RECV_CAPACITY_MAX = 1 << 30,
     TUOI_READ_TRIES = 16,         /* unusable packets skipped in one call */
+    TUOI_FRAGS_MAX = 17,          /* IFF_NAPI_FRAGS: pieces behind the first; bytes of each (K 2.12) */
+    TUOI_FRAG_LEN = 4096,
+    TUOI_FRAGS_BYTES = 65000,     /* of the IP packet: less than the kernel takes on any processor */
     TUOI_FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
 };
 
@@ -6027,6 +6050,8 @@ typedef struct tuoi_tun_tx {
     tuoi_pending pending;
     tuo_superpacket sp;
     size_t next_user;
+    int no_memory;         /* the last write failed for want of memory */
+    int innocent;          /* TUOI_PENDING_SINGLES: so did the write of sp */
     tuo_gso gso;
     tuo_segment segment;   /* of gso, being written */
     int segment_ready;
@@ -6042,6 +6067,7 @@ struct tuo_tun {
     int polls_first;       /* the descriptor blocks: ask poll() before each call */
     int is_tap;
     int knows_uso;         /* the kernel has the UDP_L4 type */
+    int napi_frags;        /* IFF_NAPI_FRAGS */
     uint32_t vnet_hdr_len, offloads;
     tuo_order order;
     tuo_simd simd;         /* for receiving; GRO has its own */
@@ -6057,17 +6083,6 @@ struct tuo_tun {
 /* --- system calls --- */
 
 static int tuoi_ioctl(int fd, unsigned long request, void *argument) { return tuoi_sys(ioctl(fd, request, argument)); }
-
-static tuo_result tuoi_tun_failed(int *last_errno, int negative_errno) {
-    if (negative_errno != -EAGAIN) __atomic_store_n(last_errno, -negative_errno, __ATOMIC_RELAXED);
-    switch (-negative_errno) {
-        case EAGAIN: return TUO_AGAIN;
-        case EBADFD: case EBADF: case ENODEV: return TUO_E_GONE;
-        case EIO: return TUO_E_DOWN;
-        case EINVAL: case EMSGSIZE: return TUO_E_REFUSED;
-        default: return TUO_E_SYSTEM;
-    }
-}
 
 /* One rtnetlink request with its acknowledgment. attributes: already encoded behind a body of
    body_len bytes. */
@@ -6296,6 +6311,7 @@ static int tuoi_tun_read_back(tuo_tun *tun) {
     tun->is_tap = (request.u.flags & IFF_TAP) != 0;
     tun->desc.tap = (uint8_t)tun->is_tap; /* for further queues */
     tun->desc.multi_queue = (request.u.flags & IFF_MULTI_QUEUE) != 0;
+    tun->napi_frags = (request.u.flags & 0x20 /* IFF_NAPI_FRAGS */) != 0;
     TUO_MEMCPY(tun->name, request.name, sizeof tun->name);
     tun->name[sizeof tun->name - 1] = 0;
     tun->order = TUO_ORDER_NATIVE;
@@ -6376,6 +6392,19 @@ static uint32_t tuoi_feature_of(uint8_t gso_type) {
     return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
 }
 
+/* What one write takes: all pieces in one writev; bytes of the IP packet. */
+static uint32_t tuoi_tun_pieces_max(const tuo_tun *tun) {
+    return tun->napi_frags ? TUOI_FRAGS_MAX : TUOI_TX_IOV_MAX - 2;
+}
+static uint32_t tuoi_tun_bytes_max(const tuo_tun *tun) {
+    return tun->napi_frags ? (uint32_t)TUOI_FRAGS_BYTES : 0xFFFFu;
+}
+
+/* 0 is the default. Beyond 65535 it is wrong, which GRO says. */
+static void tuoi_limit32(uint32_t *value, uint32_t limit) {
+    if (*value == 0 || tuoi_in(*value, limit, 0xFFFF)) *value = limit;
+}
+
 /* The user's switches, what the device makes of them, and what refusals have switched off. */
 static tuo_gro_desc tuoi_tun_tx_gro_desc(const tuo_tun *tun) {
     const tuoi_feature *const f = tun->tx.features;
@@ -6385,8 +6414,8 @@ static tuo_gro_desc tuoi_tun_tx_gro_desc(const tuo_tun *tun) {
     desc.vnet_order = tun->order;
     desc.ethernet = (uint8_t)tun->is_tap;
     desc.disable_tcp6_ext = 1;
-    /* all in one writev */
-    if (desc.max_frags <= 0xFFFFu) desc.max_frags = tuoi_min32(desc.max_frags, TUOI_TX_IOV_MAX - 2);
+    tuoi_limit32(&desc.max_frags, tuoi_tun_pieces_max(tun));
+    tuoi_limit32(&desc.max_bytes, tuoi_tun_bytes_max(tun));
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
@@ -6612,6 +6641,27 @@ static int tuoi_tun_is_down(const tuo_tun *tun) {
     return tuoi_ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUOI_IFF_UP);
 }
 
+/* Has the queue lost its device? The kernel is asked, since the errno of a read does not tell.
+   EFAULT is raised by a packet that cannot be handed out (K 2.8) as well as by the deletion of the
+   device while a read waits (K 2.13). */
+static int tuoi_tun_is_gone(const tuo_tun *tun) {
+    tuoi_ifreq request;
+    const int returned = tuoi_ioctl(tun->waiter.fd, TUNGETIFF, &request);
+    return returned == -EBADFD || returned == -EBADF;
+}
+
+/* The result of a failed system call. The kernel is asked only if the errno can speak of the
+   descriptor: TUNGETIFF takes a lock that all of networking shares. */
+static tuo_result tuoi_tun_failed(const tuo_tun *tun, int for_writing, int *last_errno, int negative_errno) {
+    const int error = -negative_errno;
+    if (error == EAGAIN) return TUO_AGAIN;
+    __atomic_store_n(last_errno, error, __ATOMIC_RELAXED);
+    if (for_writing && error == EIO) return TUO_E_DOWN;
+    if (for_writing && (error == EINVAL || error == EMSGSIZE)) return TUO_E_REFUSED;
+    if (error != EBADFD && error != EBADF && error != ENODEV && error != EFAULT && error != EIO) return TUO_E_SYSTEM;
+    return tuoi_tun_is_gone(tun) ? TUO_E_GONE : TUO_E_SYSTEM;
+}
+
 /* The result of a failed system call; a call that waits says "again" (1) instead of TUO_AGAIN. */
 static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int waits, int returned, int *last_errno,
                           tuo_result *result) {
@@ -6623,22 +6673,20 @@ static int tuoi_tun_retry(tuo_tun *tun, int for_writing, int waits, int returned
     if (returned == -ECANCELED) {
         *result = TUO_E_WOKEN;
     } else {
-        *result = tuoi_tun_failed(last_errno, returned);
+        *result = tuoi_tun_failed(tun, for_writing, last_errno, returned);
     }
     return 0;
 }
 
 TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
-    tuo_result result = TUO_E_WOKEN;
-    int ignored, returned;
-    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, result);
+    int returned;
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
     if (!for_writing && tun->rx.splitting) timeout_ms = 0; /* wakes up for nothing but tuo_tun_wake */
     returned = tuoi_wait(&tun->waiter, for_writing, timeout_ms);
     if (!for_writing && tun->rx.splitting && returned == -EAGAIN) returned = 0;
-    if (returned == 0) result = TUO_OK;
-    if (returned < 0 && returned != -ECANCELED)
-        result = tuoi_tun_failed(&ignored, returned == -EINTR ? -EAGAIN : returned);
-    return tuoi_leave(&tun->waiter, result);
+    if (returned == -ECANCELED) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    if (returned == -EAGAIN || returned == -EINTR) return tuoi_leave(&tun->waiter, TUO_AGAIN);
+    return tuoi_leave(&tun->waiter, returned == 0 ? TUO_OK : TUO_E_SYSTEM);
 }
 
 /* --- facts --- */
@@ -6664,10 +6712,10 @@ TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = caps->tx_csum_any = 1;
     caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 =
         (tun->offloads & TUO_TUN_CSUM) != 0;
-    caps->max_tcp4 = caps->max_tcp6 = 0xFFFF;
-    if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = 0xFFFF;
+    caps->max_tcp4 = caps->max_tcp6 = tuoi_tun_bytes_max(tun);
+    if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = tuoi_tun_bytes_max(tun);
     caps->min_seg_size = TUOI_TCP_GSO_SIZE_MIN; /* K 1.9 */
-    caps->max_frags = TUOI_TX_IOV_MAX - 2;
+    caps->max_frags = tuoi_tun_pieces_max(tun);
     caps->tx_vlan_max = tun->is_tap ? TUO_VLAN_MAX : 0;
     caps->max_udp_segs = tun->knows_uso ? 64 : 0;
 }
@@ -6688,8 +6736,8 @@ TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats) {
 /* --- receiving --- */
 
 /* One read into vnet header, the caller's pieces, and one byte more: if that byte is written, the
-   packet did not fit (K 3.1: the kernel truncates without a word). Returns the length, or
-   -errno. */
+   packet did not fit (K 3.1: the kernel truncates without a word). Returns the length, which then
+   is above capacity; or -errno. */
 static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_count, size_t capacity,
                           tuo_vnet_hdr *vnet) {
     uint8_t wire[TUO_VNET_LEN_MAX], spare;
@@ -6708,7 +6756,7 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     len = (size_t)returned;
     if (len <= tun->vnet_hdr_len) return -EAGAIN; /* no packet: nothing to hand out */
     len -= tun->vnet_hdr_len;
-    if (len > capacity) return -ENOBUFS;
+    if (len > capacity) return (int)len;
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     if (tun->vnet_hdr_len && tuo_vnet_decode(wire, sizeof wire, tun->vnet_hdr_len, tun->order, vnet) != TUO_OK)
         return -EPROTO;
@@ -6718,9 +6766,17 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
     return (int)len;
 }
 
-/* As above until there is a packet or a reason why not; waits: for one, if there is none. EINVAL on
-   read concerns one packet, which is gone (K 7.16); TUO_MORE after a number of these, so that a
-   flood of them does not keep the caller from a wake-up. */
+/* Does the errno of a read concern one packet, which is lost by that (K 2.8, K 7.16)? */
+static int tuoi_tun_read_lost(tuo_tun *tun, int returned) {
+    if (returned != -EINVAL && (returned != -EFAULT || tuoi_tun_is_gone(tun))) return 0;
+    __atomic_store_n(&tun->rx.last_errno, -returned, __ATOMIC_RELAXED);
+    tun->rx.stats.rx_refused++;
+    return 1;
+}
+
+/* As above until there is a packet or a reason why not; waits: for one, if there is none. TUO_MORE
+   after a number of packets that a read has lost, so that a flood of them does not keep the caller
+   from a wake-up. */
 static tuo_result tuoi_tun_recv(tuo_tun *tun, int waits, const struct iovec *iov, size_t iov_count,
                                 tuo_vnet_hdr *vnet, size_t *len) {
     tuo_result result = TUO_AGAIN;
@@ -6729,21 +6785,19 @@ static tuo_result tuoi_tun_recv(tuo_tun *tun, int waits, const struct iovec *iov
     for (i = 0; i < iov_count; i++) capacity += iov[i].iov_len;
     for (tries = 0; tries < TUOI_READ_TRIES;) {
         returned = tuoi_tun_readv(tun, iov, iov_count, capacity, vnet);
+        if (returned >= 0 && (size_t)returned > capacity) {
+            tun->rx.stats.rx_truncated++;
+            return TUO_E_NOSPACE;
+        }
         if (returned >= 0) {
             *len = (size_t)returned;
             return TUO_OK;
         }
-        if (returned == -ENOBUFS) {
-            tun->rx.stats.rx_truncated++;
-            return TUO_E_NOSPACE;
-        }
-        if (returned == -EINVAL) {
-            tun->rx.stats.rx_refused++;
+        if (tuoi_tun_read_lost(tun, returned)) {
             tries++;
         } else if (!tuoi_tun_retry(tun, 0, waits, returned, &tun->rx.last_errno, &result)) {
             TUO_ASSERT(result != TUO_OK);
-            /* being taken away; deleted while a read waited */
-            return returned == -EIO || returned == -EFAULT ? TUO_E_GONE : result;
+            return result;
         }
     }
     return TUO_MORE;
@@ -6924,29 +6978,90 @@ TUO_API int tuo_tun_pending(const tuo_tun *tun) { return tun->rx.splitting; }
 
 /* --- sending --- */
 
+/* 0: a write would not wait, as far as can be told. Or -errno. */
+static int tuoi_tun_room(const tuo_tun *tun) {
+    const int returned = tun->polls_first ? tuoi_ready(&tun->waiter, 1) : 0;
+    return returned == -EAGAIN && tuoi_tun_is_down(tun) ? 0 : returned; /* the write fails at once, and says so */
+}
+
 /* One writev; bytes written, or -errno. */
-static int tuoi_tun_writev_once(const tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
-    int returned = tun->polls_first ? tuoi_ready(&tun->waiter, 1) : 0;
-    if (returned == -EAGAIN && tuoi_tun_is_down(tun)) returned = 0; /* the write fails at once, and says so */
-    if (returned == 0)
-        returned = tuoi_sys(writev(tun->waiter.fd, (const struct iovec *)(const void *)iov, (int)iov_count));
+static int tuoi_tun_write(const tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    const int returned =
+        tuoi_sys(writev(tun->waiter.fd, (const struct iovec *)(const void *)iov, (int)iov_count));
     return returned == 0 ? -EINVAL : returned; /* no bytes at all: the kernel does not even ask the device */
 }
 
 /* One writev, waited for if the queue is a blocking one. */
-static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+static tuo_result tuoi_tun_writev_as_is(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    tuoi_tun_tx *const tx = &tun->tx;
     tuo_result result = TUO_OK;
     int returned;
     do {
-        returned = tuoi_tun_writev_once(tun, iov, iov_count);
+        tx->no_memory = 0;
+        returned = tuoi_tun_room(tun);
+        if (returned == 0) {
+            returned = tuoi_tun_write(tun, iov, iov_count);
+            tx->no_memory = returned == -ENOBUFS || returned == -ENOMEM;
+        }
         if (returned >= 0) {
-            tun->tx.stats.tx_writes++;
-            tun->tx.stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
+            tx->stats.tx_writes++;
+            tx->stats.tx_bytes += (uint64_t)returned - tun->vnet_hdr_len;
             return TUO_OK;
         }
-    } while (tuoi_tun_retry(tun, 1, tun->desc.blocking, returned, &tun->tx.last_errno, &result));
-    tun->tx.stats.tx_again += result == TUO_AGAIN;
+    } while (tuoi_tun_retry(tun, 1, tun->desc.blocking, returned, &tx->last_errno, &result));
+    tx->stats.tx_again += result == TUO_AGAIN;
     return result;
+}
+
+/* The pieces of one write as IFF_NAPI_FRAGS takes them (K 2.12): the vnet header; the packet's
+   first piece, of any length, which may be in one with it; then pieces of 1 byte to a page.
+   Returns their number; 0 if there would be too many. */
+static size_t tuoi_tun_cut_frags(size_t vnet_len, const tuo_iov *iov, size_t iov_count,
+                                 tuo_iov frags[TUOI_FRAGS_MAX + 2]) {
+    size_t i, count = 0, behind = 0;
+    int begun = 0;
+    for (i = 0; i < iov_count; i++) {
+        tuo_iov piece = iov[i];
+        while (piece.len) {
+            if (begun && behind++ == TUOI_FRAGS_MAX) return 0;
+            frags[count] = piece;
+            if (begun && piece.len > TUOI_FRAG_LEN) frags[count].len = TUOI_FRAG_LEN;
+            piece.base = (const uint8_t *)piece.base + frags[count].len;
+            piece.len -= frags[count].len;
+            begun |= i > 0 || frags[count].len > vnet_len;
+            count++;
+        }
+    }
+    return count;
+}
+
+static int tuoi_tun_tx_collect(tuoi_tun_tx *tx, const tuo_iov *piece, size_t *len) {
+    if (piece->len > sizeof tx->scratch - *len) return 0;
+    if (piece->len) TUO_MEMCPY(tx->scratch + *len, piece->base, piece->len);
+    *len += piece->len;
+    return 1;
+}
+
+/* A packet of more pieces is put together in scratch, from its second piece on. Scratch is free
+   then: segments that lie there have few pieces. A packet too long for it is left for the kernel
+   to refuse. */
+static TUOI_NOINLINE tuo_result tuoi_tun_writev_frags(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    tuo_iov frags[TUOI_FRAGS_MAX + 2], few[3];
+    const size_t vnet_len = tun->vnet_hdr_len, kept = iov[0].len > vnet_len ? 1 : 2;
+    size_t i, count = tuoi_tun_cut_frags(vnet_len, iov, iov_count, frags);
+    if (count) return tuoi_tun_writev_as_is(tun, frags, count);
+    for (i = 0; i < kept; i++) few[i] = iov[i];
+    few[kept].base = tun->tx.scratch;
+    few[kept].len = 0;
+    for (; i < iov_count; i++) {
+        if (!tuoi_tun_tx_collect(&tun->tx, &iov[i], &few[kept].len)) return tuoi_tun_writev_as_is(tun, iov, iov_count);
+    }
+    count = tuoi_tun_cut_frags(vnet_len, few, kept + 1, frags); /* 0: nothing at all is to be written */
+    return tuoi_tun_writev_as_is(tun, frags, count);
+}
+
+static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_count) {
+    return tun->napi_frags ? tuoi_tun_writev_frags(tun, iov, iov_count) : tuoi_tun_writev_as_is(tun, iov, iov_count);
 }
 
 /* One packet in pieces: the first, and those behind it. So headers made here go in front of a list
@@ -7002,25 +7117,32 @@ static tuo_result tuoi_tun_write_single(tuo_tun *tun, const tuo_iov *iov, size_t
     return result;
 }
 
-/* A superpacket of GRO was taken, or refused: too many refusals in a row switch its protocol off.
-   GRO hears of it with the next batch. */
-static void tuoi_tun_tx_judge(tuo_tun *tun, uint8_t gso_type, int refused) {
-    tuoi_feature *const f = &tun->tx.features[tuoi_feature_of(gso_type)];
-    if (!refused) {
-        tun->tx.stats.tx_superpackets++;
-        f->refused = 0;
-        return;
-    }
+static tuoi_feature *tuoi_tun_tx_feature(tuo_tun *tun) {
+    return &tun->tx.features[tuoi_feature_of(tun->tx.sp.vnet.gso_type)];
+}
+
+/* The superpacket of GRO was taken. */
+static void tuoi_tun_tx_taken(tuo_tun *tun) {
+    tun->tx.stats.tx_superpackets++;
+    tuoi_tun_tx_feature(tun)->refused = 0;
+}
+
+/* It was refused: too many refusals in a row switch its protocol off. GRO hears of it with the next
+   batch. A lack of memory is no refusal. */
+static void tuoi_tun_tx_refused(tuo_tun *tun) {
+    tuoi_feature *const f = tuoi_tun_tx_feature(tun);
     tun->tx.stats.tx_refused_superpackets++;
-    if (++f->refused < tun->desc.refusal_limit || f->off) return;
+    if (tun->tx.innocent || ++f->refused < tun->desc.refusal_limit || f->off) return;
     f->off = 1;
     f->off_since = tun->tx.stats.tx_packets;
     tun->tx.stats.switched_off++;
 }
 
-/* Refused for what it is, not for the state of the device. EIO can be either: the packets
-   themselves will tell. */
-static int tuoi_refused(tuo_result result) { return result == TUO_E_REFUSED || result == TUO_E_DOWN; }
+/* May packets pass where their superpacket did not? Yes if it was refused for what it is, or if
+   there was no memory for it. EIO can be the device as well: the packets themselves will tell. */
+static int tuoi_tun_tx_resends(const tuo_tun *tun, tuo_result result) {
+    return result == TUO_E_REFUSED || result == TUO_E_DOWN || tun->tx.no_memory;
+}
 
 /* Each step writes what is pending and says TUO_OK when it is done. What could not be written stays
    pending. */
@@ -7028,12 +7150,13 @@ static tuo_result tuoi_tun_tx_emitted(tuo_tun *tun) {
     tuoi_tun_tx *const tx = &tun->tx;
     const int superpacket = tx->sp.packet_count > 1;
     const tuo_result result = tuoi_tun_writev(tun, tx->sp.iov, tx->sp.iov_count);
-    if (superpacket && tuoi_refused(result)) {
+    if (superpacket && tuoi_tun_tx_resends(tun, result)) {
         tx->next_user = 0;
+        tx->innocent = tx->no_memory;
         tx->pending = TUOI_PENDING_SINGLES;
         return TUO_OK;
     }
-    if (result == TUO_OK && superpacket) tuoi_tun_tx_judge(tun, tx->sp.vnet.gso_type, 0);
+    if (result == TUO_OK && superpacket) tuoi_tun_tx_taken(tun);
     if (!superpacket) tx->stats.tx_refused_packets += result == TUO_E_REFUSED;
     if (result != TUO_OK && result != TUO_E_REFUSED) return result;
     tx->pending = TUOI_PENDING_NONE;
@@ -7055,10 +7178,10 @@ static tuo_result tuoi_tun_tx_singles(tuo_tun *tun) {
         packet.len = len - tx->offset;
         result = tuoi_tun_write_single(tun, &packet, 1);
         /* it was the device, not the superpacket */
-        if (result == TUO_E_DOWN && tx->next_user == 0) tx->pending = TUOI_PENDING_EMITTED;
+        if ((result == TUO_E_DOWN || result == TUO_E_SYSTEM) && tx->next_user == 0) tx->pending = TUOI_PENDING_EMITTED;
         if (result != TUO_OK && result != TUO_E_REFUSED) return result;
         /* the device works: it was the superpacket */
-        if (tx->next_user++ == 0) tuoi_tun_tx_judge(tun, tx->sp.vnet.gso_type, 1);
+        if (tx->next_user++ == 0) tuoi_tun_tx_refused(tun);
         tx->stats.tx_resent_packets += result == TUO_OK;
     }
     tx->pending = TUOI_PENDING_NONE;
@@ -7115,12 +7238,36 @@ static int tuoi_tun_tx_holds(const tuoi_tun_tx *tx) {
     return tx->pending != TUOI_PENDING_NONE || tuoi_gro_holds(tx->gro);
 }
 
-/* One buffer to GRO. 0: no room. One without a packet counts as taken: there is nothing to write. */
-static int tuoi_tun_tx_take(tuoi_tun_tx *tx, void *buf, unsigned hint) {
+/* One buffer to GRO. One without a packet counts as taken: there is nothing to write. */
+static tuo_verdict tuoi_tun_tx_take(tuoi_tun_tx *tx, void *buf, unsigned hint) {
     const size_t len = tx->ops.len(tx->ops.user, buf);
-    if (len <= tx->offset) return 1;
-    return tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, hint) !=
-           TUO_V_NO_ROOM;
+    if (len <= tx->offset) return TUO_V_TRUNCATED;
+    return tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, hint);
+}
+
+/* Is a packet too short because the length of its buffer leaves out the headroom? Then nothing is
+   left of it, or its IP header promises up to offset bytes more. */
+static int tuoi_tun_tx_is_headroom_short(const tuo_tun *tun, void *buf) {
+    const tuoi_tun_tx *const tx = &tun->tx;
+    const size_t buf_len = tx->ops.len(tx->ops.user, buf);
+    const uint8_t *ip;
+    size_t len, total = 0;
+    tuo_pkt_info info;
+    TUO_ASSERT(buf_len == 0 || buf_len >= tx->offset); /* the length counts the headroom */
+    if (buf_len <= tx->offset) return buf_len != 0;
+    TUO_MEMSET(&info, 0, sizeof info);
+    ip = tx->ops.data(tx->ops.user, buf) + tx->offset;
+    len = buf_len - tx->offset;
+    if (tun->is_tap && tuoi_parse_l2(ip, (uint32_t)len, &info) != TUO_OK) return 0;
+    ip += info.ip_off;
+    len -= info.ip_off;
+    if (len >= TUOI_IP4_TOTAL + 2 && ip[0] >> 4 == 4) total = tuoi_rd16(ip + TUOI_IP4_TOTAL);
+    if (len >= TUOI_IP6_PAYLOAD + 2 && ip[0] >> 4 == 6) total = TUOI_IP6_LEN + (size_t)tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
+    return total > len && total - len <= tx->offset;
+}
+
+static int tuoi_is_short(tuo_verdict verdict) {
+    return verdict == TUO_V_TRUNCATED || verdict == TUO_V_IP_HEADER || verdict == TUO_V_IP_LENGTH;
 }
 
 /* Buffers of the caller's that an earlier call has left may hold other bytes by now, or other
@@ -7139,9 +7286,9 @@ static tuo_result tuoi_tun_tx_recheck(tuo_tun *tun) {
     tx->recheck = 0;
     result = tuoi_tun_tx_configure(tun);
     for (i = 0; i < count; i++) {
-        const int taken = tuoi_tun_tx_take(tx, tx->held[i], 0);
-        TUO_ASSERT(taken); /* there were as many before */
-        (void)taken;
+        const tuo_verdict verdict = tuoi_tun_tx_take(tx, tx->held[i], 0);
+        TUO_ASSERT(verdict != TUO_V_NO_ROOM); /* there were as many before */
+        (void)verdict;
     }
     return result;
 }
@@ -7182,7 +7329,9 @@ static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t coun
     while (result == TUO_OK && *taken < count) {
         while (*taken < count) {
             const uint64_t before = tx->gro->stats.bytes_in;
-            if (!tuoi_tun_tx_take(tx, bufs[*taken], 0)) break;
+            const tuo_verdict verdict = tuoi_tun_tx_take(tx, bufs[*taken], 0);
+            if (verdict == TUO_V_NO_ROOM) break;
+            if (tuoi_is_short(verdict) && tuoi_tun_tx_is_headroom_short(tun, bufs[*taken])) tx->stats.headroom_short++;
             ++*taken;
             tx->stats.tx_packets += tx->gro->stats.bytes_in != before;
         }
@@ -7261,7 +7410,7 @@ static tuo_result tuoi_tun_push(tuo_tun *tun, const tuo_iov *iov, size_t iov_cou
     tuo_result result = tuoi_tun_push_room(tun, room);
     tuo_buf *buf;
     uint64_t total;
-    int taken;
+    tuo_verdict verdict;
     tx->stats.tx_packets++;
     tx->stats.tx_dropped_full += result == TUO_AGAIN;
     tx->stats.tx_dropped_error += result < 0;
@@ -7270,9 +7419,9 @@ static tuo_result tuoi_tun_push(tuo_tun *tun, const tuo_iov *iov, size_t iov_cou
     buf->data = (uint8_t *)buf + sizeof *buf;
     buf->len = buf->capacity = len;
     total = tuoi_tun_push_copy(tx->gro->sums, buf->data, iov, iov_count);
-    taken = tuoi_tun_tx_take(tx, buf, tuoi_tun_push_hint(tun, buf->data, len, total));
-    TUO_ASSERT(taken);
-    (void)taken;
+    verdict = tuoi_tun_tx_take(tx, buf, tuoi_tun_push_hint(tun, buf->data, len, total));
+    TUO_ASSERT(verdict != TUO_V_NO_ROOM);
+    (void)verdict;
     tx->pushed_len += room;
     return TUO_OK;
 }
@@ -7327,9 +7476,11 @@ TUO_API tuo_result tuo_tun_inject(tuo_tun *tun, const void *pkt, size_t len) {
     iov[1].base = pkt;
     iov[1].len = len;
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    do returned = tuoi_tun_writev_once(tun, iov, 2);
-    while (returned == -EINTR);
-    return tuoi_leave(&tun->waiter, returned >= 0 ? TUO_OK : tuoi_tun_failed(&ignored, returned));
+    do {
+        returned = tuoi_tun_room(tun);
+        if (returned == 0) returned = tuoi_tun_write(tun, iov, 2);
+    } while (returned == -EINTR);
+    return tuoi_leave(&tun->waiter, returned >= 0 ? TUO_OK : tuoi_tun_failed(tun, 1, &ignored, returned));
 }
 
 TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
@@ -7346,13 +7497,6 @@ TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
         TUO_MEMCPY(tun->tx.features, features, sizeof features);
     }
     return result;
-}
-
-static int tuoi_tun_tx_collect(tuoi_tun_tx *tx, const tuo_iov *piece, size_t *len) {
-    if (piece->len > sizeof tx->scratch - *len) return 0;
-    if (piece->len) TUO_MEMCPY(tx->scratch + *len, piece->base, piece->len);
-    *len += piece->len;
-    return 1;
 }
 
 /* Copy the pieces to scratch, where they stay until they are written, and plan their split. */
@@ -7400,7 +7544,7 @@ static tuo_result tuoi_tun_tx_send(tuo_tun *tun, const tuo_vnet_hdr *vnet, const
     /* no way to say so: finish it here */
     if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
     result = tuoi_tun_write_pieces(tun, vnet, pieces);
-    if (offloaded && tuoi_refused(result)) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
+    if (offloaded && tuoi_tun_tx_resends(tun, result)) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
     tun->tx.stats.tx_packets += result == TUO_OK;
     tun->tx.stats.tx_superpackets += result == TUO_OK && vnet->gso_type != TUO_GSO_NONE;
@@ -8569,13 +8713,13 @@ static void tuoi_udp_refused_single(tuo_udp *udp, int error) {
 }
 
 /* The train in front is sent singly, from its first datagram on. */
-static void tuoi_udp_refused_train(tuo_udp *udp, int is_icmp) {
+static void tuoi_udp_refused_train(tuo_udp *udp, int innocent) {
     tuoi_udp_tx *const tx = &udp->tx;
     const tuoi_udp_message *const message = &udp->memory.messages[tx->at_message];
     tuoi_udp_key *const key = &udp->memory.keys[message->key];
     tx->stats.tx_refused_trains++;
     tx->refused_train = message->train;
-    tx->refused_lost = is_icmp; /* says nothing about trains */
+    tx->refused_lost = innocent; /* the errno says nothing about trains */
     tx->retried = 0;
     if (key->local == TUOI_LOCAL_INNOCENT) key->local = TUOI_LOCAL_USED; /* of the train's refusal only */
     tx->stale = 1;
@@ -8638,7 +8782,7 @@ static tuo_result tuoi_udp_refused(tuo_udp *udp, int error) {
         key->local = error == key->local_error ? TUOI_LOCAL_INNOCENT : TUOI_LOCAL_GONE;
         tx->stale = 1;
     }
-    if (message->count > 1) tuoi_udp_refused_train(udp, tuoi_udp_is_icmp(error));
+    if (message->count > 1) tuoi_udp_refused_train(udp, tuoi_udp_is_icmp(error) || error == ENOBUFS || error == ENOMEM);
     else tuoi_udp_refused_single(udp, error);
     return TUO_OK;
 }

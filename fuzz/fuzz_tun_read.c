@@ -331,6 +331,23 @@ static int fake_open(const char *path, int flags, ...)
     return failed_with(ENOENT); /* only the network namespace is asked for */
 }
 
+static int error_of(const step *s)
+{
+    static const int errors[] = {EAGAIN, EINTR, EINVAL, EIO, EBADFD, EFAULT, ENOMEM, EAGAIN};
+    return errors[s->error & 7];
+}
+
+/* Of such an error TUNGETIFF says whether the device is gone. */
+static int is_gone(const step *s)
+{
+    return (s->error & 8) == 0 && (error_of(s) == EIO || error_of(s) == EBADFD || error_of(s) == EFAULT);
+}
+
+static int loses_a_packet(const step *s)
+{
+    return error_of(s) == EINVAL || (error_of(s) == EFAULT && !is_gone(s));
+}
+
 static int fake_ioctl(int fd, unsigned long request, ...)
 {
     static const short tun = IFF_TUN | IFF_NO_PI, tap = IFF_TAP | IFF_NO_PI;
@@ -343,6 +360,9 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     int *number = argument;
     switch (request) {
     case TUNGETIFF:
+        if (next_step > 0 && steps[next_step - 1].what == STEP_ERROR && is_gone(&steps[next_step - 1])) {
+            return failed_with(EBADFD);
+        }
         memset(ifreq->name, 'x', sizeof ifreq->name);
         ifreq->u.flags = (short)((frame_flags != 0 ? tap : tun) | (vnet_len > 0 ? IFF_VNET_HDR : 0));
         return 0;
@@ -388,12 +408,6 @@ static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
         fds[1].revents = next_step == step_count && timeout_ms < 0 ? POLLIN : 0;
     }
     return fds[0].revents != 0 || (count == 2 && fds[1].revents != 0);
-}
-
-static int error_of(const step *s)
-{
-    static const int errors[] = {EAGAIN, EINTR, EINVAL, EIO, EBADFD, EFAULT, ENOMEM, EAGAIN};
-    return errors[s->error & 7];
 }
 
 /* What does not fit is cut off without a word, as by the kernel. */
@@ -443,13 +457,29 @@ static tuo_tun *adopt(void)
     return tun;
 }
 
-static size_t count_errors(int error)
+static size_t count_lost(void)
 {
     size_t n = 0;
     for (size_t i = 0; i < step_count; i++) {
-        n += steps[i].what == STEP_ERROR && error_of(&steps[i]) == error;
+        n += steps[i].what == STEP_ERROR && loses_a_packet(&steps[i]);
     }
     return n;
+}
+
+/* The result of an error that ends a call. */
+static tuo_result result_of(const step *s)
+{
+    return is_gone(s) ? TUO_E_GONE : TUO_E_SYSTEM;
+}
+
+static int any_error(tuo_result result)
+{
+    int any = 0;
+    for (size_t i = 0; i < step_count; i++) {
+        int error = error_of(&steps[i]);
+        any |= steps[i].what == STEP_ERROR && error != EAGAIN && error != EINTR && !loses_a_packet(&steps[i]) && result_of(&steps[i]) == result;
+    }
+    return any;
 }
 
 /* The next frame of which segments are still to come; frame_count after the last. */
@@ -465,10 +495,9 @@ static size_t expected_frame(size_t at, size_t segment)
 static int may_return(tuo_result result)
 {
     switch (result) {
-    case TUO_AGAIN: return !is_blocking || next_step == step_count || count_errors(EINVAL) > 0;
+    case TUO_AGAIN: return !is_blocking || next_step == step_count || count_lost() > 0;
     case TUO_E_WOKEN: return is_blocking && next_step == step_count;
-    case TUO_E_GONE: return count_errors(EBADFD) + count_errors(EFAULT) + count_errors(EIO) > 0;
-    case TUO_E_SYSTEM: return count_errors(ENOMEM) > 0;
+    case TUO_E_GONE: case TUO_E_SYSTEM: return any_error(result);
     default: return result == TUO_E_NOSPACE;
     }
 }
@@ -477,7 +506,7 @@ static int may_return(tuo_result result)
 static void check_rx_stats(tuo_tun *tun, size_t segments, size_t cut)
 {
     tun_stats stats;
-    size_t packets = 0, bytes = 0, supers = 0, refused = count_errors(EINVAL), truncated = cut;
+    size_t packets = 0, bytes = 0, supers = 0, refused = count_lost(), truncated = cut;
     for (size_t i = 0; i < frame_count; i++) {
         const frame *f = &frames[i];
         if (f->pkt == NULL) {
@@ -619,18 +648,19 @@ static void check_came(unsigned reads_before, int were_left)
 /* No segment came: AGAIN if the device had nothing at the last read, MORE if it perhaps has; an error is that of the last read. */
 static void check_ended(tuo_tun *tun, tuo_result result, unsigned reads_before)
 {
-    int has_read = reads > reads_before, error = 0;
+    const step *last = next_step > 0 ? &steps[next_step - 1] : NULL;
+    int has_read = reads > reads_before, lost = 0, error = 0;
     if (has_read && !read_was_empty) {
-        error = steps[next_step - 1].what == STEP_ERROR ? error_of(&steps[next_step - 1]) : EINVAL; /* or a frame that is refused */
+        lost = last->what != STEP_ERROR || loses_a_packet(last); /* or a frame that is refused */
+        error = last->what == STEP_ERROR ? error_of(last) : 0;
     }
     switch (result) {
     case TUO_AGAIN: FUZZ_CHECK(!is_blocking && has_read && read_was_empty); break;
     case TUO_MORE:
-        FUZZ_CHECK((has_read && error == EINVAL) || (loop.packets > 0 && (!has_read || (is_blocking && read_was_empty))));
+        FUZZ_CHECK((has_read && lost) || (loop.packets > 0 && (!has_read || (is_blocking && read_was_empty))));
         break;
     case TUO_E_WOKEN: FUZZ_CHECK(is_blocking && has_read && next_step == step_count && (read_was_empty || error == EINTR)); break;
-    case TUO_E_GONE: FUZZ_CHECK(error == EBADFD || error == EFAULT || error == EIO); break;
-    default: FUZZ_CHECK(result == TUO_E_SYSTEM && error == ENOMEM); break;
+    default: FUZZ_CHECK(error != 0 && !lost && error != EINTR && result == result_of(last)); break;
     }
     FUZZ_CHECK(tuo_tun_pending(tun) == 0);
     loop.packets = loop.bytes = 0;

@@ -99,6 +99,7 @@ static size_t budget;
 static struct {
     size_t ids[PACKETS_MAX], count; /* 0: none has been begun */
     int refused;                    /* its packets go singly */
+    int innocent;                   /* for want of memory */
     size_t next;                    /* of these */
 } unit;
 
@@ -138,6 +139,7 @@ static struct {
     int flags, vnet_len, tun_fd, asked;
     unsigned offloads;
     int took_uso;
+    int gone;                       /* what TUNGETIFF says after this error */
 } kernel;
 
 static int failed_with(int error)
@@ -209,6 +211,9 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     switch (request) {
     case TUNSETIFF: return attach(argument);
     case TUNGETIFF:
+        if (kernel.gone) {
+            return failed_with(EBADFD);
+        }
         memset(((tuoi_ifreq *)argument)->name, 'x', 16);
         ((tuoi_ifreq *)argument)->u.flags = (short)kernel.flags;
         return 0;
@@ -301,6 +306,9 @@ static void stop(tuo_result result, int error)
     stopped = result;
     stopped_errno = error;
     stopped_inside = !nothing_held();
+    if ((result == TUO_E_DOWN || result == TUO_E_SYSTEM) && unit.count > 0 && unit.next == 0) {
+        unit.refused = 0; /* it was the device, not the superpacket */
+    }
     want.tx.tx_again += result == TUO_AGAIN && calling == SENDING;
 }
 
@@ -412,6 +420,7 @@ static int write_errno(const tuo_vnet_hdr *h, const uint8_t *pkt, size_t len)
                                    EBADFD, ENOBUFS, ENOMEM, EFAULT, EBADF,  ENODEV, EPERM};
     int error = errors[reaction()];
     faults += error != 0;
+    kernel.gone = error == EBADFD || error == EBADF; /* not with ENODEV */
     if (error == 0 && (!kernel_takes(h, pkt, len) || kernel_is_limited(h, len))) {
         error = EINVAL;
     }
@@ -422,6 +431,17 @@ static int write_errno(const tuo_vnet_hdr *h, const uint8_t *pkt, size_t len)
 static int refused_with(int error)
 {
     return error == EINVAL || error == EMSGSIZE;
+}
+
+static int no_memory(int error)
+{
+    return error == ENOBUFS || error == ENOMEM;
+}
+
+/* Of EIO the packets themselves will tell what it is. */
+static int is_resent(int error)
+{
+    return refused_with(error) || error == EIO || no_memory(error);
 }
 
 /* An error other than a refusal. */
@@ -435,8 +455,7 @@ static void stop_for(int error)
         }
         break;
     case EIO: stop(TUO_E_DOWN, EIO); break;
-    case EBADFD: case EBADF: case ENODEV: stop(TUO_E_GONE, error); break;
-    default: stop(TUO_E_SYSTEM, error); break;
+    default: stop(kernel.gone ? TUO_E_GONE : TUO_E_SYSTEM, error); break;
     }
 }
 
@@ -515,7 +534,7 @@ static unsigned feature_of(const tuo_vnet_hdr *h)
     return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
 }
 
-static void judge(const tuo_vnet_hdr *h, int was_refused, uint64_t tx_packets)
+static void judge(const tuo_vnet_hdr *h, int was_refused, int innocent, uint64_t tx_packets)
 {
     struct feature *f = &features[feature_of(h)];
     if (!was_refused) {
@@ -524,7 +543,7 @@ static void judge(const tuo_vnet_hdr *h, int was_refused, uint64_t tx_packets)
         return;
     }
     want.tx.tx_refused_superpackets++;
-    if (++f->refused >= config.refusal_limit && !f->off) {
+    if (!innocent && ++f->refused >= config.refusal_limit && !f->off) {
         f->off = 1;
         f->off_since = tx_packets;
         want.tx.switched_off++;
@@ -714,7 +733,7 @@ static void settle(const written *w, packet_state state)
     want.tx.tx_refused_packets += state == LOST;
     if (!unit.refused) {
         if (w->id_count > 1) {
-            judge(&w->vnet, 0, 0);
+            judge(&w->vnet, 0, 0, 0);
         }
         unit.count = 0;
     }
@@ -725,7 +744,7 @@ static tuo_vnet_hdr unit_hdr; /* of the superpacket that was refused */
 static void next_of_refused(void)
 {
     if (unit.next == 0) { /* the device works: it was the superpacket */
-        judge(&unit_hdr, 1, packets_so_far());
+        judge(&unit_hdr, 1, unit.innocent, packets_so_far());
     }
     if (++unit.next == unit.count) {
         unit.count = 0;
@@ -753,8 +772,9 @@ static void write_batch(const written *w, int error)
         const packet *p = &packets[w->ids[0]];
         FUZZ_CHECK(same_as_zero(&w->vnet) && w->len == p->len && memcmp(w->pkt, p->original, w->len) == 0);
     }
-    if (super && (refused_with(error) || error == EIO)) { /* of EIO the packets themselves will tell what it is */
+    if (super && is_resent(error)) {
         unit.refused = 1;
+        unit.innocent = no_memory(error);
         unit.next = 0;
         unit_hdr = w->vnet;
     } else if (error == 0 || refused_with(error)) {
@@ -768,9 +788,6 @@ static void write_batch(const written *w, int error)
         }
     } else {
         stop_for(error);
-        if (error == EIO && unit.refused && unit.next == 0) {
-            unit.refused = 0; /* it was the device */
-        }
     }
 }
 
@@ -797,7 +814,7 @@ static void write_whole(single *s, const written *w, int error)
     saw_super |= s->vnet.gso_type != TUO_GSO_NONE;
     if (error == 0) {
         s->done = 1;
-    } else if (is_offloaded(s) && (refused || error == EIO)) {
+    } else if (is_offloaded(s) && is_resent(error)) {
         if (s->plan != TUO_OK) {
             stop(s->plan, 0);
         } else {
@@ -951,6 +968,7 @@ static void check_stats(void)
     FUZZ_CHECK(s.tx.tx_dropped_full == want.tx.tx_dropped_full && s.tx.tx_dropped_down == want.tx.tx_dropped_down);
     FUZZ_CHECK(s.tx.tx_dropped_error == want.tx.tx_dropped_error);
     FUZZ_CHECK(s.tx.tx_again == want.tx.tx_again && s.tx.switched_off == want.tx.switched_off);
+    FUZZ_CHECK(s.tx.headroom_short == want.tx.headroom_short);
     FUZZ_CHECK(s.tx.tcp4_off == features[0].off && s.tx.tcp6_off == features[1].off && s.tx.udp_off == features[2].off);
     FUZZ_CHECK(s.rx.rx_reads + s.rx.rx_bytes + s.rx.rx_superpackets + s.rx.rx_segments + s.rx.rx_truncated + s.rx.rx_refused == 0);
 }
@@ -1111,6 +1129,33 @@ static int no_append(void *user, void *buf, const uint8_t *bytes, size_t len)
     return (int)no_capacity(user, buf);
 }
 
+/* Could the length of its buffer have left out the headroom? Then the IP header promises so many bytes more. */
+static int looks_cut(const packet *p)
+{
+    unsigned type = 0;
+    size_t at = 0, left, total;
+    if (p->len == 0) {
+        return p->headroom > 0;
+    }
+    if (config.tap) {
+        for (at = 14; at <= p->len && at <= 14 + 4 * TUO_VLAN_MAX; at += 4) {
+            type = pkt_get16(p->original + at - 2);
+            if (type != 0x8100 && type != 0x88a8) {
+                break;
+            }
+        }
+    }
+    left = p->len - (at < p->len ? at : p->len);
+    if (left >= 4 && p->original[at] >> 4 == 4 && (!config.tap || type == 0x800)) {
+        total = pkt_get16(p->original + at + 2);
+    } else if (left >= 6 && p->original[at] >> 4 == 6 && (!config.tap || type == 0x86dd)) {
+        total = 40 + (size_t)pkt_get16(p->original + at + 4);
+    } else {
+        return 0;
+    }
+    return total > left && total - left <= p->headroom;
+}
+
 static void take(size_t first, size_t count, size_t taken)
 {
     int drops = stopped == TUO_E_DOWN && !config.holds_when_down;
@@ -1123,7 +1168,9 @@ static void take(size_t first, size_t count, size_t taken)
         } else if (p->len == 0) { /* nothing to write */
             FUZZ_CHECK(p->state == OFFERED);
             p->state = WIRED;
+            want.tx.headroom_short += (unsigned)looks_cut(p);
         } else {
+            want.tx.headroom_short += (unsigned)looks_cut(p);
             want.tx.tx_packets++;
             p->kinds = kinds_now;
             p->batch = batches;

@@ -1077,27 +1077,34 @@ TEST(recv_iov)
     pair_close(&p);
 }
 
-/* What read() can say, and what becomes of it. A packet waits behind each. */
+/* What read() can say, and what becomes of it: a device is gone only if TUNGETIFF says so. A packet waits behind each. */
 TEST(recv_errnos)
 {
     static const struct {
         const char *name;
-        int blocking, errnos[2];
+        int blocking, gone, errnos[2];
         tuo_result result;
         unsigned refused;
     } rows[] = {
-        {"EAGAIN", 0, {EAGAIN, EAGAIN}, TUO_AGAIN, 0},
-        {"EAGAIN, blocking", 1, {EAGAIN, EAGAIN}, TUO_OK, 0},
-        {"EINTR", 0, {EINTR, EINTR}, TUO_OK, 0},
-        {"EINTR, blocking", 1, {EINTR, EINTR}, TUO_OK, 0},
-        {"EINVAL", 0, {EINVAL, EINVAL}, TUO_OK, 2},
-        {"no bytes", 0, {-1, -1}, TUO_AGAIN, 0},
-        {"no bytes, blocking", 1, {-1, -1}, TUO_OK, 0},
-        {"EBADFD", 0, {EBADFD, 0}, TUO_E_GONE, 0},
-        {"EFAULT", 0, {EFAULT, 0}, TUO_E_GONE, 0},
-        {"EIO", 0, {EIO, 0}, TUO_E_GONE, 0},
-        {"EIO, blocking", 1, {EIO, 0}, TUO_E_GONE, 0},
-        {"ENOMEM", 0, {ENOMEM, 0}, TUO_E_SYSTEM, 0},
+        {"EAGAIN", 0, 0, {EAGAIN, EAGAIN}, TUO_AGAIN, 0},
+        {"EAGAIN, blocking", 1, 0, {EAGAIN, EAGAIN}, TUO_OK, 0},
+        {"EINTR", 0, 0, {EINTR, EINTR}, TUO_OK, 0},
+        {"EINTR, blocking", 1, 0, {EINTR, EINTR}, TUO_OK, 0},
+        {"EINVAL", 0, 0, {EINVAL, EINVAL}, TUO_OK, 2},
+        {"no bytes", 0, 0, {-1, -1}, TUO_AGAIN, 0},
+        {"no bytes, blocking", 1, 0, {-1, -1}, TUO_OK, 0},
+        {"EBADFD, gone", 0, 1, {EBADFD, 0}, TUO_E_GONE, 0},
+        {"EBADFD", 0, 0, {EBADFD, 0}, TUO_E_SYSTEM, 0},
+        {"EFAULT, gone", 0, 1, {EFAULT, 0}, TUO_E_GONE, 0},
+        {"EFAULT, gone, blocking", 1, 1, {EFAULT, 0}, TUO_E_GONE, 0},
+        {"EFAULT", 0, 0, {EFAULT, EFAULT}, TUO_OK, 2},
+        {"EFAULT, blocking", 1, 0, {EFAULT, EFAULT}, TUO_OK, 2},
+        {"EIO, gone", 0, 1, {EIO, 0}, TUO_E_GONE, 0},
+        {"EIO, gone, blocking", 1, 1, {EIO, 0}, TUO_E_GONE, 0},
+        {"EIO", 0, 0, {EIO, 0}, TUO_E_SYSTEM, 0},
+        {"EMSGSIZE", 0, 0, {EMSGSIZE, 0}, TUO_E_SYSTEM, 0},
+        {"ENOBUFS", 0, 0, {ENOBUFS, 0}, TUO_E_SYSTEM, 0},
+        {"ENOMEM", 0, 0, {ENOMEM, 0}, TUO_E_SYSTEM, 0},
     };
     static uint8_t frame[FRAME_MAX];
     size_t i;
@@ -1113,10 +1120,11 @@ TEST(recv_errnos)
         send_one(&p, PKT_UDP4, 1001, 1, 100);
         filter_off();
         memcpy(filter.read_errno, rows[i].errnos, sizeof rows[i].errnos);
+        filter.getiff_errno = rows[i].gone ? EBADFD : 0;
         CHECK_RESULT(tuo_tun_recv(p.b, frame, sizeof frame, &vnet, &len), rows[i].result);
         CHECK_EQ_INT(len, rows[i].result == TUO_OK ? 125 : 0);
         CHECK_EQ_INT(tun_stats_of(p.b).rx.rx_refused, rows[i].refused);
-        if (rows[i].result < 0)
+        if (rows[i].result < 0 || rows[i].refused)
             CHECK_EQ_INT(tun_info_of(p.b).rx_errno, rows[i].errnos[0]);
         CHECK(tun_info_of(p.b).rx_errno != EAGAIN); /* nothing failed */
         filter_off();
@@ -1125,6 +1133,62 @@ TEST(recv_errnos)
             CHECK_EQ_INT(len, 125);
         }
         pair_close(&p);
+    }
+}
+
+/* K 2.8: a device whose last user left offloads for UDP tunnels on, with a vnet header that is too short for them. Each read loses
+   its packet and says EFAULT; the device is there. */
+TEST(a_device_that_hands_out_nothing)
+{
+    enum { PACKETS = 40 };
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = 9};
+    static uint8_t frame[FRAME_MAX];
+    int way;
+
+    for (way = 0; way < 4; way++) {
+        const int blocking = way & 1, negotiates = way >> 1;
+        tuo_tun_desc desc = zero_desc();
+        tuo_tun *tun = NULL;
+        tuo_buf packet;
+        tuo_vnet_hdr vnet;
+        size_t len, i;
+        int s, fd;
+
+        check_row("%s%s", negotiates ? "negotiated, " : "", blocking ? "blocking" : "non-blocking");
+        if (!ready())
+            return;
+        fd = raw_open("", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, O_NONBLOCK);
+        if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)(TUO_TUN_CSUM | TUO_TUN_TSO4 | 0x80 /* TUN_F_UDP_TUNNEL_GSO */)) != 0) {
+            check_skip("no offloads for UDP tunnels on this kernel");
+            close(fd);
+            continue;
+        }
+        desc.up = 1;
+        desc.address4 = "10.9.0.1/16";
+        desc.blocking = (uint8_t)blocking;
+        desc.adopt_negotiate = (uint8_t)negotiates;
+        if (!CHECK_RESULT(tuo_tun_adopt(&tun, fd, &desc, NULL), TUO_OK))
+            continue;
+        s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        to.sin_addr.s_addr = htonl(0x0a090002);
+        for (i = 0; i < PACKETS; i++)
+            CHECK_EQ_INT(sendto(s, "hello", 5, 0, (struct sockaddr *)&to, sizeof to), 5);
+        close(s);
+        if (negotiates) {
+            for (i = 0; i < PACKETS; i++)
+                CHECK_RESULT(tuo_tun_next(tun, &packet), TUO_OK);
+            CHECK_EQ_INT(tun_stats_of(tun).rx.rx_refused, 0);
+        } else {
+            CHECK_RESULT(tuo_tun_next(tun, &packet), TUO_MORE); /* so often it reads in one call */
+            CHECK_EQ_INT(tun_stats_of(tun).rx.rx_refused, 16);
+            CHECK_RESULT(tuo_tun_recv(tun, frame, sizeof frame, &vnet, &len), TUO_AGAIN);
+            CHECK_EQ_INT(tun_stats_of(tun).rx.rx_refused, 32);
+            tuo_tun_wake(tun); /* or the blocking one would wait for the 41st */
+            CHECK_RESULT(tuo_tun_next(tun, &packet), blocking ? TUO_E_WOKEN : TUO_AGAIN);
+            CHECK_EQ_INT(tun_stats_of(tun).rx.rx_refused, PACKETS);
+            CHECK_EQ_INT(tun_info_of(tun).rx_errno, EFAULT);
+        }
+        tuo_tun_close(tun);
     }
 }
 
@@ -1909,6 +1973,98 @@ TEST(refusals_in_a_row)
     pair_close(&p);
 }
 
+/* The kernel has no memory for a superpacket: its packets go singly. That is no refusal: nothing is switched off, and the next one goes
+   whole. A refusal before it and one behind it are two in a row. */
+TEST(no_memory_for_superpackets)
+{
+    static const int errnos[] = {ENOBUFS, ENOMEM};
+    size_t e;
+    int kind, round;
+
+    for (e = 0; e < CHECK_COUNT_OF(errnos); e++) {
+        for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+            tuo_tun_desc desc = zero_desc();
+            tun_stats stats;
+            pair p;
+
+            check_row("%s, %s", strerror(errnos[e]), kind_names[kind]);
+            if (!ready())
+                continue;
+            if (pkt_is_udp(&(pkt_spec){.kind = (pkt_kind)kind}) && !kernel_has_uso()) {
+                check_skip("no UDP superpackets on this kernel");
+                continue;
+            }
+            desc.refusal_limit = 2;
+            if (!pair_open(&p, &desc, NULL))
+                continue;
+            filter.refuse = 1u << type_of_kind((pkt_kind)kind);
+            for (round = 1; round <= 6; round++) {
+                filter.refuse_errno = round == 1 ? EINVAL : errnos[e];
+                train_flow(new_train(), (pkt_kind)kind, 1001, 10, 700);
+                send_and_check(&p, &trains[0]);
+                stats = tun_stats_of(p.a);
+                CHECK_EQ_INT(stats.tx.tx_refused_superpackets, round);
+                CHECK_EQ_INT(stats.tx.tx_resent_packets, 10 * round);
+                CHECK_EQ_INT(stats.tx.switched_off, 0);
+                CHECK_EQ_INT(tun_info_of(p.a).tx_errno, filter.refuse_errno);
+            }
+            filter.refuse_errno = EINVAL;
+            send_one(&p, (pkt_kind)kind, 1001, 10, 700);
+            train_check_arrived(&trains[0], p.b);
+            CHECK_EQ_INT(tun_stats_of(p.a).tx.switched_off, 1);
+            CHECK_RESULT(tuo_tun_configure(p.a, &desc.gro), TUO_OK);
+            filter_off();
+            send_one(&p, (pkt_kind)kind, 1001, 10, 700);
+            train_check_arrived(&trains[0], p.b);
+            CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_superpackets, 1);
+            pair_close(&p);
+        }
+    }
+}
+
+/* Nor for its first packet: the caller's buffers are held, and leave whole once there is memory; what was pushed is dropped and
+   counted. */
+TEST(no_memory_at_all)
+{
+    int pushed;
+
+    for (pushed = 0; pushed < 2; pushed++) {
+        size_t i, taken = 0;
+        tun_stats stats;
+        train *t;
+        pair p;
+
+        check_row("%s", pushed ? "pushed" : "in buffers");
+        if (!ready() || !pair_open(&p, NULL, NULL))
+            continue;
+        t = new_train();
+        train_flow(t, PKT_TCP4, 1001, 10, 700);
+        filter.refuse = 1u << TUO_GSO_TCPV4;
+        filter.refuse_errno = ENOBUFS;
+        filter.fail_at = 2;
+        filter.fail_errno = ENOBUFS;
+        for (i = 0; i < t->count && pushed; i++)
+            CHECK_RESULT(tuo_tun_push(p.a, t->bufs[i].data + HEADROOM, t->bufs[i].len - HEADROOM), TUO_OK);
+        if (pushed)
+            CHECK_RESULT(tuo_tun_flush(p.a), TUO_E_SYSTEM);
+        else
+            CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_E_SYSTEM);
+        CHECK_EQ_INT(filter.writes, 2);
+        CHECK_EQ_INT(taken, pushed ? 0 : 10);
+        CHECK_EQ_INT(tuo_tun_held(p.a), !pushed);
+        filter_off();
+        CHECK_RESULT(tuo_tun_flush(p.a), TUO_OK);
+        stats = tun_stats_of(p.a);
+        CHECK_EQ_INT(stats.tx.tx_dropped_error, pushed ? 10 : 0);
+        CHECK_EQ_INT(stats.tx.tx_superpackets, !pushed);
+        CHECK_EQ_INT(stats.tx.tx_refused_superpackets + stats.tx.switched_off, 0);
+        if (pushed)
+            t->count = 0;
+        train_check_arrived(t, p.b);
+        pair_close(&p);
+    }
+}
+
 /* Writes that would block, and that are interrupted, at every Nth call; alone and in the middle of a resend. */
 TEST(writes_that_block)
 {
@@ -2175,14 +2331,19 @@ TEST(resend_interrupted)
 {
     static const struct {
         const char *name;
+        int refuse_errno;
         unsigned long fail_at; /* write 1 is the superpacket */
         int fail_errno;
         tuo_result result;
     } rows[] = {
-        {"down at the first segment", 2, EIO, TUO_E_DOWN},
-        {"no memory at the first segment", 2, ENOMEM, TUO_E_SYSTEM},
-        {"down at the second segment", 3, EIO, TUO_OK},
-        {"no memory at the last segment", 5, ENOMEM, TUO_OK},
+        {"down at the first segment", EINVAL, 2, EIO, TUO_E_DOWN},
+        {"no memory at the first segment", EINVAL, 2, ENOMEM, TUO_E_SYSTEM},
+        {"down at the second segment", EINVAL, 3, EIO, TUO_OK},
+        {"no memory at the last segment", EINVAL, 5, ENOMEM, TUO_OK},
+        {"no memory for the superpacket", ENOBUFS, 0, 0, TUO_OK},
+        {"no memory for the superpacket (ENOMEM)", ENOMEM, 0, 0, TUO_OK},
+        {"no memory for either", ENOBUFS, 2, ENOBUFS, TUO_E_SYSTEM},
+        {"no memory for the superpacket, then blocked", ENOBUFS, 2, EAGAIN, TUO_OK},
     };
     static uint8_t payload[4000], frame[FRAME_MAX];
     static const uint8_t ip[20] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 1, 0, 7, 10, 2, 0, 5};
@@ -2197,7 +2358,7 @@ TEST(resend_interrupted)
         if (!ready() || !pair_open(&p, NULL, NULL))
             continue;
         filter.refuse = 1u << TUO_GSO_TCPV4;
-        filter.refuse_errno = EINVAL;
+        filter.refuse_errno = rows[i].refuse_errno;
         filter.fail_at = rows[i].fail_at;
         filter.fail_errno = rows[i].fail_errno;
         CHECK_RESULT(tuo_tun_send_gso(p.a, &gso), rows[i].result);
@@ -2438,6 +2599,63 @@ TEST(more_pieces_than_a_writev_takes)
     pair_close(&p);
 }
 
+/* A length that leaves out the headroom cuts the packet, or leaves nothing of it: counted. A packet that its sender cut looks the same
+   if up to as many bytes are missing. */
+TEST(headroom_left_out)
+{
+    static const struct {
+        const char *name;
+        pkt_kind kind;
+        int tags, payload_len;
+        size_t less; /* bytes that the length of the buffer is too short by; at most all of them */
+        int counted;
+    } rows[] = {
+        {"right", PKT_TCP4, 0, 200, 0, 0},
+        {"one byte missing", PKT_TCP4, 0, 200, 1, 1},
+        {"forgotten", PKT_TCP4, 0, 200, HEADROOM, 1},
+        {"more than the headroom missing", PKT_TCP4, 0, 200, HEADROOM + 1, 0},
+        {"IPv6", PKT_UDP6, 0, 200, HEADROOM, 1},
+        {"IPv6, more than the headroom missing", PKT_UDP6, 0, 200, HEADROOM + 1, 0},
+        {"within the IPv4 header", PKT_UDP4, 0, 9, HEADROOM, 1},
+        {"within the IPv6 header", PKT_UDP6, 0, 9, HEADROOM, 1},
+        {"before the length field", PKT_UDP4, 0, 7, HEADROOM, 0},
+        {"tagged frame", PKT_TCP4, 3, 200, HEADROOM, 1},
+        {"tagged frame, right", PKT_TCP4, 3, 200, 0, 0},
+        {"nothing left", PKT_UDP4, 0, 4, HEADROOM, 1},
+        {"empty buffer", PKT_UDP4, 0, 4, 1000, 0},
+    };
+    size_t i;
+
+    for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        pkt_spec spec = {.kind = rows[i].kind, .payload_len = rows[i].payload_len};
+        tuo_tun_desc desc = zero_desc();
+        tuo_tun *tun;
+        size_t taken = 0;
+        train *t;
+        int again;
+
+        check_row("%s", rows[i].name);
+        desc.tap = (uint8_t)(rows[i].tags != 0);
+        desc.up = 1;
+        if (!ready() || (tun = open_or_fail(&desc)) == NULL)
+            continue;
+        spec.ethernet = desc.tap;
+        spec.vlan_count = (uint8_t)rows[i].tags;
+        t = new_train();
+        train_add(t, &spec);
+        t->bufs[0].len -= rows[i].less < t->bufs[0].len ? rows[i].less : t->bufs[0].len;
+        filter.again_every = 1;
+        CHECK_RESULT(tuo_tun_send_batch(tun, NULL, t->pointers, 1, HEADROOM, &taken), t->bufs[0].len > HEADROOM ? TUO_AGAIN : TUO_OK);
+        CHECK_EQ_INT(taken, 1);
+        for (again = 0; again < 2; again++) { /* counted once, however often it is tried */
+            CHECK_EQ_INT(tun_stats_of(tun).tx.headroom_short, rows[i].counted);
+            filter_off();
+            CHECK(tuo_tun_flush(tun) == TUO_OK);
+        }
+        tuo_tun_close(tun);
+    }
+}
+
 /* Mistakes of the caller are no news of the device. */
 TEST(callers_mistakes)
 {
@@ -2643,6 +2861,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(recv_sizes),
         CHECK_ENTRY(recv_iov),
         CHECK_ENTRY(recv_errnos),
+        CHECK_ENTRY(a_device_that_hands_out_nothing),
         CHECK_ENTRY(recv_multiple_resumes),
         CHECK_ENTRY(recv_multiple_leaves_segments),
         CHECK_ENTRY(recv_multiple_of_contradictions),
@@ -2659,6 +2878,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(tap),
         CHECK_ENTRY(refused_superpackets),
         CHECK_ENTRY(refusals_in_a_row),
+        CHECK_ENTRY(no_memory_for_superpackets),
+        CHECK_ENTRY(no_memory_at_all),
         CHECK_ENTRY(writes_that_block),
         CHECK_ENTRY(held_packets),
         CHECK_ENTRY(random_faults),
@@ -2670,6 +2891,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(send_iov_refused_either_way),
         CHECK_ENTRY(refusals_of_the_callers_superpackets),
         CHECK_ENTRY(more_pieces_than_a_writev_takes),
+        CHECK_ENTRY(headroom_left_out),
         CHECK_ENTRY(callers_mistakes),
         CHECK_ENTRY(probe),
         CHECK_ENTRY(probe_where_it_cannot),

@@ -1,6 +1,7 @@
 /* The ladder for a real device: what tuo_tx_next hands out for a TAP or TUN device is written to it, the kernel does the device's
    own work, and what arrives is compared. Two parts:
-   - frames, with up to four VLAN tags, through a TAP device, a Linux bridge and a TAP device without offloads, byte for byte;
+   - frames, with up to four VLAN tags, through a TAP device, a Linux bridge and a TAP device without offloads, byte for byte; also
+     through one that was made with IFF_NAPI_FRAGS, which takes few pieces;
    - a sender that builds packets of 64 KiB itself, prepares them with tuo_tso_prepare, and talks to sockets of this kernel: UDP
      datagrams, and one TCP connection.
    Everything happens in network namespaces of this process' own. Needs root and a TUN driver. */
@@ -10,6 +11,7 @@
 #include "tunoffload.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -72,8 +74,27 @@ static int join_bridge(const char *bridge, const char *port)
     return interface_ioctl(SIOCBRADDIF, &request);
 }
 
+/* What kind of device frames_in is. */
+enum { USUAL, NAPI_FRAGS, NAPI_FRAGS_PLAIN };
+
+/* As another program makes it, adopted. */
+static tuo_tun *open_napi_frags(tuo_tun_desc *desc, int kind)
+{
+    struct ifreq request;
+    tuo_tun *tun = NULL;
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+    memset(&request, 0, sizeof request);
+    memcpy(request.ifr_name, desc->name, strlen(desc->name));
+    request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_NAPI | IFF_NAPI_FRAGS | (kind == NAPI_FRAGS ? IFF_VNET_HDR : 0));
+    desc->adopt_negotiate = desc->up = 1;
+    if (!CHECK_EQ_INT(ioctl(fd, TUNSETIFF, &request), 0) || !CHECK_RESULT(tuo_tun_adopt(&tun, fd, desc, NULL), TUO_OK))
+        return NULL;
+    return tun;
+}
+
 /* A namespace in which two TAP devices and nothing else are ports of a bridge. IPv6 is off in it: it would announce itself. */
-static int bridged_taps(void)
+static int bridged_taps(int kind)
 {
     tuo_tun_desc in, out;
     struct ifreq up;
@@ -89,7 +110,7 @@ static int bridged_taps(void)
     in.tap = out.tap = 1;
     in.mtu = out.mtu = 65521; /* segments of any size pass */
     out.disable_offloads = ~0u;
-    frames_in = open_device(&in);
+    frames_in = kind == USUAL ? open_device(&in) : open_napi_frags(&in, kind);
     frames_out = open_device(&out);
     if (!frames_in || !frames_out)
         return 0;
@@ -165,28 +186,37 @@ static size_t next_out(uint8_t *bytes)
     return len;
 }
 
-/* Device by device, the frame must come out as software alone would have sent it. Returns how many writes it took. */
-static size_t send_and_compare(const tuo_caps *caps, const frame *f)
+/* The frame must come out as software alone would have sent it. */
+static int compare_with_software(const frame *f)
 {
     static uint8_t want[FRAME_MAX], have[FRAME_MAX];
-    tuo_tx_packet packet;
     tuo_segment segment;
     tuo_gso gso;
-    tuo_tx tx;
-    size_t writes = 0, i;
+    size_t i;
 
-    if (!CHECK_RESULT(tuo_tx_init(&tx, caps, f->bytes, f->len, &f->vnet, 0), TUO_OK))
-        return 0;
-    for (; tuo_tx_next(&tx, NULL, &packet) == TUO_OK; writes++)
-        CHECK_RESULT(tuo_tun_send_iov(frames_in, packet.iov, packet.iov_count, &packet.vnet), TUO_OK);
     CHECK_RESULT(tuo_gso_init(&gso, f->bytes, f->len, &f->vnet, TUO_F_ETHERNET), TUO_OK);
     while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
         size_t len = 0, got = next_out(have);
         for (i = 0; i < segment.iov_count; len += segment.iov[i++].len)
             memcpy(want + len, segment.iov[i].base, segment.iov[i].len);
         if (!CHECK_EQ_INT(got, len) || !CHECK_BYTES(have, want, len))
-            return writes;
+            return 0;
     }
+    return 1;
+}
+
+/* Device by device. Returns how many writes it took. */
+static size_t send_and_compare(const tuo_caps *caps, const frame *f)
+{
+    tuo_tx_packet packet;
+    tuo_tx tx;
+    size_t writes = 0;
+
+    if (!CHECK_RESULT(tuo_tx_init(&tx, caps, f->bytes, f->len, &f->vnet, 0), TUO_OK))
+        return 0;
+    for (; tuo_tx_next(&tx, NULL, &packet) == TUO_OK; writes++)
+        CHECK_RESULT(tuo_tun_send_iov(frames_in, packet.iov, packet.iov_count, &packet.vnet), TUO_OK);
+    compare_with_software(f);
     return writes;
 }
 
@@ -198,7 +228,7 @@ TEST(a_tap_device_takes_what_its_capabilities_say)
     tuo_caps own;
     uint64_t supers = 0;
 
-    if (!netns_ready() || !bridged_taps())
+    if (!netns_ready() || !bridged_taps(USUAL))
         return;
     r = rng_start("a_tap_device_takes_what_its_capabilities_say", 5);
     tuo_tun_caps(frames_in, &own);
@@ -227,6 +257,140 @@ TEST(a_tap_device_takes_what_its_capabilities_say)
     check_row("sum");
     CHECK(supers > 300);
     CHECK_EQ_INT((long long)stats.tx.tx_refused_superpackets, 0);
+    tuo_tun_close(frames_in);
+    tuo_tun_close(frames_out);
+}
+
+/* In up to 60 pieces, some of them empty, some longer than a page. */
+static void send_in_pieces(rng *r, const frame *f)
+{
+    tuo_iov iov[60];
+    size_t count = 0, at = 0, most = rng_chance(r, 1, 4) ? 17 : CHECK_COUNT_OF(iov) - 1;
+
+    while (count < most && rng_chance(r, 40, 41)) {
+        size_t len = rng_chance(r, 1, 8) ? 0 : rng_below(r, rng_chance(r, 1, 4) ? 9000 : 1500);
+        iov[count].base = f->bytes + at;
+        iov[count].len = len < f->len - at ? len : f->len - at;
+        at += iov[count++].len;
+    }
+    iov[count].base = f->bytes + at;
+    iov[count++].len = f->len - at;
+    CHECK_RESULT(tuo_tun_send_iov(frames_in, iov, count, &f->vnet), TUO_OK);
+}
+
+/* The next frame at the far end is the packet of these bytes. */
+static int came_out(const uint8_t *bytes, size_t len)
+{
+    static uint8_t have[FRAME_MAX];
+
+    return CHECK_EQ_INT(next_out(have), len) && CHECK_BYTES(have, bytes, len);
+}
+
+/* K 2.12: with IFF_NAPI_FRAGS the kernel takes 18 pieces, those behind the first of 1 to 4096 bytes, and 65471 bytes of frame. */
+TEST(a_napi_frags_device_takes_any_pieces)
+{
+    enum { TRAIN = 60 };
+    static const int payload_lens[] = {100, 1400, 4096, 4097, 9000, 21000};
+    static uint8_t bytes[TRAIN][22000];
+    static tuo_buf bufs[TRAIN];
+    static void *pointers[TRAIN];
+    static frame f;
+    tun_stats stats;
+    tuo_caps caps;
+    size_t i, k, taken;
+    rng r;
+
+    if (!netns_ready() || !bridged_taps(NAPI_FRAGS))
+        return;
+    tuo_tun_caps(frames_in, &caps);
+    check_row("capabilities");
+    CHECK_EQ_INT(caps.max_frags, 17);
+    CHECK_EQ_INT(caps.max_tcp4, 65000);
+    CHECK_EQ_INT(caps.max_udp6, caps.max_udp_segs ? 65000 : 0);
+    r = rng_start("a_napi_frags_device_takes_any_pieces", 17);
+    for (int round = 0; round < 300; round++) {
+        make_frame(&f, &r);
+        check_row("round %d: kind %d, %d bytes, gso_size %d", round, (int)f.spec.kind, (int)f.len, f.vnet.gso_size);
+        if (round % 3 == 0) {
+            send_and_compare(&caps, &f);
+        } else {
+            send_in_pieces(&r, &f);
+            compare_with_software(&f);
+        }
+    }
+    check_row("sum");
+    stats = tun_stats_of(frames_in);
+    CHECK(stats.tx.tx_superpackets > 150);
+    CHECK_EQ_INT(stats.tx.tx_refused_superpackets + stats.tx.tx_refused_packets, 0);
+    for (i = 0; i < 2 * CHECK_COUNT_OF(payload_lens); i++) {
+        const int verbs = i & 1;
+        pkt_spec s = {.kind = i % 3 ? PKT_TCP4 : PKT_TCP6, .ethernet = 1, .payload_len = payload_lens[i / 2]};
+
+        check_row("%s of %d bytes", verbs ? "pushes" : "a batch", payload_lens[i / 2]);
+        for (k = 0; k < TRAIN; k++) {
+            bufs[k].data = bytes[k];
+            bufs[k].capacity = sizeof bytes[k];
+            bufs[k].len = pkt_build(bytes[k], sizeof bytes[k], &s);
+            pointers[k] = &bufs[k];
+            s.seq += (uint32_t)s.payload_len;
+            s.ip_id++;
+        }
+        for (k = 0; k < TRAIN && verbs; k++)
+            CHECK_RESULT(tuo_tun_push(frames_in, bytes[k], bufs[k].len), TUO_OK);
+        if (verbs)
+            CHECK_RESULT(tuo_tun_flush(frames_in), TUO_OK);
+        else
+            CHECK_RESULT(tuo_tun_send_batch(frames_in, NULL, pointers, TRAIN, 0, &taken), TUO_OK);
+        for (k = 0; k < TRAIN && came_out(bytes[k], bufs[k].len); k++) {
+        }
+        stats.tx.tx_superpackets += (TRAIN + 16) / 17; /* at least */
+        CHECK(tun_stats_of(frames_in).tx.tx_superpackets >= stats.tx.tx_superpackets);
+        stats = tun_stats_of(frames_in);
+        CHECK_EQ_INT(stats.tx.tx_refused_superpackets + stats.tx.switched_off, 0);
+    }
+    check_row("longer than it takes");
+    {
+        const pkt_spec s = {.kind = PKT_TCP6, .ethernet = 1, .payload_len = 65475, .l4_csum_pseudo = 1};
+        f.len = pkt_build(f.bytes, sizeof f.bytes, &s);
+        memset(&f.vnet, 0, sizeof f.vnet);
+        f.vnet.flags = TUO_VNET_NEEDS_CSUM;
+        f.vnet.gso_type = TUO_GSO_TCPV6;
+        f.vnet.gso_size = 1400;
+        f.vnet.csum_start = 54;
+        f.vnet.csum_offset = 16;
+        send_in_pieces(&r, &f);
+        compare_with_software(&f);
+        CHECK_EQ_INT(tun_stats_of(frames_in).tx.tx_refused_superpackets, 1);
+    }
+    check_row("past everything");
+    {
+        const pkt_spec s = {.kind = PKT_UDP4, .ethernet = 1, .payload_len = 20000};
+        size_t len = pkt_build(f.bytes, sizeof f.bytes, &s);
+        CHECK_RESULT(tuo_tun_inject(frames_in, f.bytes, len), TUO_OK);
+        came_out(f.bytes, len);
+    }
+    tuo_tun_close(frames_in);
+    tuo_tun_close(frames_out);
+}
+
+TEST(a_napi_frags_device_without_vnet_header)
+{
+    const tuo_iov nothing = {NULL, 0};
+    static frame f;
+    rng r;
+
+    if (!netns_ready() || !bridged_taps(NAPI_FRAGS_PLAIN))
+        return;
+    r = rng_start("a_napi_frags_device_without_vnet_header", 18);
+    memset(&f.vnet, 0, sizeof f.vnet);
+    for (int round = 0; round < 100; round++) {
+        const pkt_spec s = {.kind = (pkt_kind)rng_below(&r, 4), .ethernet = 1, .payload_len = 1 + (int32_t)rng_below(&r, 60000)};
+        f.len = pkt_build(f.bytes, sizeof f.bytes, &s);
+        send_in_pieces(&r, &f);
+        if (!came_out(f.bytes, f.len))
+            break;
+    }
+    CHECK_RESULT(tuo_tun_send_iov(frames_in, &nothing, 1, NULL), TUO_E_REFUSED);
     tuo_tun_close(frames_in);
     tuo_tun_close(frames_out);
 }
@@ -515,6 +679,8 @@ int main(int argc, char **argv)
 {
     static const check_test tests[] = {
         CHECK_ENTRY(a_tap_device_takes_what_its_capabilities_say),
+        CHECK_ENTRY(a_napi_frags_device_takes_any_pieces),
+        CHECK_ENTRY(a_napi_frags_device_without_vnet_header),
         CHECK_ENTRY(datagrams_built_sixty_thousand_bytes_at_a_time_arrive),
         CHECK_ENTRY(a_stream_built_sixty_thousand_bytes_at_a_time_arrives),
     };

@@ -209,7 +209,8 @@ TEST(push_and_failures)
         int error;
         tuo_result result;
         int gone;
-    } rows[] = {{EPERM, TUO_E_SYSTEM, 0}, {ENOSPC, TUO_E_SYSTEM, 0}, {EBADFD, TUO_E_GONE, 1}, {EBADF, TUO_E_GONE, 1}};
+    } rows[] = {{EPERM, TUO_E_SYSTEM, 0},  {ENOSPC, TUO_E_SYSTEM, 0}, {EFAULT, TUO_E_SYSTEM, 0}, {EBADFD, TUO_E_SYSTEM, 0},
+                {ENODEV, TUO_E_SYSTEM, 0}, {EBADFD, TUO_E_GONE, 1},   {EBADF, TUO_E_GONE, 1}};
     size_t i;
 
     for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
@@ -217,7 +218,7 @@ TEST(push_and_failures)
         train *t;
         pair p;
 
-        check_row("%s", strerror(rows[i].error));
+        check_row("%s%s", strerror(rows[i].error), rows[i].gone ? ", gone" : "");
         desc.push_bytes = 70000;
         if (!ready() || !pair_open(&p, &desc, NULL))
             continue;
@@ -225,6 +226,7 @@ TEST(push_and_failures)
         train_flow(t, PKT_TCP6, 1001, 20, 700);
         filter.fail_at = filter.writes + 1;
         filter.fail_errno = rows[i].error;
+        filter.getiff_errno = rows[i].gone ? EBADFD : 0;
         CHECK_RESULT(push_train(t, p.a), TUO_OK);
         CHECK_RESULT(tuo_tun_flush(p.a), rows[i].result);
         CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_dropped_error, 20);
@@ -284,6 +286,7 @@ TEST(resend_and_failures)
             CHECK_EQ_INT(tuo_tun_held(p.a), 1);
             filter.fail_at = filter.writes + 1;
             filter.fail_errno = rows[i].error;
+            filter.getiff_errno = rows[i].result == TUO_E_GONE ? EBADFD : 0;
             CHECK_RESULT(tuo_tun_flush(p.a), rows[i].result);
             stats = tun_stats_of(p.a).tx;
             CHECK_EQ_INT(stats.tx_dropped_down, rows[i].error == EIO ? 3 : 0);
@@ -800,7 +803,7 @@ TEST(next_results)
     static const struct {
         int error;
         tuo_result result;
-    } rows[] = {{EAGAIN, TUO_AGAIN}, {EBADFD, TUO_E_GONE}, {EIO, TUO_E_GONE}, {EPERM, TUO_E_SYSTEM}};
+    } rows[] = {{EAGAIN, TUO_AGAIN}, {EBADFD, TUO_E_GONE}, {EIO, TUO_E_GONE}, {EIO, TUO_E_SYSTEM}, {EPERM, TUO_E_SYSTEM}};
     tuo_buf packet;
     size_t i;
     pair p;
@@ -808,9 +811,10 @@ TEST(next_results)
     if (!ready() || !pair_open(&p, NULL, &(tuo_tun_desc){.name = NULL}))
         return;
     for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
-        check_row("%s", strerror(rows[i].error));
+        check_row("%s, %s", strerror(rows[i].error), tuo_result_name(rows[i].result));
         filter_off();
         filter.read_errno[0] = rows[i].error;
+        filter.getiff_errno = rows[i].result == TUO_E_GONE ? EBADFD : 0;
         CHECK_RESULT(tuo_tun_next(p.b, &packet), rows[i].result);
         CHECK_EQ_INT(tuo_tun_pending(p.b), 0);
     }

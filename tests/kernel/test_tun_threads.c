@@ -1,5 +1,5 @@
 /* Threads of the Linux TUN backend, for ThreadSanitizer: one reader and one writer per queue at the same time, several queues at
-   once, wake-up and close from another thread. Needs root and /dev/net/tun; works in a network namespace of its own. Also runs
+   once, wake-up and close from another thread; a device that is moved, renamed and deleted under both. Needs root and /dev/net/tun; works in a network namespace of its own. Also runs
    without a sanitizer, and then still checks that nothing is damaged or invented on the way. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
@@ -14,10 +14,17 @@
 #include "tun_facts.h"
 #include "asleep.h"
 
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -308,9 +315,273 @@ TEST(close_while_reading)
     }
 }
 
+/* -------------------------------------------------------------------------------------------------- a device that roams */
+
+static int interface_request(const char *name, unsigned long what, struct ifreq *request)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error;
+
+    snprintf(request->ifr_name, sizeof request->ifr_name, "%s", name);
+    error = ioctl(fd, what, request) == 0 ? 0 : errno;
+    close(fd);
+    return error;
+}
+
+static void set_link_up(const char *name, int up)
+{
+    struct ifreq request = {.ifr_flags = (short)(up ? IFF_UP : 0)};
+
+    CHECK_EQ_INT(interface_request(name, 0x8914 /* SIOCSIFFLAGS */, &request), 0);
+}
+
+static void rename_link(const char *name, const char *to)
+{
+    struct ifreq request;
+
+    memset(&request, 0, sizeof request);
+    snprintf(request.ifr_newname, sizeof request.ifr_newname, "%s", to);
+    CHECK_EQ_INT(interface_request(name, 0x8923 /* SIOCSIFNAME */, &request), 0);
+}
+
+/* By rtnetlink: deletes it, or moves it to another namespace. */
+static void send_link(const char *name, int to_ns)
+{
+    struct {
+        struct nlmsghdr header;
+        struct ifinfomsg link;
+        struct rtattr attribute;
+        int ns;
+    } request;
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+        uint8_t rest[512];
+    } reply;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+    memset(&request, 0, sizeof request);
+    memset(&reply, 0, sizeof reply);
+    request.header.nlmsg_len = (uint32_t)(to_ns < 0 ? NLMSG_LENGTH(sizeof request.link) : sizeof request);
+    request.header.nlmsg_type = to_ns < 0 ? RTM_DELLINK : RTM_NEWLINK;
+    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    request.link.ifi_index = (int)if_nametoindex(name);
+    request.attribute.rta_type = 28; /* IFLA_NET_NS_FD */
+    request.attribute.rta_len = RTA_LENGTH(sizeof request.ns);
+    request.ns = to_ns;
+    CHECK_EQ_INT(send(fd, &request, request.header.nlmsg_len, 0), request.header.nlmsg_len);
+    CHECK(recv(fd, &reply, sizeof reply, 0) > 0);
+    CHECK_EQ_INT(reply.error.error, 0);
+    close(fd);
+}
+
+static int open_ns(void)
+{
+    return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+}
+
+/* A namespace beside the one that this thread is in. */
+static int new_ns(void)
+{
+    int here = open_ns(), fd = -1;
+
+    if (CHECK_EQ_INT(unshare(CLONE_NEWNET), 0)) {
+        put_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n");
+        fd = open_ns();
+        CHECK_EQ_INT(setns(here, CLONE_NEWNET), 0);
+    }
+    close(here);
+    return fd;
+}
+
+/* Packets that the kernel has had from the device. */
+static unsigned long link_rx_packets(const char *name)
+{
+    char line[512], found[64] = "";
+    unsigned long packets = 0;
+    FILE *file = fopen("/proc/thread-self/net/dev", "r");
+
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, " %63[^:]: %*u %lu", found, &packets) == 2 && strcmp(found, name) == 0)
+            break;
+    if (file)
+        fclose(file);
+    return strcmp(found, name) == 0 ? packets : (unsigned long)-1;
+}
+
+/* Threads that go on until something other than a device that is down or full ends them. steps: what they did so far, atomic. */
+static unsigned writer_steps, reader_steps;
+
+static void *roaming_writer(void *argument)
+{
+    worker *w = (worker *)argument;
+    unsigned round;
+    size_t taken;
+
+    for (round = 0;; round++) {
+        worker_batch(w, round);
+        w->result = w->verbs ? push_batch(w, &taken) : tuo_tun_send_batch(w->tun, NULL, w->pointers, BATCH, 0, &taken);
+        while (w->result == TUO_AGAIN) {
+            w->result = tuo_tun_wait(w->tun, 1, 1000);
+            if (w->result == TUO_OK)
+                w->result = tuo_tun_flush(w->tun);
+        }
+        w->packets += taken;
+        if (w->result != TUO_OK && w->result != TUO_E_DOWN)
+            return NULL;
+        __atomic_add_fetch(&writer_steps, 1, __ATOMIC_RELAXED);
+        sleep_ms(1);
+    }
+}
+
+static void *roaming_reader(void *argument)
+{
+    worker *w = (worker *)argument;
+    size_t received = 0;
+
+    for (;;) {
+        tuo_buf packet;
+        if (w->verbs) {
+            while ((w->result = tuo_tun_next(w->tun, &packet)) == TUO_OK)
+                __atomic_add_fetch(&reader_steps, 1, __ATOMIC_RELAXED);
+            if (w->result == TUO_MORE)
+                w->result = TUO_OK;
+        } else {
+            w->result = tuo_tun_recv_batch(w->tun, NULL, w->pointers, BUFS, 0, &received);
+            __atomic_add_fetch(&reader_steps, (unsigned)received, __ATOMIC_RELAXED);
+        }
+        if (w->result == TUO_AGAIN)
+            w->result = tuo_tun_wait(w->tun, 0, -1);
+        if (w->result != TUO_OK)
+            return NULL;
+    }
+}
+
+/* Until a thread has done something more. */
+static void wait_for_steps(const unsigned *steps)
+{
+    const unsigned before = __atomic_load_n(steps, __ATOMIC_RELAXED);
+    int tries;
+
+    for (tries = 0; tries < 30000 && __atomic_load_n(steps, __ATOMIC_RELAXED) - before < 2; tries++)
+        sleep_ms(1);
+    CHECK(tries < 30000);
+}
+
+/* The device of this name is up here, and both threads work with it. */
+static void check_both_work(const char *name)
+{
+    struct sockaddr_in *address, to = {.sin_family = AF_INET, .sin_port = 9};
+    struct ifreq request;
+    unsigned before;
+    int tries, s;
+
+    memset(&request, 0, sizeof request);
+    address = (struct sockaddr_in *)(void *)&request.ifr_addr;
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = htonl(0x0a630001);
+    set_link_up(name, 1);
+    CHECK_EQ_INT(interface_request(name, 0x8916 /* SIOCSIFADDR */, &request), 0);
+    to.sin_addr.s_addr = address->sin_addr.s_addr = htonl(0x0a630002);
+    CHECK_EQ_INT(interface_request(name, 0x8918 /* SIOCSIFDSTADDR */, &request), 0);
+    s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    before = __atomic_load_n(&reader_steps, __ATOMIC_RELAXED);
+    for (tries = 0; tries < 30000 && __atomic_load_n(&reader_steps, __ATOMIC_RELAXED) == before; tries++) {
+        CHECK_EQ_INT(sendto(s, "hello", 5, 0, (struct sockaddr *)&to, sizeof to), 5);
+        sleep_ms(1);
+    }
+    CHECK(tries < 30000);
+    close(s);
+    wait_for_steps(&writer_steps);
+}
+
+/* Both threads are at work while the device is set down and up, renamed, moved to another namespace and back; and deleted, and made again
+   under the same name. Each step is seen by both before the next one. The old queue has nothing to do with the new device. */
+TEST(a_device_roams_under_both_threads)
+{
+    static worker reader, writer;
+    int way;
+
+    for (way = 0; way < 4; way++) {
+        const char *const name = "roam0", *const other_name = "roam1";
+        tuo_tun_desc desc;
+        tuo_tun *tun = NULL, *heir = NULL;
+        tuo_buf packet;
+        tun_stats stats;
+        unsigned long held;
+        int here, there;
+
+        check_row("%s, %s", way & 1 ? "blocking" : "non-blocking", way >> 1 ? "verbs" : "batches");
+        if (!netns_ready())
+            continue;
+        memset(&desc, 0, sizeof desc);
+        desc.name = name;
+        desc.blocking = way & 1;
+        desc.gro.disable_tcp4 = 1; /* a write per packet */
+        if (!CHECK_RESULT(tuo_tun_open(&tun, &desc, NULL), TUO_OK))
+            continue;
+        here = open_ns();
+        there = new_ns();
+        memset(&reader, 0, sizeof reader);
+        memset(&writer, 0, sizeof writer);
+        reader.tun = writer.tun = tun;
+        reader.verbs = writer.verbs = way >> 1;
+        worker_buffers(&reader);
+        worker_buffers(&writer);
+        pthread_create(&reader.thread, NULL, roaming_reader, &reader);
+        pthread_create(&writer.thread, NULL, roaming_writer, &writer);
+        wait_for_steps(&writer_steps); /* of a device that is down */
+        check_both_work(name);
+        set_link_up(name, 0);
+        wait_for_steps(&writer_steps);
+        rename_link(name, other_name);
+        check_both_work(other_name);
+        send_link(other_name, there);
+        wait_for_steps(&writer_steps);
+        CHECK_EQ_INT(setns(there, CLONE_NEWNET), 0);
+        check_both_work(other_name);
+        send_link(other_name, here);
+        CHECK_EQ_INT(setns(here, CLONE_NEWNET), 0);
+        check_both_work(other_name);
+        set_link_up(other_name, 0);
+        rename_link(other_name, name);
+        check_both_work(name);
+        send_link(name, -1);
+        desc.up = 1;
+        desc.address4 = "10.99.0.1/8";
+        CHECK_RESULT(tuo_tun_open(&heir, &desc, NULL), TUO_OK);
+        pthread_join(reader.thread, NULL);
+        pthread_join(writer.thread, NULL);
+        CHECK_RESULT(reader.result, TUO_E_GONE);
+        CHECK_RESULT(writer.result, TUO_E_GONE);
+        stats = tun_stats_of(tun);
+        CHECK_EQ_INT(stats.tx.tx_packets, writer.packets);
+        held = writer.packets - (unsigned long)(stats.tx.tx_writes + stats.tx.tx_dropped_down + stats.tx.tx_dropped_error);
+        CHECK(writer.verbs ? held == 0 : held > 0 && held <= BATCH); /* of the last batch */
+        CHECK(stats.tx.tx_dropped_down > 0 && stats.tx.tx_writes > 0);
+        CHECK_EQ_INT(stats.tx.tx_refused_packets + stats.tx.tx_dropped_full + stats.rx.rx_refused, 0);
+        tuo_tun_discard(tun);
+        worker_batch(&writer, 0);
+        CHECK_RESULT(tuo_tun_push(tun, writer.bytes[0], writer.bufs[0].len), TUO_OK);
+        CHECK_RESULT(tuo_tun_flush(tun), TUO_E_GONE);
+        CHECK_RESULT(tuo_tun_inject(tun, writer.bytes[0], writer.bufs[0].len), TUO_E_GONE);
+        CHECK_RESULT(tuo_tun_next(tun, &packet), TUO_E_GONE);
+        CHECK_EQ_INT(link_rx_packets(name), 0);
+        if (heir) {
+            CHECK_RESULT(tuo_tun_push(heir, writer.bytes[0], writer.bufs[0].len), TUO_OK);
+            CHECK_RESULT(tuo_tun_flush(heir), TUO_OK);
+            CHECK_EQ_INT(link_rx_packets(name), 1);
+        }
+        tuo_tun_close(heir);
+        tuo_tun_close(tun);
+        close(here);
+        close(there);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    static const check_test tests[] = {CHECK_ENTRY(reader_and_writer_per_queue), CHECK_ENTRY(close_while_reading)};
+    static const check_test tests[] = {CHECK_ENTRY(reader_and_writer_per_queue), CHECK_ENTRY(close_while_reading),
+                                       CHECK_ENTRY(a_device_roams_under_both_threads)};
 
     enter_namespace();
     return CHECK_RUN(argc, argv, tests);

@@ -750,6 +750,34 @@ TEST(trains_are_switched_off_for_one_peer)
     tuo_udp_close(udp);
 }
 
+/* The kernel has no memory for a train: its datagrams go singly. That says nothing about trains, so the next one goes as one. */
+TEST(no_memory_for_trains)
+{
+    static const int reasons[] = {ENOBUFS, ENOMEM};
+    size_t e;
+
+    for (e = 0; e < CHECK_COUNT_OF(reasons); e++) {
+        tuo_udp *udp = open_udp(NULL);
+        unsigned round, i;
+
+        check_row("%s", strerror(reasons[e]));
+        forget();
+        kernel.error = reasons[e];
+        for (round = 0; round < 6; round++) {
+            kernel.refuses = round % 2 ? NOBODY : TRAINS;
+            for (i = 0; i < 10; i++)
+                push(udp, 0, 500);
+            flush_all(udp);
+        }
+        check_as_sendto(udp);
+        CHECK_EQ_INT(tx_stats(udp).tx_refused_trains, 3);
+        CHECK_EQ_INT(tx_stats(udp).tx_resent, 30);
+        CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 30);
+        CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
+        tuo_udp_close(udp);
+    }
+}
+
 /* U 5 3: one peer that nothing reaches, for whatever reason, leaves the others their trains, in this batch and in the next ones. */
 TEST(one_peer_in_trouble)
 {
@@ -2431,6 +2459,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(an_error_at_every_call),
         CHECK_ENTRY(errors_that_last),
         CHECK_ENTRY(trains_are_switched_off_for_one_peer),
+        CHECK_ENTRY(no_memory_for_trains),
         CHECK_ENTRY(one_peer_in_trouble),
         CHECK_ENTRY(a_stale_local_address),
         CHECK_ENTRY(errors_of_earlier_datagrams),

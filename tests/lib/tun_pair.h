@@ -4,23 +4,29 @@
    The pair of most tests: device a (10.1/16, fd00:1::/64) and device b (10.2/16, fd00:2::/64), forwarding on. What is written
    to a comes out of b one hop older, and a b without offloads shows what the kernel makes of a superpacket.
 
-   A kernel that refuses or blocks is made by standing in for writev and readv: the filter decides before the kernel is asked. */
+   A kernel that refuses or blocks is made by standing in for writev and readv: the filter decides before the kernel is asked. A system
+   call that fails, whichever it is, by its number: faults. */
 #ifndef TUN_PAIR_H
 #define TUN_PAIR_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* unshare */
 #endif
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 static inline ssize_t test_writev(int fd, const struct iovec *iov, int count);
 static inline ssize_t test_readv(int fd, const struct iovec *iov, int count);
 static inline ssize_t test_recv(int fd, void *bytes, size_t len, int flags);
 static inline int test_socket(int domain, int type, int protocol);
 static inline int test_ioctl(int fd, unsigned long request, ...);
+static inline int test_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+static inline ssize_t test_read(int fd, void *bytes, size_t len);
+static inline ssize_t test_write(int fd, const void *bytes, size_t len);
 
 #ifndef TUNOFFLOAD_TUN
 #error "define TUNOFFLOAD_TUN: scripts tell by it what a test needs"
@@ -31,12 +37,18 @@ static inline int test_ioctl(int fd, unsigned long request, ...);
 #define recv(fd, bytes, len, flags) test_recv(fd, bytes, len, flags) /* there are parameters of that name */
 #define socket test_socket
 #define ioctl test_ioctl
+#define poll(fds, count, timeout_ms) test_poll(fds, count, timeout_ms)
+#define read(fd, bytes, len) test_read(fd, bytes, len)
+#define write(fd, bytes, len) test_write(fd, bytes, len)
 #include "tunoffload.h"
 #undef writev
 #undef readv
 #undef recv
 #undef socket
 #undef ioctl
+#undef poll
+#undef read
+#undef write
 
 #include "check.h"
 #include "packets.h"
@@ -80,6 +92,7 @@ static struct {
     int socket_errno;       /* sockets are denied: a sandbox without netlink */
     int skns_errno;         /* so is the question for the device's namespace */
     int offload_errno;      /* no set of offloads is taken */
+    int getiff_errno;       /* TUNGETIFF: EBADFD if the device is gone */
     const char *rename_to;  /* the device is renamed as soon as its name was asked for */
     unsigned endless;       /* the next reads bring more bytes than there is room for */
     unsigned contradictory; /* the next reads bring packets that contradict their vnet header */
@@ -93,6 +106,33 @@ static struct {
 static inline void filter_off(void)
 {
     memset(&filter, 0, sizeof filter);
+}
+
+/* Zero: no system call fails. Otherwise those that the library makes are counted, and one fails, or that one and all of its kind behind
+   it. */
+typedef enum call_kind { CALL_WRITEV, CALL_READV, CALL_POLL, CALL_IOCTL, CALL_READ, CALL_WRITE, CALL_KINDS } call_kind;
+enum { CALLS_MAX = 256 };
+static struct {
+    int on, lasts, error;
+    unsigned fail_at;       /* number of the call, from 1 */
+    unsigned calls, failed; /* so far */
+    uint8_t kinds[CALLS_MAX]; /* of each call */
+} faults;
+
+/* The errno that this call shall have; 0: none. */
+static inline int fault_of(call_kind kind)
+{
+    int fails;
+
+    if (!faults.on)
+        return 0;
+    if (faults.calls < CALLS_MAX)
+        faults.kinds[faults.calls] = (uint8_t)kind;
+    faults.calls++;
+    fails = faults.fail_at && (faults.calls == faults.fail_at || (faults.lasts && faults.calls > faults.fail_at &&
+                                                                 kind == (call_kind)faults.kinds[faults.fail_at - 1]));
+    faults.failed += fails != 0;
+    return fails ? faults.error : 0;
 }
 
 /* The errno that this write shall have; 0: none. */
@@ -127,8 +167,10 @@ static inline ssize_t test_writev(int fd, const struct iovec *iov, int count)
     for (i = 0; i < count; i++)
         len += iov[i].iov_len;
     filter.writes++;
-    error = filter.writes == filter.fail_at ? filter.fail_errno
-                                            : filter_errno(iov[0].iov_len >= TUO_VNET_LEN ? vnet[1] & 0x1fu : 0, len);
+    error = fault_of(CALL_WRITEV);
+    if (!error)
+        error = filter.writes == filter.fail_at ? filter.fail_errno
+                                                : filter_errno(iov[0].iov_len >= TUO_VNET_LEN ? vnet[1] & 0x1fu : 0, len);
     if (error) {
         filter.blocked += error == EAGAIN;
         errno = error;
@@ -149,10 +191,30 @@ static inline ssize_t test_writev(int fd, const struct iovec *iov, int count)
     return writev(fd, iov, count);
 }
 
+/* A read that fails for its packet takes it away: these bytes, vnet header first. */
+static uint8_t taken_away[FRAME_MAX];
+static void (*on_taken_away)(const uint8_t *bytes, size_t len);
+
+static inline ssize_t fail_read(int fd, int error)
+{
+    if (error == EINVAL || (error == EFAULT && !filter.getiff_errno)) {
+        ssize_t len = read(fd, taken_away, sizeof taken_away);
+        if (len < 0)
+            return -1;
+        on_taken_away(taken_away, (size_t)len);
+    }
+    errno = error;
+    return -1;
+}
+
 static inline ssize_t test_readv(int fd, const struct iovec *iov, int count)
 {
     static const uint8_t no_gso_size[TUO_VNET_LEN] = {0, TUO_GSO_TCPV4};
-    int error = filter.reads < CHECK_COUNT_OF(filter.read_errno) ? filter.read_errno[filter.reads++] : 0;
+    int error = fault_of(CALL_READV);
+
+    if (error)
+        return fail_read(fd, error);
+    error = filter.reads < CHECK_COUNT_OF(filter.read_errno) ? filter.read_errno[filter.reads++] : 0;
 
     filter.read_calls++;
     if (filter.endless) {
@@ -192,7 +254,10 @@ static inline int test_ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     argument = request == 0x894c ? NULL : va_arg(args, void *); /* SIOCGSKNS has none; numbers are as wide as pointers */
     va_end(args);
-    errno = request == 0x894c ? filter.skns_errno : request == TUNSETOFFLOAD ? filter.offload_errno : 0;
+    errno = request == 0x894c ? filter.skns_errno : request == TUNSETOFFLOAD ? filter.offload_errno
+            : request == TUNGETIFF ? filter.getiff_errno : 0;
+    if (!errno)
+        errno = fault_of(CALL_IOCTL);
     if (errno)
         return -1;
     returned = ioctl(fd, request, argument);
@@ -205,6 +270,24 @@ static inline int test_ioctl(int fd, unsigned long request, ...)
         CHECK_EQ_INT(error, 0);
     }
     return returned;
+}
+
+static inline int test_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    errno = fault_of(CALL_POLL);
+    return errno ? -1 : poll(fds, count, timeout_ms);
+}
+
+static inline ssize_t test_read(int fd, void *bytes, size_t len)
+{
+    errno = fault_of(CALL_READ);
+    return errno ? -1 : read(fd, bytes, len);
+}
+
+static inline ssize_t test_write(int fd, const void *bytes, size_t len)
+{
+    errno = fault_of(CALL_WRITE);
+    return errno ? -1 : write(fd, bytes, len);
 }
 
 static inline ssize_t test_recv(int fd, void *bytes, size_t len, int flags)
