@@ -860,7 +860,7 @@ typedef struct tuo_gro_desc {
     uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: the oldest of a full
                                     bucket closes */
     uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict
-                                    each other */
+                                    each other (a tuo_tun: 0 = a random one) */
     /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
     uint32_t max_bytes;          /* IP packet length; 0 = 65535 (IPv4 length field, also the kernel's bound for IPv6);
                                     576..65535 */
@@ -1072,7 +1072,7 @@ typedef enum tuo_size {
     TUO_SIZE_UDP_LIMITS, TUO_SIZE_UDP_SLOT, TUO_SIZE_UDP_TRAIN,
     /* 0 without TUNOFFLOAD_TUN */
     TUO_SIZE_TUN_DESC, TUO_SIZE_TUN_INFO, TUO_SIZE_TUN_RX_STATS, TUO_SIZE_TUN_TX_STATS, TUO_SIZE_TUN_PARTS,
-    TUO_SIZE_TUN_PROBE_REPORT,
+    TUO_SIZE_TUN_PROBE_REPORT, TUO_SIZE_TUN_FAILURE,
     /* 0 without TUNOFFLOAD_UDP */
     TUO_SIZE_UDP_DESC, TUO_SIZE_UDP_PEER, TUO_SIZE_UDP_DATAGRAM, TUO_SIZE_UDP_LOST, TUO_SIZE_UDP_INFO,
     TUO_SIZE_UDP_RX_STATS, TUO_SIZE_UDP_TX_STATS,
@@ -1619,6 +1619,27 @@ enum {
     TUO_TUN_USO = 0x60    /* UDP superpackets, IPv4 and IPv6 (only together); Linux 6.2 */
 };
 
+/* Steps of opening and adopting, in their order. */
+typedef enum tuo_tun_step {
+    TUO_TUN_STEP_NONE,
+    TUO_TUN_STEP_DESC,         /* a member of the desc is out of its range: the text says which */
+    TUO_TUN_STEP_MEMORY,
+    TUO_TUN_STEP_PATH,         /* opening desc.path */
+    TUO_TUN_STEP_NETLINK,      /* a netlink socket */
+    TUO_TUN_STEP_ATTACH,       /* making the device, or attaching to it */
+    TUO_TUN_STEP_DESCRIPTOR,   /* asking what the descriptor is */
+    TUO_TUN_STEP_NEGOTIATE,    /* vnet header and offloads */
+    TUO_TUN_STEP_OWNER, TUO_TUN_STEP_GROUP, TUO_TUN_STEP_PERSIST,
+    TUO_TUN_STEP_MTU, TUO_TUN_STEP_TX_QUEUE_LEN, TUO_TUN_STEP_ADDRESS4, TUO_TUN_STEP_ADDRESS6, TUO_TUN_STEP_UP
+} tuo_tun_step;
+
+/* What failed, for a log: "tun0: IPv6 address fd00::1/64: IPv6 is off (disable_ipv6)". */
+typedef struct tuo_tun_failure {
+    tuo_tun_step step;
+    int error;                   /* errno; 0: none */
+    char text[160];              /* cut if longer; "" if nothing failed */
+} tuo_tun_failure;
+
 /* Zero-initialised: a TUN device of the kernel's choice of name, all offloads that it has,
    non-blocking. */
 typedef struct tuo_tun_desc {
@@ -1626,18 +1647,24 @@ typedef struct tuo_tun_desc {
     uint8_t tap;                 /* Ethernet frames instead of IP packets */
     uint8_t blocking;            /* calls wait (until data, room, or tuo_tun_wake) instead of returning TUO_AGAIN */
     uint8_t multi_queue;         /* allow tuo_tun_add_queue */
+    uint8_t share;               /* with multi_queue: a device that has queues already is joined, not refused. Its
+                                    vnet header and offloads stay as they are, as for tuo_tun_adopt */
     uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction. Not for a device that has vnet
                                     headers already */
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: the descriptor stays the caller's, tuo_tun_close leaves it open */
     uint8_t hold_when_down;      /* tuo_tun_send_batch: buffers are held while the interface is down, not dropped */
     uint8_t up;                  /* bring the interface up */
+    uint8_t no_netlink;          /* never make an AF_NETLINK socket (a filter that kills). Settings that are not so
+                                    already are TUO_E_UNSUPPORTED */
+    uint8_t address6_optional;   /* go on without address6 where IPv6 is off; *failure says so */
     uint8_t set_owner, set_group; /* let owner / group open the persistent device */
     uint32_t owner, group;       /* numeric ids */
     const char *path;            /* of the clone device; NULL: "/dev/net/tun". Not kept */
     uint32_t round_packets;      /* tuo_tun_next: packets of one round; 0 = 128 */
     size_t push_bytes;           /* memory of tuo_tun_push, 70000 and more; 0 = 256 KiB */
     uint32_t mtu;                /* bytes; 0: leave */
+    uint32_t tx_queue_len;       /* packets that wait for this program; 0: leave. Linux gives a TUN device 500 */
     const char *address4;        /* "192.0.2.1/24", or NULL */
     const char *address6;        /* "2001:db8::1/64", or NULL */
     uint32_t disable_offloads;   /* TUO_TUN_*: read-side offloads not wanted */
@@ -1647,7 +1674,8 @@ typedef struct tuo_tun_desc {
                                     3 */
     uint32_t retry_after;        /* packets sent after which it is tried again; 0 = 100000 */
     tuo_gro_desc gro;            /* for tuo_tun_send_batch. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and
-                                    disable_tcp6_ext are set by open */
+                                    disable_tcp6_ext are set by open; hash_seed 0: a random one */
+    tuo_tun_failure *failure;    /* filled by open and adopt, also of groups; NULL: not wanted. Not kept */
 } tuo_tun_desc;
 
 /* Counters since open, by side: each side is asked by its own thread. */
@@ -1684,40 +1712,65 @@ typedef struct tuo_tun_tx_stats {
 /* What a queue came out as, and why it last failed. */
 typedef struct tuo_tun_info {
     uint32_t offloads;        /* read-side offloads that were negotiated, TUO_TUN_*; 0 if adopted without
-                                 adopt_negotiate: the kernel does not tell */
+                                 adopt_negotiate, or shared: the kernel does not tell */
     uint32_t vnet_hdr_len;    /* bytes of the vnet header; 0: none */
     int rx_errno, tx_errno;   /* of the last system call that failed, by side: also of a refusal that was made good,
                                  never EAGAIN; 0: none */
 } tuo_tun_info;
 
 /* tuo_tun_open: create or attach to a device, negotiate, and configure as the desc says.
-   Returns   TUO_OK; TUO_E_INVALID (desc); TUO_E_SYSTEM: a system call failed, *error says which
-             errno (error may be NULL); TUO_E_UNSUPPORTED: no_vnet_hdr, but the device exists and
-             its queues have one. On failure nothing is left open (a persistent device that was made
-             stays)
+     *error, *desc->failure  set on every return; either may be NULL
+
+     opened: TUO_OK. failure->step is 0, or TUO_TUN_STEP_ADDRESS6 (address6_optional)
+     a member of the desc is out of its range: TUO_E_INVALID
+     the device exists and has a vnet header, though no_vnet_hdr: TUO_E_UNSUPPORTED
+     a setting is not so yet, and netlink is denied or no_netlink: TUO_E_UNSUPPORTED
+     the device has queues already, and share is not set: TUO_E_SYSTEM with EBUSY
+     a system call failed: TUO_E_SYSTEM
+
+   After a failure nothing is left open. A persistent device that was made stays; settings made before
+   the one that failed stay.
    Ownership close with tuo_tun_close. One allocation of about 175 KiB and desc.push_bytes (calloc),
              none later
    Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly;
              offloads probed from the largest set down (a refused TUNSETOFFLOAD changes nothing);
              without vnet header the device's offloads are cleared, since a persistent device keeps
-             those of its last user
+             those of its last user; owner, group, persist; then mtu, tx_queue_len, addresses, up
+   Exclusive a device that has queues already, of any process, is refused before anything is changed.
+             rtnetlink counts the queues of a multi-queue device. Where it does not (before Linux
+             4.20, no_netlink, netlink denied), a multi-queue device that exists is refused
+   Rights    CAP_NET_ADMIN, or to be the owner of a persistent device. A setting that is so already
+             needs no right and no netlink, so an administrator can prepare the device. An address
+             counts if it is there with the same prefix length; IPv6 addresses are looked up in
+             /proc/thread-self/net/if_inet6
+   Calls     with no_netlink and no setting: open, ioctl, fcntl, eventfd, close, and getrandom
+             unless gro.hash_seed is set. For a setting also an AF_INET socket, closed at once
+   Kernels   one that does not know TUNSETOFFLOAD, TUNSETVNETHDRSZ or IFF_VNET_HDR gives what it has,
+             plain packets at the least. One that does not know what the desc asks for is refused
    Sources   linux drivers/net/tun.c; K 2 */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error);
 
 /* tuo_tun_adopt: use a descriptor that another program opened (socket activation, VPN service,
    parent process).
-   Reads     its flags, vnet header size and byte order back; changes nothing but what desc asks
-             for: adopt_negotiate, mtu, up, addresses
-   Returns   as open; TUO_E_UNSUPPORTED if the descriptor delivers packet-information headers (no
-             IFF_NO_PI; seen only where rtnetlink knows an interface of its name), has a vnet header
-             though desc says no_vnet_hdr, or one of an odd size without adopt_negotiate; or if
-             settings are asked for where rtnetlink does not reach it: another network namespace, a
-             sandbox without AF_NETLINK, or, without CAP_NET_ADMIN, perhaps the same namespace.
-             There, an interface that is down looks like one without room, if the descriptor is not
-             O_NONBLOCK
-   Ownership on TUO_OK the descriptor belongs to *tun, unless desc.borrowed; on failure it stays the
-             caller's, with the vnet header and offloads that it had; settings of the interface made before the one
-             that failed stay
+     *error, *desc->failure  as for tuo_tun_open
+
+     adopted: TUO_OK
+     the descriptor delivers packet information (no IFF_NO_PI): TUO_E_UNSUPPORTED
+     it has a vnet header though no_vnet_hdr, or one of an odd size without adopt_negotiate:
+     TUO_E_UNSUPPORTED
+     a setting is not so yet where rtnetlink does not reach the device: TUO_E_UNSUPPORTED. That is
+     another network namespace; a sandbox without AF_NETLINK; without CAP_NET_ADMIN perhaps the same
+     namespace
+     otherwise as tuo_tun_open
+
+   On TUO_OK the descriptor belongs to *tun, unless desc.borrowed. After a failure it stays the
+   caller's, with the vnet header and offloads that it had; settings made before the one that failed
+   stay.
+   Reads     its flags, vnet header size and byte order; changes nothing but what desc asks for:
+             adopt_negotiate, mtu, tx_queue_len, up, addresses
+   Note      packet information is seen only where rtnetlink knows an interface of that name
+   Note      where rtnetlink does not reach the device, an interface that is down looks like one
+             without room, if the descriptor is not O_NONBLOCK
    Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out
              superpackets that this file refuses (rx_refused). With a vnet header below 24 bytes it
              hands out nothing: each packet is lost (rx_refused, rx_errno EFAULT). Use
@@ -1726,10 +1779,14 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo
 
 /* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have
    had multi_queue).
-   Reads     first, which must not be closed meanwhile
-   Returns   as open; TUO_E_UNSUPPORTED if the kernel gave the queue other flags than the first, or
-             the device is in another network namespace; TUO_E_GONE if it is deleted. A device that
-             was renamed is found by its new name */
+     first    must not be closed meanwhile
+
+     added: TUO_OK. A device that was renamed is found by its new name
+     the kernel gave the queue other flags than the first: TUO_E_UNSUPPORTED
+     the device is in another network namespace than the calling thread: TUO_E_UNSUPPORTED
+     without CAP_NET_ADMIN, and the first one was adopted or has no netlink: TUO_E_UNSUPPORTED
+     the device was deleted: TUO_E_GONE
+     otherwise as tuo_tun_open */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error);
 
 /* tuo_tun_close: close and free. Calls that other threads are in return TUO_E_WOKEN first; no other
@@ -1773,15 +1830,45 @@ TUO_API void tuo_tun_query_rx_stats(const tuo_tun *tun, tuo_tun_rx_stats *stats)
 TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats);
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
-/* Interface settings, by rtnetlink in the network namespace in which the queue was opened. text:
-   "192.0.2.1/24" or "2001:db8::1/64".
-   Returns   TUO_OK; TUO_E_INVALID (text); TUO_E_SYSTEM (tx_errno of tuo_tun_query_info);
-             TUO_E_UNSUPPORTED (adopted where rtnetlink does not reach it); TUO_E_WOKEN (being
-             closed). A deleted device is TUO_E_SYSTEM with ENODEV
-   Thread    the sending one */
+/* tuo_tun_set_mtu, tuo_tun_set_up, tuo_tun_add_address: settings of the interface, by rtnetlink in
+   the network namespace in which the queue was opened.
+     text     "192.0.2.1/24" or "2001:db8::1/64"
+
+     the setting holds: TUO_OK. If it held before, nothing was sent and no right was needed
+     text is no address: TUO_E_INVALID
+     the device was deleted: TUO_E_GONE
+     the device is in another network namespace now: TUO_E_UNSUPPORTED, until it is back
+     rtnetlink cannot be used (denied, no_netlink, see tuo_tun_adopt): TUO_E_UNSUPPORTED
+     the kernel refused: TUO_E_SYSTEM, tx_errno of tuo_tun_query_info says why (EPERM: CAP_NET_ADMIN
+     is missing). ENOBUFS: the answer was lost, the setting may hold
+     being closed: TUO_E_WOKEN
+
+   The name and the index of the device may belong to another interface by now: that one is never
+   touched. Linux before 5.2 does not tell that a device was moved. There, name and index must be
+   those that the device had when it was opened.
+   Thread    the sending one
+   Note      an IPv6 address that is there with another prefix length keeps that (Linux) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
+
+/* tuo_tun_set_offloads: other read-side offloads from now on: exactly these TUO_TUN_*. For a guest
+   that resets, for instance.
+     switched: TUO_OK. tuo_tun_query_info and tuo_tun_caps say so
+     a set that contradicts itself: TUO_E_INVALID. All need TUO_TUN_CSUM; TUO_TUN_TSO_ECN needs
+     TUO_TUN_TSO4 or TUO_TUN_TSO6; TUO_TUN_USO is two bits that go together
+     no vnet header, or unknown to the kernel: TUO_E_UNSUPPORTED
+     the device was deleted: TUO_E_GONE
+     any other errno: TUO_E_SYSTEM
+     being closed: TUO_E_WOKEN
+
+   After a failure the offloads are as they were. Packets that are in the kernel's queue already
+   keep their form: superpackets of before the switch are still read after it (K 2.18).
+   Queues    offloads belong to the device, so the switch concerns all its queues. For the others
+             tuo_tun_query_info and tuo_tun_caps keep saying what was before: make the same call on
+             each
+   Thread    the sending one */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t offloads);
 
 /* --- A TUN device in an event loop. Receiving: tuo_tun_next, tuo_tun_pending. Sending: tuo_tun_push,
    tuo_tun_flush, tuo_tun_held. --- */
@@ -1985,7 +2072,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_repo
 typedef struct tuo_tun_group tuo_tun_group;
 
 /* tuo_tun_group_open: open a device with queue_count queues (1..64); desc->multi_queue is implied
-   for more than one. All or nothing. */
+   for more than one. All or nothing. Returns as tuo_tun_open. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc,
                                                      size_t queue_count, int *error);
 
@@ -5774,8 +5861,9 @@ TUO_API size_t tuo_sizeof(tuo_size which) {
 #ifdef TUNOFFLOAD_TUN
         sizeof(tuo_tun_desc),     sizeof(tuo_tun_info),    sizeof(tuo_tun_rx_stats),
         sizeof(tuo_tun_tx_stats), sizeof(tuo_tun_parts),   sizeof(tuo_tun_probe_report),
+        sizeof(tuo_tun_failure),
 #else
-        0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0,
 #endif
 #ifdef TUNOFFLOAD_UDP
         sizeof(tuo_udp_desc),     sizeof(tuo_udp_peer),    sizeof(tuo_udp_datagram),
@@ -5798,7 +5886,18 @@ TUO_API size_t tuo_sizeof(tuo_size which) {
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#if defined(__has_include)
+#if __has_include(<sys/random.h>) && (!defined(__ANDROID_API__) || __ANDROID_API__ >= 28)
+#include <sys/random.h>
+#define TUOI_GETRANDOM(bytes, len) getrandom(bytes, len, 1 /* GRND_NONBLOCK */)
+#endif
+#endif
+#ifndef TUOI_GETRANDOM /* glibc before 2.25, musl before 1.1.20 */
+#define TUOI_GETRANDOM(bytes, len) (-1)
+#endif
 
 #if defined(TUO_CALLOC) || defined(TUO_FREE)
 #if !defined(TUO_CALLOC) || !defined(TUO_FREE)
@@ -5816,6 +5915,15 @@ static int tuoi_sys(long returned) { return returned < 0 ? -errno : (int)returne
 static void tuoi_close_fd(int *fd) {
     if (*fd >= 0) (void)close(*fd);
     *fd = -1;
+}
+
+/* A number that an attacker cannot guess. Without getrandom() (Linux 3.17) it is made of an address
+   and of the clock: an attacker who knows both can guess it. */
+static uint64_t tuoi_random(const void *address) {
+    uint64_t number = 0;
+    if (TUOI_GETRANDOM(&number, sizeof number) == (long)sizeof number) return number;
+    number = (uint64_t)(uintptr_t)address ^ (uint64_t)time(NULL) << 24;
+    return tuoi_mix64(&number);
 }
 
 /* Strict C99 hides O_CLOEXEC: then a child that is started at that moment inherits the
@@ -5972,6 +6080,9 @@ static void tuoi_round_took(tuoi_round *round, size_t len) {
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#ifndef TUNGETDEVNETNS
+#define TUNGETDEVNETNS _IO('T', 227)
+#endif
 #ifndef TUNSETVNETLE
 #define TUNSETVNETLE _IOW('T', 220, int)
 #define TUNGETVNETLE _IOR('T', 221, int)
@@ -5993,6 +6104,7 @@ enum {
     TUOI_FRAGS_MAX = 17,          /* IFF_NAPI_FRAGS: pieces behind the first; bytes of each (K 2.12) */
     TUOI_FRAG_LEN = 4096,
     TUOI_FRAGS_BYTES = 65000,     /* of the IP packet: less than the kernel takes on any processor */
+    TUOI_SIOCGSKNS = 0x894C,      /* linux/sockios.h */
     TUOI_FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
 };
 
@@ -6006,7 +6118,7 @@ typedef struct tuoi_ifreq {
     char name[16];
     union {
         short flags;
-        int index;
+        int number;           /* index, MTU, length of the queue */
         char room[24];
     } u;
 } tuoi_ifreq;
@@ -6063,19 +6175,24 @@ typedef struct tuoi_tun_tx {
 
 struct tuo_tun {
     tuoi_waiter waiter;    /* fd: the queue */
-    int netlink_fd;
+    int netlink_fd;        /* negative: why there is none */
+    uint32_t netlink_seq;  /* of the last request */
     int polls_first;       /* the descriptor blocks: ask poll() before each call */
     int is_tap;
     int knows_uso;         /* the kernel has the UDP_L4 type */
     int napi_frags;        /* IFF_NAPI_FRAGS */
-    uint32_t vnet_hdr_len, offloads;
+    uint32_t vnet_hdr_len;
+    uint32_t offloads;     /* atomic */
     tuo_order order;
     tuo_simd simd;         /* for receiving; GRO has its own */
     tuo_tun_desc desc;     /* strings not kept */
     char name[16];
     char path[TUOI_PATH_LEN];
     int borrowed;          /* the descriptor is the caller's */
-    int if_index;
+    int adopted;           /* opened by another program, perhaps in another namespace */
+    int attached_as;       /* flags of TUNSETIFF */
+    int if_index;          /* when it was opened; 0: not yet known; -1: not known */
+    tuo_tun_step step;     /* of opening, at which it failed */
     tuoi_tun_rx rx;
     tuoi_tun_tx tx;
 };
@@ -6084,8 +6201,195 @@ struct tuo_tun {
 
 static int tuoi_ioctl(int fd, unsigned long request, void *argument) { return tuoi_sys(ioctl(fd, request, argument)); }
 
-/* One rtnetlink request with its acknowledgment. attributes: already encoded behind a body of
-   body_len bytes. */
+/* Does the answer come from a kernel, or from something that stands for one, that does not know the
+   request? */
+static int tuoi_unknown(int returned) {
+    return returned == -ENOTTY || returned == -EINVAL || returned == -EOPNOTSUPP || returned == -ENOSYS;
+}
+
+/* --- why it failed --- */
+
+/* What errno has no number for. As -code where -errno is returned. */
+enum {
+    TUOI_WHY_FIRST = 10000, /* above every errno */
+    TUOI_WHY_ELSEWHERE = TUOI_WHY_FIRST, TUOI_WHY_SECRET, TUOI_WHY_NO_NETLINK, TUOI_WHY_DENIED,
+    TUOI_WHY_HAS_VNET, TUOI_WHY_ODD_VNET, TUOI_WHY_HAS_PI, TUOI_WHY_OTHER_FLAGS,
+    TUOI_WHY_IS_TAP, TUOI_WHY_IS_TUN, TUOI_WHY_IS_MULTI, TUOI_WHY_IS_SINGLE, TUOI_WHY_NO_TUN
+};
+
+/* The first row that fits counts. */
+typedef struct tuoi_why {
+    int code, error;       /* error: the errno that the caller sees */
+    unsigned step;         /* only then; 0: at any */
+    const char *words;
+} tuoi_why;
+
+static const tuoi_why *tuoi_why_of(int code, tuo_tun_step step) {
+    static const tuoi_why rows[] = {
+        { TUOI_WHY_ELSEWHERE, EOPNOTSUPP, 0, "is in another network namespace" },
+        { TUOI_WHY_SECRET, EOPNOTSUPP, 0, "perhaps in another network namespace (to ask needs CAP_NET_ADMIN)" },
+        { TUOI_WHY_NO_NETLINK, EOPNOTSUPP, 0, "cannot be set with no_netlink" },
+        { TUOI_WHY_DENIED, EOPNOTSUPP, 0, "cannot be set: AF_NETLINK sockets are denied" },
+        { TUOI_WHY_HAS_VNET, EOPNOTSUPP, 0, "has a vnet header, which no_vnet_hdr excludes" },
+        { TUOI_WHY_ODD_VNET, EOPNOTSUPP, 0, "the header has not 10, 12, 20 or 24 bytes" },
+        { TUOI_WHY_HAS_PI, EOPNOTSUPP, 0, "has packet information in front of packets (no IFF_NO_PI)" },
+        { TUOI_WHY_OTHER_FLAGS, EOPNOTSUPP, 0, "the queue has other flags than the first one" },
+        { TUOI_WHY_IS_TAP, EINVAL, 0, "exists, and is a TAP device" },
+        { TUOI_WHY_IS_TUN, EINVAL, 0, "exists, and is a TUN device" },
+        { TUOI_WHY_IS_MULTI, EINVAL, 0, "exists, and is multi-queue" },
+        { TUOI_WHY_IS_SINGLE, EINVAL, 0, "exists, and is not multi-queue" },
+        { TUOI_WHY_NO_TUN, EINVAL, 0, "exists, and is neither TUN nor TAP" },
+        { ENOENT, ENOENT, TUO_TUN_STEP_PATH, "does not exist (load the module tun, or give the container the device)" },
+        { ENODEV, ENODEV, TUO_TUN_STEP_PATH, "no driver (load the module tun)" },
+        { EACCES, EACCES, TUO_TUN_STEP_PATH, "no right to open it" },
+        { EPERM, EPERM, TUO_TUN_STEP_PATH, "this container may not open it" },
+        { EBUSY, EBUSY, TUO_TUN_STEP_ATTACH, "in use by another process" },
+        { EPERM, EPERM, TUO_TUN_STEP_ATTACH, "needs CAP_NET_ADMIN, or the right of its owner" },
+        { EINVAL, EINVAL, TUO_TUN_STEP_ATTACH, "not a name for an interface, or exists with other flags" },
+        { E2BIG, E2BIG, TUO_TUN_STEP_ATTACH, "has no room for another queue" },
+        { EBADFD, EBADFD, TUO_TUN_STEP_DESCRIPTOR, "is not attached to a device" },
+        { EBADF, EBADF, TUO_TUN_STEP_DESCRIPTOR, "is not open" },
+        { ENOTTY, ENOTTY, TUO_TUN_STEP_DESCRIPTOR, "is no TUN device" },
+        { EINVAL, EINVAL, TUO_TUN_STEP_MTU, "out of range" },
+        { ERANGE, ERANGE, TUO_TUN_STEP_TX_QUEUE_LEN, "out of range" },
+        { EACCES, EACCES, TUO_TUN_STEP_ADDRESS6, "IPv6 is off (disable_ipv6)" },
+        { EOPNOTSUPP, EOPNOTSUPP, TUO_TUN_STEP_ADDRESS6, "this kernel has no IPv6" },
+        { EAFNOSUPPORT, EAFNOSUPPORT, TUO_TUN_STEP_ADDRESS6, "this kernel has no IPv6" },
+        { EINVAL, EINVAL, TUO_TUN_STEP_ADDRESS6, "the MTU is below 1280, which IPv6 needs" },
+        { EADDRNOTAVAIL, EADDRNOTAVAIL, TUO_TUN_STEP_ADDRESS6, "is no address of a host" },
+        { ENOBUFS, ENOBUFS, 0, "the kernel's answer is lost" },
+        { EPERM, EPERM, 0, "needs CAP_NET_ADMIN" },
+        { EMFILE, EMFILE, 0, "too many descriptors are open" },
+        { ENFILE, ENFILE, 0, "too many descriptors are open in the system" },
+        { ENOMEM, ENOMEM, 0, "no memory" },
+        { EBADFD, EBADFD, 0, "was deleted" },
+        { ENOTTY, ENOTTY, 0, "not known to this kernel" },
+        { EOPNOTSUPP, EOPNOTSUPP, 0, "not known to this kernel" },
+    };
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].code == code && (rows[i].step == 0 || rows[i].step == (unsigned)step)) return &rows[i];
+    }
+    return NULL;
+}
+
+/* The errno that a caller sees. */
+static int tuoi_why_errno(int returned) {
+    const tuoi_why *const why = returned <= -TUOI_WHY_FIRST ? tuoi_why_of(-returned, TUO_TUN_STEP_NONE) : NULL;
+    return why ? why->error : -returned;
+}
+
+static tuo_result tuoi_why_result(int returned) {
+    return tuoi_why_errno(returned) == EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+}
+
+static void tuoi_say(tuo_tun_failure *failure, const char *words) {
+    size_t len = 0;
+    while (failure->text[len]) len++;
+    while (*words && len < sizeof failure->text - 1) failure->text[len++] = *words++;
+    failure->text[len] = 0;
+}
+
+static void tuoi_say_number(tuo_tun_failure *failure, uint32_t number) {
+    char digits[11];
+    size_t at = sizeof digits - 1;
+    digits[at] = 0;
+    do digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    tuoi_say(failure, digits + at);
+}
+
+/* subject: words, or the errno. */
+static void tuoi_say_why(tuo_tun_failure *failure, int code, const char *words) {
+    const tuoi_why *const why = tuoi_why_of(code, failure->step);
+    tuoi_say(failure, ": ");
+    if (words || why) {
+        tuoi_say(failure, words ? words : why->words);
+    } else {
+        tuoi_say(failure, "errno ");
+        tuoi_say_number(failure, (uint32_t)code);
+    }
+}
+
+static void tuoi_say_nothing(tuo_tun_failure *failure) {
+    if (failure) TUO_MEMSET(failure, 0, sizeof *failure);
+}
+
+/* What failed before there was a queue. */
+static void tuoi_say_early(tuo_tun_failure *failure, tuo_tun_step step, const char *subject, int error,
+                           const char *words) {
+    if (!failure) return;
+    tuoi_say_nothing(failure);
+    failure->step = step;
+    failure->error = error;
+    tuoi_say(failure, subject);
+    tuoi_say_why(failure, error, words);
+}
+
+/* A step in texts, how it is asked for, and how it is set. */
+typedef struct tuoi_step {
+    const char *label;
+    unsigned ask;             /* ioctl by name; linux/sockios.h */
+    uint16_t attribute;       /* of rtnetlink */
+} tuoi_step;
+
+static const tuoi_step *tuoi_step_of(tuo_tun_step step) {
+    static const tuoi_step rows[] = {
+        { "", 0, 0 }, { "", 0, 0 }, { "", 0, 0 }, { "", 0, 0 }, /* none, desc, memory, path */
+        { "netlink", 0, 0 },
+        { "", 0, 0 }, { "", 0, 0 }, /* attach, descriptor */
+        { "vnet header and offloads", 0, 0 },
+        { "owner ", 0, 0 }, { "group ", 0, 0 }, { "persist", 0, 0 },
+        { "MTU ", 0x8921 /* SIOCGIFMTU */, IFLA_MTU },
+        { "tx_queue_len ", 0x8942 /* SIOCGIFTXQLEN */, IFLA_TXQLEN },
+        { "IPv4 address ", 0, 0 }, { "IPv6 address ", 0, 0 },
+        { "up", 0x8913 /* SIOCGIFFLAGS */, 0 },
+    };
+    TUOI_STATIC_ASSERT(a_row_for_each_step, sizeof rows / sizeof rows[0] == TUO_TUN_STEP_UP + 1);
+    return &rows[step];
+}
+
+static void tuoi_say_value(tuo_tun_failure *failure, const tuo_tun_desc *desc) {
+    switch ((int)failure->step) {
+        case TUO_TUN_STEP_OWNER: tuoi_say_number(failure, desc->owner); break;
+        case TUO_TUN_STEP_GROUP: tuoi_say_number(failure, desc->group); break;
+        case TUO_TUN_STEP_MTU: tuoi_say_number(failure, desc->mtu); break;
+        case TUO_TUN_STEP_TX_QUEUE_LEN: tuoi_say_number(failure, desc->tx_queue_len); break;
+        case TUO_TUN_STEP_ADDRESS4: tuoi_say(failure, desc->address4); break;
+        case TUO_TUN_STEP_ADDRESS6: tuoi_say(failure, desc->address6); break;
+        default: break;
+    }
+}
+
+/* Opening failed at tun->step. */
+static void tuoi_tun_say(const tuo_tun *tun, const tuo_tun_desc *desc, int returned) {
+    tuo_tun_failure *const failure = desc->failure;
+    const char *subject = tun->step == TUO_TUN_STEP_PATH ? tun->path : tun->name;
+    if (!failure) return;
+    tuoi_say_nothing(failure);
+    failure->step = tun->step;
+    failure->error = tuoi_why_errno(returned);
+    if (!subject[0] && desc->name) subject = desc->name;
+    if (tun->name[0] == 0 && tun->adopted) subject = "the descriptor";
+    if (!subject[0]) subject = "a new device";
+    tuoi_say(failure, subject);
+    if (tuoi_step_of(tun->step)->label[0]) {
+        tuoi_say(failure, ": ");
+        tuoi_say(failure, tuoi_step_of(tun->step)->label);
+        tuoi_say_value(failure, desc);
+    }
+    tuoi_say_why(failure, -returned, NULL);
+}
+
+/* Keeps at which step of opening a call failed. */
+static int tuoi_at(tuo_tun *tun, tuo_tun_step step, int returned) {
+    if (returned < 0) tun->step = step;
+    return returned;
+}
+
+/* --- netlink --- */
+
+/* One rtnetlink request. attributes: already encoded behind a body of body_len bytes. */
 typedef struct tuoi_netlink {
     struct nlmsghdr header;
     uint8_t body[128];
@@ -6096,7 +6400,7 @@ static void tuoi_netlink_begin(tuoi_netlink *request, uint16_t type, uint16_t fl
     TUO_MEMSET(request, 0, sizeof *request);
     request->header.nlmsg_len = (uint32_t)(NLMSG_HDRLEN + NLMSG_ALIGN(body_len));
     request->header.nlmsg_type = type;
-    request->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+    request->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
     TUO_MEMCPY(request->body, body, body_len);
 }
 
@@ -6110,22 +6414,44 @@ static void tuoi_netlink_add(tuoi_netlink *request, uint16_t type, const void *v
     request->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(request->header.nlmsg_len) + RTA_ALIGN(attribute.rta_len));
 }
 
-/* One message each way; the length of the reply, or -errno. */
-static int tuoi_netlink_exchange(int fd, const tuoi_netlink *request, void *reply, size_t reply_cap) {
-    int returned = fd < 0 ? -EOPNOTSUPP : tuoi_sys(send(fd, request, request->header.nlmsg_len, 0));
-    if (returned < 0) return returned;
-    do returned = tuoi_sys(recv(fd, reply, reply_cap, 0));
+/* The next message from the kernel that answers seq: its length; 0: another one; -errno. */
+static int tuoi_netlink_receive(int fd, uint32_t seq, void *reply, size_t reply_cap) {
+    struct sockaddr_nl from;
+    struct nlmsghdr header;
+    socklen_t from_len = sizeof from;
+    int returned;
+    TUO_MEMSET(&from, 0, sizeof from);
+    do returned = tuoi_sys(recvfrom(fd, reply, reply_cap, 0, (struct sockaddr *)(void *)&from, &from_len));
     while (returned == -EINTR);
-    return returned;
+    if (returned < 0) return returned;
+    if ((size_t)returned < sizeof header || from.nl_pid != 0) return 0;
+    TUO_MEMCPY(&header, reply, sizeof header);
+    return header.nlmsg_seq == seq ? returned : 0;
 }
 
-static int tuoi_netlink_call(int fd, const tuoi_netlink *request) {
+/* One message each way; the length of the reply, or -errno. The answer to an earlier request, which
+   was not read when it came, is no reply to this one. */
+enum { TUOI_NETLINK_STALE_MAX = 64 };
+static int tuoi_netlink_exchange(int fd, const tuoi_netlink *request, void *reply, size_t reply_cap) {
+    int returned = tuoi_sys(send(fd, request, request->header.nlmsg_len, 0)), i;
+    if (returned < 0) return returned;
+    for (i = 0; i < TUOI_NETLINK_STALE_MAX; i++) {
+        returned = tuoi_netlink_receive(fd, request->header.nlmsg_seq, reply, reply_cap);
+        if (returned != 0) return returned;
+    }
+    return -EPROTO;
+}
+
+/* A request that is acknowledged. */
+static int tuoi_netlink_call(int fd, tuoi_netlink *request) {
     struct {
         struct nlmsghdr header;
         struct nlmsgerr error;
         uint8_t rest[512];
     } reply;
-    const int returned = tuoi_netlink_exchange(fd, request, &reply, sizeof reply);
+    int returned;
+    request->header.nlmsg_flags |= NLM_F_ACK;
+    returned = tuoi_netlink_exchange(fd, request, &reply, sizeof reply);
     if (returned < 0) return returned;
     if ((size_t)returned < NLMSG_HDRLEN + sizeof(int) || reply.header.nlmsg_type != NLMSG_ERROR) return -EPROTO;
     return reply.error.error;
@@ -6149,130 +6475,429 @@ static int tuoi_netlink_find(const uint8_t *bytes, size_t *off, size_t *end, uns
     return 0;
 }
 
-/* linux include/uapi/linux/if_link.h */
-enum { TUOI_IFLA_LINKINFO = 18, TUOI_IFLA_INFO_DATA = 2, TUOI_IFLA_TUN_PI = 4 };
+/* What rtnetlink says of an interface, whoever asks; linux include/uapi/linux/if_link.h. */
+enum {
+    TUOI_IFLA_LINKINFO = 18, TUOI_IFLA_INFO_KIND = 1, TUOI_IFLA_INFO_DATA = 2,
+    TUOI_IFLA_TUN_TYPE = 3, TUOI_IFLA_TUN_PI = 4, TUOI_IFLA_TUN_MULTI_QUEUE = 7, TUOI_IFLA_TUN_NUM_QUEUES = 8,
+    TUOI_IFLA_TUN_NUM_DISABLED_QUEUES = 9
+};
+enum { TUOI_LINK_OFF = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct ifinfomsg)) };
 
-static void tuoi_netlink_link(const tuo_tun *tun, tuoi_netlink *request, unsigned flags, unsigned change) {
+/* A queue that is being opened asks for an interface by name. The reply is in its scratch memory,
+   where nothing is yet; its length, or -errno. */
+static int tuoi_tun_ask_link(tuo_tun *tun, const char *name) {
     struct ifinfomsg link;
+    struct nlmsghdr header;
+    tuoi_netlink request;
+    size_t name_len = 1;
+    int returned;
+    if (tun->netlink_fd < 0) return tun->netlink_fd;
+    while (name[name_len - 1] && name_len < sizeof tun->name) name_len++;
     TUO_MEMSET(&link, 0, sizeof link);
-    link.ifi_index = tun->if_index;
-    link.ifi_flags = flags;
-    link.ifi_change = change;
-    tuoi_netlink_begin(request, RTM_NEWLINK, 0, &link, sizeof link);
+    tuoi_netlink_begin(&request, RTM_GETLINK, 0, &link, sizeof link);
+    tuoi_netlink_add(&request, IFLA_IFNAME, name, name_len);
+    request.header.nlmsg_seq = ++tun->netlink_seq;
+    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, tun->tx.scratch, sizeof tun->tx.scratch);
+    if (returned < 0) return returned;
+    TUO_MEMCPY(&header, tun->tx.scratch, sizeof header);
+    return returned >= TUOI_LINK_OFF && header.nlmsg_type == RTM_NEWLINK ? returned : -ENODEV;
 }
 
-enum { TUOI_IFF_UP = 1 };
+/* What the reply says of a TUN device; -1: nothing, as before Linux 4.20. */
+static int tuoi_tun_link_fact(const tuo_tun *tun, int reply_len, unsigned type) {
+    const uint8_t *const reply = tun->tx.scratch;
+    size_t off = TUOI_LINK_OFF, end = (size_t)reply_len;
+    uint32_t value;
+    if (!tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) ||
+        !tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_DATA) || !tuoi_netlink_find(reply, &off, &end, type) ||
+        end == off) {
+        return -1;
+    }
+    if (end - off < sizeof value) return reply[off];
+    TUO_MEMCPY(&value, reply + off, sizeof value);
+    return (int)(value & 0xFFFFu);
+}
+
+static int tuoi_tun_link_is_tun(const tuo_tun *tun, int reply_len) {
+    const uint8_t *const reply = tun->tx.scratch;
+    size_t off = TUOI_LINK_OFF, end = (size_t)reply_len;
+    return tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) &&
+           tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_KIND) && end - off >= 4 &&
+           TUO_MEMCMP(reply + off, "tun", 4) == 0;
+}
 
 /* Do packets carry the 4 bytes of packet information? TUNGETIFF cannot tell: it sets IFF_NOFILTER,
    which is the same bit as IFF_NO_PI. A kernel before 4.20 does not say; then it is taken for no,
    which is what everybody uses. */
 static int tuoi_tun_has_packet_info(tuo_tun *tun) {
-    uint8_t *const reply = tun->tx.scratch; /* nothing is held yet */
-    tuoi_netlink request;
-    size_t off = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct ifinfomsg)), end;
+    const int reply_len = tuoi_tun_ask_link(tun, tun->name);
+    return reply_len >= 0 && tuoi_tun_link_fact(tun, reply_len, TUOI_IFLA_TUN_PI) > 0;
+}
+
+/* Queues of the multi-queue device of that name, in whatever process; -1: not known. */
+static int tuoi_tun_queues(tuo_tun *tun, const char *name) {
+    const int reply_len = tuoi_tun_ask_link(tun, name);
+    const int queues = reply_len < 0 ? -1 : tuoi_tun_link_fact(tun, reply_len, TUOI_IFLA_TUN_NUM_QUEUES);
+    const int disabled = reply_len < 0 ? 0 : tuoi_tun_link_fact(tun, reply_len, TUOI_IFLA_TUN_NUM_DISABLED_QUEUES);
+    return queues < 0 ? -1 : disabled > 0 ? queues + disabled : queues;
+}
+
+/* Why did TUNSETIFF say EINVAL? */
+static int tuoi_tun_clash(tuo_tun *tun, const char *name) {
+    const int reply_len = tuoi_tun_ask_link(tun, name);
+    int type, multi;
+    if (reply_len < 0) return -EINVAL;
+    if (!tuoi_tun_link_is_tun(tun, reply_len)) return -TUOI_WHY_NO_TUN;
+    type = tuoi_tun_link_fact(tun, reply_len, TUOI_IFLA_TUN_TYPE);
+    multi = tuoi_tun_link_fact(tun, reply_len, TUOI_IFLA_TUN_MULTI_QUEUE);
+    if (type == IFF_TAP && !tun->desc.tap) return -TUOI_WHY_IS_TAP;
+    if (type == IFF_TUN && tun->desc.tap) return -TUOI_WHY_IS_TUN;
+    if (multi == 1 && !tun->desc.multi_queue) return -TUOI_WHY_IS_MULTI;
+    if (multi == 0 && tun->desc.multi_queue) return -TUOI_WHY_IS_SINGLE;
+    return -EINVAL;
+}
+
+/* --- where the device is --- */
+
+/* The inode of the network namespace that an ioctl of the descriptor names. 0, or -errno. */
+static int tuoi_netns(int fd, unsigned long request, struct stat *inode) {
+    int ns = tuoi_ioctl(fd, request, NULL), returned;
+    if (ns < 0) return ns;
+    returned = tuoi_sys(fstat(ns, inode));
+    tuoi_close_fd(&ns);
+    return returned;
+}
+
+/* Is the device in the network namespace in which fd, a socket or queue, was opened? Or -errno. */
+enum {
+    TUOI_NS_SAME,
+    TUOI_NS_OTHER,
+    TUOI_NS_PERHAPS, /* the kernel cannot say. Before 5.2 it only knows where the queue was opened */
+    TUOI_NS_SECRET   /* it does not say without CAP_NET_ADMIN */
+};
+static int tuoi_tun_netns(const tuo_tun *tun, int fd) {
+    struct stat device, here;
+    int returned = tuoi_netns(tun->waiter.fd, TUNGETDEVNETNS, &device);
+    const int knows = !tuoi_unknown(returned);
+    if (!knows) returned = tuoi_netns(tun->waiter.fd, TUOI_SIOCGSKNS, &device);
+    if (returned >= 0) returned = tuoi_netns(fd, TUOI_SIOCGSKNS, &here);
+    if (returned == -EPERM) return TUOI_NS_SECRET;
+    if (tuoi_unknown(returned)) return TUOI_NS_PERHAPS;
+    if (returned < 0) return returned;
+    if (device.st_ino != here.st_ino || device.st_dev != here.st_dev) return TUOI_NS_OTHER;
+    return knows ? TUOI_NS_SAME : TUOI_NS_PERHAPS;
+}
+
+/* The name of now; -EBADFD: deleted. */
+static int tuoi_tun_present_name(const tuo_tun *tun, char name[16]) {
+    tuoi_ifreq request;
     int returned;
-    tuoi_netlink_link(tun, &request, 0, 0);
-    request.header.nlmsg_type = RTM_GETLINK;
-    request.header.nlmsg_flags = NLM_F_REQUEST;
-    returned = tuoi_netlink_exchange(tun->netlink_fd, &request, reply, sizeof tun->tx.scratch);
-    if (returned < 0 || (size_t)returned < off) return 0;
-    end = (size_t)returned;
-    return tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_LINKINFO) &&
-           tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_INFO_DATA) &&
-           tuoi_netlink_find(reply, &off, &end, TUOI_IFLA_TUN_PI) && end > off && reply[off] != 0;
+    TUO_MEMSET(&request, 0, sizeof request);
+    returned = tuoi_ioctl(tun->waiter.fd, TUNGETIFF, &request);
+    if (returned < 0 && !tuoi_unknown(returned)) return returned;
+    TUO_MEMCPY(name, returned < 0 ? tun->name : request.name, 16);
+    return 0;
 }
 
-/* Each returns 0, or -errno; -EOPNOTSUPP without netlink. */
-static int tuoi_link_set_up(const tuo_tun *tun, int up) {
-    tuoi_netlink request;
-    tuoi_netlink_link(tun, &request, up ? TUOI_IFF_UP : 0, TUOI_IFF_UP);
-    return tuoi_netlink_call(tun->netlink_fd, &request);
+static void tuoi_ifreq_begin(tuoi_ifreq *request, const char name[16]) {
+    TUO_MEMSET(request, 0, sizeof *request);
+    TUO_MEMCPY(request->name, name, sizeof request->name);
 }
 
-static int tuoi_link_set_mtu(const tuo_tun *tun, uint32_t mtu) {
-    tuoi_netlink request;
-    tuoi_netlink_link(tun, &request, 0, 0);
-    tuoi_netlink_add(&request, IFLA_MTU, &mtu, sizeof mtu);
-    return tuoi_netlink_call(tun->netlink_fd, &request);
+/* The index of a name where fd was opened, or -errno. */
+static int tuoi_index_of(int fd, const char name[16]) {
+    tuoi_ifreq request;
+    int returned;
+    tuoi_ifreq_begin(&request, name);
+    returned = tuoi_ioctl(fd, 0x8933 /* SIOCGIFINDEX */, &request);
+    return returned < 0 ? returned : request.u.number;
 }
 
-/* "ADDRESS/PREFIX" to binary. */
-static int tuoi_parse_address(const char *text, struct ifaddrmsg *message, uint8_t address[16]) {
+typedef struct tuoi_place {
+    char name[16];
+    int index;
+} tuoi_place;
+
+/* 0: the place is the device's. TUOI_LIKELY: it is, unless the device was moved and an interface
+   with both its name and its index came: good enough for a question. */
+enum { TUOI_LIKELY = 1 };
+static int tuoi_tun_judge(const tuo_tun *tun, const tuoi_place *place, int ns) {
+    if (ns < 0) return ns;
+    if (ns == TUOI_NS_OTHER) return -TUOI_WHY_ELSEWHERE;
+    if (ns == TUOI_NS_SECRET && tun->adopted) return -TUOI_WHY_SECRET;
+    if (place->index < 0) return -TUOI_WHY_ELSEWHERE;
+    if (ns == TUOI_NS_SAME) return 0;
+    if (tun->if_index != 0 && tun->if_index != place->index) return -TUOI_WHY_ELSEWHERE;
+    return ns == TUOI_NS_SECRET ? TUOI_LIKELY : 0;
+}
+
+/* Where requests by fd find the device. Asked before every use of its name or index: either can
+   belong to another interface by now, if the device was deleted, renamed, or moved to another
+   namespace. As tuoi_tun_judge; -EBADFD: deleted. */
+static int tuoi_tun_place(const tuo_tun *tun, int fd, tuoi_place *place) {
+    char name[16];
+    int returned, ns, tries;
+    for (tries = 0; tries < 8; tries++) {
+        if ((returned = tuoi_tun_present_name(tun, place->name)) < 0) return returned;
+        place->index = tuoi_index_of(fd, place->name);
+        ns = tuoi_tun_netns(tun, fd);
+        if ((returned = tuoi_tun_present_name(tun, name)) < 0) return returned;
+        if (TUO_MEMCMP(name, place->name, sizeof name) == 0) return tuoi_tun_judge(tun, place, ns);
+    }
+    return -EBUSY; /* renamed all the time */
+}
+
+/* --- settings --- */
+
+enum { TUOI_IFF_UP = 1 };
+
+typedef struct tuoi_setting {
+    tuo_tun_step step;
+    uint32_t value;         /* MTU, packets, up or not; prefix length */
+    uint8_t address[16];
+} tuoi_setting;
+
+static tuoi_setting tuoi_setting_of(tuo_tun_step step, uint32_t value) {
+    tuoi_setting setting;
+    TUO_MEMSET(&setting, 0, sizeof setting);
+    setting.step = step;
+    setting.value = value;
+    return setting;
+}
+
+static size_t tuoi_address_len(const tuoi_setting *setting) { return setting->step == TUO_TUN_STEP_ADDRESS4 ? 4 : 16; }
+
+/* "ADDRESS/PREFIX" */
+static int tuoi_parse_address(const char *text, tuoi_setting *setting) {
     char host[64];
     size_t len = 0;
     unsigned prefix = 0, digits = 0;
+    *setting = tuoi_setting_of(TUO_TUN_STEP_NONE, 0);
     while (text[len] && text[len] != '/' && len < sizeof host - 1) len++;
     if (text[len] != '/') return 0;
     TUO_MEMCPY(host, text, len);
     host[len] = 0;
     for (text += len + 1; *text >= '0' && *text <= '9' && digits < 3; text++, digits++)
         prefix = prefix * 10 + (unsigned)(*text - '0');
-    message->ifa_family = inet_pton(AF_INET, host, address) == 1    ? AF_INET
-                          : inet_pton(AF_INET6, host, address) == 1 ? AF_INET6
-                                                                    : 0;
-    message->ifa_prefixlen = (uint8_t)prefix;
-    return *text == 0 && digits && message->ifa_family && prefix <= (message->ifa_family == AF_INET ? 32u : 128u);
+    if (inet_pton(AF_INET, host, setting->address) == 1) {
+        setting->step = TUO_TUN_STEP_ADDRESS4;
+    } else if (inet_pton(AF_INET6, host, setting->address) == 1) {
+        setting->step = TUO_TUN_STEP_ADDRESS6;
+    }
+    setting->value = prefix;
+    return *text == 0 && digits && setting->step != TUO_TUN_STEP_NONE && prefix <= tuoi_address_len(setting) * 8;
 }
 
-static int tuoi_link_add_address(const tuo_tun *tun, const char *text) {
-    struct ifaddrmsg message;
-    tuoi_netlink request;
+/* SIOCGIFADDR and SIOCGIFNETMASK look for an IPv4 address that the request brings. If there is none
+   they tell of another: its first. 4 bytes come back in address. */
+static int tuoi_ask_address4(int fd, unsigned long what, const char name[16], uint8_t address[4]) {
+    struct sockaddr_in ip4;
+    tuoi_ifreq request;
+    int returned;
+    tuoi_ifreq_begin(&request, name);
+    TUO_MEMSET(&ip4, 0, sizeof ip4);
+    ip4.sin_family = AF_INET;
+    TUO_MEMCPY(&ip4.sin_addr, address, 4);
+    TUO_MEMCPY(request.u.room, &ip4, sizeof ip4);
+    returned = tuoi_ioctl(fd, what, &request);
+    TUO_MEMCPY(&ip4, request.u.room, sizeof ip4);
+    TUO_MEMCPY(address, &ip4.sin_addr, 4);
+    return returned;
+}
+
+static int tuoi_has_address4(int fd, const tuoi_place *place, const tuoi_setting *setting) {
+    uint8_t found[4], mask[4];
+    uint32_t bits = 0;
+    size_t i;
+    TUO_MEMCPY(found, setting->address, sizeof found);
+    TUO_MEMCPY(mask, setting->address, sizeof mask);
+    if (tuoi_ask_address4(fd, 0x8915 /* SIOCGIFADDR */, place->name, found) < 0) return 0;
+    if (tuoi_ask_address4(fd, 0x891B /* SIOCGIFNETMASK */, place->name, mask) < 0) return 0;
+    for (i = 0; i < sizeof mask; i++)
+        for (; mask[i]; mask[i] = (uint8_t)(mask[i] & (mask[i] - 1))) bits++;
+    return TUO_MEMCMP(found, setting->address, sizeof found) == 0 && bits == setting->value;
+}
+
+/* A line of if_inet6, as it is read: hexadecimal address, index, prefix length, scope, flags; a name. */
+typedef struct tuoi_inet6_line {
     uint8_t address[16];
-    size_t address_len;
-    TUO_MEMSET(&message, 0, sizeof message);
-    if (!tuoi_parse_address(text, &message, address)) return -EINVAL;
-    address_len = message.ifa_family == AF_INET ? 4 : 16;
-    if (message.ifa_family == AF_INET6) message.ifa_flags = IFA_F_NODAD; /* a point-to-point link has nobody to ask */
-    message.ifa_index = (uint32_t)tun->if_index;
-    tuoi_netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
-    tuoi_netlink_add(&request, IFA_LOCAL, address, address_len);
-    tuoi_netlink_add(&request, IFA_ADDRESS, address, address_len);
-    return tuoi_netlink_call(tun->netlink_fd, &request);
+    uint32_t values[5];      /* behind the address, from 1 on */
+    unsigned field, digits;
+} tuoi_inet6_line;
+
+static void tuoi_inet6_take(tuoi_inet6_line *line, char c) {
+    const int is_digit = c >= '0' && c <= '9', is_letter = c >= 'a' && c <= 'f';
+    const unsigned digit = (unsigned)(is_digit ? c - '0' : c - 'a' + 10);
+    if (!is_digit && !is_letter) {
+        if (line->digits != 0) line->field++; /* several blanks are one */
+        line->digits = 0;
+        return;
+    }
+    if (line->field == 0 && line->digits < 32) {
+        line->address[line->digits / 2] = (uint8_t)((line->address[line->digits / 2] & 0xFu) << 4 | digit);
+    } else if (line->field > 0 && line->field < 5) {
+        line->values[line->field] = (line->values[line->field] & 0x0FFFFFFFu) << 4 | digit;
+    }
+    line->digits++;
 }
 
-static tuo_result tuoi_link_result(tuo_tun *tun, int returned) {
-    if (returned >= 0) return TUO_OK;
-    __atomic_store_n(&tun->tx.last_errno, -returned, __ATOMIC_RELAXED);
-    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+/* An address that turned out to be another host's (IFA_F_DADFAILED) is none. */
+static int tuoi_inet6_fits(const tuoi_inet6_line *line, const tuoi_place *place, const tuoi_setting *setting) {
+    return line->field >= 5 && line->values[1] == (uint32_t)place->index && line->values[2] == setting->value &&
+           !(line->values[4] & IFA_F_DADFAILED) && TUO_MEMCMP(line->address, setting->address, 16) == 0;
+}
+
+/* No ioctl knows IPv6 addresses. */
+static int tuoi_has_address6(const tuoi_place *place, const tuoi_setting *setting) {
+    char bytes[256];
+    tuoi_inet6_line line;
+    int has = 0, len = 0, i, fd = tuoi_sys(open("/proc/thread-self/net/if_inet6", O_RDONLY | TUOI_O_CLOEXEC));
+    TUO_MEMSET(&line, 0, sizeof line);
+    while (!has && fd >= 0 && (len = tuoi_sys(read(fd, bytes, sizeof bytes))) > 0) {
+        for (i = 0; !has && i < len; i++) {
+            if (bytes[i] != '\n') {
+                tuoi_inet6_take(&line, bytes[i]);
+                continue;
+            }
+            has = tuoi_inet6_fits(&line, place, setting);
+            TUO_MEMSET(&line, 0, sizeof line);
+        }
+    }
+    tuoi_close_fd(&fd);
+    return has;
+}
+
+static int tuoi_link_is(int fd, const tuoi_place *place, const tuoi_setting *setting) {
+    tuoi_ifreq request;
+    if (setting->step == TUO_TUN_STEP_ADDRESS4) return tuoi_has_address4(fd, place, setting);
+    if (setting->step == TUO_TUN_STEP_ADDRESS6) return tuoi_has_address6(place, setting);
+    tuoi_ifreq_begin(&request, place->name);
+    if (tuoi_ioctl(fd, tuoi_step_of(setting->step)->ask, &request) < 0) return 0;
+    if (setting->step == TUO_TUN_STEP_UP) return ((request.u.flags & TUOI_IFF_UP) != 0) == (setting->value != 0);
+    return (uint32_t)request.u.number == setting->value;
+}
+
+/* Is the interface so already? That needs no privilege and no netlink. What cannot be told is not
+   so. The socket is one of the namespace that the thread is in, as is /proc/thread-self. */
+static int tuoi_tun_is_so(tuo_tun *tun, const tuoi_setting *setting) {
+    tuoi_place place;
+    int fd = tuoi_sys(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const int found = fd >= 0 && tuoi_tun_place(tun, fd, &place) >= 0;
+    const int so = found && tuoi_link_is(fd, &place, setting);
+    if (found && tun->if_index == 0) tun->if_index = place.index; /* it is being opened, without netlink */
+    tuoi_close_fd(&fd);
+    return so;
+}
+
+static void tuoi_link_request(tuoi_netlink *request, int index, const tuoi_setting *setting) {
+    const int is_up = setting->step == TUO_TUN_STEP_UP;
+    struct ifinfomsg link;
+    TUO_MEMSET(&link, 0, sizeof link);
+    link.ifi_index = index;
+    link.ifi_flags = is_up && setting->value ? TUOI_IFF_UP : 0;
+    link.ifi_change = is_up ? TUOI_IFF_UP : 0;
+    tuoi_netlink_begin(request, RTM_NEWLINK, 0, &link, sizeof link);
+    if (!is_up)
+        tuoi_netlink_add(request, tuoi_step_of(setting->step)->attribute, &setting->value, sizeof setting->value);
+}
+
+static void tuoi_address_request(tuoi_netlink *request, int index, const tuoi_setting *setting) {
+    const size_t len = tuoi_address_len(setting);
+    struct ifaddrmsg message;
+    TUO_MEMSET(&message, 0, sizeof message);
+    message.ifa_family = len == 4 ? AF_INET : AF_INET6;
+    message.ifa_prefixlen = (uint8_t)setting->value;
+    if (len == 16) message.ifa_flags = IFA_F_NODAD; /* a point-to-point link has nobody to ask */
+    message.ifa_index = (uint32_t)index;
+    tuoi_netlink_begin(request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &message, sizeof message);
+    tuoi_netlink_add(request, IFA_LOCAL, setting->address, len);
+    tuoi_netlink_add(request, IFA_ADDRESS, setting->address, len);
+}
+
+static int tuoi_tun_send_setting(tuo_tun *tun, int index, const tuoi_setting *setting) {
+    tuoi_netlink request;
+    int returned;
+    if (setting->step == TUO_TUN_STEP_ADDRESS4 || setting->step == TUO_TUN_STEP_ADDRESS6) {
+        tuoi_address_request(&request, index, setting);
+    } else {
+        tuoi_link_request(&request, index, setting);
+    }
+    request.header.nlmsg_seq = ++tun->netlink_seq;
+    returned = tuoi_netlink_call(tun->netlink_fd, &request);
+    return returned == -ENODEV ? -EBADFD : returned; /* deleted just now */
+}
+
+/* 0, or -errno, or -code. */
+static int tuoi_tun_set(tuo_tun *tun, const tuoi_setting *setting) {
+    tuoi_place place;
+    int returned = tuoi_tun_present_name(tun, place.name);
+    if (returned < 0) return returned;
+    if (tuoi_tun_is_so(tun, setting)) return 0;
+    if (tun->netlink_fd < 0) return tun->netlink_fd;
+    returned = tuoi_tun_place(tun, tun->netlink_fd, &place);
+    if (returned == TUOI_LIKELY) return -EPERM; /* as the kernel would say: it asks for the same right */
+    return returned < 0 ? returned : tuoi_tun_send_setting(tun, place.index, setting);
+}
+
+static tuo_result tuoi_tun_set_public(tuo_tun *tun, tuoi_setting setting) {
+    int returned, error;
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    returned = tuoi_tun_set(tun, &setting);
+    if (returned >= 0) return tuoi_leave(&tun->waiter, TUO_OK);
+    error = tuoi_why_errno(returned);
+    __atomic_store_n(&tun->tx.last_errno, error, __ATOMIC_RELAXED);
+    return tuoi_leave(&tun->waiter, error == EBADFD ? TUO_E_GONE : tuoi_why_result(returned));
 }
 
 TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
-    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    return tuoi_leave(&tun->waiter, tuoi_link_result(tun, tuoi_link_set_up(tun, up)));
+    return tuoi_tun_set_public(tun, tuoi_setting_of(TUO_TUN_STEP_UP, up != 0));
 }
 
 TUO_API tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu) {
-    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    return tuoi_leave(&tun->waiter, tuoi_link_result(tun, tuoi_link_set_mtu(tun, mtu)));
+    return tuoi_tun_set_public(tun, tuoi_setting_of(TUO_TUN_STEP_MTU, mtu));
 }
 
 TUO_API tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text) {
-    struct ifaddrmsg message;
-    uint8_t address[16];
-    if (!text || !tuoi_parse_address(text, &message, address)) return TUO_E_INVALID;
-    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
-    return tuoi_leave(&tun->waiter, tuoi_link_result(tun, tuoi_link_add_address(tun, text)));
+    tuoi_setting setting;
+    if (!text || !tuoi_parse_address(text, &setting)) return TUO_E_INVALID;
+    return tuoi_tun_set_public(tun, setting);
 }
 
-/* --- opening --- */
+/* --- offloads --- */
 
 static int tuoi_tun_set_offload(const tuo_tun *tun, uint32_t set) {
     return tuoi_sys(ioctl(tun->waiter.fd, TUNSETOFFLOAD, (unsigned long)set));
 }
 
-/* What the user wants of a set, with what depends on each other (K 2.5). */
-static uint32_t tuoi_tun_wanted(const tuo_tun *tun, uint32_t set) {
-    set &= ~tun->desc.disable_offloads;
+/* Without what depends on something that is not there (K 2.5). */
+static uint32_t tuoi_offloads_complete(uint32_t set) {
+    set &= TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO;
     if (!(set & TUO_TUN_CSUM)) return 0;
     if (!(set & (TUO_TUN_TSO4 | TUO_TUN_TSO6))) set &= ~(uint32_t)TUO_TUN_TSO_ECN;
     if ((set & TUO_TUN_USO) != TUO_TUN_USO) set &= ~(uint32_t)TUO_TUN_USO;
     return set;
 }
 
-/* Vnet header of the usual size, which is per device and sticky, so always said explicitly (K 2.3);
-   then read-side offloads from the largest set down. A set that the kernel does not know is refused
-   as a whole and changes nothing (K 2.5). */
-static int tuoi_tun_negotiate_vnet(tuo_tun *tun) {
+static uint32_t tuoi_tun_offloads(const tuo_tun *tun) { return __atomic_load_n(&tun->offloads, __ATOMIC_RELAXED); }
+
+TUO_API tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t offloads) {
+    int returned;
+    if (tuoi_offloads_complete(offloads) != offloads) return TUO_E_INVALID;
+    if (!tun->vnet_hdr_len) return TUO_E_UNSUPPORTED;
+    if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
+    returned = tuoi_tun_set_offload(tun, offloads);
+    if (returned >= 0) {
+        __atomic_store_n(&tun->offloads, offloads, __ATOMIC_RELAXED);
+        return tuoi_leave(&tun->waiter, TUO_OK);
+    }
+    __atomic_store_n(&tun->tx.last_errno, -returned, __ATOMIC_RELAXED);
+    if (tuoi_unknown(returned)) return tuoi_leave(&tun->waiter, TUO_E_UNSUPPORTED);
+    return tuoi_leave(&tun->waiter, returned == -EBADFD ? TUO_E_GONE : TUO_E_SYSTEM);
+}
+
+/* Read-side offloads from the largest set down. A set that the kernel does not know is refused as a
+   whole and changes nothing (K 2.5); one that knows none has none. */
+static int tuoi_tun_negotiate_offloads(tuo_tun *tun) {
     static const uint32_t sets[] = {
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN,
@@ -6280,111 +6905,168 @@ static int tuoi_tun_negotiate_vnet(tuo_tun *tun) {
         TUO_TUN_CSUM,
         0,
     };
-    int returned, len = TUO_VNET_LEN;
+    int returned = 0;
     size_t i;
-    tun->vnet_hdr_len = TUO_VNET_LEN;
-    if ((returned = tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &len)) < 0) return returned;
     /* also decides what may be written (K 1.10) */
     tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0;
     for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        tun->offloads = tuoi_tun_wanted(tun, sets[i]);
+        tun->offloads = tuoi_offloads_complete(sets[i] & ~tun->desc.disable_offloads);
         if ((returned = tuoi_tun_set_offload(tun, tun->offloads)) >= 0) return 0;
     }
-    return returned;
+    return tuoi_unknown(returned) ? 0 : returned;
 }
 
+/* Vnet header of the usual size, which is per device and sticky, so always said explicitly (K 2.3).
+   A kernel that does not know other sizes has this one. */
 static int tuoi_tun_negotiate(tuo_tun *tun) {
-    int returned, old_len = (int)tun->vnet_hdr_len;
-    if (old_len == 0) return tuoi_tun_set_offload(tun, 0);
-    returned = tuoi_tun_negotiate_vnet(tun);
-    if (returned < 0) (void)tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &old_len);
+    int returned, len = TUO_VNET_LEN, old_len = (int)tun->vnet_hdr_len;
+    if (old_len == 0) {
+        returned = tuoi_tun_set_offload(tun, 0);
+        return tuoi_unknown(returned) ? 0 : returned;
+    }
+    returned = tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &len);
+    if (returned >= 0) {
+        tun->vnet_hdr_len = TUO_VNET_LEN;
+    } else if (!tuoi_unknown(returned)) {
+        return returned;
+    }
+    if ((returned = tuoi_tun_negotiate_offloads(tun)) < 0) (void)tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &old_len);
     return returned;
 }
 
-/* What the kernel says about the descriptor: never assumed from what was asked for (K 2.2). */
+/* --- opening --- */
+
+static int tuoi_tun_open_path(tuo_tun *tun) {
+    tun->waiter.fd = tuoi_sys(open(tun->path, O_RDWR | TUOI_O_CLOEXEC));
+    return tuoi_at(tun, TUO_TUN_STEP_PATH, tun->waiter.fd);
+}
+
+/* The socket belongs to the network namespace of now: later settings reach the device even if the
+   process has moved on. A sandbox may deny it: packets need no netlink. */
+static int tuoi_tun_open_netlink(tuo_tun *tun) {
+    int fd = -TUOI_WHY_NO_NETLINK;
+    if (!tun->desc.no_netlink) fd = tuoi_sys(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (fd == -EPERM || fd == -EACCES || fd == -EAFNOSUPPORT || fd == -EPROTONOSUPPORT || tuoi_unknown(fd))
+        fd = -TUOI_WHY_DENIED;
+    tun->netlink_fd = fd;
+    return fd <= -TUOI_WHY_FIRST ? 0 : tuoi_at(tun, TUO_TUN_STEP_NETLINK, fd);
+}
+
+/* One TUNSETIFF; what it made is kept. */
+static int tuoi_tun_set_iff(tuo_tun *tun, const char *name, int flags) {
+    tuoi_ifreq request;
+    size_t i;
+    int returned;
+    TUO_MEMSET(&request, 0, sizeof request);
+    for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
+    request.u.flags = (short)flags;
+    returned = tuoi_ioctl(tun->waiter.fd, TUNSETIFF, &request);
+    if (returned < 0) return returned;
+    TUO_MEMCPY(tun->name, request.name, sizeof tun->name - 1);
+    tun->attached_as = flags;
+    return 0;
+}
+
+static int tuoi_tun_attach(tuo_tun *tun, const char *name, int more_flags) {
+    const tuo_tun_desc *const desc = &tun->desc;
+    const int queues = desc->multi_queue ? IFF_MULTI_QUEUE : 0;
+    const int base = (desc->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | queues | more_flags;
+    int returned = tuoi_tun_set_iff(tun, name, base | (desc->no_vnet_hdr ? 0 : IFF_VNET_HDR));
+    /* a kernel, or an existing device, without vnet headers */
+    if (returned == -EINVAL && !desc->no_vnet_hdr) returned = tuoi_tun_set_iff(tun, name, base);
+    if (returned == -EINVAL && name && name[0]) returned = tuoi_tun_clash(tun, name);
+    return returned < 0 ? returned : tuoi_fd_flags(tun->waiter.fd);
+}
+
+/* The kernel gives a single-queue device to one process only. A multi-queue device takes in any
+   process: IFF_TUN_EXCL makes the device, or changes nothing (K 2.14). *is_shared: others have
+   queues, or it is not known. */
+static int tuoi_tun_attach_alone(tuo_tun *tun, const char *name, int *is_shared) {
+    const int share = tun->desc.share;
+    int returned = tuoi_tun_attach(tun, name, tun->desc.multi_queue ? IFF_TUN_EXCL : 0);
+    *is_shared = 0;
+    if (returned != -EBUSY || !tun->desc.multi_queue) return returned;
+    if (!share && tuoi_tun_queues(tun, name) != 0) {
+        returned = tuoi_tun_clash(tun, name);
+        return returned == -EINVAL ? -EBUSY : returned;
+    }
+    if ((returned = tuoi_tun_attach(tun, name, 0)) < 0) return returned;
+    *is_shared = tuoi_tun_queues(tun, tun->name) != 1;
+    return *is_shared && !share ? -EBUSY : 0; /* two came at the same time: neither has it */
+}
+
+/* What the kernel says about the descriptor: never assumed from what was asked for (K 2.2), unless
+   it does not say. */
 static int tuoi_tun_read_back(tuo_tun *tun) {
     tuoi_ifreq request;
     int returned, value = 0;
     TUO_MEMSET(&request, 0, sizeof request);
     returned = tuoi_ioctl(tun->waiter.fd, TUNGETIFF, &request);
-    if (returned < 0) return returned;
+    if (returned < 0 && (!tun->attached_as || !tuoi_unknown(returned))) return returned;
+    if (returned < 0) request.u.flags = (short)tun->attached_as;
+    else TUO_MEMCPY(tun->name, request.name, sizeof tun->name - 1);
     tun->is_tap = (request.u.flags & IFF_TAP) != 0;
     tun->desc.tap = (uint8_t)tun->is_tap; /* for further queues */
     tun->desc.multi_queue = (request.u.flags & IFF_MULTI_QUEUE) != 0;
     tun->napi_frags = (request.u.flags & 0x20 /* IFF_NAPI_FRAGS */) != 0;
-    TUO_MEMCPY(tun->name, request.name, sizeof tun->name);
-    tun->name[sizeof tun->name - 1] = 0;
     tun->order = TUO_ORDER_NATIVE;
     tun->vnet_hdr_len = 0;
     if (!(request.u.flags & IFF_VNET_HDR)) return 0;
-    if (tun->desc.no_vnet_hdr) return -EOPNOTSUPP; /* an adopted descriptor, or another queue's choice */
+    if (tun->desc.no_vnet_hdr) return -TUOI_WHY_HAS_VNET; /* an adopted descriptor, or another queue's choice */
     returned = tuoi_ioctl(tun->waiter.fd, TUNGETVNETHDRSZ, &value);
-    if (returned < 0) return returned;
-    tun->vnet_hdr_len = (uint32_t)value;
+    if (returned < 0 && !tuoi_unknown(returned)) return returned;
+    tun->vnet_hdr_len = returned < 0 ? (uint32_t)TUO_VNET_LEN : (uint32_t)value;
     if (tuoi_ioctl(tun->waiter.fd, TUNGETVNETLE, &value) >= 0 && value) tun->order = TUO_ORDER_LITTLE;
     if (tuoi_ioctl(tun->waiter.fd, TUNGETVNETBE, &value) >= 0 && value) tun->order = TUO_ORDER_BIG;
     return 0;
 }
 
-static int tuoi_tun_attach(tuo_tun *tun, const char *name) {
-    const tuo_tun_desc *const desc = &tun->desc;
-    const int base = (desc->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (desc->multi_queue ? IFF_MULTI_QUEUE : 0);
-    tuoi_ifreq request;
-    size_t i;
-    int returned, vnet = desc->no_vnet_hdr ? 0 : IFF_VNET_HDR;
-    tun->waiter.fd = tuoi_sys(open(tun->path, O_RDWR | TUOI_O_CLOEXEC));
-    if (tun->waiter.fd < 0) return tun->waiter.fd;
-    TUO_MEMSET(&request, 0, sizeof request);
-    for (i = 0; name && name[i] && i < sizeof request.name - 1; i++) request.name[i] = name[i];
-    request.u.flags = (short)(base | vnet);
-    returned = tuoi_ioctl(tun->waiter.fd, TUNSETIFF, &request);
-    if (returned == -EINVAL && vnet) { /* a kernel, or an existing device, without vnet headers */
-        request.u.flags = (short)base;
-        returned = tuoi_ioctl(tun->waiter.fd, TUNSETIFF, &request);
-    }
-    return returned < 0 ? returned : tuoi_fd_flags(tun->waiter.fd);
-}
-
-static int tuoi_tun_ownership(const tuo_tun *tun) {
-    const tuo_tun_desc *const desc = &tun->desc;
+/* The interface behind the descriptor. An adopted one can belong to another namespace, where no
+   socket of ours reaches it, and a namesake can be here. If that is not known, the namesake's
+   packet information counts, to be on the safe side. */
+static int tuoi_tun_find_interface(tuo_tun *tun) {
+    tuoi_place place;
     int returned = 0;
-    if (desc->set_owner) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETOWNER, (unsigned long)desc->owner));
-    if (returned >= 0 && desc->set_group)
-        returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETGROUP, (unsigned long)desc->group));
-    if (returned >= 0 && desc->persist) returned = tuoi_sys(ioctl(tun->waiter.fd, TUNSETPERSIST, 1ul));
-    return returned;
-}
-
-/* The socket belongs to the network namespace of now: later settings reach the device even if the
-   process has moved on. */
-static int tuoi_tun_open_netlink(tuo_tun *tun) {
-    tuoi_ifreq request;
-    int returned;
-    tun->netlink_fd = tuoi_sys(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (tun->netlink_fd < 0) return tun->netlink_fd;
-    TUO_MEMSET(&request, 0, sizeof request);
-    TUO_MEMCPY(request.name, tun->name, sizeof request.name);
-    returned = tuoi_ioctl(tun->netlink_fd, 0x8933 /* SIOCGIFINDEX */, &request);
-    tun->if_index = request.u.index;
-    return returned;
-}
-
-/* A device can belong to another network namespace, where no socket of ours reaches it, and a
-   namesake can be here. Or -errno, if descriptors run out. A kernel that cannot be asked (ENOTTY,
-   EINVAL) leaves it here; unknown: no right to ask, or no /proc. */
-enum { TUOI_IS_HERE, TUOI_IS_ELSEWHERE, TUOI_IS_UNKNOWN };
-static int tuoi_tun_where(const tuo_tun *tun) {
-    struct stat device, here;
-    int device_ns = tuoi_sys(ioctl(tun->waiter.fd, 0x894C /* SIOCGSKNS */));
-    int here_ns = device_ns < 0 ? device_ns : tuoi_sys(open("/proc/thread-self/ns/net", O_RDONLY | TUOI_O_CLOEXEC));
-    int result = device_ns >= 0 || device_ns == -EPERM ? TUOI_IS_UNKNOWN : TUOI_IS_HERE;
-    if (here_ns >= 0 && fstat(device_ns, &device) == 0 && fstat(here_ns, &here) == 0) {
-        result = device.st_ino != here.st_ino || device.st_dev != here.st_dev ? TUOI_IS_ELSEWHERE : TUOI_IS_HERE;
+    if (tun->netlink_fd < 0) return 0;
+    if (tun->adopted) {
+        returned = tuoi_tun_place(tun, tun->netlink_fd, &place);
+        if (returned == -TUOI_WHY_ELSEWHERE) return 0;
+        if (returned < 0 && returned != -TUOI_WHY_SECRET) return returned;
+    } else {
+        place.index = tuoi_index_of(tun->netlink_fd, tun->name);
     }
-    if (here_ns == -EMFILE || here_ns == -ENFILE) result = here_ns;
-    tuoi_close_fd(&device_ns);
-    tuoi_close_fd(&here_ns);
-    return result;
+    if (returned == 0 && place.index > 0) tun->if_index = place.index;
+    return tuoi_tun_has_packet_info(tun) ? -TUOI_WHY_HAS_PI : 0;
+}
+
+/* What open, adopt and add_queue have in common, once there is a descriptor. */
+static int tuoi_tun_setup(tuo_tun *tun) {
+    const int returned = tuoi_tun_read_back(tun);
+    return tuoi_at(tun, TUO_TUN_STEP_DESCRIPTOR, returned < 0 ? returned : tuoi_tun_find_interface(tun));
+}
+
+static int tuoi_tun_open_wake(tuo_tun *tun) {
+    tun->waiter.wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return tuoi_at(tun, TUO_TUN_STEP_DESCRIPTOR, tun->waiter.wake_fd);
+}
+
+/* A vnet header of 11 or 100 bytes cannot be used. */
+static int tuoi_tun_check_vnet(tuo_tun *tun) {
+    if (tun->vnet_hdr_len == 0 || tuoi_vnet_len_ok(tun->vnet_hdr_len)) return 0;
+    return tuoi_at(tun, TUO_TUN_STEP_NEGOTIATE, -TUOI_WHY_ODD_VNET);
+}
+
+static int tuoi_tun_ownership(tuo_tun *tun) {
+    const tuo_tun_desc *const desc = &tun->desc;
+    const int fd = tun->waiter.fd;
+    int returned = 0;
+    if (desc->set_owner)
+        returned = tuoi_at(tun, TUO_TUN_STEP_OWNER, tuoi_sys(ioctl(fd, TUNSETOWNER, (unsigned long)desc->owner)));
+    if (returned >= 0 && desc->set_group)
+        returned = tuoi_at(tun, TUO_TUN_STEP_GROUP, tuoi_sys(ioctl(fd, TUNSETGROUP, (unsigned long)desc->group)));
+    if (returned >= 0 && desc->persist)
+        returned = tuoi_at(tun, TUO_TUN_STEP_PERSIST, tuoi_sys(ioctl(fd, TUNSETPERSIST, 1ul)));
+    return returned;
 }
 
 static uint32_t tuoi_feature_of(uint8_t gso_type) {
@@ -6422,18 +7104,24 @@ static tuo_gro_desc tuoi_tun_tx_gro_desc(const tuo_tun *tun) {
     return desc;
 }
 
-/* What can be told wrong without asking the kernel. */
-static int tuoi_tun_desc_ok(const tuo_tun_desc *desc) {
-    struct ifaddrmsg message;
-    uint8_t address[16];
+/* What can be told wrong without asking the kernel: the member, and why; or NULL. */
+static const char *tuoi_tun_desc_wrong(const tuo_tun_desc *desc) {
+    tuoi_setting setting;
     size_t name_len = 0;
     size_t path_len = 0;
     while (desc->name && name_len < sizeof ((tuo_tun *)0)->name && desc->name[name_len]) name_len++;
     while (desc->path && path_len < TUOI_PATH_LEN && desc->path[path_len]) path_len++;
-    if (name_len == sizeof ((tuo_tun *)0)->name || path_len == TUOI_PATH_LEN) return 0;
-    if (desc->address4 && (!tuoi_parse_address(desc->address4, &message, address) || message.ifa_family != AF_INET))
-        return 0;
-    return !desc->address6 || (tuoi_parse_address(desc->address6, &message, address) && message.ifa_family == AF_INET6);
+    if (name_len == sizeof ((tuo_tun *)0)->name) return "name: longer than 15 characters";
+    if (path_len == TUOI_PATH_LEN) return "path: longer than 127 characters";
+    if (desc->push_bytes && (desc->push_bytes < TUOI_PUSH_BYTES_MIN || desc->push_bytes > SIZE_MAX / 4))
+        return "push_bytes: below 70000, or more than there is";
+    if (desc->address4 &&
+        (!tuoi_parse_address(desc->address4, &setting) || setting.step != TUO_TUN_STEP_ADDRESS4))
+        return "address4: not ADDRESS/PREFIX of IPv4";
+    if (desc->address6 &&
+        (!tuoi_parse_address(desc->address6, &setting) || setting.step != TUO_TUN_STEP_ADDRESS6))
+        return "address6: not ADDRESS/PREFIX of IPv6";
+    return tuo_gro_memory_size(&desc->gro) ? NULL : "gro: a member is out of its range";
 }
 
 /* The desc, with its defaults; of its strings only the path, for further queues. */
@@ -6442,6 +7130,7 @@ static void tuoi_tun_keep_desc(tuo_tun *tun, const tuo_tun_desc *desc, const cha
     for (i = 0; i < sizeof tun->path - 1 && path[i]; i++) tun->path[i] = path[i];
     tun->desc = *desc;
     tun->desc.name = tun->desc.path = tun->desc.address4 = tun->desc.address6 = NULL;
+    tun->desc.failure = NULL;
     tuoi_default32(&tun->desc.refusal_limit, 3);
     tuoi_default32(&tun->desc.retry_after, 100000);
     tuoi_default32(&tun->desc.round_packets, TUOI_ROUND_PACKETS);
@@ -6450,36 +7139,45 @@ static void tuoi_tun_keep_desc(tuo_tun *tun, const tuo_tun_desc *desc, const cha
 
 /* One block: the queue, its GRO instance, room for the buffers it holds, memory of tuo_tun_push. */
 static size_t tuoi_tun_layout(const tuo_tun_desc *desc, const tuo_gro_desc *gro_desc, size_t *held, size_t *pushed) {
-    const size_t gro_len = tuo_gro_memory_size(gro_desc);
     const size_t push_bytes = desc->push_bytes ? desc->push_bytes : (size_t)TUOI_PUSH_BYTES;
     const size_t max_packets = tuoi_gro_desc_effective(gro_desc).max_packets;
-    if (gro_len == 0 || push_bytes < TUOI_PUSH_BYTES_MIN || push_bytes > SIZE_MAX / 4) return 0;
-    *held = tuoi_align_up(sizeof(tuo_tun)) + tuoi_align_up(gro_len);
+    *held = tuoi_align_up(sizeof(tuo_tun)) + tuoi_align_up(tuo_gro_memory_size(gro_desc));
     *pushed = *held + tuoi_align_up(max_packets * sizeof(void *));
     return *pushed + push_bytes;
 }
 
+static tuo_result tuoi_tun_desc_failed(const tuo_tun_desc *desc, int *error, const char *words) {
+    if (error) *error = 0;
+    tuoi_say_early(desc->failure, TUO_TUN_STEP_DESC, "desc", 0, words);
+    return TUO_E_INVALID;
+}
+
+static tuo_result tuoi_tun_no_memory(const tuo_tun_desc *desc, int *error) {
+    if (error) *error = ENOMEM;
+    tuoi_say_early(desc->failure, TUO_TUN_STEP_MEMORY, "a queue", ENOMEM, NULL);
+    return TUO_E_SYSTEM;
+}
+
 static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, const char *path, int *error) {
+    const char *const wrong = tuoi_tun_desc_wrong(desc);
     tuo_gro_desc gro_desc = desc->gro;
     size_t len, held = 0, pushed = 0;
     tuo_tun *tun = NULL;
     uint8_t *block;
-    gro_desc.vnet_hdr_len = 0;
-    len = tuoi_tun_layout(desc, &gro_desc, &held, &pushed);
     if (error) *error = 0;
-    if (len == 0 || !tuoi_tun_desc_ok(desc)) return TUO_E_INVALID;
+    gro_desc.vnet_hdr_len = 0;
+    if (wrong) return tuoi_tun_desc_failed(desc, error, wrong);
+    len = tuoi_tun_layout(desc, &gro_desc, &held, &pushed);
     tun = (tuo_tun *)TUO_CALLOC(1, len);
-    if (!tun) {
-        if (error) *error = ENOMEM;
-        return TUO_E_SYSTEM;
-    }
+    if (!tun) return tuoi_tun_no_memory(desc, error);
     block = (uint8_t *)tun;
     tun->waiter.fd = tun->netlink_fd = tun->waiter.wake_fd = -1;
     tuoi_tun_keep_desc(tun, desc, path);
+    if (gro_desc.hash_seed == 0) gro_desc.hash_seed = tuoi_random(tun);
     if (tuo_gro_init(&tun->tx.gro, block + tuoi_align_up(sizeof *tun), held - tuoi_align_up(sizeof *tun), &gro_desc) !=
         TUO_OK) {
         TUO_FREE(tun);
-        return TUO_E_INVALID;
+        return tuoi_tun_desc_failed(desc, error, "gro: a member is out of its range");
     }
     gro_desc.simd = tun->tx.gro->desc.simd; /* found out once */
     tun->tx.gro_desc = gro_desc;
@@ -6500,125 +7198,167 @@ static void tuoi_tun_free(tuo_tun *tun) {
     TUO_FREE(tun);
 }
 
-/* A sandbox without netlink, or a device that is not here though the kernel could not say so.
-   Packets need no netlink. */
-static int tuoi_netlink_is_denied(int returned) {
-    return returned == -EPERM || returned == -EACCES || returned == -EAFNOSUPPORT || returned == -EPROTONOSUPPORT ||
-           returned == -ENODEV || returned == -ENOSYS;
+static int tuoi_tun_set_at(tuo_tun *tun, tuoi_setting setting) {
+    return tuoi_at(tun, setting.step, tuoi_tun_set(tun, &setting));
 }
 
-/* The interface behind the descriptor, if rtnetlink reaches it. foreign: opened by another program,
-   perhaps in another namespace. */
-static int tuoi_tun_find_interface(tuo_tun *tun, int foreign) {
-    const int where = foreign ? tuoi_tun_where(tun) : TUOI_IS_HERE;
-    int returned, denied;
-    if (where < 0) return where;
-    if (where == TUOI_IS_ELSEWHERE) return 0;
-    returned = tuoi_tun_open_netlink(tun);
-    /* if it is not known where: to be on the safe side */
-    if (returned >= 0 && tuoi_tun_has_packet_info(tun)) return -EOPNOTSUPP;
-    denied = foreign && tuoi_netlink_is_denied(returned);
-    if (denied || where == TUOI_IS_UNKNOWN) tuoi_close_fd(&tun->netlink_fd);
-    return denied ? 0 : returned;
+static int tuoi_tun_set_address(tuo_tun *tun, const char *text) {
+    tuoi_setting setting;
+    (void)tuoi_parse_address(text, &setting); /* was looked at before */
+    return tuoi_tun_set_at(tun, setting);
 }
 
-/* What open, adopt and add_queue have in common, once there is a descriptor. */
-static int tuoi_tun_setup(tuo_tun *tun, int foreign, int negotiates) {
-    int returned;
-    if ((returned = tuoi_tun_read_back(tun)) < 0) return returned;
-    if ((returned = tun->waiter.wake_fd = tuoi_sys(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0) return returned;
-    if ((returned = tuoi_tun_find_interface(tun, foreign)) < 0) return returned;
-    if (negotiates || tun->vnet_hdr_len == 0 || tuoi_vnet_len_ok(tun->vnet_hdr_len)) return 0;
-    return -EOPNOTSUPP; /* a vnet header of 11 or 100 bytes */
+/* IPv6 that is off is no failure, if the desc says so. */
+static int tuoi_tun_set_address6(tuo_tun *tun, const tuo_tun_desc *desc) {
+    const int returned = tuoi_tun_set_address(tun, desc->address6);
+    if (!desc->address6_optional || (returned != -EACCES && returned != -EOPNOTSUPP && returned != -EAFNOSUPPORT))
+        return returned;
+    tuoi_tun_say(tun, desc, returned);
+    if (desc->failure) tuoi_say(desc->failure, "; left out");
+    return 0;
 }
 
 /* Settings of the interface that the desc asks for. */
-static int tuoi_tun_interface(const tuo_tun *tun, const tuo_tun_desc *desc) {
-    int returned;
-    if (desc->mtu && (returned = tuoi_link_set_mtu(tun, desc->mtu)) < 0) return returned;
-    if (desc->address4 && (returned = tuoi_link_add_address(tun, desc->address4)) < 0) return returned;
-    if (desc->address6 && (returned = tuoi_link_add_address(tun, desc->address6)) < 0) return returned;
-    return desc->up ? tuoi_link_set_up(tun, 1) : 0;
+static int tuoi_tun_interface(tuo_tun *tun, const tuo_tun_desc *desc) {
+    int returned = 0;
+    if (desc->mtu) returned = tuoi_tun_set_at(tun, tuoi_setting_of(TUO_TUN_STEP_MTU, desc->mtu));
+    if (returned >= 0 && desc->tx_queue_len)
+        returned = tuoi_tun_set_at(tun, tuoi_setting_of(TUO_TUN_STEP_TX_QUEUE_LEN, desc->tx_queue_len));
+    if (returned >= 0 && desc->address4) returned = tuoi_tun_set_address(tun, desc->address4);
+    if (returned >= 0 && desc->address6) returned = tuoi_tun_set_address6(tun, desc);
+    if (returned >= 0 && desc->up) returned = tuoi_tun_set_at(tun, tuoi_setting_of(TUO_TUN_STEP_UP, 1));
+    return returned;
 }
 
-static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, tuo_tun **out, int *error) {
+static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, const tuo_tun_desc *desc, tuo_tun **out, int *error) {
     if (returned >= 0) {
+        if (tun->if_index == 0) tun->if_index = -1; /* it was not asked for, and later nobody knows whose the name is */
         *out = tun;
         return TUO_OK;
     }
-    if (error) *error = -returned;
+    if (error) *error = tuoi_why_errno(returned);
+    tuoi_tun_say(tun, desc, returned);
     tuoi_tun_free(tun);
-    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+    return tuoi_why_result(returned);
 }
 
 static int tuoi_tun_open(tuo_tun *tun, const tuo_tun_desc *desc) {
-    int returned;
-    if ((returned = tuoi_tun_attach(tun, desc->name)) < 0) return returned;
-    if ((returned = tuoi_tun_setup(tun, 0, 1)) < 0) return returned;
-    if ((returned = tuoi_tun_negotiate(tun)) < 0) return returned;
+    int returned, is_shared = 0;
+    if ((returned = tuoi_tun_open_path(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_open_netlink(tun)) < 0) return returned;
+    returned = tuoi_at(tun, TUO_TUN_STEP_ATTACH, tuoi_tun_attach_alone(tun, desc->name, &is_shared));
+    if (returned < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_open_wake(tun)) < 0) return returned;
+    tun->knows_uso = 1; /* until the kernel refuses one */
+    if (!is_shared && (returned = tuoi_at(tun, TUO_TUN_STEP_NEGOTIATE, tuoi_tun_negotiate(tun))) < 0) return returned;
+    if ((returned = tuoi_tun_check_vnet(tun)) < 0) return returned;
     if ((returned = tuoi_tun_ownership(tun)) < 0) return returned;
     return tuoi_tun_interface(tun, desc);
 }
 
 TUO_API tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
-    const tuo_result result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
-    return result == TUO_OK ? tuoi_tun_opened(t, tuoi_tun_open(t, desc), tun, error) : result;
+    tuo_result result;
+    tuoi_say_nothing(desc->failure);
+    result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
+    return result == TUO_OK ? tuoi_tun_opened(t, tuoi_tun_open(t, desc), desc, tun, error) : result;
 }
 
 /* Adopting reads first, which changes nothing; then comes what desc asks for. */
 static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
     int returned;
     tun->waiter.fd = fd;
+    tun->adopted = 1;
     tun->knows_uso = 1; /* until the kernel refuses one */
-    if ((returned = tuoi_sys(fcntl(fd, F_GETFL))) < 0) return returned;
+    if ((returned = tuoi_at(tun, TUO_TUN_STEP_DESCRIPTOR, tuoi_sys(fcntl(fd, F_GETFL)))) < 0) return returned;
     tun->polls_first = !(returned & O_NONBLOCK);
-    return tuoi_tun_setup(tun, 1, desc->adopt_negotiate);
+    if ((returned = tuoi_tun_open_netlink(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_open_wake(tun)) < 0) return returned;
+    return desc->adopt_negotiate ? 0 : tuoi_tun_check_vnet(tun);
 }
 
 static int tuoi_tun_adjust(tuo_tun *tun, const tuo_tun_desc *desc) {
-    const int returned = tuoi_tun_interface(tun, desc);
-    if (returned < 0) return returned;
-    return desc->adopt_negotiate ? tuoi_tun_negotiate(tun) : 0; /* last: it changes packets */
+    int returned = tuoi_tun_interface(tun, desc);
+    if (returned < 0 || !desc->adopt_negotiate) return returned;
+    returned = tuoi_at(tun, TUO_TUN_STEP_NEGOTIATE, tuoi_tun_negotiate(tun)); /* last: it changes packets */
+    return returned < 0 ? returned : tuoi_tun_check_vnet(tun);
 }
 
 TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
     tuo_tun *t;
     int returned;
-    const tuo_result result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
+    tuo_result result;
+    tuoi_say_nothing(desc->failure);
+    result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
     if (result != TUO_OK) return result;
     returned = tuoi_tun_adopt(t, fd, desc);
     if (returned >= 0) returned = tuoi_tun_adjust(t, desc);
     t->borrowed = returned < 0 || desc->borrowed; /* on failure it is still the caller's */
-    return tuoi_tun_opened(t, returned, tun, error);
+    return tuoi_tun_opened(t, returned, desc, tun, error);
 }
 
-/* A name attaches to whatever bears it now, or makes a device of that name: so the first queue is
-   asked for its present one, and what came of it is compared by index. */
-static int tuoi_tun_attach_beside(tuo_tun *tun, const tuo_tun *first) {
-    tuoi_ifreq device;
+/* Does a name mean the same to this thread, in whose namespace the new queue was opened, as to the
+   first queue? is_fresh: this thread opened the first one just now. */
+static int tuoi_tun_is_near(const tuo_tun *tun, const tuo_tun *first, int is_fresh) {
+    const int ns = tuoi_tun_netns(first, tun->waiter.fd);
+    if (ns < 0) return ns;
+    if (ns == TUOI_NS_OTHER) return -TUOI_WHY_ELSEWHERE;
+    if (ns == TUOI_NS_SAME || is_fresh) return 0;
+    if (ns == TUOI_NS_SECRET && first->adopted) return -TUOI_WHY_SECRET;
+    if (first->netlink_fd >= 0 && tun->netlink_fd >= 0)
+        return tuoi_same_netns(first->netlink_fd, tun->netlink_fd) ? 0 : -TUOI_WHY_ELSEWHERE;
+    return ns == TUOI_NS_SECRET ? -TUOI_WHY_SECRET : 0;
+}
+
+/* A name attaches to whatever bears it now, or makes a device of that name: is it the same one? */
+static int tuoi_tun_is_beside(const tuo_tun *tun, const tuo_tun *first) {
+    const int ns = tuoi_tun_netns(first, tun->waiter.fd);
+    char name[16];
     int returned;
-    if ((returned = tuoi_ioctl(first->waiter.fd, TUNGETIFF, &device)) < 0) return returned;
-    if ((returned = tuoi_tun_where(first)) < 0) return returned;
-    if (returned == TUOI_IS_ELSEWHERE || (returned == TUOI_IS_UNKNOWN && first->netlink_fd < 0)) return -EOPNOTSUPP;
-    if ((returned = tuoi_tun_attach(tun, device.name)) < 0) return returned;
-    if ((returned = tuoi_tun_setup(tun, first->netlink_fd < 0, 0)) < 0) return returned;
-    if (tun->vnet_hdr_len != first->vnet_hdr_len || tun->is_tap != first->is_tap) return -EOPNOTSUPP;
-    tun->offloads = first->offloads; /* per device (K 2.3) */
+    if ((returned = tuoi_tun_present_name(first, name)) < 0) return returned;
+    if (ns < 0) return ns;
+    /* moved or renamed just now */
+    if (ns == TUOI_NS_OTHER || TUO_MEMCMP(name, tun->name, sizeof name) != 0) return -EBADFD;
+    if (ns != TUOI_NS_SAME && first->if_index > 0 && tun->if_index > 0 && first->if_index != tun->if_index)
+        return -EBADFD;
+    if (tun->vnet_hdr_len != first->vnet_hdr_len || tun->is_tap != first->is_tap) return -TUOI_WHY_OTHER_FLAGS;
+    return 0;
+}
+
+static int tuoi_tun_attach_beside(tuo_tun *tun, const tuo_tun *first, int is_fresh) {
+    char name[16];
+    int returned;
+    tun->adopted = first->adopted;
+    if ((returned = tuoi_at(tun, TUO_TUN_STEP_ATTACH, tuoi_tun_present_name(first, name))) < 0) return returned;
+    if ((returned = tuoi_tun_open_path(tun)) < 0) return returned;
+    if ((returned = tuoi_tun_open_netlink(tun)) < 0) return returned;
+    if ((returned = tuoi_at(tun, TUO_TUN_STEP_ATTACH, tuoi_tun_is_near(tun, first, is_fresh))) < 0) return returned;
+    if ((returned = tuoi_at(tun, TUO_TUN_STEP_ATTACH, tuoi_tun_attach(tun, name, 0))) < 0) return returned;
+    if ((returned = tuoi_tun_setup(tun)) < 0) return returned;
+    if ((returned = tuoi_at(tun, TUO_TUN_STEP_ATTACH, tuoi_tun_is_beside(tun, first))) < 0) return returned;
+    tun->offloads = tuoi_tun_offloads(first); /* per device (K 2.3) */
     tun->knows_uso = first->knows_uso;
-    if (first->netlink_fd < 0) return 0; /* there is nothing to compare */
-    if (!tuoi_same_netns(first->netlink_fd, tun->netlink_fd)) return -EOPNOTSUPP;
-    return tun->if_index == first->if_index ? 0 : -EBADFD; /* deleted or renamed just now */
+    return tuoi_tun_open_wake(tun);
+}
+
+static tuo_result tuoi_tun_add(const tuo_tun *first, int is_fresh, tuo_tun_failure *failure, tuo_tun **queue,
+                               int *error) {
+    tuo_tun_desc desc = first->desc;
+    tuo_tun *t;
+    int returned;
+    tuo_result result;
+    desc.failure = failure;
+    result = tuoi_tun_allocate(&t, &desc, first->path, error);
+    if (result != TUO_OK) return result;
+    returned = tuoi_tun_attach_beside(t, first, is_fresh);
+    result = tuoi_tun_opened(t, returned, &desc, queue, error);
+    return returned == -EBADFD ? TUO_E_GONE : result;
 }
 
 TUO_API tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error) {
-    tuo_tun *t;
-    int returned;
-    tuo_result result = tuoi_tun_allocate(&t, &first->desc, first->path, error);
-    if (result != TUO_OK) return result;
-    returned = tuoi_tun_attach_beside(t, first);
-    result = tuoi_tun_opened(t, returned, queue, error);
-    return returned == -EBADFD ? TUO_E_GONE : result;
+    return tuoi_tun_add(first, 0, NULL, queue, error);
 }
 
 /* --- waiting --- */
@@ -6634,11 +7374,10 @@ TUO_API void tuo_tun_close(tuo_tun *tun) {
 
 /* Is the interface down, as far as can be told? poll() has no room for writing then. */
 static int tuoi_tun_is_down(const tuo_tun *tun) {
-    tuoi_ifreq request;
-    TUO_MEMSET(&request, 0, sizeof request);
-    request.u.index = tun->if_index;
-    if (tuoi_ioctl(tun->netlink_fd, 0x8910 /* SIOCGIFNAME */, &request) < 0) return 0;
-    return tuoi_ioctl(tun->netlink_fd, 0x8913 /* SIOCGIFFLAGS */, &request) >= 0 && !(request.u.flags & TUOI_IFF_UP);
+    const tuoi_setting down = tuoi_setting_of(TUO_TUN_STEP_UP, 0);
+    tuoi_place place;
+    return tun->netlink_fd >= 0 && tuoi_tun_place(tun, tun->netlink_fd, &place) >= 0 &&
+           tuoi_link_is(tun->netlink_fd, &place, &down);
 }
 
 /* Has the queue lost its device? The kernel is asked, since the errno of a read does not tell.
@@ -6699,7 +7438,7 @@ TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->waiter.fd; }
 TUO_API const char *tuo_tun_name(const tuo_tun *tun) { return tun->name; }
 
 TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info) {
-    info->offloads = tun->offloads;
+    info->offloads = tuoi_tun_offloads(tun);
     info->vnet_hdr_len = tun->vnet_hdr_len;
     info->rx_errno = __atomic_load_n(&tun->rx.last_errno, __ATOMIC_RELAXED);
     info->tx_errno = __atomic_load_n(&tun->tx.last_errno, __ATOMIC_RELAXED);
@@ -6711,7 +7450,7 @@ TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps) {
     if (!tun->vnet_hdr_len) return;
     caps->tx_csum_tcp4 = caps->tx_csum_udp4 = caps->tx_csum_tcp6 = caps->tx_csum_udp6 = caps->tx_csum_any = 1;
     caps->rx_csum_tcp4 = caps->rx_csum_udp4 = caps->rx_csum_tcp6 = caps->rx_csum_udp6 =
-        (tun->offloads & TUO_TUN_CSUM) != 0;
+        (tuoi_tun_offloads(tun) & TUO_TUN_CSUM) != 0;
     caps->max_tcp4 = caps->max_tcp6 = tuoi_tun_bytes_max(tun);
     if (tun->knows_uso) caps->max_udp4 = caps->max_udp6 = tuoi_tun_bytes_max(tun);
     caps->min_seg_size = TUOI_TCP_GSO_SIZE_MIN; /* K 1.9 */
@@ -7699,27 +8438,24 @@ struct tuo_tun_group {
     tuo_tun *queues[TUOI_QUEUES_MAX];
 };
 
-static tuo_tun_group *tuoi_tun_group_allocate(size_t queue_count, int *error, tuo_result *result) {
-    tuo_tun_group *g;
-    if (error) *error = 0;
-    *result = TUO_E_INVALID;
-    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) return NULL;
-    g = (tuo_tun_group *)TUO_CALLOC(1, sizeof *g);
-    *result = g ? TUO_OK : TUO_E_SYSTEM;
-    if (!g && error) *error = ENOMEM;
-    return g;
+static tuo_result tuoi_tun_group_allocate(tuo_tun_group **group, size_t queue_count, const tuo_tun_desc *desc,
+                                          int *error) {
+    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX)
+        return tuoi_tun_desc_failed(desc, error, "the number of queues: not 1 to 64");
+    *group = (tuo_tun_group *)TUO_CALLOC(1, sizeof **group);
+    return *group ? TUO_OK : tuoi_tun_no_memory(desc, error);
 }
 
 TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc, size_t queue_count, int *error) {
     tuo_tun_desc d = *desc;
-    tuo_result result;
-    tuo_tun_group *const g = tuoi_tun_group_allocate(queue_count, error, &result);
-    if (!g) return result;
+    tuo_tun_group *g;
+    tuo_result result = tuoi_tun_group_allocate(&g, queue_count, desc, error);
+    if (result != TUO_OK) return result;
     if (queue_count > 1) d.multi_queue = 1;
     result = tuo_tun_open(&g->queues[0], &d, error);
     if (result == TUO_OK) g->count = 1;
     while (result == TUO_OK && g->count < queue_count) {
-        result = tuo_tun_add_queue(g->queues[0], &g->queues[g->count], error);
+        result = tuoi_tun_add(g->queues[0], 1, desc->failure, &g->queues[g->count], error);
         if (result == TUO_OK) g->count++;
     }
     if (result != TUO_OK) {
@@ -7741,21 +8477,23 @@ static tuo_result tuoi_tun_group_adopt(tuo_tun_group *g, const int *fds, size_t 
         result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
         if (result != TUO_OK) break;
         t->borrowed = 1; /* until nothing can fail any more */
-        result = tuoi_tun_opened(t, tuoi_tun_adopt(t, fds[g->count], desc), &g->queues[g->count], error);
+        result = tuoi_tun_opened(t, tuoi_tun_adopt(t, fds[g->count], desc), desc, &g->queues[g->count], error);
         if (result == TUO_OK) g->count++;
     }
     for (i = 0; result == TUO_OK && returned >= 0 && i < g->count; i++) returned = tuoi_tun_adjust(g->queues[i], desc);
     if (returned >= 0) return result;
-    if (error) *error = -returned;
-    return returned == -EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
+    if (error) *error = tuoi_why_errno(returned);
+    tuoi_tun_say(g->queues[i - 1], desc, returned);
+    return tuoi_why_result(returned);
 }
 
 TUO_API tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count, const tuo_tun_desc *desc,
                                        int *error) {
-    tuo_result result;
+    tuo_tun_group *g;
     size_t i;
-    tuo_tun_group *const g = tuoi_tun_group_allocate(fd_count, error, &result);
-    if (!g) return result;
+    tuo_result result = tuoi_tun_group_allocate(&g, fd_count, desc, error);
+    if (result != TUO_OK) return result;
+    tuoi_say_nothing(desc->failure);
     result = tuoi_tun_group_adopt(g, fds, fd_count, desc, error);
     if (result != TUO_OK) {
         tuo_tun_group_close(g);
@@ -8186,7 +8924,7 @@ static tuo_result tuoi_udp_allocate(tuo_udp **out, const tuo_udp_desc *desc, int
     udp->desc = d;
     udp->waiter.fd = udp->waiter.wake_fd = -1;
     udp->cell_mask = (uint32_t)cells - 1;
-    udp->hash_key = (uint64_t)(uintptr_t)udp; /* differs from process to process */
+    udp->hash_key = tuoi_random(udp);
     udp->rx.round.packets_max = d.round_packets;
     (void)tuoi_udp_lay_out(&udp->memory, &d, cells, (uint8_t *)udp + tuoi_align_up(sizeof *udp));
     *out = udp;

@@ -20,7 +20,7 @@ static int fake_ioctl(int fd, unsigned long request, ...);
 static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 static int fake_socket(int domain, int type, int protocol);
 static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags);
-static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags);
+static ssize_t fake_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len);
 
 #define TUNOFFLOAD_TUN
 #define open fake_open
@@ -28,7 +28,7 @@ static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags);
 #define poll fake_poll
 #define socket fake_socket
 #define send(fd, bytes, len, flags) fake_send(fd, bytes, len, flags) /* there are parameters of that name */
-#define recv(fd, bytes, len, flags) fake_recv(fd, bytes, len, flags)
+#define recvfrom fake_recvfrom
 #ifdef FAKE_READV
 static ssize_t fake_readv(int fd, const struct iovec *iov, int count);
 #define readv fake_readv
@@ -47,7 +47,7 @@ static ssize_t fake_writev(int fd, const struct iovec *iov, int count);
 #undef poll
 #undef socket
 #undef send
-#undef recv
+#undef recvfrom
 #undef readv
 #undef writev
 #endif

@@ -318,6 +318,7 @@ static int read_was_empty;  /* the last one */
 static int has_waited;      /* in this call, for ever, for a packet */
 static int has_packet;      /* one was read in this call */
 static fuzz_input netlink_reply;
+static struct nlmsghdr netlink_request;
 
 static int failed_with(int error)
 {
@@ -328,7 +329,7 @@ static int failed_with(int error)
 static int fake_open(const char *path, int flags, ...)
 {
     (void)path, (void)flags;
-    return failed_with(ENOENT); /* only the network namespace is asked for */
+    return failed_with(ENOENT); /* nothing is opened */
 }
 
 static int error_of(const step *s)
@@ -369,7 +370,7 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     case TUNGETVNETHDRSZ: *number = (int)vnet_len; return 0;
     case TUNGETVNETLE: *number = order == TUO_ORDER_LITTLE; return 0;
     case TUNGETVNETBE: *number = order == TUO_ORDER_BIG; return 0;
-    case 0x8933: ifreq->u.index = 7; return 0; /* SIOCGIFINDEX */
+    case 0x8933: ifreq->u.number = 7; return 0; /* SIOCGIFINDEX */
     default: return failed_with(ENOTTY);
     }
 }
@@ -382,18 +383,24 @@ static int fake_socket(int domain, int type, int protocol)
 
 static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags)
 {
-    (void)fd, (void)bytes, (void)flags;
+    (void)fd, (void)flags;
+    memcpy(&netlink_request, bytes, sizeof netlink_request);
     return (ssize_t)len;
 }
 
-static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags)
+/* The answer is one to this request in number and type; otherwise nothing of it is looked at. */
+static ssize_t fake_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
 {
-    (void)fd, (void)flags;
+    (void)fd, (void)flags, (void)from, (void)from_len;
     len = len < netlink_reply.len ? len : netlink_reply.len;
     if (len == 0) {
         return failed_with(EPERM);
     }
     memcpy(bytes, netlink_reply.bytes, len);
+    if (len >= sizeof netlink_request) {
+        ((struct nlmsghdr *)bytes)->nlmsg_type = RTM_NEWLINK;
+        ((struct nlmsghdr *)bytes)->nlmsg_seq = netlink_request.nlmsg_seq;
+    }
     return (ssize_t)len;
 }
 

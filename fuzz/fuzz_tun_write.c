@@ -159,7 +159,7 @@ static int fake_open(const char *path, int flags, ...)
     int error = failure();
     (void)flags;
     if (strcmp(path, "/dev/net/tun") != 0) {
-        return failed_with(ENOENT); /* the network namespace */
+        return failed_with(ENOENT); /* the IPv6 addresses */
     }
     kernel.tun_fd = error != 0 ? -1 : eventfd(0, 0);
     return error != 0 ? failed_with(error) : kernel.tun_fd;
@@ -197,17 +197,19 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     if (request == TUNSETOFFLOAD || request == TUNSETPERSIST || request == TUNSETOWNER || request == TUNSETGROUP) {
         number = va_arg(args, unsigned long);
-    } else if (request != 0x894c) { /* SIOCGSKNS has none */
+    } else {
         argument = va_arg(args, void *);
     }
     va_end(args);
     if (error != 0) {
         if (request == TUNGETVNETLE || request == TUNGETVNETBE) {
             config.order = TUO_ORDER_NATIVE; /* a kernel that cannot tell has no other */
+        } else if (request == TUNGETVNETHDRSZ && error == EINVAL) {
+            kernel.vnet_len = TUO_VNET_LEN;
         }
         return failed_with(error);
     }
-    FUZZ_CHECK(fd == kernel.tun_fd || request == 0x8933 || request == 0x8910);
+    FUZZ_CHECK(fd == kernel.tun_fd || request >> 8 == 0x89);
     switch (request) {
     case TUNSETIFF: return attach(argument);
     case TUNGETIFF:
@@ -223,7 +225,7 @@ static int fake_ioctl(int fd, unsigned long request, ...)
     case TUNGETVNETBE: *(int *)argument = config.order == TUO_ORDER_BIG; return 0;
     case TUNSETOFFLOAD: return set_offloads((unsigned)number);
     case TUNSETPERSIST: case TUNSETOWNER: case TUNSETGROUP: return number == 1 ? 0 : failed_with(EINVAL);
-    case 0x8933: ((tuoi_ifreq *)argument)->u.index = 7; return 0; /* SIOCGIFINDEX */
+    case 0x8933: ((tuoi_ifreq *)argument)->u.number = 7; return 0; /* SIOCGIFINDEX */
     default: return failed_with(ENOTTY);
     }
 }
@@ -235,23 +237,27 @@ static int fake_socket(int domain, int type, int protocol)
     return error != 0 ? failed_with(error) : eventfd(0, 0);
 }
 
+static struct nlmsghdr netlink_request;
+
 static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags)
 {
     int error = failure();
-    (void)fd, (void)bytes, (void)flags;
+    (void)fd, (void)flags;
+    memcpy(&netlink_request, bytes, sizeof netlink_request);
     return error != 0 ? failed_with(error) : (ssize_t)len;
 }
 
 /* An acknowledgment, whatever was asked. */
-static ssize_t fake_recv(int fd, void *bytes, size_t len, int flags)
+static ssize_t fake_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
 {
     struct {
         struct nlmsghdr header;
         struct nlmsgerr error;
     } reply;
     int error = failure();
-    (void)fd, (void)flags;
+    (void)fd, (void)flags, (void)from, (void)from_len;
     memset(&reply, 0, sizeof reply);
+    reply.header.nlmsg_seq = netlink_request.nlmsg_seq;
     reply.header.nlmsg_len = sizeof reply;
     reply.header.nlmsg_type = NLMSG_ERROR;
     reply.error.error = error % 2 != 0 ? -error : 0; /* half of the failures are said in the message */
@@ -2032,6 +2038,7 @@ static int open_tun(void)
     desc.retry_after = config.retry_after;
     desc.no_vnet_hdr = config.vnet_len == 0 && config.negotiates;
     desc.gro = gro;
+    desc.gro.hash_seed = 1; /* not another one in each run */
     desc.hold_when_down = (uint8_t)config.holds_when_down;
     desc.push_bytes = config.pushes_little ? 70000 : 0;
     if (config.opens && config.negotiates) {

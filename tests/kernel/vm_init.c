@@ -403,6 +403,7 @@ static int set_up_machine(void)
     mkdir("/dev/net", 0755);
     if (access("/dev/net/tun", F_OK) != 0)
         mknod("/dev/net/tun", S_IFCHR | 0600, makedev(10, 200));
+    chmod("/dev/net/tun", 0666); /* as udev does */
     return ok;
 }
 

@@ -14,6 +14,7 @@
 #endif
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -21,12 +22,13 @@
 
 static inline ssize_t test_writev(int fd, const struct iovec *iov, int count);
 static inline ssize_t test_readv(int fd, const struct iovec *iov, int count);
-static inline ssize_t test_recv(int fd, void *bytes, size_t len, int flags);
+static inline ssize_t test_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len);
 static inline int test_socket(int domain, int type, int protocol);
 static inline int test_ioctl(int fd, unsigned long request, ...);
 static inline int test_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 static inline ssize_t test_read(int fd, void *bytes, size_t len);
 static inline ssize_t test_write(int fd, const void *bytes, size_t len);
+static inline ssize_t test_getrandom(void *bytes, size_t len, unsigned flags);
 
 #ifndef TUNOFFLOAD_TUN
 #error "define TUNOFFLOAD_TUN: scripts tell by it what a test needs"
@@ -34,21 +36,23 @@ static inline ssize_t test_write(int fd, const void *bytes, size_t len);
 #define TUNOFFLOAD_IMPLEMENTATION
 #define writev test_writev
 #define readv test_readv
-#define recv(fd, bytes, len, flags) test_recv(fd, bytes, len, flags) /* there are parameters of that name */
+#define recvfrom test_recvfrom
 #define socket test_socket
 #define ioctl test_ioctl
 #define poll(fds, count, timeout_ms) test_poll(fds, count, timeout_ms)
 #define read(fd, bytes, len) test_read(fd, bytes, len)
 #define write(fd, bytes, len) test_write(fd, bytes, len)
+#define getrandom test_getrandom
 #include "tunoffload.h"
 #undef writev
 #undef readv
-#undef recv
+#undef recvfrom
 #undef socket
 #undef ioctl
 #undef poll
 #undef read
 #undef write
+#undef getrandom
 
 #include "check.h"
 #include "packets.h"
@@ -90,7 +94,15 @@ static struct {
     int fail_errno;
     unsigned udp_segs_max;
     int socket_errno;       /* sockets are denied: a sandbox without netlink */
+    int netlink_errno;      /* those of AF_NETLINK only */
+    unsigned sockets, netlink_sockets; /* that were asked for */
     int skns_errno;         /* so is the question for the device's namespace */
+    int old_netns;          /* which this kernel does not know, as before Linux 5.2 */
+    int (*ioctl_errno)(unsigned long request, void *argument); /* of others; 0: let it pass */
+    int recv_errno;         /* the next answer of netlink is not read, as if it had been interrupted */
+    int random_errno;       /* no random numbers */
+    unsigned recvs;         /* answers that were read */
+    int (*before_recv)(void *bytes, struct sockaddr *from); /* length of an answer from elsewhere; 0: none */
     int offload_errno;      /* no set of offloads is taken */
     int getiff_errno;       /* TUNGETIFF: EBADFD if the device is gone */
     const char *rename_to;  /* the device is renamed as soon as its name was asked for */
@@ -239,8 +251,10 @@ static inline ssize_t test_readv(int fd, const struct iovec *iov, int count)
 
 static inline int test_socket(int domain, int type, int protocol)
 {
-    errno = filter.socket_errno;
-    return filter.socket_errno ? -1 : socket(domain, type, protocol);
+    filter.sockets++;
+    filter.netlink_sockets += domain == AF_NETLINK;
+    errno = filter.socket_errno ? filter.socket_errno : domain == AF_NETLINK ? filter.netlink_errno : 0;
+    return errno ? -1 : socket(domain, type, protocol);
 }
 
 static inline struct ifreq interface_ioctl(const char *name, unsigned long what, struct ifreq request, int *error);
@@ -252,10 +266,16 @@ static inline int test_ioctl(int fd, unsigned long request, ...)
     int returned;
 
     va_start(args, request);
-    argument = request == 0x894c ? NULL : va_arg(args, void *); /* SIOCGSKNS has none; numbers are as wide as pointers */
+    argument = va_arg(args, void *); /* numbers are as wide as pointers */
     va_end(args);
-    errno = request == 0x894c ? filter.skns_errno : request == TUNSETOFFLOAD ? filter.offload_errno
-            : request == TUNGETIFF ? filter.getiff_errno : 0;
+    errno = request == 0x894c || request == TUNGETDEVNETNS ? filter.skns_errno
+            : request == TUNSETOFFLOAD                     ? filter.offload_errno
+            : request == TUNGETIFF                         ? filter.getiff_errno
+                                                           : 0;
+    if (request == TUNGETDEVNETNS && filter.old_netns)
+        errno = EINVAL;
+    if (!errno && filter.ioctl_errno)
+        errno = filter.ioctl_errno(request, argument);
     if (!errno)
         errno = fault_of(CALL_IOCTL);
     if (errno)
@@ -290,16 +310,30 @@ static inline ssize_t test_write(int fd, const void *bytes, size_t len)
     return errno ? -1 : write(fd, bytes, len);
 }
 
-static inline ssize_t test_recv(int fd, void *bytes, size_t len, int flags)
+static inline ssize_t test_getrandom(void *bytes, size_t len, unsigned flags)
+{
+    errno = filter.random_errno;
+    return filter.random_errno ? -1 : getrandom(bytes, len, flags);
+}
+
+static inline ssize_t test_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
 {
     const int wait_ms = filter.slow_recv_ms;
+    int foreign;
 
     if (wait_ms) {
         __atomic_store_n(&filter.in_recv, 1, __ATOMIC_SEQ_CST);
         poll(NULL, 0, wait_ms);
         __atomic_store_n(&filter.recv_done, 1, __ATOMIC_SEQ_CST);
     }
-    return recv(fd, bytes, len, flags);
+    if (filter.recv_errno) {
+        errno = filter.recv_errno;
+        filter.recv_errno = 0;
+        return -1;
+    }
+    filter.recvs++;
+    foreign = filter.before_recv ? filter.before_recv(bytes, from) : 0;
+    return foreign ? foreign : recvfrom(fd, bytes, len, flags, from, from_len);
 }
 
 /* -------------------------------------------------------------------------------------------------------- surroundings */
