@@ -15,7 +15,7 @@ TESTS    = $(patsubst %.c,%,$(notdir $(wildcard tests/*/test_*.c)))
 vpath test_%.c tests/core tests/kernel
 vpath soak.c tests/kernel
 ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
-TESTS   := $(filter-out test_tun% test_udp test_udp_net test_udp_threads test_kernel% test_memory,$(TESTS))
+TESTS   := $(filter-out test_tun% test_udp test_udp_net test_udp_threads test_kernel% test_vnet_kernel test_memory,$(TESTS))
 endif
 CORE_TESTS = $(patsubst %.c,%,$(notdir $(wildcard tests/core/test_*.c)))
 PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel $(BUILD)/tunnel
@@ -28,7 +28,7 @@ ROWS    ?=
 
 .PHONY: all bench bench-e2e bench-instr bench-queues bench-tunnel bench-uring check-arch check-devices check-kernels check-san check-sweep
 .PHONY: check-the-checks clean coverage demo examples fuzz fuzz-afl fuzz-coverage fuzz-replay fuzz-short help lint mutate nightly prove quick
-.PHONY: soak test test-e2e test-threads
+.PHONY: soak test test-e2e test-threads test-vnet-kernel
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -93,7 +93,7 @@ soak: $(BUILD)/plain/soak
 # planted bugs, big-endian the parser only; check-arch a choice of programs on one processor, which is big-endian, has 32 bits and wants
 # strict alignment; 25 mutants; two fuzz targets for 10 seconds each; 15 seconds of soak; lint without the two analyzers that take minutes;
 # the planted bugs that are seen within seconds; the coverage of the fuzzers' seeds. In `make nightly` is the whole of these parts, check-
-# sweep, AFL++, and the deep proofs.
+# sweep, test-vnet-kernel at full length, AFL++, and the deep proofs.
 
 ## [minutes] test-e2e: real clients through tun_bridge, tunnel and udp_tunnel in network
 ##     namespaces; root, ip, iperf3, curl, nginx
@@ -155,6 +155,11 @@ check-the-checks:
 ##     two threads, under ThreadSanitizer; clang, root
 test-threads: $(BUILD)/tsan/test_tun_threads $(BUILD)/tsan/test_udp_threads $(BUILD)/tsan/test_tunnel_loops
 	@sh tests/lib/programs.sh $^
+
+## [minutes] test-vnet-kernel: PAIRS=n: tuo_vnet_check against the kernel: n pairs of vnet header and
+##     packet through a TUN device, and n through a TAP device; root
+test-vnet-kernel: $(BUILD)/plain/test_vnet_kernel
+	@PAIRS="$(or $(PAIRS),2500000)" $<
 
 ## [long] nightly: STEPS="names": the long ones at full length, or these of them; hours;
 ##     root
@@ -296,6 +301,7 @@ FLAGS_san-gcc_test_device = -Og $(SAN_GCC)
 FLAGS_san-gcc_test_kernel = -Og $(SAN_GCC)
 FLAGS_san-gcc_test_sweep  = -Og $(SAN_GCC)
 FLAGS_plain_test_sweep = $(CFLAGS) -O1
+FLAGS_plain_test_vnet_kernel = $(CFLAGS)
 
 # What else `make test` runs.
 $(BUILD)/other/compile-%.run: FORCE

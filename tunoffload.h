@@ -494,8 +494,8 @@ enum {
                               finishes it */
     TUO_F_TRUST = 4,       /* the source of these bytes is trusted (authenticated tunnel, own stack): do not verify
                               checksums */
-    TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a header that is written to a TUN
-                              device */
+    TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a packet that is written to a TUN
+                              or TAP device */
     TUO_F_SUPERPACKET = 16, /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
     TUO_F_TRUST_L4 = 32    /* tuo_gro_push: a device has verified the TCP or UDP checksum; the IPv4 header is still
                               summed */
@@ -522,8 +522,8 @@ typedef enum tuo_simd {
 /* ------------------------------------------------------------------------------------ >>results */
 
 /* tuo_result says whether a call did its job: 0 yes, positive "yes, and note this", negative "no".
-   AGAIN, MORE and DONE are positive: `if (result < 0)` takes them for success. Compare with TUO_OK
-   where they can come. On a negative result nothing that the caller can see has changed, unless the
+   TUO_AGAIN, TUO_MORE and TUO_DONE are positive: test `!= TUO_OK`, not `< 0`, where they can come.
+   On a negative result nothing that the caller can see has changed, unless the
    function says otherwise.
    X(name, value, text) */
 #define TUO_RESULTS(X)                                                                             \
@@ -539,21 +539,22 @@ typedef enum tuo_simd {
     X(E_VLAN_DEPTH, -6, "more stacked VLAN tags than TUO_VLAN_MAX")                                \
     X(E_IP_HEADER, -7, "IPv4 header length below 20 bytes or beyond the packet")                   \
     X(E_IP_LENGTH, -8,                                                                             \
-      "the IP length field claims more bytes than there are, or fewer than its headers take")      \
+      "the IP length field claims more bytes than there are, or fewer than its headers take, or not all (write rule)") \
     X(E_IP6_EXT, -9,                                                                               \
       "IPv6 extension headers run past the packet or are more than TUO_IP6_EXT_MAX")               \
     X(E_TCP_HEADER, -10, "TCP header shorter than 20 bytes or longer than the packet")             \
     X(E_UDP_LENGTH, -11,                                                                           \
-      "UDP length below 8 or beyond the IP payload; in a superpacket: not the IP payload length")  \
+      "UDP length below 8 or beyond the IP payload; write rule: not the IP payload length")        \
     X(E_HEADER_TOO_LONG, -12, "headers longer than TUO_HEADER_MAX")                                \
     X(E_IP_CSUM, -13, "IPv4 header checksum is wrong")                                             \
     X(E_L4_CSUM, -14, "TCP or UDP checksum is wrong")                                              \
-    X(E_CSUM_RANGE, -15, "csum_start + csum_offset + 2 lies beyond the packet")                    \
+    X(E_CSUM_RANGE, -15, "csum_start + csum_offset + 2 lies beyond the packet, or the IP packet (write rule)") \
     X(E_VNET_GSO_TYPE, -16, "gso_type is not a known value")                                       \
     X(E_VNET_UFO, -17, "gso_type UDP (legacy UFO): fragments datagrams, not supported")            \
     X(E_VNET_TUNNEL, -18, "gso_type with a UDP tunnel bit: not supported")                         \
     X(E_VNET_ECN, -19, "ECN bit on a gso_type that is not TCP")                                    \
-    X(E_VNET_GSO_SIZE, -20, "gso_size 0 or 65535, or segments too long or too short")              \
+    X(E_VNET_GSO_SIZE, -20,                                                                        \
+      "gso_size 0 or 65535, segments too long or too short, or one that the kernel would drop (write rule)") \
     X(E_VNET_CSUM_START, -21, "csum_start is not where the TCP or UDP header starts")              \
     X(E_VNET_CSUM_OFFSET, -22, "csum_offset is not 16 (TCP) or 6 (UDP)")                           \
     X(E_VNET_IP_VERSION, -23, "gso_type TCPV4 on IPv6 or TCPV6 on IPv4")                           \
@@ -561,7 +562,7 @@ typedef enum tuo_simd {
       "gso_type TCP on a packet that is not TCP, or UDP on one that is not UDP")                   \
     X(E_VNET_NEEDS_CSUM, -25,                                                                      \
       "GSO without NEEDS_CSUM on UDP, or behind a routing header with segments left")              \
-    X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload")                              \
+    X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload, which the kernel would drop (write rule)") \
     X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                          \
     X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                               \
     X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")          \
@@ -622,7 +623,7 @@ typedef enum tuo_result {
     X(TCP_CWR, "CWR: must stay on exactly this segment; closes",                                   \
       "RFC 3168 6.1.2, tcp_offload.c tcp_gro_receive")                                             \
     X(DISABLED, "switched off for this protocol; closes", "tuo_gro_desc")                          \
-    X(PORT_EXCLUDED, "UDP port on the exclusion list; closes", "tuo_gro_desc")                     \
+    X(PORT_EXCLUDED, "port on the exclusion list; closes", "tuo_gro_desc")                         \
     X(HEADER_TOO_LONG, "headers longer than TUO_HEADER_MAX; closes", "TUO_HEADER_MAX")             \
     X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                           \
     X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")               \
@@ -762,7 +763,7 @@ typedef struct tuo_vnet_hdr {
     uint16_t gso_size;         /* TCP or UDP payload bytes per segment */
     uint16_t csum_start;       /* where summing starts */
     uint16_t csum_offset;      /* from csum_start to the checksum field */
-    uint16_t num_buffers;      /* 12-byte layout and up; TUN neither fills nor reads it */
+    uint16_t num_buffers;      /* 12-byte layout and up; TUN neither fills nor reads it; virtio 1.x guests want 1 */
     uint32_t hash_value;       /* 20 bytes and up */
     uint16_t hash_report;      /* 20 bytes and up */
     uint16_t outer_th_offset;  /* 24 bytes */
@@ -887,9 +888,11 @@ typedef struct tuo_gro_desc {
                                     gets a checksum of the kernel's, so a mistake in making the packets then shows only
                                     in those that stay alone. Not for packets with an IPv6 Home Address option (RFC
                                     6275), whose sum is for another address */
-    uint8_t udp_excluded_port_count;                        /* 0..TUO_EXCLUDED_PORTS_MAX */
-    uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];    /* source or destination; e.g. 4789 8472 6081 4500 (see
-                                                               manual, Limits) */
+    uint8_t virtio_guest;        /* a virtio 1.x guest reads the vnet headers: num_buffers is 1 in those that have it */
+    /* A packet with one of these ports as source or destination does not merge. */
+    uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
+    uint16_t tcp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
+    uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];      /* e.g. 4789 8472 6081 4500 (see manual, Limits) */
 } tuo_gro_desc;
 
 /* GRO counters since init; never reset by the library. */
@@ -900,6 +903,8 @@ typedef struct tuo_gro_stats {
     uint64_t merged_packets;          /* input packets inside superpackets */
     uint64_t append_failures;         /* buffer callbacks that failed while copying; what was left went out as single
                                          packets */
+    uint64_t headroom_short;          /* by copy: packets that lack up to offset bytes of their IP length: the buffer's
+                                         len forgot its headroom, or the packet came truncated */
     uint64_t verified_packets;        /* checksums computed; at most 2 for one push */
     uint64_t item_checks;             /* held items compared with a packet; at most max_items_per_flow for one push */
     tuo_flow_stats flow;
@@ -913,7 +918,7 @@ typedef struct tuo_gro tuo_gro;
 /* One emitted packet, filled by tuo_gro_next. iov[0] may point into this struct: keep the struct
    where it is while iov is used. */
 typedef struct tuo_superpacket {
-    tuo_vnet_hdr vnet;      /* all zero for a single packet */
+    tuo_vnet_hdr vnet;      /* all zero for a single packet, but for num_buffers with desc.virtio_guest */
     const tuo_iov *iov;     /* iov[0]: vnet header bytes, then (of a superpacket) all headers; the rest: payload, or the
                                single packet */
     size_t iov_count;
@@ -1170,16 +1175,27 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
 /* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and
    Linux fills it with other things), except under TUO_F_WRITE. Without a GSO type only csum_start
    and csum_offset are checked, as opaque numbers.
-   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds: not empty, first nibble 4 or 6 (without Ethernet
-             header), hdr_len within the packet, csum_start behind the smallest IP header, UDP_L4 at
-             most 128 segments. (IP length 0 is accepted, as by TUO_F_SUPERPACKET.)
+   Small     a GSO type on a payload of up to gso_size bytes, none included, means nothing: the
+             packet counts as one without it, as in Linux
+   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds what Linux demands of a packet that is written to a
+             TUN or TAP device, and refuses what Linux would take and then drop or spoil. (Of IP
+             lengths of 0 only IPv4 TCP superpackets are accepted then, otherwise all, as by
+             TUO_F_SUPERPACKET.)
    Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO,
              _GSO_TYPE, _ECN), E_VNET_GSO_SIZE, E_CSUM_RANGE, what tuo_parse returns,
              E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
-             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_UDP_LENGTH (not the whole IP payload),
-             E_VNET_NO_PAYLOAD, E_HEADER_TOO_LONG, E_VNET_GSO_SIZE (segments too long); with
-             TUO_F_WRITE then E_TRUNCATED, E_NOT_IP, E_VNET_HDR_LEN, E_VNET_CSUM_START,
-             E_VNET_SEG_LIMIT
+             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_HEADER_TOO_LONG, E_VNET_GSO_SIZE (segments too
+             long)
+             with TUO_F_WRITE then: E_TRUNCATED (empty), E_NOT_IP (first nibble, without Ethernet
+             header), E_VNET_HDR_LEN (beyond the packet, or inside the Ethernet header),
+             E_VNET_CSUM_START (before the end of the smallest IP header, or above 65276)
+             then without a GSO type: E_CSUM_RANGE (beyond the IP packet)
+             then with one: E_IP_LENGTH (0; or bytes behind the IP packet in an Ethernet frame),
+             E_UDP_LENGTH (not the whole IP payload), E_VNET_NEEDS_CSUM (behind a routing header
+             with segments left), E_VNET_NO_PAYLOAD and E_VNET_GSO_SIZE (small, but larger than
+             gso_size with TCP options, the bytes behind the packet, and without NEEDS_CSUM all
+             headers but 20 bytes), E_VNET_SEG_LIMIT (UDP_L4: more than 128 segments, the bytes
+             behind the packet included)
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c
              tun_get_user */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, size_t len, unsigned flags);
@@ -1335,7 +1351,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_
              be used (tuo_gro_next_copy hands the header out apart)
    Cost      one copy of each merged payload, or two of those that a late segment was put in front
              of
-   Note      a buffer shorter than offset counts as an empty packet and is listed */
+   Note      a buffer shorter than offset counts as an empty packet and is listed. One whose len
+             forgot the headroom loses the end of its packet: stats.headroom_short */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                 size_t offset, size_t *to_write, size_t *to_write_count);
 
@@ -1376,10 +1393,14 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
              TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its
              seed knows the final address
    Seed      with NEEDS_CSUM the segments' checksums are derived from the seed in the packet, as in
-             Linux: a wrong one stays wrong
-   Plan      GSO type: ceil(payload / gso_size) segments. NEEDS_CSUM only: one segment, the checksum
-             completed (or left, with TUO_F_PSEUDO). Neither: one segment, the input itself. Bytes
-             beyond the IP packet are not part of a GSO packet
+             Linux: a wrong one stays wrong. The seed of UDP includes what its length field says;
+             0: the whole IP payload
+   Plan      superpacket: ceil(payload / gso_size) segments, at least 2. NEEDS_CSUM only: one
+             segment, the checksum completed (or left, with TUO_F_PSEUDO). Neither: one segment, the
+             input itself. As in Linux, a GSO type means nothing on up to gso_size bytes of payload:
+             a pure ACK or a single datagram is such an ordinary packet. As in Linux, the payload of
+             UDP is the IP payload, whatever its length field says. Bytes beyond the IP packet are
+             not part of a packet with a GSO type
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                                unsigned flags);
@@ -1995,15 +2016,18 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
 
 /* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what
    tuo_tun_recv gave, a tuo_superpacket without its vnet bytes, or your own. A superpacket that the
-   kernel refuses, or has no memory for (ENOBUFS, ENOMEM), is split and resent at once.
+   kernel refuses, or has no memory for (ENOBUFS, ENOMEM), is split and resent at once. Length fields
+   of 0 are filled, in a copy of the headers, as far as they can hold the length: Linux drops or
+   spoils most superpackets without.
    Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a
              resend is interrupted (would block, or an error after its first segment), the rest is
              held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush
              goes on and says what is wrong. TUO_E_REFUSED: neither was taken
-   Note      at most 1023 iovecs, otherwise TUO_E_INVALID. Refusals of these superpackets switch
-             nothing off. Some kernels take TCP superpackets with IPv6 extension headers or a
-             gso_size below 8 and drop them later (K 1.9, 1.23), and none takes more than 128
-             datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts where that is so */
+   Note      at most 1023 iovecs, or 1022 where a length is filled, otherwise TUO_E_INVALID.
+             Refusals of these superpackets switch nothing off. Some kernels take TCP superpackets
+             with IPv6 extension headers or a gso_size below 8 and drop them later (K 1.9, 1.23), and
+             none takes more than 128 datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts
+             where that is so */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count,
                                                    const tuo_vnet_hdr *vnet);
 
@@ -3311,8 +3335,9 @@ static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet) {
 }
 
 /* A GSO header against the parsed packet. Both checksum fields are only looked at under NEEDS_CSUM:
-   without it they mean nothing. */
-static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info) {
+   without it they mean nothing. The payload of UDP becomes the whole IP payload, as in the kernel,
+   where the length field only counts in the seed (K 1.17). */
+static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, tuo_pkt_info *info) {
     const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
     uint32_t seg_len;
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
@@ -3324,18 +3349,51 @@ static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, const tuo_pkt
     } else if (type == TUO_GSO_UDP_L4) {
         return TUO_E_VNET_NEEDS_CSUM;
     }
-    /* A UDP length short of the packet would make the bytes behind it vanish or turn into
-       payload. */
-    if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len != info->ip_off + info->total_len)
-        return TUO_E_UDP_LENGTH;
-    if (info->payload_len == 0) return TUO_E_VNET_NO_PAYLOAD;
+    info->payload_len = info->ip_off + info->total_len - info->payload_off;
+    if (info->payload_len <= vnet->gso_size) return TUO_OK; /* a packet like any other */
     if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
-    seg_len = info->payload_off - info->ip_off + tuoi_min32(vnet->gso_size, info->payload_len);
+    seg_len = info->payload_off - info->ip_off + vnet->gso_size;
     return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUOI_IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
 }
 
+/* Payload as the kernel counts it: all that is behind csum_start and the shortest TCP or UDP header
+   (K 1.7 f, h, 1.8); without csum_start at worst behind the length of such a header (K 1.28). */
+static uint32_t tuoi_vnet_counted(const tuo_vnet_hdr *vnet, size_t len, const tuo_pkt_info *info) {
+    const uint32_t l4_off = vnet->flags & TUO_VNET_NEEDS_CSUM ? info->l4_off : 0;
+    return (uint32_t)len - l4_off - (uint32_t)(tuoi_is_tcp(info->kind) ? TUOI_TCP_LEN : TUOI_UDP_LEN);
+}
+
+/* What the kernel would refuse of a packet with a GSO type, drop later without a word, or spoil. */
+static tuo_result tuoi_vnet_check_write_gso(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len,
+                                            const tuo_pkt_info *info) {
+    const int tcp = tuoi_is_tcp(info->kind), ip4 = info->ip_version == 4;
+    const uint32_t counted = tuoi_vnet_counted(vnet, len, info);
+    const uint32_t l4_len = info->ip_off + info->total_len - info->l4_off;
+    const uint16_t length_field = tuoi_rd16(pkt + info->ip_off + (ip4 ? TUOI_IP4_TOTAL : TUOI_IP6_PAYLOAD));
+    if (length_field == 0 && !(ip4 && tcp && counted > vnet->gso_size)) return TUO_E_IP_LENGTH;    /* K 1.16 */
+    if (info->ip_off && info->trailer_len) return TUO_E_IP_LENGTH;                                 /* K 1.25 */
+    if (!tcp && tuoi_rd16(pkt + info->l4_off + TUOI_UDP_TOTAL) != l4_len) return TUO_E_UDP_LENGTH; /* K 1.17 */
+    if ((info->flags & TUO_PKT_ROUTING) && !(vnet->flags & TUO_VNET_NEEDS_CSUM)) return TUO_E_VNET_NEEDS_CSUM;
+    if (counted <= vnet->gso_size) return TUO_OK;
+    if (info->payload_len == 0) return TUO_E_VNET_NO_PAYLOAD;
+    if (info->payload_len <= vnet->gso_size) return TUO_E_VNET_GSO_SIZE;
+    return !tcp && counted > (uint32_t)vnet->gso_size * TUOI_UDP_SEGS_MAX ? TUO_E_VNET_SEG_LIMIT : TUO_OK;
+}
+
+/* The kernel cuts off what is behind the IP packet, and drops a packet whose checksum field goes
+   with it. Of broken packets total_len is what the length field says, or 0. */
+static int tuoi_vnet_field_is_cut_off(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags) {
+    tuo_pkt_info info;
+    (void)tuoi_parse(pkt, len, flags & TUO_F_ETHERNET, &info);
+    return info.total_len && (uint32_t)vnet->csum_start + vnet->csum_offset + 2 > info.ip_off + info.total_len;
+}
+
+/* The kernel counts in 16 bits from the start of its buffer, which begins with up to 258 bytes of
+   headroom (K 1.27). */
+#define TUOI_CSUM_START_MAX (0xFFFF - 1 - 258)
+
 /* linux drivers/net/tun.c tun_get_user, include/linux/virtio_net.h __virtio_net_hdr_to_skb; K 1.7
-   a-c, e, f. */
+   a-c, e. */
 static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
                                         const tuo_pkt_info *info) {
     const size_t ip_off = flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0;
@@ -3343,13 +3401,13 @@ static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t 
     if (ip_off == 0 && pkt[0] >> 4 != 4 && pkt[0] >> 4 != 6) return TUO_E_NOT_IP;
     if (vnet->hdr_len > len) return TUO_E_VNET_HDR_LEN;
     if (vnet->flags & TUO_VNET_NEEDS_CSUM) { /* which raises the hdr_len that the kernel uses */
-        if (vnet->csum_start < TUOI_IP4_LEN) return TUO_E_VNET_CSUM_START;
+        if (vnet->csum_start < TUOI_IP4_LEN || vnet->csum_start > TUOI_CSUM_START_MAX) return TUO_E_VNET_CSUM_START;
     } else if (vnet->hdr_len && vnet->hdr_len < ip_off) {
         return TUO_E_VNET_HDR_LEN;
     }
-    if (vnet->gso_type == TUO_GSO_UDP_L4 && info->payload_len > (uint32_t)vnet->gso_size * TUOI_UDP_SEGS_MAX)
-        return TUO_E_VNET_SEG_LIMIT;
-    return TUO_OK;
+    if (vnet->gso_type != TUO_GSO_NONE) return tuoi_vnet_check_write_gso(vnet, pkt, len, info);
+    return (vnet->flags & TUO_VNET_NEEDS_CSUM) && tuoi_vnet_field_is_cut_off(vnet, pkt, len, flags) ? TUO_E_CSUM_RANGE
+                                                                                                    : TUO_OK;
 }
 
 /* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero
@@ -3948,11 +4006,13 @@ static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
     }
 }
 
-static int tuoi_port_excluded(const tuo_gro_desc *desc, const uint8_t *udp) {
-    const uint32_t src_port = tuoi_rd16(udp), dst_port = tuoi_rd16(udp + 2);
+static TUOI_NOINLINE int tuoi_port_excluded(const tuo_gro_desc *desc, int tcp, const uint8_t *l4) {
+    const uint16_t *const ports = tcp ? desc->tcp_excluded_ports : desc->udp_excluded_ports;
+    const uint32_t count = tcp ? desc->tcp_excluded_port_count : desc->udp_excluded_port_count;
+    const uint32_t src_port = tuoi_rd16(l4), dst_port = tuoi_rd16(l4 + 2);
     uint32_t i;
-    for (i = 0; i < desc->udp_excluded_port_count; i++) {
-        if (desc->udp_excluded_ports[i] == src_port || desc->udp_excluded_ports[i] == dst_port) return 1;
+    for (i = 0; i < count; i++) {
+        if (ports[i] == src_port || ports[i] == dst_port) return 1;
     }
     return 0;
 }
@@ -4085,7 +4145,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *byte
 TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8_t *bytes, const tuoi_facts *facts) {
     if (tuoi_kind_disabled(desc, facts)) return TUO_V_DISABLED;
     /* K 7.3 */
-    if (!tuoi_is_tcp(facts->shape.kind) && tuoi_port_excluded(desc, bytes + facts->shape.l4_off))
+    if ((desc->tcp_excluded_port_count | desc->udp_excluded_port_count) &&
+        tuoi_port_excluded(desc, tuoi_is_tcp(facts->shape.kind), bytes + facts->shape.l4_off))
         return TUO_V_PORT_EXCLUDED;
     return facts->total_len > desc->max_bytes ? TUO_V_TOO_LARGE : TUO_V_HELD;
 }
@@ -4217,6 +4278,7 @@ struct tuo_gro {
     tuo_iov *iovs;     /* of superpackets, handed out by the drain: 1 per record, and 1 per item of at least 2 */
     void **users;      /* of superpackets, handed out by the drain */
     uint32_t record_count, item_count, iov_count, user_count;
+    size_t headroom;   /* in front of the last packet by copy */
     uint32_t emit_idx; /* record that the drain looks at next */
     uint32_t leftover; /* rest of a chain whose copying failed, or TUOI_NONE: leaves before emit_idx */
     uint8_t flows_open;   /* pushed since the index was reset */
@@ -4259,6 +4321,7 @@ static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
            tuoi_in(d->max_bytes, 576, 0xFFFF) && d->max_segs >= 2 && tuoi_in(d->max_udp_segs, 2, TUOI_UDP_SEGS_MAX) &&
            tuoi_in(d->max_frags, 2, 0xFFFF) && tuoi_in(d->max_items_per_flow, 1, TUOI_ITEMS_PER_FLOW_MAX) &&
            tuoi_vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) &&
+           d->tcp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX &&
            d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
 }
 
@@ -4761,7 +4824,26 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_slow(tuo_gro *gro, tuoi_packet *p
     return verdict;
 }
 
-TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsigned hint, void *user) {
+/* Of a packet with the verdict IP_LENGTH: would up to offset bytes more be all of it? Then its
+   length may be one that forgot the headroom. A packet that came truncated looks the same, so this
+   is counted, and nothing is asserted. */
+static int tuoi_headroom_short(const uint8_t *bytes, size_t len, size_t offset, unsigned flags) {
+    tuo_pkt_info info;
+    size_t stated_len;
+    (void)tuoi_parse(bytes, len, flags, &info);
+    stated_len = (size_t)info.ip_off + info.total_len;
+    return stated_len > len && stated_len - len <= offset;
+}
+
+static TUOI_NOINLINE void tuoi_gro_count_short(tuo_gro *gro, const tuoi_record *record) {
+    const tuo_iov *const packet = &record->iov[1];
+    const unsigned flags = gro->desc.ethernet ? (unsigned)TUO_F_ETHERNET : 0u;
+    if (tuoi_headroom_short((const uint8_t *)packet->base, packet->len, gro->headroom, flags))
+        gro->stats.headroom_short++;
+}
+
+/* by_copy is known at compile time. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, int by_copy, unsigned hint, void *user) {
     tuo_verdict verdict = TUO_V_NO_ROOM;
     tuoi_record *record;
     if (gro->drained) tuoi_gro_clear(gro);
@@ -4791,6 +4873,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, unsi
         slow.csum = pkt->csum;
         slow.plain_hash = pkt->plain_hash;
         verdict = tuoi_gro_push_slow(gro, &slow, record);
+        if (by_copy && verdict == TUO_V_IP_LENGTH) tuoi_gro_count_short(gro, record);
     }
     gro->stats.bytes_in += pkt->len;
     gro->stats.verdicts[verdict]++;
@@ -4805,7 +4888,7 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
     packet.len = len;
     packet.capacity = TUOI_GATHERED;
     packet.collect = NULL;
-    verdict = tuoi_gro_push(gro, &packet, hint, user);
+    verdict = tuoi_gro_push(gro, &packet, 0, hint, user);
     if (verdict != TUO_V_NO_ROOM) gro->borrowed = 1;
     return verdict;
 }
@@ -4846,6 +4929,12 @@ static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *
             (uint8_t)((hdr[flags_off] & ~(unsigned)(TUOI_FIN | TUOI_PSH)) | (last[flags_off] & (TUOI_FIN | TUOI_PSH)));
     }
     tuoi_account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
+}
+
+/* The vnet header once more, as a guest wants it. */
+static TUOI_NOINLINE void tuoi_gro_for_guest(const tuo_gro *gro, tuo_superpacket *sp) {
+    sp->vnet.num_buffers = 1;
+    tuoi_vnet_write(sp->tuoi_head, gro->vnet_len, gro->desc.vnet_order, &sp->vnet);
 }
 
 /* Everything in *sp but vnet. */
@@ -4895,6 +4984,7 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     gro->iov_count += 1 + item->seg_count;
     tuoi_gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_emit_chain(gro, item, iov + 1),
                   item->seg_count);
+    if (gro->desc.virtio_guest) tuoi_gro_for_guest(gro, sp);
 }
 
 TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
@@ -4913,6 +5003,7 @@ TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
         record->iov[0].len = vnet_len;
         tuoi_gro_emit(gro, sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1,
                       vnet_len + record->iov[1].len, vnet_len, &record->user, 1);
+        if (gro->desc.virtio_guest) tuoi_gro_for_guest(gro, sp);
     }
     return TUO_OK;
 }
@@ -4929,7 +5020,8 @@ TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void 
     packet.len = len > offset ? len - offset : 0;
     packet.capacity =
         capacity > offset ? (uint32_t)(capacity - offset < TUOI_GATHERED ? capacity - offset : TUOI_GATHERED - 1) : 0;
-    return tuoi_gro_push(gro, &packet, hint, buf);
+    gro->headroom = offset;
+    return tuoi_gro_push(gro, &packet, 1, hint, buf);
 }
 
 /* Payloads into the head's buffer, if they are not there already. If a callback fails, the item
@@ -4978,6 +5070,7 @@ static tuo_result tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
     len = tuoi_ops_len(ops, record->user);
     TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
     if (item && item->seg_count > 1) tuoi_gro_account(gro, data + offset, item, &sp->vnet);
+    sp->vnet.num_buffers = gro->desc.virtio_guest != 0;
     record->iov[0].base = data;
     record->iov[0].len = 0;
     if (data && len >= offset) { /* otherwise shorter than its headroom: no packet, and no place for a header */
@@ -5052,8 +5145,10 @@ static uint32_t tuoi_gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) 
    be for other addresses than the IP header's (source routes, RFC 8200 8.1, RFC 6275 11.3.1). */
 static uint32_t tuoi_gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
     const tuoi_shape shape = tuoi_shape_of(info);
-    const uint32_t l4_len = info->l4_hdr_len + info->payload_len;
-    const uint32_t seed = tuoi_rd16(pkt + info->l4_off + tuoi_kinds[info->kind].l4_csum_off);
+    const uint8_t *const l4 = pkt + info->l4_off;
+    const uint32_t stated_len = tuoi_is_tcp(info->kind) ? 0 : tuoi_rd16(l4 + TUOI_UDP_TOTAL); /* K 1.17 */
+    const uint32_t l4_len = stated_len ? stated_len : info->l4_hdr_len + info->payload_len;
+    const uint32_t seed = tuoi_rd16(l4 + tuoi_kinds[info->kind].l4_csum_off);
     return partial ? tuoi_fold32(seed + (uint16_t)~tuoi_fold32(l4_len)) : tuoi_fold32(tuoi_pseudo(pkt, &shape, 0));
 }
 
@@ -5098,7 +5193,7 @@ static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
     gso->tuoi_pkt_len = (size_t)info->payload_off + payload_len;
     gso->tuoi_hdr_len = info->payload_off;
     gso->tuoi_payload_len = payload_len;
-    gso->tuoi_gso_size = tuoi_min32(gso_size, payload_len);
+    gso->tuoi_gso_size = gso_size;
     gso->tuoi_seg_count = payload_len / gso_size + (payload_len % gso_size != 0);
     gso->tuoi_ip_off = info->ip_off;
     gso->tuoi_l4_off = info->l4_off;
@@ -5123,11 +5218,16 @@ static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, 
                                                                                                       : TUO_E_L4_CSUM;
 }
 
-/* *info is filled for GSO types only, and zero otherwise. */
-static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags,
+/* *info is filled for superpackets, and zero otherwise. *len becomes that of a packet with a GSO
+   type, without bytes behind it. */
+static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t *len, const tuo_vnet_hdr *vnet, unsigned flags,
                                  tuo_pkt_info *info) {
-    const tuo_result result = tuoi_vnet_check(vnet, pkt, len, flags & TUO_F_ETHERNET, info);
-    return result == TUO_OK && info->kind != TUO_KIND_NONE ? tuoi_gso_verify(pkt, info, vnet, flags) : result;
+    const tuo_result result = tuoi_vnet_check(vnet, pkt, *len, flags & TUO_F_ETHERNET, info);
+    if (result != TUO_OK || info->kind == TUO_KIND_NONE) return result;
+    *len = (size_t)info->ip_off + info->total_len;
+    if (info->payload_len > vnet->gso_size) return tuoi_gso_verify(pkt, info, vnet, flags);
+    TUO_MEMSET(info, 0, sizeof *info); /* K 1.7h */
+    return TUO_OK;
 }
 
 static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
@@ -5140,7 +5240,7 @@ static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info;
-    const tuo_result result = tuoi_gso_check(bytes, len, vnet, flags, &info);
+    const tuo_result result = tuoi_gso_check(bytes, &len, vnet, flags, &info);
     if (result != TUO_OK) return result;
     tuoi_gso_begin(gso, bytes, flags);
     if (info.kind == TUO_KIND_NONE) {
@@ -5427,9 +5527,7 @@ static int tuoi_ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pk
     const uint32_t hdr_len = info->payload_off - info->ip_off,
                    seg_count = info->payload_len / size + (info->payload_len % size != 0);
     const uint32_t segs_max = tuoi_is_tcp(info->kind) ? caps->max_segs : caps->max_udp_segs;
-    if (seg_count < 2 || max_len <= hdr_len || size < caps->min_seg_size ||
-        (caps->max_seg_size && size > caps->max_seg_size))
-        return 0;
+    if (max_len <= hdr_len || size < caps->min_seg_size || (caps->max_seg_size && size > caps->max_seg_size)) return 0;
     tx->tuoi_segs_max = segs_max ? segs_max : TUOI_NONE;
     tx->tuoi_payload_max = max_len - hdr_len;
     tx->tuoi_unit_segs = tuoi_min32(tx->tuoi_segs_max, tx->tuoi_payload_max / size);
@@ -5498,7 +5596,7 @@ TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt
     tuo_pkt_info info;
     tuo_result result;
     if (!tuoi_caps_ok(caps)) return TUO_E_INVALID;
-    result = tuoi_gso_check(bytes, len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps), &info);
+    result = tuoi_gso_check(bytes, &len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps), &info);
     if (result != TUO_OK) return result;
     TUO_MEMSET(tx, 0, sizeof *tx);
     tx->tuoi_gso_size = vnet->gso_size;
@@ -7804,11 +7902,12 @@ static tuo_result tuoi_tun_writev(tuo_tun *tun, const tuo_iov *iov, size_t iov_c
 }
 
 /* One packet in pieces: the first, and those behind it. So headers made here go in front of a list
-   of the caller's without a copy of it. */
+   of the caller's without a copy of it, or in the place of its first bytes. */
 typedef struct tuoi_pieces {
     tuo_iov first;
     const tuo_iov *rest;
     size_t rest_count;
+    size_t replaced; /* bytes at the start of the rest that the first stands for */
 } tuoi_pieces;
 
 static tuoi_pieces tuoi_pieces_of(const tuo_iov *iov, size_t iov_count) {
@@ -7817,7 +7916,17 @@ static tuoi_pieces tuoi_pieces_of(const tuo_iov *iov, size_t iov_count) {
     pieces.first = iov_count ? iov[0] : nothing;
     pieces.rest = iov_count ? iov + 1 : iov;
     pieces.rest_count = iov_count ? iov_count - 1 : 0;
+    pieces.replaced = 0;
     return pieces;
+}
+
+/* A piece without its first *replaced bytes, which are counted down. */
+static tuo_iov tuoi_piece_behind(tuo_iov piece, size_t *replaced) {
+    const size_t len = piece.len < *replaced ? piece.len : *replaced;
+    if (len) piece.base = (const uint8_t *)piece.base + len;
+    piece.len -= len;
+    *replaced -= len;
+    return piece;
 }
 
 enum { TUOI_PIECES_FEW = 14 }; /* behind the first; more need 16 KiB of stack */
@@ -7825,11 +7934,13 @@ enum { TUOI_PIECES_FEW = 14 }; /* behind the first; more need 16 KiB of stack */
 /* wire: room for the vnet header. all: room for the pieces and one more. */
 static tuo_result tuoi_tun_write_listed(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces,
                                         uint8_t *wire, tuo_iov *all) {
+    size_t replaced = pieces->replaced, i;
     tuoi_vnet_write(wire, tun->vnet_hdr_len, tun->order, vnet);
     all[0].base = wire;
     all[0].len = tun->vnet_hdr_len;
     all[1] = pieces->first;
     if (pieces->rest_count) TUO_MEMCPY(all + 2, pieces->rest, pieces->rest_count * sizeof *all);
+    for (i = 2; replaced; i++) all[i] = tuoi_piece_behind(all[i], &replaced);
     return tuoi_tun_writev(tun, all, pieces->rest_count + 2);
 }
 
@@ -8241,11 +8352,12 @@ TUO_API tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc) {
 /* Copy the pieces to scratch, where they stay until they are written, and plan their split. */
 static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet, const tuoi_pieces *pieces) {
     tuoi_tun_tx *const tx = &tun->tx;
-    size_t i, len = 0;
+    size_t i, len = 0, replaced = pieces->replaced;
     tuo_result result;
     if (!tuoi_tun_tx_collect(tx, &pieces->first, &len)) return TUO_E_REFUSED;
     for (i = 0; i < pieces->rest_count; i++) {
-        if (!tuoi_tun_tx_collect(tx, &pieces->rest[i], &len)) return TUO_E_REFUSED;
+        const tuo_iov piece = tuoi_piece_behind(pieces->rest[i], &replaced);
+        if (!tuoi_tun_tx_collect(tx, &piece, &len)) return TUO_E_REFUSED;
     }
     /* its checksums were not verified yet */
     result = tuo_gso_init(&tx->gso, tx->scratch, len, vnet, tuoi_tun_frame_flags(tun));
@@ -8290,10 +8402,55 @@ static tuo_result tuoi_tun_tx_send(tuo_tun *tun, const tuo_vnet_hdr *vnet, const
     return result;
 }
 
+static int tuoi_fill_length(uint8_t *field, size_t len) {
+    if (tuoi_rd16(field) != 0 || len > 0xFFFFu) return 0;
+    tuoi_wr16(field, (uint32_t)len);
+    return 1;
+}
+
+/* The lengths of a superpacket that are 0 (K 1.16, 1.17), in its first bytes; 0: there are none. */
+static int tuoi_fill_lengths(uint8_t *hdr, size_t hdr_len, size_t len, unsigned flags) {
+    tuo_pkt_info info;
+    uint8_t *ip;
+    int filled;
+    if (tuoi_parse(hdr, hdr_len, flags | TUOI_F_WHOLE, &info) != TUO_OK || info.kind == TUO_KIND_NONE) return 0;
+    ip = hdr + info.ip_off;
+    len -= info.ip_off;
+    if (info.ip_version == 4) {
+        const uint16_t checksum = tuoi_rd16(ip + TUOI_IP4_CSUM);
+        filled = tuoi_fill_length(ip + TUOI_IP4_TOTAL, len);
+        if (filled) tuoi_wr16(ip + TUOI_IP4_CSUM, tuo_csum_update16(checksum, 0, (uint16_t)len));
+    } else {
+        filled = tuoi_fill_length(ip + TUOI_IP6_PAYLOAD, len - TUOI_IP6_LEN);
+    }
+    if (tuoi_is_tcp(info.kind)) return filled;
+    return tuoi_fill_length(hdr + info.l4_off + TUOI_UDP_TOTAL, len - info.ip_hdr_len) || filled;
+}
+
+/* The caller's bytes are const: filled lengths are in a copy of the first ones. */
+static void tuoi_tun_tx_fill_lengths(const tuo_tun *tun, const tuo_iov *iov, size_t iov_count, uint8_t *hdr,
+                                     tuoi_pieces *pieces) {
+    size_t i, len = 0, hdr_len = 0;
+    for (i = 0; i < iov_count; i++) {
+        const size_t room = TUO_HEADER_MAX - hdr_len, taken = iov[i].len < room ? iov[i].len : room;
+        if (taken) TUO_MEMCPY(hdr + hdr_len, iov[i].base, taken);
+        hdr_len += taken;
+        len += iov[i].len;
+    }
+    if (!tuoi_fill_lengths(hdr, hdr_len, len, tuoi_tun_frame_flags(tun))) return;
+    pieces->first.base = hdr;
+    pieces->first.len = pieces->replaced = hdr_len;
+    pieces->rest = iov;
+    pieces->rest_count = iov_count;
+}
+
 TUO_API tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count, const tuo_vnet_hdr *vnet) {
     const tuo_vnet_hdr zero = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    const tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
+    uint8_t hdr[TUO_HEADER_MAX];
+    tuoi_pieces pieces = tuoi_pieces_of(iov, iov_count);
     if (iov_count > TUOI_TX_IOV_MAX - 1) return TUO_E_INVALID;
+    if (vnet && vnet->gso_type != TUO_GSO_NONE) tuoi_tun_tx_fill_lengths(tun, iov, iov_count, hdr, &pieces);
+    if (pieces.rest_count > TUOI_TX_IOV_MAX - 2) return TUO_E_INVALID;
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
     return tuoi_leave(&tun->waiter, tuoi_tun_tx_send(tun, vnet ? vnet : &zero, &pieces));
 }
@@ -8348,6 +8505,7 @@ TUO_API tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts) {
     pieces.first.len = parts->ip_header_len + parts->l4_header_len;
     pieces.rest = parts->payload;
     pieces.rest_count = parts->payload_count;
+    pieces.replaced = 0;
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
     return tuoi_leave(&tun->waiter, tuoi_tun_tx_send(tun, &vnet, &pieces));
 }

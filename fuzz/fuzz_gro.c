@@ -90,6 +90,9 @@ static void read_config(fuzz_input *in)
     desc.vnet_order = (tuo_order)((rest >> 2 & 3) % 3);
     desc.udp_excluded_port_count = (rest & 0x30) == 0x30;
     desc.udp_excluded_ports[0] = 443;
+    desc.tcp_excluded_port_count = (rest & 0xb0) == 0xb0;
+    desc.tcp_excluded_ports[0] = 443;
+    desc.virtio_guest = switches >> 4 & 1;
     failing_buffers = rest >> 6 & 1;
     desc.simd = simd_level_at((capacity >> 7) | (rest >> 6 & 2)); /* two bits that nothing else uses */
     if (config_count > 0) {
@@ -373,11 +376,19 @@ static void check_headers_finished(const uint8_t *pkt, size_t len, const tuo_vne
     free(copy);
 }
 
+static int port_excluded(const packet *p)
+{
+    const uint8_t *l4 = p->bytes + p->view.l4;
+    int udp = p->view.proto == PKT_PROTO_UDP;
+    return (udp ? desc.udp_excluded_port_count : desc.tcp_excluded_port_count) != 0 &&
+           (pkt_get16(l4) == 443 || pkt_get16(l4 + 2) == 443);
+}
+
 static void check_super(const uint8_t *pkt, size_t len, const tuo_superpacket *sp, index_of_user index_of)
 {
     const packet *head = &packets[index_of(sp->users[0])];
     uint32_t most = head->view.proto == PKT_PROTO_UDP ? (desc.max_udp_segs != 0 ? desc.max_udp_segs : 64) : desc.max_segs;
-    FUZZ_CHECK(most == 0 || sp->packet_count <= most);
+    FUZZ_CHECK((most == 0 || sp->packet_count <= most) && !port_excluded(head));
     FUZZ_CHECK(tuo_vnet_check(&sp->vnet, pkt, len, desc_ethernet | TUO_F_WRITE) == TUO_OK);
     check_headers_finished(pkt, len, &sp->vnet);
     tuo_gso gso;
@@ -397,17 +408,21 @@ static void check_vnet_bytes(const uint8_t *bytes, const tuo_superpacket *sp)
     FUZZ_CHECK(sp->vnet_len == (desc.no_vnet_hdr ? 0 : len));
     if (sp->vnet_len > 0) {
         FUZZ_CHECK(tuo_vnet_decode(bytes, sp->vnet_len, len, desc.vnet_order, &vnet) == TUO_OK);
+        vnet.num_buffers = len < 12 ? desc.virtio_guest : vnet.num_buffers;
         FUZZ_CHECK(fuzz_same_vnet(&vnet, &sp->vnet));
     }
 }
 
 static void check_emitted(emission *out, const tuo_superpacket *sp, index_of_user index_of)
 {
-    static const tuo_vnet_hdr zero;
+    tuo_vnet_hdr zero;
     size_t start = put_emitted(out, sp, index_of);
     const uint8_t *pkt = out->bytes + start + sp->vnet_len;
     size_t len = sp->len - sp->vnet_len;
     FUZZ_CHECK(sp->packet_count >= 1 && sp->vnet_len <= sp->len);
+    memset(&zero, 0, sizeof zero);
+    zero.num_buffers = desc.virtio_guest;
+    FUZZ_CHECK(sp->vnet.num_buffers == desc.virtio_guest);
     check_vnet_bytes(out->bytes + start, sp);
     if (sp->packet_count == 1) {
         const packet *p = &packets[index_of(sp->users[0])];

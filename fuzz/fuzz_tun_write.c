@@ -666,8 +666,9 @@ static void check_super_limits(const written *w, const pkt_view *v)
         FUZZ_CHECK(((p->state == OFFERED ? kinds_now : p->kinds) >> kind_of(v) & 1) != 0);
         FUZZ_CHECK(!udp || i == 0 || w->ids[i - 1] < w->ids[i] || p->is_changed || packets[w->ids[i - 1]].is_changed);
     }
-    for (size_t i = 0; udp && i < gro.udp_excluded_port_count; i++) {
-        FUZZ_CHECK(pkt_get16(w->pkt + v->l4) != gro.udp_excluded_ports[i] && pkt_get16(w->pkt + v->l4 + 2) != gro.udp_excluded_ports[i]);
+    const uint16_t *ports = udp ? gro.udp_excluded_ports : gro.tcp_excluded_ports;
+    for (size_t i = 0; i < (udp ? gro.udp_excluded_port_count : gro.tcp_excluded_port_count); i++) {
+        FUZZ_CHECK(pkt_get16(w->pkt + v->l4) != ports[i] && pkt_get16(w->pkt + v->l4 + 2) != ports[i]);
     }
 }
 
@@ -812,11 +813,64 @@ static void begin_split(single *s)
     s->done = s->segments.count == 0;
 }
 
+/* A length field of 0 that could hold the length does. Returns its new value, or 0: nothing changed. */
+static unsigned fill_length(uint8_t *field, size_t len)
+{
+    if (pkt_get16(field) != 0 || len > 65535) {
+        return 0;
+    }
+    pkt_put16(field, (unsigned)len);
+    return (unsigned)len;
+}
+
+/* Where the headers are, whatever the length fields say. */
+static pkt_view look_past_lengths(uint8_t *copy, size_t len)
+{
+    pkt_view v = pkt_look(copy, len, config.tap, 1);
+    if (v.status == PKT_NOT_IP || v.status == PKT_TRUNCATED || v.status == PKT_VLAN_DEPTH) {
+        return v;
+    }
+    pkt_put16(copy + v.ip + (v.version == 4 ? 2 : 4), 0);
+    v = pkt_look(copy, len, config.tap, 1);
+    if (v.status == PKT_UDP_LENGTH && v.end - v.l4 >= 8) {
+        pkt_put16(copy + v.l4 + 4, 0);
+        v = pkt_look(copy, len, config.tap, 1);
+    }
+    return v;
+}
+
+/* A packet with a GSO type as it is written: K 1.16, 1.17. */
+static uint8_t *filled(const single *s)
+{
+    uint8_t *bytes = fuzz_copy(s->bytes, s->len), *copy = fuzz_copy(s->bytes, s->len);
+    pkt_view v = look_past_lengths(copy, s->len);
+    free(copy);
+    if (s->vnet.gso_type == TUO_GSO_NONE || !pkt_has_l4(&v) || v.payload > TUO_HEADER_MAX) {
+        return bytes;
+    }
+    if (v.version == 4) {
+        unsigned value = fill_length(bytes + v.ip + 2, s->len - v.ip), sum = 0xffff - pkt_get16(bytes + v.ip + 10);
+        if (value != 0) { /* RFC 1624: the checksum follows, right or wrong */
+            sum += 0xffff + value;
+            sum = sum / 65536 + sum % 65536;
+            pkt_put16(bytes + v.ip + 10, 0xffff - (sum / 65536 + sum % 65536));
+        }
+    } else {
+        fill_length(bytes + v.ip + 4, s->len - v.ip - 40);
+    }
+    if (v.proto == PKT_PROTO_UDP) {
+        fill_length(bytes + v.l4 + 4, s->len - v.l4);
+    }
+    return bytes;
+}
+
 static void write_whole(single *s, const written *w, int error)
 {
     int refused = refused_with(error);
+    uint8_t *expected = filled(s);
     FUZZ_CHECK(config.vnet_len == 0 || fuzz_same_vnet(&w->vnet, &s->vnet));
-    FUZZ_CHECK(w->len == s->len && (s->len == 0 || memcmp(w->pkt, s->bytes, s->len) == 0));
+    FUZZ_CHECK(w->len == s->len && (s->len == 0 || memcmp(w->pkt, expected, s->len) == 0));
+    free(expected);
     saw_super |= s->vnet.gso_type != TUO_GSO_NONE;
     if (error == 0) {
         s->done = 1;
@@ -1557,6 +1611,8 @@ static tuo_gro_desc read_gro(fuzz_input *in)
     desc.trust_checksums = (switches & 0x30) == 0x30;
     desc.udp_excluded_port_count = (switches & 0xc0) == 0xc0;
     desc.udp_excluded_ports[0] = 40001;
+    desc.tcp_excluded_port_count = (switches & 0xe0) == 0xe0;
+    desc.tcp_excluded_ports[0] = 40001;
     desc.ethernet = kinds & 1; /* the next three are not the user's to set */
     desc.no_vnet_hdr = kinds >> 1 & 1;
     desc.vnet_hdr_len = (kinds & 4) != 0 ? 12 : 0;

@@ -2,8 +2,10 @@
    Input     1 byte of flags, 1 byte of layout and order, vnet header bytes (as many as the layout has), then the packet.
    Asserts   decode and encode are inverse and write nothing on failure; an unknown layout or order is refused; the check
              reads nothing beyond the packet; hdr_len only counts under TUO_F_WRITE, which only refuses more; a GSO header
-             that passes describes what the packet is; tuo_gso_init refuses with the same name what the check refuses. */
+             that passes describes what the packet is, and under TUO_F_WRITE what Linux makes of it; tuo_gso_init refuses
+             with the same name what the check refuses. */
 #include "fuzz.h"
+#include "reference.h"
 
 static const size_t layouts[] = {10, 12, 20, 24, 0, 11, 16, 25};
 
@@ -50,7 +52,7 @@ static void check_claims(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t le
     }
     tuo_pkt_info info;
     FUZZ_CHECK(tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK);
-    FUZZ_CHECK(info.payload_len > 0 && vnet->gso_size > 0 && vnet->gso_size < 65535);
+    FUZZ_CHECK(vnet->gso_size > 0 && vnet->gso_size < 65535);
     fuzz_deep++;
     switch (type) {
     case TUO_GSO_TCPV4: FUZZ_CHECK(info.kind == TUO_KIND_TCP4); break;
@@ -65,6 +67,28 @@ static void check_claims(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t le
         FUZZ_CHECK(vnet->csum_start == info.l4_off);
         FUZZ_CHECK(vnet->csum_offset == (type == TUO_GSO_UDP_L4 ? 6 : 16));
     }
+}
+
+/* What may be written: Linux takes everything behind csum_start, or the first 20 bytes, and a header of the shortest kind for
+   payload. More than gso_size of that is a superpacket, and then must be one. */
+static void check_written(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, int ethernet)
+{
+    pkt_view v = pkt_look(pkt, len, ethernet, 1);
+    int needs_csum = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
+    FUZZ_CHECK(len > 0 && vnet->hdr_len <= len && (ethernet || pkt[0] >> 4 == 4 || pkt[0] >> 4 == 6));
+    FUZZ_CHECK(!needs_csum || (vnet->csum_start >= 20 && vnet->csum_start <= 65276));
+    if (vnet->gso_type == TUO_GSO_NONE) {
+        v = pkt_look(pkt, len, ethernet, 0);
+        FUZZ_CHECK(!needs_csum || v.status != PKT_OK || vnet->csum_start + vnet->csum_offset + 2u <= v.end);
+        return;
+    }
+    int udp = v.proto == PKT_PROTO_UDP;
+    size_t counted = len - (needs_csum ? v.l4 : 0) - (udp ? 8 : 20);
+    int cut = ref_split_payload(&v) > vnet->gso_size;
+    FUZZ_CHECK(cut ? !udp || counted <= vnet->gso_size * 128u : counted <= vnet->gso_size);
+    FUZZ_CHECK(pkt_get16(pkt + v.ip + (v.version == 4 ? 2 : 4)) != 0 || (v.version == 4 && !udp && counted > vnet->gso_size));
+    FUZZ_CHECK((!ethernet || v.end == len) && (!udp || pkt_get16(pkt + v.l4 + 4) == v.end - v.l4));
+    FUZZ_CHECK(!v.routing_left || needs_csum);
 }
 
 /* What tuo_gso_init may say about a header that fits: bad checksums, and those that cannot be judged because the final address is
@@ -90,7 +114,7 @@ static void check_header(tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, uns
     tuo_result written = tuo_vnet_check(vnet, pkt, len, flags | TUO_F_WRITE);
     FUZZ_CHECK(checked <= 0 && (written != TUO_OK || checked == TUO_OK));
     if (written == TUO_OK) {
-        FUZZ_CHECK(vnet->hdr_len <= len);
+        check_written(vnet, pkt, len, flags != 0);
     }
     if (checked == TUO_OK) {
         check_claims(vnet, pkt, len, flags);

@@ -222,6 +222,7 @@ static void random_packets(rng *r, tuo_gro_desc *desc)
     desc->vnet_hdr_len = vnet_lens[rng_below(r, CHECK_COUNT_OF(vnet_lens))];
     desc->vnet_order = (tuo_order)rng_below(r, 3);
     desc->no_vnet_hdr = (uint8_t)rng_chance(r, 1, 6);
+    desc->virtio_guest = (uint8_t)rng_chance(r, 1, 4);
     desc->max_packets = BUFS;
     n = make_traffic(r, specs, 1 + rng_below(r, BUFS), desc->ethernet);
     h_clear(&gathered);
@@ -674,6 +675,97 @@ TEST(short_buffers_are_listed)
     }
 }
 
+/* A len that forgot the headroom cuts the packet, which looks like one that came truncated: both are counted. */
+TEST(lengths_that_forgot_their_headroom)
+{
+    static const struct {
+        const char *name;
+        pkt_spec spec;
+        size_t headroom, missing; /* bytes that len lacks */
+        unsigned counted;
+    } rows[] = {
+        {"nothing is missing", {0}, 10, 0, 0},
+        {"all of the headroom", {0}, 10, 10, 1},
+        {"IPv6", {.kind = PKT_UDP6}, 64, 64, 1},
+        {"Ethernet", {.kind = PKT_TCP6, .ethernet = 1}, 24, 24, 1},
+        {"with bytes behind the packet", {.ethernet = 1, .trailer_len = 6}, 24, 24, 1},
+        {"no more bytes than those behind the packet", {.ethernet = 1, .trailer_len = 24}, 24, 24, 0},
+        {"more than the headroom", {0}, 10, 11, 0},
+        {"one byte", {0}, 10, 1, 1},
+        {"too short for an IP header", {.payload_len = 10}, 50, 45, 0},
+        {"an IP length below its own header", {.ip_len_zero = 1}, 10, 0, 0},
+    };
+    size_t i, to_write[1], written;
+
+    for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        const tuo_gro_desc desc = {.ethernet = rows[i].spec.ethernet};
+        tuo_gro_stats stats;
+        tuo_buf buf;
+        void *pointer = &buf;
+        h_gro h = h_open(&desc);
+
+        check_row("%s", rows[i].name);
+        plain_buf(&buf, &rows[i].spec, rows[i].headroom);
+        buf.len -= rows[i].missing;
+        CHECK_RESULT(tuo_gro_batch(h.gro, NULL, &pointer, 1, rows[i].headroom, to_write, &written), TUO_OK);
+        tuo_gro_query_stats(h.gro, &stats);
+        CHECK_EQ_INT(stats.headroom_short, rows[i].counted);
+        CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &buf, 0, 0), TUO_V_NOT_IP); /* the headroom itself */
+        CHECK_VERDICT(tuo_gro_push(h.gro, buf.data + rows[i].headroom, buf.len - rows[i].headroom, NULL, 0),
+                      tuo_gro_candidate(buf.data + rows[i].headroom, buf.len - rows[i].headroom, desc.ethernet));
+        tuo_gro_query_stats(h.gro, &stats);
+        CHECK_EQ_INT(stats.headroom_short, rows[i].counted);
+        free(buf.data);
+        h_close(&h);
+    }
+}
+
+/* virtio 1.3 5.1.6.4: num_buffers is 1 in each header that has it, byte for byte. */
+TEST(guests_read_num_buffers)
+{
+    static const uint32_t lens[] = {10, 12, 20, 24};
+    static const tuo_order orders[] = {TUO_ORDER_LITTLE, TUO_ORDER_BIG};
+    size_t i, k, mode;
+
+    for (i = 0; i < 2 * CHECK_COUNT_OF(lens) * CHECK_COUNT_OF(orders); i++) {
+        const uint32_t len = lens[i / 2 % CHECK_COUNT_OF(lens)];
+        const tuo_order order = orders[i / 2 / CHECK_COUNT_OF(lens)];
+        const tuo_gro_desc desc = {.vnet_hdr_len = len, .vnet_order = order, .virtio_guest = (uint8_t)(i % 2)};
+        const size_t one = order == TUO_ORDER_BIG ? 11 : 10;
+        pkt_spec s[3] = {{0}, {.seq = 100, .ip_id = 1}, {.kind = PKT_UDP6}};
+        h_gro h = h_open(&desc);
+
+        check_row("header of %u bytes, order %d, guest %d", (unsigned)len, (int)order, desc.virtio_guest);
+        for (mode = 0; mode < 2; mode++) {
+            tuo_buf bufs[3];
+            tuo_superpacket sp;
+            for (k = 0; k < 3; k++) {
+                plain_buf(&bufs[k], &s[k], 24);
+                if (mode)
+                    (void)tuo_gro_push_buf(h.gro, NULL, &bufs[k], 24, 0);
+                else
+                    (void)tuo_gro_push(h.gro, bufs[k].data + 24, bufs[k].len - 24, &bufs[k], 0);
+            }
+            for (k = 0; k < 2; k++) {
+                const uint8_t *wire;
+                CHECK_RESULT(mode ? tuo_gro_next_copy(h.gro, NULL, 24, &sp) : tuo_gro_next(h.gro, &sp), TUO_OK);
+                wire = (const uint8_t *)sp.iov[0].base;
+                CHECK_EQ_INT(sp.packet_count, k ? 1 : 2);
+                CHECK_EQ_INT(wire[1], k ? TUO_GSO_NONE : TUO_GSO_TCPV4);
+                CHECK_EQ_INT(sp.vnet.num_buffers, desc.virtio_guest);
+                if (len >= 12) {
+                    CHECK_EQ_INT(wire[one], desc.virtio_guest);
+                    CHECK_EQ_INT(wire[21 - one], 0);
+                }
+            }
+            CHECK_RESULT(mode ? tuo_gro_next_copy(h.gro, NULL, 24, &sp) : tuo_gro_next(h.gro, &sp), TUO_DONE);
+            for (k = 0; k < 3; k++)
+                free(bufs[k].data);
+        }
+        h_close(&h);
+    }
+}
+
 /* The plain buffer: its append checks the capacity for itself, whatever was promised at push. */
 TEST(plain_buffer_that_shrinks)
 {
@@ -764,6 +856,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(append_fails_behind_late_segments),
         CHECK_ENTRY(left_over_packets_are_held),
         CHECK_ENTRY(append_failures_are_counted),
+        CHECK_ENTRY(lengths_that_forgot_their_headroom),
+        CHECK_ENTRY(guests_read_num_buffers),
         CHECK_ENTRY(capacity_limits),
         CHECK_ENTRY(batch_lists_what_to_write),
         CHECK_ENTRY(short_buffers_are_listed),

@@ -51,6 +51,7 @@ static tuo_gro_desc random_desc(rng *r)
     d.trust_checksums = (uint8_t)rng_chance(r, 1, 20);
     d.no_vnet_hdr = (uint8_t)rng_chance(r, 1, 8);
     d.vnet_hdr_len = rng_chance(r, 1, 2) ? 12 : 0;
+    d.virtio_guest = (uint8_t)rng_chance(&dice, 1, 4);
     d.max_items_per_flow = rng_chance(r, 1, 3) ? 1 + rng_below(r, 6) : 0;
     d.max_bytes = rng_chance(r, 1, 4) ? 576 + rng_below(r, 3000) : 0;
     d.max_segs = rng_chance(r, 1, 5) ? 2 + rng_below(r, 6) : 0;
@@ -60,6 +61,10 @@ static tuo_gro_desc random_desc(rng *r)
     if (rng_chance(r, 1, 10)) {
         d.udp_excluded_port_count = 1;
         d.udp_excluded_ports[0] = excluded[0];
+    }
+    if (rng_chance(&dice, 1, 10)) {
+        d.tcp_excluded_port_count = 1;
+        d.tcp_excluded_ports[0] = excluded[0];
     }
     switch (rng_below(r, 20)) {
     case 0: d.disable_tcp4 = 1; break;
@@ -90,8 +95,9 @@ static ref_options mirror(const tuo_gro_desc *d)
     o.max_udp_segs = d->max_udp_segs;
     o.max_frags = d->max_frags;
     o.max_items_per_flow = d->max_items_per_flow;
-    o.excluded_ports = excluded;
-    o.excluded_port_count = d->udp_excluded_port_count;
+    o.excluded_ports[0] = o.excluded_ports[1] = excluded;
+    o.excluded_port_count[0] = d->tcp_excluded_port_count;
+    o.excluded_port_count[1] = d->udp_excluded_port_count;
     return o;
 }
 

@@ -934,8 +934,6 @@ static const refusal refusals[] = {
      .spec = {.kind = PKT_UDP4}},
     {.name = "K1.7e checksum field beyond the packet", .expected = TUO_E_CSUM_RANGE, .csum_start = 60000},
     {.name = "K1.7e offset beyond the packet", .expected = TUO_E_CSUM_RANGE, .csum_offset = 65000},
-    {.name = "no payload, TCP", .expected = TUO_E_VNET_NO_PAYLOAD, .spec = {.payload_len = PKT_ZERO}},
-    {.name = "no payload, UDP", .expected = TUO_E_VNET_NO_PAYLOAD, .spec = {.kind = PKT_UDP6, .payload_len = PKT_ZERO}},
     {.name = "IPv4 fragment, first", .expected = TUO_E_VNET_FRAGMENT, .spec = {.frag = 0x2000}},
     {.name = "IPv4 fragment, last", .expected = TUO_E_VNET_FRAGMENT, .spec = {.frag = 0x0010}},
     {.name = "IPv6 fragment", .expected = TUO_E_VNET_FRAGMENT, .spec = {.kind = PKT_TCP6, .ext_chain = "F"}},
@@ -955,7 +953,6 @@ static const refusal refusals[] = {
      .spec = {.payload_len = 4}},
     {.name = "UDP length 7", .expected = TUO_E_UDP_LENGTH, .spec = {.kind = PKT_UDP4, .udp_len = 7}},
     {.name = "UDP length beyond the packet", .expected = TUO_E_UDP_LENGTH, .spec = {.kind = PKT_UDP6, .udp_len = 309}},
-    {.name = "K1.17 UDP length short of the packet", .expected = TUO_E_UDP_LENGTH, .spec = {.kind = PKT_UDP4, .udp_len = 108}},
     {.name = "K7.11 IPv4 header checksum is wrong", .expected = TUO_E_IP_CSUM, .spec = {.ip_csum_xor = 1}},
     {.name = "K7.11 the same without NEEDS_CSUM", .expected = TUO_E_IP_CSUM, .spec = {.ip_csum_xor = 0x8000},
      .no_needs_csum = 1},
@@ -988,6 +985,88 @@ static super spoiled(const refusal *row)
     }
     sp.len -= row->cut;
     return sp;
+}
+
+/* --- a GSO type on one segment, or none (K 1.7h) --- */
+
+static void check_as_it_came(const pkt_spec *s, size_t gso_size, int finished, unsigned flags)
+{
+    super sp = make_super(s, gso_size);
+    pkt_view v = pkt_look(sp.bytes, sp.len, pkt_is_ethernet(s), 1);
+    uint8_t *expected = ref_alloc(sp.len, 1);
+    tuo_gso gso;
+    sp.vnet.flags = finished ? 0 : TUO_VNET_NEEDS_CSUM;
+    memcpy(expected, sp.bytes, sp.len);
+    if (!finished && !(flags & TUO_F_PSEUDO)) {
+        ref_complete(expected, v.end, sp.vnet.csum_start, sp.vnet.csum_offset);
+    }
+    CHECK_RESULT(tuo_vnet_check(&sp.vnet, sp.bytes, sp.len, sp.flags), TUO_OK);
+    if (CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, sp.flags | flags), TUO_OK) &&
+        CHECK_EQ_INT(tuo_gso_count(&gso), 1)) {
+        ref_list list = by_iterator(gso);
+        if (CHECK_EQ_INT(list.len[0], v.end)) {
+            CHECK_BYTES(list.bytes[0], expected, v.end);
+        }
+        ref_list_free(&list);
+    }
+    free(expected);
+    free(sp.bytes);
+}
+
+TEST(one_segment_is_no_superpacket)
+{
+    static const struct {
+        const char *name;
+        pkt_spec spec;
+        size_t gso_size;
+        int finished;
+    } rows[] = {
+        {"pure ACK", {.payload_len = PKT_ZERO}, 1000, 0},
+        {"pure ACK, finished", {.kind = PKT_TCP6, .payload_len = PKT_ZERO}, 1000, 1},
+        {"pure ACK, options longer than gso_size", {.payload_len = PKT_ZERO, .tcp_options = nops, .tcp_options_len = 12}, 8, 0},
+        {"FIN", {.payload_len = PKT_ZERO, .tcp_flags = PKT_FIN | PKT_ACK | PKT_CWR}, 1, 0},
+        {"empty datagram", {.kind = PKT_UDP6, .payload_len = PKT_ZERO}, 1, 0},
+        {"one segment", {.payload_len = 1000}, 1000, 0},
+        {"one segment, VLAN tag", {.kind = PKT_TCP6, .payload_len = 1000, .vlan_count = 1}, 1001, 0},
+        {"one datagram", {.kind = PKT_UDP4, .payload_len = 500}, 500, 0},
+        {"one datagram of a length of its own", {.kind = PKT_UDP4, .payload_len = 500, .udp_len = 108}, 500, 0},
+        {"bytes behind it", {.kind = PKT_UDP4, .payload_len = 500, .trailer_len = 7}, 500, 0},
+        {"bytes behind it, finished", {.payload_len = 5, .trailer_len = 40}, 20, 1},
+        {"a wrong checksum is not looked at", {.payload_len = 10, .ip_csum_xor = 1, .l4_csum_xor = 1}, 10, 1},
+        {"headers longer than TUO_HEADER_MAX", {.kind = PKT_TCP6, .payload_len = 10, .ext = long_ext, .ext_len = 240, .ext_first = 60},
+         10, 0},
+        {"segments left in a routing header, finished", {.kind = PKT_TCP6, .payload_len = 10, .ext_chain = "r"}, 10, 1},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        check_row("%s", rows[i].name);
+        check_as_it_came(&rows[i].spec, rows[i].gso_size, rows[i].finished, 0);
+        check_as_it_came(&rows[i].spec, rows[i].gso_size, rows[i].finished, TUO_F_PSEUDO);
+    }
+}
+
+/* K 1.17: the splitter goes by the IP length, and the UDP length only says what the seed includes. */
+TEST(udp_length_of_one_segment)
+{
+    for (int kind = PKT_UDP4; kind <= PKT_UDP6; kind += PKT_UDP6 - PKT_UDP4) {
+        pkt_spec s = {.kind = (pkt_kind)kind, .payload_len = 2500};
+        super whole = make_super(&s, 1000);
+        s.udp_len = 1008;
+        super stated = make_super(&s, 1000); /* with the seed for that length */
+        ref_list expected = ref_split(whole.bytes, whole.len, 0, 1000);
+        tuo_gso gso;
+        check_row("%s", kind_names[kind]);
+        CHECK_RESULT(tuo_gso_init(&gso, stated.bytes, stated.len, &stated.vnet, 0), TUO_OK);
+        check_same(&expected, by_iterator(gso), "the seed is for the length that is stated");
+        memcpy(stated.bytes + pkt_l4_off(&s) + 6, whole.bytes + pkt_l4_off(&s) + 6, 2);
+        CHECK_RESULT(tuo_gso_init(&gso, stated.bytes, stated.len, &stated.vnet, 0), TUO_OK);
+        ref_list wrong = by_iterator(gso);
+        CHECK_EQ_INT(wrong.count, 3);
+        CHECK_RESULT(tuo_csum_check(wrong.bytes[0], wrong.len[0], 0), TUO_E_L4_CSUM);
+        ref_list_free(&wrong);
+        ref_list_free(&expected);
+        free(whole.bytes);
+        free(stated.bytes);
+    }
 }
 
 TEST(refused_by_name)
@@ -1035,7 +1114,7 @@ TEST(trust_skips_verification)
     }
 }
 
-/* Each prefix ends at a page that must not be touched. Without a length field (0) every prefix with payload is a superpacket. */
+/* Each prefix ends at a page that must not be touched. Without a length field (0) every prefix with all headers is a packet. */
 TEST(no_byte_behind_the_packet_is_read)
 {
     guard_page g = guard_page_new(4096);
@@ -1059,7 +1138,7 @@ TEST(no_byte_behind_the_packet_is_read)
                 part.bytes = guard_page_at_end(&g, sp.bytes, len);
                 part.len = len;
                 tuo_result result = tuo_gso_init(&gso, part.bytes, len, &sp.vnet, sp.flags);
-                int whole = len == sp.len || (open_ended && len > pkt_payload_off(&s));
+                int whole = len == sp.len || (open_ended && len >= pkt_payload_off(&s));
                 CHECK((result == TUO_OK) == whole);
                 if (result == TUO_OK) {
                     ref_list list = by_iterator(gso);
@@ -1459,6 +1538,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(needs_csum_without_gso_is_completed),
         CHECK_ENTRY(packets_without_work_pass_untouched),
         CHECK_ENTRY(trailing_bytes_stay_on_whole_packets),
+        CHECK_ENTRY(one_segment_is_no_superpacket),
+        CHECK_ENTRY(udp_length_of_one_segment),
         CHECK_ENTRY(refused_by_name),
         CHECK_ENTRY(length_of_2_to_the_31),
         CHECK_ENTRY(trust_skips_verification),

@@ -253,6 +253,12 @@ static void check_csum_valid(const sample *s)
     CHECK_RESULT(tuo_csum_check(s->p, s->len, s->flags), expected);
 }
 
+/* More than one segment: otherwise a GSO type means nothing. */
+static int is_super(const sample *s, const tuo_vnet_hdr *h)
+{
+    return h->gso_type != TUO_GSO_NONE && ref_split_payload(&s->super) > h->gso_size;
+}
+
 /* The first contradiction, in the order that the comment at tuo_vnet_check has. */
 static tuo_result expected_vnet(const sample *s, const tuo_vnet_hdr *h)
 {
@@ -290,14 +296,46 @@ static tuo_result expected_vnet(const sample *s, const tuo_vnet_hdr *h)
         return TUO_E_VNET_CSUM_START;
     if (needs_csum && h->csum_offset != (is_tcp ? 16 : 6))
         return TUO_E_VNET_CSUM_OFFSET;
-    if (!is_tcp && v->payload + v->payload_len != v->end)
-        return TUO_E_UDP_LENGTH;
-    if (v->payload_len == 0)
-        return TUO_E_VNET_NO_PAYLOAD;
+    if (!is_super(s, h))
+        return TUO_OK;
     if (v->payload > TUO_HEADER_MAX)
         return TUO_E_HEADER_TOO_LONG;
-    seg = v->payload - v->ip + (h->gso_size < v->payload_len ? h->gso_size : v->payload_len);
+    seg = v->payload - v->ip + h->gso_size;
     return seg > 65535u + (v->version == 4 ? 0 : 40) ? TUO_E_VNET_GSO_SIZE : TUO_OK;
+}
+
+/* With a GSO type: what the kernel takes for payload begins behind the shortest header. */
+static tuo_result expected_write_gso(const sample *s, const tuo_vnet_hdr *h)
+{
+    const pkt_view *v = &s->super;
+    const int is_udp = v->proto == PKT_PROTO_UDP, needs_csum = h->flags & TUO_VNET_NEEDS_CSUM;
+    const size_t counted = s->len - (needs_csum ? v->l4 : 0) - (is_udp ? 8 : 20);
+
+    if (pkt_get16(s->p + v->ip + (v->version == 4 ? 2 : 4)) == 0 && (is_udp || v->version == 6 || counted <= h->gso_size))
+        return TUO_E_IP_LENGTH;
+    if (s->flags && v->end != s->len)
+        return TUO_E_IP_LENGTH;
+    if (is_udp && pkt_get16(s->p + v->l4 + 4) != v->end - v->l4)
+        return TUO_E_UDP_LENGTH;
+    if (v->routing_left && !needs_csum)
+        return TUO_E_VNET_NEEDS_CSUM;
+    if (counted > h->gso_size && !is_super(s, h))
+        return v->payload == v->end ? TUO_E_VNET_NO_PAYLOAD : TUO_E_VNET_GSO_SIZE;
+    return is_udp && counted > h->gso_size * 128u ? TUO_E_VNET_SEG_LIMIT : TUO_OK;
+}
+
+/* The end of the IP packet by its length field alone; the end of the bytes where there is none. */
+static size_t stated_end(const sample *s)
+{
+    size_t ip = s->super.ip;
+
+    if (s->len < ip || s->super.version == 0)
+        return s->len;
+    if (s->len - ip >= 20 && s->p[ip] >> 4 == 4 && (s->p[ip] & 15) >= 5)
+        return pkt_get16(s->p + ip + 2) ? ip + pkt_get16(s->p + ip + 2) : s->len;
+    if (s->len - ip >= 40 && s->p[ip] >> 4 == 6)
+        return ip + 40 + pkt_get16(s->p + ip + 4);
+    return s->len;
 }
 
 static tuo_result expected_write(const sample *s, const tuo_vnet_hdr *h)
@@ -315,9 +353,9 @@ static tuo_result expected_write(const sample *s, const tuo_vnet_hdr *h)
         return TUO_E_VNET_HDR_LEN;
     if ((h->flags & TUO_VNET_NEEDS_CSUM) && h->csum_start < ip + 20)
         return TUO_E_VNET_CSUM_START;
-    if (h->gso_type == TUO_GSO_UDP_L4 && ref_split_count(&s->super, h->gso_size) > 128)
-        return TUO_E_VNET_SEG_LIMIT;
-    return TUO_OK;
+    if (h->gso_type != TUO_GSO_NONE)
+        return expected_write_gso(s, h);
+    return (h->flags & TUO_VNET_NEEDS_CSUM) && h->csum_start + h->csum_offset + 2u > stated_end(s) ? TUO_E_CSUM_RANGE : TUO_OK;
 }
 
 static void check_vnet(const sample *s, const tuo_vnet_hdr *h)
@@ -333,7 +371,7 @@ static tuo_result expected_gso(const sample *s, const tuo_vnet_hdr *h, unsigned 
     const tuo_result result = expected_vnet(s, h);
     const int needs_csum = h->flags & TUO_VNET_NEEDS_CSUM;
 
-    if (result != TUO_OK || h->gso_type == TUO_GSO_NONE)
+    if (result != TUO_OK || !is_super(s, h))
         return result;
     if (s->super.routing_left && !needs_csum)
         return TUO_E_VNET_NEEDS_CSUM;
@@ -354,16 +392,16 @@ static size_t flatten(const tuo_iov *iov, size_t iov_count, uint8_t *out, size_t
     return at;
 }
 
-/* What a packet that is not cut becomes. */
-static void expect_whole(const sample *s, const tuo_vnet_hdr *h, unsigned extra, uint8_t *out)
+/* What the first len bytes become as a packet that is not cut. */
+static void expect_whole(const sample *s, size_t len, const tuo_vnet_hdr *h, unsigned extra, uint8_t *out)
 {
     unsigned sum;
 
-    if (s->len)
-        memcpy(out, s->p, s->len);
+    if (len)
+        memcpy(out, s->p, len);
     if (!(h->flags & TUO_VNET_NEEDS_CSUM) || (extra & TUO_F_PSEUDO))
         return;
-    sum = ~pkt_sum(s->p + h->csum_start, s->len - h->csum_start, 0) & 0xffff;
+    sum = ~pkt_sum(s->p + h->csum_start, len - h->csum_start, 0) & 0xffff;
     pkt_put16(out + h->csum_start + h->csum_offset, sum ? sum : 0xffff);
 }
 
@@ -374,8 +412,10 @@ static void check_segment(const sample *s, const tuo_vnet_hdr *h, unsigned extra
     const pkt_view *v = &s->super;
     size_t len = s->len;
 
-    if (h->gso_type == TUO_GSO_NONE) {
-        expect_whole(s, h, extra, expected);
+    if (h->gso_type != TUO_GSO_NONE)
+        len = v->end;
+    if (!is_super(s, h)) {
+        expect_whole(s, len, h, extra, expected);
     } else {
         len = ref_split_one(s->p, v, h->gso_size, i, expected);
         if (h->flags & TUO_VNET_NEEDS_CSUM)

@@ -29,6 +29,7 @@ others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
         test_kernel:a_router_sees_no_difference       6.1 6.12 newest
         test_kernel:tcp_connects_through              6.1 6.12 newest
         test_kernel:superpackets_are_forwarded_to_us  6.1 6.12 newest
+        test_vnet_kernel:routed_tun                   6.1 6.12 newest
         test_tun_loop:push                            6.1 6.12 newest
         test_tun_loop:next                            6.1 6.12 newest
         test_tun_loop:held                            6.1 6.12 newest

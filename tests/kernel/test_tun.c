@@ -2524,6 +2524,177 @@ TEST(send_iov_launders_no_checksum)
     }
 }
 
+/* --- lengths of 0, as guests leave them to the device --- */
+
+static tuo_vnet_hdr header_of(const pkt_spec *s, uint16_t gso_size)
+{
+    tuo_vnet_hdr vnet;
+
+    memset(&vnet, 0, sizeof vnet);
+    vnet.flags = TUO_VNET_NEEDS_CSUM;
+    vnet.gso_type = (uint8_t)type_of_kind(s->kind);
+    vnet.gso_size = gso_size;
+    vnet.csum_start = (uint16_t)pkt_l4_off(s);
+    vnet.csum_offset = pkt_is_udp(s) ? 6 : 16;
+    return vnet;
+}
+
+/* The packet in pieces: the first of `first` bytes, if it has so many, then of `each`. */
+static size_t cut_in_pieces(const uint8_t *bytes, size_t len, size_t first, size_t each, tuo_iov *pieces)
+{
+    size_t count = 0, at, take;
+
+    for (at = 0; at < len; at += take) {
+        take = at ? each : first;
+        if (take > len - at)
+            take = len - at;
+        pieces[count].base = bytes + at;
+        pieces[count++].len = take;
+    }
+    return count;
+}
+
+/* What is written to a device that takes everything: one packet, without vnet header. */
+static size_t written_packet(const tuo_tun *tun, const uint8_t **bytes)
+{
+    size_t len;
+
+    memcpy(&len, filter.written, sizeof len);
+    CHECK_EQ_INT(filter.written_len, sizeof len + len);
+    filter.written_len = 0;
+    *bytes = filter.written + sizeof len + tun_info_of(tun).vnet_hdr_len;
+    return len - tun_info_of(tun).vnet_hdr_len;
+}
+
+typedef struct unfilled {
+    const char *name;
+    pkt_spec spec;
+    size_t first, each; /* bytes of the pieces */
+    int stays;          /* nothing is filled */
+} unfilled;
+
+static const unfilled unfilled_rows[] = {
+    {"IPv6", {.kind = PKT_TCP6, .ip_len_zero = 1}, 60, 3000, 0},
+    {"IPv4", {.kind = PKT_TCP4, .ip_len_zero = 1}, 9000, 0, 0},
+    {"UDP", {.kind = PKT_UDP6, .ip_len_zero = 1, .udp_len = PKT_ZERO}, 48, 3000, 0},
+    {"UDP over IPv4", {.kind = PKT_UDP4, .ip_len_zero = 1, .udp_len = PKT_ZERO}, 28, 3000, 0},
+    {"UDP length only", {.kind = PKT_UDP4, .udp_len = PKT_ZERO}, 28, 3000, 0},
+    {"IPv6 length of UDP only", {.kind = PKT_UDP6, .ip_len_zero = 1}, 48, 3000, 0},
+    {"headers in pieces of 7 bytes", {.kind = PKT_TCP6, .ip_len_zero = 1, .ext_chain = "HDR"}, 7, 7, 0},
+    {"a piece that ends with what is copied", {.kind = PKT_TCP6, .ip_len_zero = 1}, TUO_HEADER_MAX, 3000, 0},
+    {"a frame", {.kind = PKT_TCP6, .ip_len_zero = 1, .vlan_count = 2}, 82, 3000, 0},
+    {"a frame of UDP over IPv4", {.kind = PKT_UDP4, .ip_len_zero = 1, .udp_len = PKT_ZERO, .ethernet = 1}, 1, 100, 0},
+    {"nothing is missing", {.kind = PKT_UDP4}, 28, 3000, 1},
+    {"no TCP or UDP", {.kind = PKT_TCP6, .ip_len_zero = 1, .proto = 50}, 60, 3000, 1},
+    {"no IP packet", {.kind = PKT_TCP6, .ip_len_zero = 1, .ext_chain = "DDDDDDDDD"}, 60, 3000, 1},
+};
+
+/* The caller's bytes are left alone. */
+TEST(send_iov_fills_lengths)
+{
+    static uint8_t bytes[9000], before[9000], wanted[9000], written[FRAME_MAX];
+    static tuo_iov pieces[1024];
+    size_t i, len, count;
+
+    for (i = 0; i < CHECK_COUNT_OF(unfilled_rows); i++) {
+        const unfilled *row = &unfilled_rows[i];
+        pkt_spec s = row->spec, filled = row->spec;
+        tuo_tun_desc desc = zero_desc();
+        const uint8_t *out;
+        tuo_vnet_hdr vnet;
+        tuo_tun *tun;
+
+        check_row("%s", row->name);
+        desc.tap = (uint8_t)pkt_is_ethernet(&s);
+        if (!ready() || !(tun = open_or_fail(&desc)))
+            continue;
+        filter.written = written;
+        filter.written_room = sizeof written;
+        s.payload_len = filled.payload_len = 5000;
+        s.l4_csum_pseudo = filled.l4_csum_pseudo = 1;
+        len = pkt_build(bytes, sizeof bytes, &s);
+        memcpy(before, bytes, len);
+        if (!row->stays) {
+            filled.ip_len_zero = 0;
+            filled.udp_len = 0;
+        }
+        CHECK_EQ_INT(pkt_build(wanted, sizeof wanted, &filled), len);
+        vnet = header_of(&s, 1000);
+        count = cut_in_pieces(bytes, len, row->first, row->each, pieces);
+        CHECK_RESULT(tuo_tun_send_iov(tun, pieces, count, &vnet), TUO_OK);
+        CHECK_EQ_INT(written_packet(tun, &out), len);
+        CHECK_BYTES(out, wanted, len);
+        CHECK_BYTES(bytes, before, len);
+        CHECK_RESULT(tuo_tun_send_iov(tun, pieces, count, NULL), TUO_OK); /* without a GSO type: as it is */
+        CHECK_EQ_INT(written_packet(tun, &out), len);
+        CHECK_BYTES(out, before, len);
+        tuo_tun_close(tun);
+    }
+}
+
+/* One piece more than the caller's is written. */
+TEST(send_iov_fills_lengths_of_many_pieces)
+{
+    static uint8_t bytes[3000], written[FRAME_MAX];
+    static tuo_iov pieces[1024];
+    const pkt_spec s = {.kind = PKT_TCP6, .ip_len_zero = 1, .payload_len = 2000, .l4_csum_pseudo = 1};
+    const tuo_tun_desc desc = zero_desc();
+    const tuo_vnet_hdr vnet = header_of(&s, 1000);
+    const size_t len = pkt_build(bytes, sizeof bytes, &s);
+    tuo_tun *tun;
+
+    if (!ready() || !(tun = open_or_fail(&desc)))
+        return;
+    filter.written = written;
+    filter.written_room = sizeof written;
+    CHECK_EQ_INT(cut_in_pieces(bytes, len, len - 1022, 1, pieces), 1023);
+    CHECK_RESULT(tuo_tun_send_iov(tun, pieces, 1023, &vnet), TUO_E_INVALID);
+    CHECK_EQ_INT(filter.written_len, 0);
+    CHECK_EQ_INT(cut_in_pieces(bytes, len, len - 1021, 1, pieces), 1022);
+    CHECK_RESULT(tuo_tun_send_iov(tun, pieces, 1022, &vnet), TUO_OK);
+    CHECK(filter.written_len > len);
+    tuo_tun_close(tun);
+}
+
+/* Through the kernel of this machine, whole and refused. */
+TEST(lengths_of_0_reach_the_other_side)
+{
+    int kind, refused;
+
+    for (kind = 0; kind < 2 * PKT_KIND_COUNT; kind++) {
+        static uint8_t bytes[4000], out[FRAME_MAX], wanted[4000];
+        pkt_spec s = {.kind = (pkt_kind)(kind / 2), .src = 7, .dst = 5, .payload_len = 2000, .ip_len_zero = 1, .l4_csum_pseudo = 1};
+        tuo_iov pieces[2];
+        tuo_vnet_hdr vnet;
+        size_t len, count, i;
+        pair p;
+
+        refused = kind % 2;
+        check_row("%s, %s", kind_names[s.kind], refused ? "refused" : "taken");
+        if (!ready() || !pair_open(&p, NULL, NULL))
+            continue;
+        filter.refuse = refused ? 0x3e : 0;
+        filter.refuse_errno = EINVAL;
+        s.udp_len = pkt_is_udp(&s) ? PKT_ZERO : 0;
+        len = pkt_build(bytes, sizeof bytes, &s);
+        vnet = header_of(&s, 1000);
+        count = cut_in_pieces(bytes, len, 50, len, pieces);
+        CHECK_RESULT(tuo_tun_send_iov(p.a, pieces, count, &vnet), TUO_OK);
+        s.payload_len = 1000;
+        s.ip_len_zero = s.l4_csum_pseudo = 0;
+        s.udp_len = 0;
+        s.ttl = 63;
+        for (i = 0; i < 2; i++, s.ip_id++, s.seq += 1000) {
+            s.payload = bytes + pkt_payload_off(&s) + i * 1000;
+            len = pkt_build(wanted, sizeof wanted, &s);
+            if (CHECK_EQ_INT(read_plain(p.b, out, WAIT_MS), len))
+                CHECK_BYTES(out, wanted, len);
+        }
+        CHECK_EQ_INT(tun_stats_of(p.a).tx.tx_refused_superpackets, refused);
+        pair_close(&p);
+    }
+}
+
 /* Neither as it is nor finished here: the caller hears of it. */
 TEST(send_iov_refused_either_way)
 {
@@ -2890,6 +3061,9 @@ int main(int argc, char **argv)
         CHECK_ENTRY(send_gso_bad_parts),
         CHECK_ENTRY(send_iov),
         CHECK_ENTRY(send_iov_launders_no_checksum),
+        CHECK_ENTRY(send_iov_fills_lengths),
+        CHECK_ENTRY(send_iov_fills_lengths_of_many_pieces),
+        CHECK_ENTRY(lengths_of_0_reach_the_other_side),
         CHECK_ENTRY(send_iov_refused_either_way),
         CHECK_ENTRY(refusals_of_the_callers_superpackets),
         CHECK_ENTRY(more_pieces_than_a_writev_takes),

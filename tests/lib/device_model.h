@@ -171,7 +171,9 @@ static inline const char *device_check_super(const tuo_caps *caps, const uint8_t
     if (v->proto == PKT_PROTO_TCP && !(p->vnet.gso_type & TUO_GSO_ECN) != !(b[v->l4 + 13] & PKT_CWR))
         return "the ECN bit says something else than CWR";
     complaint = tuo_vnet_check(&p->vnet, b, len, (caps->ethernet ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_WRITE) == TUO_OK ? NULL
-                : v->proto == PKT_PROTO_UDP && segs > 128 ? NULL : "a kernel would not take this vnet header";
+                : v->proto == PKT_PROTO_UDP && segs > 128 ? NULL
+                : len - v->ip > 65535 ? NULL /* BIG TCP: not for a TUN device */
+                                      : "a kernel would not take this vnet header";
     if (complaint)
         return complaint;
     if (p->csum_ip4 != (caps->tx_csum_ip4 && v->version == 4))
@@ -503,8 +505,9 @@ static inline const char *ladder_least_work(const ladder_case *c, const ladder_l
 {
     int ethernet = c->caps.ethernet != 0;
     pkt_view v = pkt_look(c->pkt, c->len, ethernet, 1);
-    int cut = c->vnet.gso_type != TUO_GSO_NONE, partial = (c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
-    size_t i;
+    int typed = c->vnet.gso_type != TUO_GSO_NONE, partial = (c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
+    int cut = typed && ref_split_payload(&v) > c->vnet.gso_size;
+    size_t i, len = typed ? v.end : c->len;
 
     if (cut && list->count != ladder_fewest(&c->caps, c->pkt, &v, c->vnet.gso_size))
         return list->count > ladder_fewest(&c->caps, c->pkt, &v, c->vnet.gso_size) ? "more packets than the device needs"
@@ -518,11 +521,11 @@ static inline const char *ladder_least_work(const ladder_case *c, const ladder_l
     if (!cut && partial) {
         int outer = pkt_has_l4(&v) && c->vnet.csum_start == v.l4 && c->vnet.csum_offset == (v.proto == PKT_PROTO_UDP ? 6 : 16);
         int can = c->caps.tx_csum_any || (outer && device_sums(&c->caps, &v)), left = list->out[0].packet.vnet.flags != 0;
-        v = pkt_look(c->pkt, c->len, ethernet, 0);
+        v = pkt_look(c->pkt, len, ethernet, 0);
         if (left && !can)
             return "a checksum is left to a device that cannot finish it";
         if (!left && can && (c->caps.tx_csum_any ||
-                             (pkt_has_l4(&v) && v.end == c->len && v.payload + v.payload_len == v.end && v.payload <= TUO_HEADER_MAX)))
+                             (pkt_has_l4(&v) && v.end == len && v.payload + v.payload_len == v.end && v.payload <= TUO_HEADER_MAX)))
             return "a checksum is finished though the device can do it";
         if (left && outer && c->vnet.csum_start == v.l4 && device_kind(&v) != TUO_KIND_NONE && !c->caps.tx_csum_any &&
             list->out[0].packet.kind != device_kind(&v))
@@ -531,7 +534,7 @@ static inline const char *ladder_least_work(const ladder_case *c, const ladder_l
     if (!cut && !partial && list->out[0].packet.vnet.flags)
         return "an offload is asked for a packet that needs none";
     if (!cut && (!partial || list->out[0].packet.vnet.flags) &&
-        (list->out[0].packet.iov_count != 1 || list->out[0].packet.len != c->len))
+        (list->out[0].packet.iov_count != 1 || list->out[0].packet.len != len))
         return "a packet that is not changed comes in several pieces";
     return NULL;
 }

@@ -322,10 +322,11 @@ static inline int h_check_seed(const h_batch *b, const h_group *g)
     return ok;
 }
 
+/* But for num_buffers. */
 static inline int h_vnet_is_zero(const tuo_vnet_hdr *h)
 {
-    return !(h->flags | h->gso_type | h->hdr_len | h->gso_size | h->csum_start | h->csum_offset | h->num_buffers | h->hash_value |
-             h->hash_report | h->outer_th_offset | h->inner_nh_offset);
+    return !(h->flags | h->gso_type | h->hdr_len | h->gso_size | h->csum_start | h->csum_offset | h->hash_value | h->hash_report |
+             h->outer_th_offset | h->inner_nh_offset);
 }
 
 static inline int h_check_vnet(const h_batch *b, const h_group *g)
@@ -338,7 +339,6 @@ static inline int h_check_vnet(const h_batch *b, const h_group *g)
            CHECK_EQ_INT(g->vnet.gso_type, is_udp ? TUO_GSO_UDP_L4 : v.version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6) &&
            CHECK_EQ_INT(g->vnet.gso_size, v.payload_len) && CHECK_EQ_INT(g->vnet.hdr_len, v.payload) &&
            CHECK_EQ_INT(g->vnet.csum_start, v.l4) && CHECK_EQ_INT(g->vnet.csum_offset, is_udp ? 6 : 16) &&
-           CHECK_EQ_INT(g->vnet.num_buffers, 0) &&
            CHECK_RESULT(tuo_vnet_check(&g->vnet, g->bytes, g->len, h_flags(b) | TUO_F_WRITE), TUO_OK);
 }
 
@@ -384,7 +384,7 @@ static inline int h_check_group(const h_batch *b, const h_group *g, const tuo_gr
 {
     size_t first = b->order[g->first];
 
-    if (!h_check_wire_vnet(g, desc))
+    if (!h_check_wire_vnet(g, desc) || !CHECK_EQ_INT(g->vnet.num_buffers, desc->virtio_guest))
         return 0;
     if (g->count == 1)
         return CHECK(h_vnet_is_zero(&g->vnet)) && CHECK_EQ_INT(g->len, b->len[first]) &&

@@ -41,17 +41,23 @@ static inline int ref_l4_valid(const uint8_t *p, size_t len, int ethernet)
 
 /* ---------------------------------------------------------------------------------------------------------- splitter */
 
+/* What is cut: everything up to the end of the IP packet, whatever a UDP length says. */
+static inline size_t ref_split_payload(const pkt_view *v)
+{
+    return v->end - v->payload;
+}
+
 /* Number of segments of a superpacket with this view. */
 static inline size_t ref_split_count(const pkt_view *v, size_t gso_size)
 {
-    return (v->payload_len + gso_size - 1) / gso_size;
+    return (ref_split_payload(v) + gso_size - 1) / gso_size;
 }
 
 /* Segment i of the superpacket p (IP lengths may be 0 if too large), complete with checksums. out needs room for
    v->payload + gso_size bytes. Returns its length. */
 static inline size_t ref_split_one(const uint8_t *p, const pkt_view *v, size_t gso_size, size_t i, uint8_t *out)
 {
-    size_t from = i * gso_size, left = v->payload_len - from;
+    size_t from = i * gso_size, left = ref_split_payload(v) - from;
     size_t take = left < gso_size ? left : gso_size, len = v->payload + take;
     int is_first = i == 0, is_last = take == left;
     uint8_t *ip = out + v->ip, *l4 = out + v->l4;
@@ -197,10 +203,12 @@ static inline void ref_make_sum_zero(uint8_t *p, size_t len, int ethernet, size_
 static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet)
 {
     ref_list list = {NULL, NULL, 0};
-    pkt_view v;
+    pkt_view v = pkt_look(p, len, ethernet, 1);
     size_t i;
 
-    if (vnet->gso_type == TUO_GSO_NONE) {
+    if (vnet->gso_type != TUO_GSO_NONE)
+        len = v.end;
+    if (vnet->gso_type == TUO_GSO_NONE || ref_split_payload(&v) <= vnet->gso_size) {
         uint8_t *only = ref_list_add(&list, len);
         if (len)
             memcpy(only, p, len);
@@ -209,7 +217,6 @@ static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, cons
         return list;
     }
     list = ref_split(p, len, ethernet, vnet->gso_size);
-    v = pkt_look(p, len, ethernet, 1);
     for (i = 0; i < list.count && (vnet->flags & TUO_VNET_NEEDS_CSUM); i++)
         ref_sum_from_seed(p, &v, list.bytes[i], list.len[i], 0);
     return list;
@@ -275,8 +282,8 @@ typedef struct ref_options {
     tuo_ip_id ip_id;
     int disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
     size_t max_bytes, max_segs, max_udp_segs, max_frags, max_items_per_flow;
-    const uint16_t *excluded_ports;
-    size_t excluded_port_count;
+    const uint16_t *excluded_ports[2]; /* of TCP, of UDP */
+    size_t excluded_port_count[2];
 } ref_options;
 
 enum { REF_NONE = -1 };
@@ -315,12 +322,12 @@ static inline size_t ref_default(size_t value, size_t default_value)
 
 /* --- What is this packet, by itself? --- */
 
-static inline int ref_port_excluded(const ref_options *opt, unsigned port)
+static inline int ref_port_excluded(const ref_options *opt, int is_udp, unsigned port)
 {
     size_t i;
 
-    for (i = 0; i < opt->excluded_port_count; i++)
-        if (opt->excluded_ports[i] == port)
+    for (i = 0; i < opt->excluded_port_count[is_udp]; i++)
+        if (opt->excluded_ports[is_udp][i] == port)
             return 1;
     return 0;
 }
@@ -389,7 +396,7 @@ static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p,
         return TUO_V_CSUM_ALIAS;
     if (ref_disabled(opt, v))
         return TUO_V_DISABLED;
-    if (!is_tcp && (ref_port_excluded(opt, pkt_get16(l4)) || ref_port_excluded(opt, pkt_get16(l4 + 2))))
+    if (ref_port_excluded(opt, !is_tcp, pkt_get16(l4)) || ref_port_excluded(opt, !is_tcp, pkt_get16(l4 + 2)))
         return TUO_V_PORT_EXCLUDED;
     return v->end - v->ip > ref_default(opt->max_bytes, 65535) ? TUO_V_TOO_LARGE : TUO_V_HELD;
 }

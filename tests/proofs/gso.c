@@ -34,8 +34,9 @@ static void plan_promises(int mode, const tuo_gso *gso, size_t len, int counted)
     STATE(mode, count >= 1 && gso->tuoi_pkt_len <= len && gso->tuoi_pseudo <= 1 && gso->tuoi_fill_csum <= 1, "plan: within the packet");
     STATE(mode, gso->tuoi_kind <= TUO_KIND_UDP6, "plan: kind");
     if (gso->tuoi_kind == TUO_KIND_NONE) {
-        STATE(mode, count == 1 && gso->tuoi_hdr_len == 0 && gso->tuoi_pkt_len == len, "plan: the packet as it is");
-        STATE(mode, !gso->tuoi_fill_csum || (uint64_t)gso->tuoi_csum_start + gso->tuoi_csum_offset + 2 <= len, "plan: checksum field");
+        STATE(mode, count == 1 && gso->tuoi_hdr_len == 0, "plan: the packet as it is");
+        STATE(mode, !gso->tuoi_fill_csum || (uint64_t)gso->tuoi_csum_start + gso->tuoi_csum_offset + 2 <= gso->tuoi_pkt_len,
+              "plan: checksum field");
         return;
     }
     STATE(mode, !gso->tuoi_fill_csum, "plan: nothing to complete");
@@ -43,7 +44,7 @@ static void plan_promises(int mode, const tuo_gso *gso, size_t len, int counted)
     STATE(mode, gso->tuoi_ip_off == 0 || (gso->tuoi_ip_off >= 14 && gso->tuoi_ip_off <= 30), "plan: ip_off");
     STATE(mode, gso->tuoi_l4_off <= TUO_HEADER_MAX && gso->tuoi_l4_off >= gso->tuoi_ip_off + (ip4 ? 20 : 40), "plan: l4_off");
     STATE(mode, gso->tuoi_hdr_len >= gso->tuoi_l4_off + (tcp ? 20 : 8), "plan: hdr_len");
-    STATE(mode, size >= 1 && size <= payload_len && size < 65535, "plan: segment size");
+    STATE(mode, size >= 1 && size < payload_len && size < 65535, "plan: segment size");
     STATE(mode, gso->tuoi_hdr_len - gso->tuoi_ip_off + size <= (ip4 ? 65535 : 65575), "plan: a segment is an IP packet");
     if (counted) {
         STATE(mode, (uint64_t)count * size >= payload_len && (uint64_t)(count - 1) * size < payload_len, "plan: so many segments");

@@ -80,7 +80,7 @@ static void prove_plan(uint32_t payload_max, uint32_t size, uint32_t size_max) {
     ASSUME(info.payload_off <= 256 && info.ip_off <= info.payload_off && info.payload_off - info.ip_off >= 28);
     if (size) tx.tuoi_gso_size = size;
     ASSUME(caps.max_tcp4 <= 262143 && caps.max_tcp6 <= 262143 && caps.max_udp4 <= 262143 && caps.max_udp6 <= 262143);
-    ASSUME(tx.tuoi_gso_size >= 1 && tx.tuoi_gso_size <= size_max);
+    ASSUME(tx.tuoi_gso_size >= 1 && tx.tuoi_gso_size <= size_max && info.payload_len > tx.tuoi_gso_size);
     if (!tuoi_ladder_plan_units(&tx, &caps, &info)) return;
     tx.tuoi_info = info;
     plan_promises(PROVED, &tx);

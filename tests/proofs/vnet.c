@@ -29,10 +29,22 @@ void vnet_codec(void) {
     if (result == TUO_OK && at < hdr_len && at != 18 && at != 19) PROVE(out[at] == bytes[at], "round trip (but for padding)");
 }
 
+static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 static int is_tcp_type(unsigned type) { return (type & 0x7F) == TUO_GSO_TCPV4 || (type & 0x7F) == TUO_GSO_TCPV6; }
 
+/* What the kernel makes of a GSO type: by the bytes behind csum_start, or behind 20 bytes. */
+static void prove_written(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, const tuo_pkt_info *info) {
+    const int tcp = info->l4_proto == 6, ip4 = info->ip_version == 4;
+    const size_t counted = len - (vnet->flags & TUO_VNET_NEEDS_CSUM ? vnet->csum_start : 0) - (tcp ? 20 : 8);
+    PROVE(info->payload_len > vnet->gso_size || counted <= vnet->gso_size, "write: one segment for the kernel as well");
+    PROVE(counted <= vnet->gso_size || tcp || counted <= vnet->gso_size * 128u, "write: at most 128 datagrams");
+    PROVE(be16(pkt + info->ip_off + (ip4 ? 2 : 4)) != 0 || (ip4 && tcp && counted > vnet->gso_size), "write: an IP length");
+    PROVE(tcp || be16(pkt + info->l4_off + 4) == info->ip_off + info->total_len - info->l4_off, "write: the UDP length");
+    PROVE(!(info->flags & TUO_PKT_ROUTING) || (vnet->flags & TUO_VNET_NEEDS_CSUM), "write: a seed for another destination");
+}
+
 /* PROOF vnet_check unwind=2 models=64,32,be calls=tuoi_parse:parse_contract cover=tuoi_vnet_check,tuoi_vnet_check_gso,
-         tuoi_vnet_check_packet,tuoi_vnet_check_write */
+         tuoi_vnet_check_packet,tuoi_vnet_check_write,tuoi_vnet_check_write_gso,tuoi_vnet_counted,tuoi_vnet_field_is_cut_off */
 void vnet_check(void) {
     const size_t len = any_up_to(65535 + 14 + 16);
     const uint8_t *const pkt = any_bytes(len);
@@ -52,25 +64,26 @@ void vnet_check(void) {
         return;
     }
     PROVE(vnet.gso_size != 0 && vnet.gso_size != 0xFFFF, "gso_size");
-    PROVE(info.kind != TUO_KIND_NONE && info.payload_len > 0 && info.payload_off <= TUO_HEADER_MAX, "GSO: TCP or UDP with payload");
+    PROVE(info.kind != TUO_KIND_NONE, "GSO: TCP or UDP");
     PROVE(is_tcp_type(vnet.gso_type) || vnet.gso_type == TUO_GSO_UDP_L4, "GSO: a known type");
     PROVE(is_tcp_type(vnet.gso_type) == (info.l4_proto == 6), "GSO: type and protocol agree");
     PROVE(!is_tcp_type(vnet.gso_type) || ((vnet.gso_type & 0x7F) == TUO_GSO_TCPV4) == (info.ip_version == 4), "GSO: type and version agree");
-    PROVE(info.l4_proto == 6 || info.payload_off + info.payload_len == info.ip_off + info.total_len, "UDP: length is that of the packet");
+    PROVE(info.payload_off + info.payload_len == info.ip_off + info.total_len, "GSO: the payload ends where the packet does");
     if (vnet.flags & TUO_VNET_NEEDS_CSUM) {
         PROVE(vnet.csum_start == info.l4_off && vnet.csum_offset == (info.l4_proto == 6 ? 16 : 6), "GSO: checksum where it belongs");
     } else {
         PROVE(info.l4_proto == 6, "UDP only with NEEDS_CSUM");
     }
-    PROVE(info.payload_off - info.ip_off + tuoi_min32(vnet.gso_size, info.payload_len) <= 65535u + (info.ip_version == 4 ? 0 : 40u),
-          "a segment is an IP packet");
-    if (flags & TUO_F_WRITE) {
-        PROVE(vnet.gso_type != TUO_GSO_UDP_L4 || info.payload_len <= vnet.gso_size * 128u, "write: at most 128 datagrams");
+    if (info.payload_len > vnet.gso_size) {
+        PROVE(info.payload_off <= TUO_HEADER_MAX, "superpacket: headers that can be stamped");
+        PROVE(info.payload_off - info.ip_off + vnet.gso_size <= 65535u + (info.ip_version == 4 ? 0 : 40u), "a segment is an IP packet");
     }
+    if (flags & TUO_F_WRITE) prove_written(&vnet, pkt, len, &info);
 }
 
 /* TUO_E_VNET_*: each refusal has its reason.
-   PROOF vnet_reasons unwind=2 models=64 calls=tuoi_parse:parse_contract cover=tuoi_vnet_check_packet,tuoi_vnet_check_write */
+   PROOF vnet_reasons unwind=2 models=64 calls=tuoi_parse:parse_contract cover=tuoi_vnet_check_packet,tuoi_vnet_check_write,
+         tuoi_vnet_check_write_gso */
 void vnet_reasons(void) {
     const size_t len = any_up_to(65535);
     const uint8_t *const pkt = any_bytes(len);
@@ -81,21 +94,26 @@ void vnet_reasons(void) {
         case TUO_E_VNET_TUNNEL: PROVE(vnet.gso_type & 0x60, "tunnel"); break;
         case TUO_E_VNET_UFO: PROVE((vnet.gso_type & 0x7F) == 3, "UFO"); break;
         case TUO_E_VNET_ECN: PROVE((vnet.gso_type & 0x80) && !is_tcp_type(vnet.gso_type), "ECN without TCP"); break;
-        case TUO_E_CSUM_RANGE: PROVE((vnet.flags & 1) && (size_t)vnet.csum_start + vnet.csum_offset + 2 > len, "range"); break;
+        case TUO_E_CSUM_RANGE:
+            PROVE((vnet.flags & 1) && ((size_t)vnet.csum_start + vnet.csum_offset + 2 > len || ((flags & TUO_F_WRITE) && vnet.gso_type == 0)),
+                  "range"); break;
         case TUO_E_VNET_FRAGMENT: PROVE(info.flags & TUO_PKT_FRAGMENT, "fragment"); break;
         case TUO_E_VNET_PROTOCOL: PROVE(info.kind == TUO_KIND_NONE || is_tcp_type(vnet.gso_type) != (info.l4_proto == 6), "protocol"); break;
         case TUO_E_VNET_IP_VERSION: PROVE(((vnet.gso_type & 0x7F) == TUO_GSO_TCPV4) != (info.ip_version == 4), "version"); break;
-        case TUO_E_VNET_NEEDS_CSUM: PROVE(!(vnet.flags & 1) && vnet.gso_type == TUO_GSO_UDP_L4, "NEEDS_CSUM"); break;
+        case TUO_E_VNET_NEEDS_CSUM:
+            PROVE(!(vnet.flags & 1) && (vnet.gso_type == TUO_GSO_UDP_L4 || ((flags & TUO_F_WRITE) && (info.flags & TUO_PKT_ROUTING))),
+                  "NEEDS_CSUM"); break;
         case TUO_E_VNET_CSUM_OFFSET: PROVE((vnet.flags & 1) && vnet.csum_offset != (info.l4_proto == 6 ? 16 : 6), "csum_offset"); break;
-        case TUO_E_VNET_NO_PAYLOAD: PROVE(info.payload_len == 0, "no payload"); break;
+        case TUO_E_VNET_NO_PAYLOAD: PROVE((flags & TUO_F_WRITE) && info.payload_len == 0, "no payload"); break;
         case TUO_E_VNET_HDR_LEN:
             PROVE((flags & TUO_F_WRITE) && (vnet.hdr_len > len || (!(vnet.flags & 1) && (flags & TUO_F_ETHERNET) && vnet.hdr_len < 14)),
                   "hdr_len"); break;
         case TUO_E_VNET_SEG_LIMIT:
-            PROVE((flags & TUO_F_WRITE) && vnet.gso_type == TUO_GSO_UDP_L4 && info.payload_len > vnet.gso_size * 128u, "segments"); break;
+            PROVE((flags & TUO_F_WRITE) && vnet.gso_type == TUO_GSO_UDP_L4 && len - info.payload_off > vnet.gso_size * 128u, "segments"); break;
         case TUO_E_HEADER_TOO_LONG: PROVE(info.payload_off > TUO_HEADER_MAX, "long headers"); break;
         case TUO_E_VNET_CSUM_START:
-            PROVE((vnet.flags & 1) && (info.kind ? vnet.csum_start != info.l4_off || flags & TUO_F_WRITE : vnet.csum_start < 20), "csum_start"); break;
+            PROVE((vnet.flags & 1) && (info.kind ? vnet.csum_start != info.l4_off || flags & TUO_F_WRITE : vnet.csum_start < 20 || vnet.csum_start > 65276),
+                  "csum_start"); break;
         default: break;
     }
 }

@@ -1,4 +1,4 @@
 # proof: gso_plan
-# breaks: plan
-# the segment size is not cut to the payload
-s/gso->tuoi_gso_size = tuoi_min32(gso_size, payload_len);/gso->tuoi_gso_size = gso_size;/
+# breaks: segment size
+# one full segment is cut
+s/if (info->payload_len > vnet->gso_size) return tuoi_gso_verify/if (info->payload_len >= vnet->gso_size) return tuoi_gso_verify/
