@@ -7474,8 +7474,9 @@ TUO_API void tuo_tun_close(tuo_tun *tun) {
 static int tuoi_tun_is_down(const tuo_tun *tun) {
     const tuoi_setting down = tuoi_setting_of(TUO_TUN_STEP_UP, 0);
     tuoi_place place;
-    return tun->netlink_fd >= 0 && tuoi_tun_place(tun, tun->netlink_fd, &place) >= 0 &&
-           tuoi_link_is(tun->netlink_fd, &place, &down);
+    const int returned = tun->netlink_fd >= 0 ? tuoi_tun_place(tun, tun->netlink_fd, &place) : -EOPNOTSUPP;
+    if (returned == -EBADFD || returned == -EBADF) return 1; /* gone: a write says so */
+    return returned >= 0 && tuoi_link_is(tun->netlink_fd, &place, &down);
 }
 
 /* Has the queue lost its device? The kernel is asked, since the errno of a read does not tell.

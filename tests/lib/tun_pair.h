@@ -270,7 +270,7 @@ static inline int test_ioctl(int fd, unsigned long request, ...)
     va_end(args);
     errno = request == 0x894c || request == TUNGETDEVNETNS ? filter.skns_errno
             : request == TUNSETOFFLOAD                     ? filter.offload_errno
-            : request == TUNGETIFF                         ? filter.getiff_errno
+            : request == TUNGETIFF && (!faults.on || faults.failed) ? filter.getiff_errno
                                                            : 0;
     if (request == TUNGETDEVNETNS && filter.old_netns)
         errno = EINVAL;
