@@ -388,7 +388,7 @@ static int other_namespace;
 static int moves_away(unsigned long request, void *argument)
 {
     if (request == TUNSETIFF)
-        move_interface(((struct ifreq *)argument)->ifr_name, other_namespace);
+        move_interface(((tuoi_ifreq *)argument)->name, other_namespace);
     return 0;
 }
 
@@ -782,7 +782,7 @@ static int lesser_kernel(unsigned long request, void *argument)
 {
     size_t i;
 
-    if (request == TUNSETIFF && lesser.no_vnet_flag && (((struct ifreq *)argument)->ifr_flags & IFF_VNET_HDR))
+    if (request == TUNSETIFF && lesser.no_vnet_flag && (((tuoi_ifreq *)argument)->u.flags & IFF_VNET_HDR))
         return EINVAL;
     for (i = 0; i < CHECK_COUNT_OF(lesser.unknown); i++)
         if (lesser.unknown[i] == request)
@@ -1060,7 +1060,7 @@ TEST(a_shared_device_with_an_odd_header)
 static int competitor = -1;
 static int somebody_is_faster(unsigned long request, void *argument)
 {
-    if (request == TUNSETIFF && !(((struct ifreq *)argument)->ifr_flags & (short)IFF_TUN_EXCL))
+    if (request == TUNSETIFF && !(((tuoi_ifreq *)argument)->u.flags & (short)IFF_TUN_EXCL))
         competitor = raw_open("tuop", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, O_NONBLOCK);
     return 0;
 }
