@@ -5,7 +5,8 @@
              that passes describes what the packet is, and under TUO_F_WRITE what Linux makes of it; tuo_gso_init refuses
              with the same name what the check refuses. */
 #include "fuzz.h"
-#include "reference.h"
+#include "../tests/lib/packets.h"
+#include "../tests/lib/reference.h"
 
 static const size_t layouts[] = {10, 12, 20, 24, 0, 11, 16, 25};
 

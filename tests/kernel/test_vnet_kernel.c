@@ -3,7 +3,7 @@
    device must be, byte for byte, what tuo_gso_* makes of it. Two roads:
    - a TUN device, the kernel's router, and a TUN device without offloads;
    - a TAP device, a Linux bridge, and a TAP device without offloads.
-   What the kernel drops or changes all the same is listed with its reason: `excuses`, and in kernel-rules.md, 1.27.
+   What the kernel drops or changes all the same is listed with its reason: `excuses`, and in kernel-rules.md behind 1.29.
 
    PAIRS=n: pairs on each road. TEST_SEED=n: others. PAIR=0x...: only this one, which a failure has named.
    Everything happens in network namespaces of this process' own. Needs root and a TUN driver. */

@@ -1,4 +1,4 @@
 # proof: gso_plan
 # breaks: segment size
-# one full segment is cut
-s/if (info->payload_len > vnet->gso_size) return tuoi_gso_verify/if (info->payload_len >= vnet->gso_size) return tuoi_gso_verify/
+# a segment size of which one segment would be all of the payload
+s/    gso->tuoi_gso_size = gso_size;/    gso->tuoi_gso_size = gso_size + 1;/
