@@ -5601,7 +5601,8 @@ TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt
     tuo_pkt_info info;
     tuo_result result;
     if (!tuoi_caps_ok(caps)) return TUO_E_INVALID;
-    result = tuoi_gso_check(bytes, &len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps), &info);
+    result = tuoi_gso_check(bytes, &len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps),
+                            &info);
     if (result != TUO_OK) return result;
     TUO_MEMSET(tx, 0, sizeof *tx);
     tx->tuoi_gso_size = vnet->gso_size;

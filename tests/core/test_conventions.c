@@ -45,6 +45,7 @@ TEST(sizes_are_those_of_this_build)
         {TUO_SIZE_TUN_DESC, OF_TUN(tuo_tun_desc)},           {TUO_SIZE_TUN_INFO, OF_TUN(tuo_tun_info)},
         {TUO_SIZE_TUN_RX_STATS, OF_TUN(tuo_tun_rx_stats)},   {TUO_SIZE_TUN_TX_STATS, OF_TUN(tuo_tun_tx_stats)},
         {TUO_SIZE_TUN_PARTS, OF_TUN(tuo_tun_parts)},         {TUO_SIZE_TUN_PROBE_REPORT, OF_TUN(tuo_tun_probe_report)},
+        {TUO_SIZE_TUN_FAILURE, OF_TUN(tuo_tun_failure)},
         {TUO_SIZE_UDP_DESC, OF_UDP(tuo_udp_desc)},           {TUO_SIZE_UDP_PEER, OF_UDP(tuo_udp_peer)},
         {TUO_SIZE_UDP_DATAGRAM, OF_UDP(tuo_udp_datagram)},   {TUO_SIZE_UDP_LOST, OF_UDP(tuo_udp_lost)},
         {TUO_SIZE_UDP_INFO, OF_UDP(tuo_udp_info)},           {TUO_SIZE_UDP_RX_STATS, OF_UDP(tuo_udp_rx_stats)},
