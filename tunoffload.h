@@ -6729,7 +6729,8 @@ static int tuoi_tun_judge(const tuo_tun *tun, const tuoi_place *place, int ns) {
     if (ns < 0) return ns;
     if (ns == TUOI_NS_OTHER) return -TUOI_WHY_ELSEWHERE;
     if (ns == TUOI_NS_SECRET && tun->adopted) return -TUOI_WHY_SECRET;
-    if (place->index < 0) return -TUOI_WHY_ELSEWHERE;
+    if (place->index == -ENODEV) return -TUOI_WHY_ELSEWHERE;
+    if (place->index < 0) return tuoi_unknown(place->index) ? -EOPNOTSUPP : place->index;
     if (ns == TUOI_NS_SAME) return 0;
     if (tun->if_index != 0 && tun->if_index != place->index) return -TUOI_WHY_ELSEWHERE;
     return ns == TUOI_NS_SECRET ? TUOI_LIKELY : 0;
@@ -6744,6 +6745,8 @@ static int tuoi_tun_place(const tuo_tun *tun, int fd, tuoi_place *place) {
     for (tries = 0; tries < 8; tries++) {
         if ((returned = tuoi_tun_present_name(tun, place->name)) < 0) return returned;
         place->index = tuoi_index_of(fd, place->name);
+        /* netlink sockets of gVisor know no ioctl */
+        if (tuoi_unknown(place->index) && tun->if_index > 0) place->index = tun->if_index;
         ns = tuoi_tun_netns(tun, fd);
         if ((returned = tuoi_tun_present_name(tun, name)) < 0) return returned;
         if (TUO_MEMCMP(name, place->name, sizeof name) == 0) return tuoi_tun_judge(tun, place, ns);
@@ -6999,8 +7002,16 @@ TUO_API tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t offloads) {
     return tuoi_leave(&tun->waiter, returned == -EBADFD ? TUO_E_GONE : TUO_E_SYSTEM);
 }
 
+/* Are there UDP superpackets, which the caller does not want to read? Decides what may be written
+   (K 1.10). */
+static int tuoi_tun_probe_uso(tuo_tun *tun) {
+    tun->knows_uso = tuoi_tun_set_offload(tun, tun->offloads | TUO_TUN_CSUM | TUO_TUN_USO) >= 0;
+    return tun->knows_uso ? tuoi_tun_set_offload(tun, tun->offloads) : 0;
+}
+
 /* Read-side offloads from the largest set down. A set that the kernel does not know is refused as a
-   whole and changes nothing (K 2.5); one that knows none has none. */
+   whole and changes nothing (K 2.5), so the offloads of before are there until one is taken. A kernel
+   that knows none has none. */
 static int tuoi_tun_negotiate_offloads(tuo_tun *tun) {
     static const uint32_t sets[] = {
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
@@ -7009,14 +7020,16 @@ static int tuoi_tun_negotiate_offloads(tuo_tun *tun) {
         TUO_TUN_CSUM,
         0,
     };
-    int returned = 0;
+    const uint32_t unwanted = tun->desc.disable_offloads;
+    const int wants_uso = !(unwanted & (TUO_TUN_CSUM | TUO_TUN_USO));
+    int returned = -EINVAL;
     size_t i;
-    /* also decides what may be written (K 1.10) */
-    tun->knows_uso = tuoi_tun_set_offload(tun, TUO_TUN_CSUM | TUO_TUN_USO) >= 0;
-    for (i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        tun->offloads = tuoi_offloads_complete(sets[i] & ~tun->desc.disable_offloads);
-        if ((returned = tuoi_tun_set_offload(tun, tun->offloads)) >= 0) return 0;
+    for (i = 0; tuoi_unknown(returned) && i < sizeof sets / sizeof sets[0]; i++) {
+        tun->offloads = tuoi_offloads_complete(sets[i] & ~unwanted);
+        returned = tuoi_tun_set_offload(tun, tun->offloads);
     }
+    tun->knows_uso = (tun->offloads & TUO_TUN_USO) != 0;
+    if (returned >= 0 && !wants_uso) returned = tuoi_tun_probe_uso(tun);
     return tuoi_unknown(returned) ? 0 : returned;
 }
 
@@ -7134,7 +7147,7 @@ static int tuoi_tun_find_interface(tuo_tun *tun) {
     if (tun->netlink_fd < 0) return 0;
     if (tun->adopted) {
         returned = tuoi_tun_place(tun, tun->netlink_fd, &place);
-        if (returned == -TUOI_WHY_ELSEWHERE) return 0;
+        if (returned == -TUOI_WHY_ELSEWHERE || tuoi_unknown(returned)) return 0;
         if (returned < 0 && returned != -TUOI_WHY_SECRET) return returned;
     } else {
         place.index = tuoi_index_of(tun->netlink_fd, tun->name);
@@ -7383,11 +7396,15 @@ static int tuoi_tun_adopt(tuo_tun *tun, int fd, const tuo_tun_desc *desc) {
     return desc->adopt_negotiate ? 0 : tuoi_tun_check_vnet(tun);
 }
 
-static int tuoi_tun_adjust(tuo_tun *tun, const tuo_tun_desc *desc) {
-    int returned = tuoi_tun_interface(tun, desc);
-    if (returned < 0 || !desc->adopt_negotiate) return returned;
-    returned = tuoi_at(tun, TUO_TUN_STEP_NEGOTIATE, tuoi_tun_negotiate(tun)); /* last: it changes packets */
+/* Last: it changes packets. */
+static int tuoi_tun_renegotiate(tuo_tun *tun, const tuo_tun_desc *desc) {
+    const int returned = desc->adopt_negotiate ? tuoi_at(tun, TUO_TUN_STEP_NEGOTIATE, tuoi_tun_negotiate(tun)) : 0;
     return returned < 0 ? returned : tuoi_tun_check_vnet(tun);
+}
+
+static int tuoi_tun_adjust(tuo_tun *tun, const tuo_tun_desc *desc) {
+    const int returned = tuoi_tun_interface(tun, desc);
+    return returned < 0 ? returned : tuoi_tun_renegotiate(tun, desc);
 }
 
 TUO_API tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error) {
@@ -8631,12 +8648,34 @@ TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc 
     return TUO_OK;
 }
 
+/* What is negotiated belongs to the device (K 2.3): one queue of it does so. */
+static int tuoi_tun_group_renegotiate(tuo_tun_group *g, size_t at, const tuo_tun_desc *desc) {
+    tuo_tun *const tun = g->queues[at];
+    const tuo_tun *const first = g->queues[0];
+    if (at == 0 || TUO_MEMCMP(tun->name, first->name, sizeof tun->name) != 0) return tuoi_tun_renegotiate(tun, desc);
+    tun->vnet_hdr_len = first->vnet_hdr_len;
+    tun->offloads = tuoi_tun_offloads(first);
+    tun->knows_uso = first->knows_uso;
+    return 0;
+}
+
+static int tuoi_tun_group_adjust(tuo_tun_group *g, const tuo_tun_desc *desc, size_t *at) {
+    int returned = 0;
+    for (*at = 0; *at < g->count; ++*at) {
+        if ((returned = tuoi_tun_interface(g->queues[*at], desc)) < 0) return returned;
+    }
+    for (*at = 0; *at < g->count; ++*at) {
+        if ((returned = tuoi_tun_group_renegotiate(g, *at, desc)) < 0) return returned;
+    }
+    return 0;
+}
+
 /* All of them are looked at before anything is changed. */
 static tuo_result tuoi_tun_group_adopt(tuo_tun_group *g, const int *fds, size_t fd_count, const tuo_tun_desc *desc,
                                        int *error) {
     tuo_result result = TUO_OK;
     int returned = 0;
-    size_t i;
+    size_t at = 0;
     while (result == TUO_OK && g->count < fd_count) {
         tuo_tun *t = NULL;
         result = tuoi_tun_allocate(&t, desc, tuoi_tun_path(desc), error);
@@ -8645,10 +8684,10 @@ static tuo_result tuoi_tun_group_adopt(tuo_tun_group *g, const int *fds, size_t 
         result = tuoi_tun_opened(t, tuoi_tun_adopt(t, fds[g->count], desc), desc, &g->queues[g->count], error);
         if (result == TUO_OK) g->count++;
     }
-    for (i = 0; result == TUO_OK && returned >= 0 && i < g->count; i++) returned = tuoi_tun_adjust(g->queues[i], desc);
+    if (result == TUO_OK) returned = tuoi_tun_group_adjust(g, desc, &at);
     if (returned >= 0) return result;
     if (error) *error = tuoi_why_errno(returned);
-    tuoi_tun_say(g->queues[i - 1], desc, returned);
+    tuoi_tun_say(g->queues[at], desc, returned);
     return tuoi_why_result(returned);
 }
 

@@ -34,6 +34,7 @@ others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
         test_tun_loop:next                            6.1 6.12 newest
         test_tun_loop:held                            6.1 6.12 newest
         test_tun_places                               6.1 6.12 newest
+        test_tun_environments                         6.1 6.12 newest
         test_udp                                      UDP_ON
         test_udp_net                                  UDP_ON'
 others=${others//UDP_ON/${UDP_ON:-6.1 6.12 newest}} # UDP_ON="names": these on fewer kernels

@@ -243,26 +243,6 @@ TEST(open_existing_device_without_vnet_header)
     close(fd);
 }
 
-static int has_address(const char *name, int family, const char *text)
-{
-    struct ifaddrs *all = NULL, *each;
-    char found[64];
-    int has = 0;
-
-    CHECK_EQ_INT(getifaddrs(&all), 0);
-    for (each = all; each; each = each->ifa_next) {
-        if (!each->ifa_addr || each->ifa_addr->sa_family != family || strcmp(each->ifa_name, name) != 0)
-            continue;
-        if (family == AF_INET)
-            inet_ntop(family, &((struct sockaddr_in *)(void *)each->ifa_addr)->sin_addr, found, sizeof found);
-        else
-            inet_ntop(family, &((struct sockaddr_in6 *)(void *)each->ifa_addr)->sin6_addr, found, sizeof found);
-        has |= strcmp(found, text) == 0;
-    }
-    freeifaddrs(all);
-    return has;
-}
-
 TEST(interface_settings)
 {
     tuo_tun_desc desc = zero_desc();

@@ -1,7 +1,8 @@
 /* The ladder for a real device: what tuo_tx_next hands out for a TAP or TUN device is written to it, the kernel does the device's
-   own work, and what arrives is compared. Two parts:
+   own work, and what arrives is compared. Three parts:
    - frames, with up to four VLAN tags, through a TAP device, a Linux bridge and a TAP device without offloads, byte for byte; also
      through one that was made with IFF_NAPI_FRAGS, which takes few pieces;
+   - superpackets between two TAP devices as a virtual machine monitor makes them for its guests;
    - a sender that builds packets of 64 KiB itself, prepares them with tuo_tso_prepare, and talks to sockets of this kernel: UDP
      datagrams, and one TCP connection.
    Everything happens in network namespaces of this process' own. Needs root and a TUN driver. */
@@ -74,22 +75,27 @@ static int join_bridge(const char *bridge, const char *port)
     return interface_ioctl(SIOCBRADDIF, &request);
 }
 
-/* What kind of device frames_in is. */
-enum { USUAL, NAPI_FRAGS, NAPI_FRAGS_PLAIN };
+/* What kind of device frames_in is; GUESTS: and frames_out. */
+enum { USUAL, NAPI_FRAGS, NAPI_FRAGS_PLAIN, GUESTS };
 
-/* As another program makes it, adopted. */
-static tuo_tun *open_napi_frags(tuo_tun_desc *desc, int kind)
+/* As another program makes it, adopted. For a guest vnet headers have 12 bytes, and nothing is negotiated. */
+static tuo_tun *open_other(tuo_tun_desc *desc, int kind)
 {
+    const int more_flags = kind == GUESTS ? 0 : IFF_NAPI | IFF_NAPI_FRAGS;
     struct ifreq request;
     tuo_tun *tun = NULL;
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), vnet_len = 12;
 
     memset(&request, 0, sizeof request);
     memcpy(request.ifr_name, desc->name, strlen(desc->name));
-    request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_NAPI | IFF_NAPI_FRAGS | (kind == NAPI_FRAGS ? IFF_VNET_HDR : 0));
-    desc->adopt_negotiate = desc->up = 1;
-    if (!CHECK_EQ_INT(ioctl(fd, TUNSETIFF, &request), 0) || !CHECK_RESULT(tuo_tun_adopt(&tun, fd, desc, NULL), TUO_OK))
+    request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | more_flags | (kind == NAPI_FRAGS_PLAIN ? 0 : IFF_VNET_HDR));
+    desc->adopt_negotiate = kind != GUESTS;
+    desc->up = 1;
+    if (!CHECK_EQ_INT(ioctl(fd, TUNSETIFF, &request), 0))
         return NULL;
+    if (kind == GUESTS)
+        CHECK_EQ_INT(ioctl(fd, TUNSETVNETHDRSZ, &vnet_len), 0);
+    CHECK_RESULT(tuo_tun_adopt(&tun, fd, desc, NULL), TUO_OK);
     return tun;
 }
 
@@ -110,8 +116,8 @@ static int bridged_taps(int kind)
     in.tap = out.tap = 1;
     in.mtu = out.mtu = 65521; /* segments of any size pass */
     out.disable_offloads = ~0u;
-    frames_in = kind == USUAL ? open_device(&in) : open_napi_frags(&in, kind);
-    frames_out = open_device(&out);
+    frames_in = kind == USUAL ? open_device(&in) : open_other(&in, kind);
+    frames_out = kind == GUESTS ? open_other(&out, kind) : open_device(&out);
     if (!frames_in || !frames_out)
         return 0;
     memcpy(up.ifr_name, name, sizeof name);
@@ -170,19 +176,29 @@ static void make_frame(frame *f, rng *r)
 }
 
 /* The next frame at the far end, if it comes. What the kernel says to its neighbours has other addresses. */
-static size_t next_out(uint8_t *bytes)
+static size_t next_frame(uint8_t *bytes, tuo_vnet_hdr *vnet)
 {
     static const uint8_t addresses[12] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
-    tuo_vnet_hdr vnet;
     size_t len = 0;
 
     do {
-        while (tuo_tun_recv(frames_out, bytes, FRAME_MAX, &vnet, &len) != TUO_OK)
+        while (tuo_tun_recv(frames_out, bytes, FRAME_MAX, vnet, &len) != TUO_OK)
             if (tuo_tun_wait(frames_out, 0, PATIENCE_MS) != TUO_OK)
                 return 0;
     } while (memcmp(bytes, addresses, sizeof addresses) != 0);
-    CHECK_EQ_INT(vnet.flags & TUO_VNET_NEEDS_CSUM, 0);
-    CHECK_EQ_INT(vnet.gso_type, TUO_GSO_NONE);
+    return len;
+}
+
+/* One that is whole and finished. */
+static size_t next_out(uint8_t *bytes)
+{
+    tuo_vnet_hdr vnet;
+    size_t len = next_frame(bytes, &vnet);
+
+    if (len) {
+        CHECK_EQ_INT(vnet.flags & TUO_VNET_NEEDS_CSUM, 0);
+        CHECK_EQ_INT(vnet.gso_type, TUO_GSO_NONE);
+    }
     return len;
 }
 
@@ -391,6 +407,86 @@ TEST(a_napi_frags_device_without_vnet_header)
             break;
     }
     CHECK_RESULT(tuo_tun_send_iov(frames_in, &nothing, 1, NULL), TUO_E_REFUSED);
+    tuo_tun_close(frames_in);
+    tuo_tun_close(frames_out);
+}
+
+/* A superpacket with a short tail. */
+static void make_superframe(frame *f, pkt_kind kind)
+{
+    pkt_view v;
+
+    memset(f, 0, sizeof *f);
+    f->spec.kind = kind;
+    f->spec.ethernet = 1;
+    f->spec.payload_len = 10 * 1000 - 7;
+    f->spec.l4_csum_pseudo = 1;
+    f->len = pkt_build(f->bytes, sizeof f->bytes, &f->spec);
+    v = pkt_look(f->bytes, f->len, 1, 0);
+    f->vnet.flags = TUO_VNET_NEEDS_CSUM;
+    f->vnet.gso_type = pkt_is_udp(&f->spec) ? TUO_GSO_UDP_L4 : pkt_is_v6(&f->spec) ? TUO_GSO_TCPV6 : TUO_GSO_TCPV4;
+    f->vnet.gso_size = 1000;
+    f->vnet.csum_start = (uint16_t)v.l4;
+    f->vnet.csum_offset = pkt_is_udp(&f->spec) ? 6 : 16;
+}
+
+static void send_superframe(pkt_kind kind, int arrives_whole)
+{
+    static uint8_t got[FRAME_MAX];
+    static frame f;
+    tuo_vnet_hdr vnet;
+    tuo_iov iov;
+
+    make_superframe(&f, kind);
+    iov.base = f.bytes;
+    iov.len = f.len;
+    CHECK_RESULT(tuo_tun_send_iov(frames_in, &iov, 1, &f.vnet), TUO_OK);
+    if (!arrives_whole) {
+        compare_with_software(&f);
+        return;
+    }
+    CHECK_EQ_INT(next_frame(got, &vnet), f.len);
+    CHECK_BYTES(got, f.bytes, f.len);
+    CHECK_EQ_INT(vnet.flags & TUO_VNET_NEEDS_CSUM, TUO_VNET_NEEDS_CSUM);
+    CHECK_EQ_INT(vnet.gso_type, f.vnet.gso_type);
+    CHECK_EQ_INT(vnet.gso_size, f.vnet.gso_size);
+    CHECK_EQ_INT(vnet.csum_start, f.vnet.csum_start);
+}
+
+static void swap_directions(void)
+{
+    tuo_tun *const in = frames_in;
+
+    frames_in = frames_out;
+    frames_out = in;
+}
+
+/* Superpackets go from one guest to the other whole; cut, once the other one has reset. */
+TEST(guests_exchange_superpackets)
+{
+    const uint32_t tcp = TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6;
+    int kind, has_uso, way;
+
+    if (!netns_ready() || !bridged_taps(GUESTS))
+        return;
+    CHECK_EQ_INT(tun_info_of(frames_in).vnet_hdr_len, 12);
+    has_uso = tuo_tun_set_offloads(frames_in, tcp | TUO_TUN_USO) == TUO_OK;
+    if (!has_uso)
+        CHECK_RESULT(tuo_tun_set_offloads(frames_in, tcp), TUO_OK);
+    CHECK_RESULT(tuo_tun_set_offloads(frames_out, has_uso ? tcp | TUO_TUN_USO : tcp), TUO_OK);
+    for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        check_row("kind %d", kind);
+        for (way = 0; way < 2; way++) {
+            send_superframe((pkt_kind)kind, has_uso || (kind != PKT_UDP4 && kind != PKT_UDP6));
+            swap_directions();
+        }
+    }
+    CHECK_RESULT(tuo_tun_set_offloads(frames_out, 0), TUO_OK);
+    for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        check_row("kind %d, after a reset", kind);
+        send_superframe((pkt_kind)kind, 0);
+    }
+    CHECK_EQ_INT(tun_stats_of(frames_out).rx.rx_refused, 0);
     tuo_tun_close(frames_in);
     tuo_tun_close(frames_out);
 }
@@ -681,6 +777,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(a_tap_device_takes_what_its_capabilities_say),
         CHECK_ENTRY(a_napi_frags_device_takes_any_pieces),
         CHECK_ENTRY(a_napi_frags_device_without_vnet_header),
+        CHECK_ENTRY(guests_exchange_superpackets),
         CHECK_ENTRY(datagrams_built_sixty_thousand_bytes_at_a_time_arrive),
         CHECK_ENTRY(a_stream_built_sixty_thousand_bytes_at_a_time_arrives),
     };

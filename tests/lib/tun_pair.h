@@ -57,6 +57,7 @@ static inline ssize_t test_getrandom(void *bytes, size_t len, unsigned flags);
 #include "check.h"
 #include "packets.h"
 #include "netns.h"
+#include "interfaces.h"
 #include "tun_facts.h"
 
 #include <dirent.h>
@@ -257,8 +258,6 @@ static inline int test_socket(int domain, int type, int protocol)
     return errno ? -1 : socket(domain, type, protocol);
 }
 
-static inline struct ifreq interface_ioctl(const char *name, unsigned long what, struct ifreq request, int *error);
-
 static inline int test_ioctl(int fd, unsigned long request, ...)
 {
     va_list args;
@@ -354,128 +353,6 @@ static inline void enter_namespace(void)
     put_file("/proc/sys/net/ipv6/conf/all/forwarding", "1\n");
     put_file("/proc/sys/net/ipv6/conf/default/forwarding", "0\n"); /* all/ decides; a router's device would join groups by MLD */
     put_file("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1\n");
-}
-
-static inline int fd_count(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
-static inline void set_request_name(struct ifreq *request, const char *name)
-{
-    memset(request, 0, sizeof *request);
-    snprintf(request->ifr_name, sizeof request->ifr_name, "%s", name);
-}
-
-/* An ioctl of an interface by name: the request afterwards, or errno in *error. */
-static inline struct ifreq interface_ioctl(const char *name, unsigned long what, struct ifreq request, int *error)
-{
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
-    *error = ioctl(fd, what, &request) == 0 ? 0 : errno;
-    close(fd);
-    return request;
-}
-
-static inline int interface_exists(const char *name)
-{
-    struct ifreq request;
-    int error;
-
-    set_request_name(&request, name);
-    interface_ioctl(name, SIOCGIFINDEX, request, &error);
-    return error == 0;
-}
-
-static inline int interface_flags(const char *name)
-{
-    struct ifreq request;
-    int error;
-
-    set_request_name(&request, name);
-    request = interface_ioctl(name, SIOCGIFFLAGS, request, &error);
-    return error ? 0 : request.ifr_flags;
-}
-
-static inline int interface_mtu(const char *name)
-{
-    struct ifreq request;
-    int error;
-
-    set_request_name(&request, name);
-    request = interface_ioctl(name, SIOCGIFMTU, request, &error);
-    return error ? -error : request.ifr_mtu;
-}
-
-/* A feature of the device by ethtool: 0 or 1. */
-static inline int interface_feature(const char *name, uint32_t command)
-{
-    struct ethtool_value value;
-    struct ifreq request;
-    int error;
-
-    memset(&value, 0, sizeof value);
-    value.cmd = command;
-    set_request_name(&request, name);
-    request.ifr_data = (char *)&value;
-    interface_ioctl(name, SIOCETHTOOL, request, &error);
-    return error ? -error : value.data != 0;
-}
-
-static inline void interface_delete(const char *name)
-{
-    tuoi_netlink request;
-    struct ifreq index;
-    struct ifinfomsg link;
-    int error, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-    set_request_name(&index, name);
-    index = interface_ioctl(name, SIOCGIFINDEX, index, &error);
-    memset(&link, 0, sizeof link);
-    link.ifi_index = index.ifr_ifindex;
-    tuoi_netlink_begin(&request, RTM_DELLINK, 0, &link, sizeof link);
-    CHECK_EQ_INT(tuoi_netlink_call(fd, &request), 0);
-    close(fd);
-}
-
-/* A descriptor attached by TUNSETIFF, as any other program makes it; -errno. */
-static inline int raw_open(const char *name, int flags, int open_flags)
-{
-    struct ifreq request;
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | open_flags), error;
-
-    if (fd < 0)
-        return -errno;
-    set_request_name(&request, name);
-    request.ifr_flags = (short)flags;
-    if (ioctl(fd, TUNSETIFF, &request) == 0)
-        return fd;
-    error = errno;
-    close(fd);
-    return -error;
-}
-
-static inline int get_flags(int fd)
-{
-    struct ifreq request;
-
-    memset(&request, 0, sizeof request);
-    return ioctl(fd, TUNGETIFF, &request) == 0 ? (unsigned short)request.ifr_flags : -errno;
-}
-
-static inline int get_vnet_len(int fd)
-{
-    int len = 0;
-
-    return ioctl(fd, TUNGETVNETHDRSZ, &len) == 0 ? len : -errno;
 }
 
 static inline int kernel_has_uso(void)
