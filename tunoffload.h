@@ -8129,10 +8129,10 @@ static int tuoi_tun_tx_is_headroom_short(const tuo_tun *tun, void *buf) {
     tuo_pkt_info info;
     TUO_ASSERT(buf_len == 0 || buf_len >= tx->offset); /* the length counts the headroom */
     if (buf_len <= tx->offset) return buf_len != 0;
-    TUO_MEMSET(&info, 0, sizeof info);
     ip = tx->ops.data(tx->ops.user, buf) + tx->offset;
     len = buf_len - tx->offset;
-    if (tun->is_tap && tuoi_parse_l2(ip, (uint32_t)len, &info) != TUO_OK) return 0;
+    (void)tuoi_parse(ip, len, tuoi_tun_frame_flags(tun), &info);
+    if (tun->is_tap && info.ip_off == 0) return 0;
     ip += info.ip_off;
     len -= info.ip_off;
     if (len >= TUOI_IP4_TOTAL + 2 && ip[0] >> 4 == 4) total = tuoi_rd16(ip + TUOI_IP4_TOTAL);

@@ -312,7 +312,7 @@ static void stop(tuo_result result, int error)
     stopped = result;
     stopped_errno = error;
     stopped_inside = !nothing_held();
-    if ((result == TUO_E_DOWN || result == TUO_E_SYSTEM) && unit.count > 0 && unit.next == 0) {
+    if (calling == SENDING && (result == TUO_E_DOWN || result == TUO_E_SYSTEM) && unit.count > 0 && unit.next == 0) {
         unit.refused = 0; /* it was the device, not the superpacket */
     }
     want.tx.tx_again += result == TUO_AGAIN && calling == SENDING;
