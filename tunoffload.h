@@ -527,8 +527,8 @@ typedef enum tuo_simd {
 
 /* tuo_result says whether a call did its job: 0 yes, positive "yes, and note this", negative "no".
    TUO_AGAIN, TUO_MORE and TUO_DONE are positive: test `!= TUO_OK`, not `< 0`, where they can come.
-   On a negative result nothing that the caller can see has changed, unless the
-   function says otherwise.
+   On a negative result nothing that the caller can see has changed, unless the function says
+   otherwise.
    X(name, value, text) */
 #define TUO_RESULTS(X)                                                                             \
     X(OK, 0, "done")                                                                               \
@@ -1181,10 +1181,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
    and csum_offset are checked, as opaque numbers.
    Small     a GSO type on a payload of up to gso_size bytes, none included, means nothing: the
              packet counts as one without it, as in Linux
-   Flags     TUO_F_ETHERNET; TUO_F_WRITE adds what Linux demands of a packet that is written to a
-             TUN or TAP device, and refuses what Linux would take and then drop or spoil. (Of IP
-             lengths of 0 only IPv4 TCP superpackets are accepted then, otherwise all, as by
-             TUO_F_SUPERPACKET.)
+   Flags     TUO_F_ETHERNET; TUO_F_WRITE also refuses what Linux refuses when it is written to a
+             TUN or TAP device, and what Linux takes and then drops or corrupts. An IP length of 0
+             is accepted as by TUO_F_SUPERPACKET, with TUO_F_WRITE only of IPv4 TCP superpackets
    Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO,
              _GSO_TYPE, _ECN), E_VNET_GSO_SIZE, E_CSUM_RANGE, what tuo_parse returns,
              E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
@@ -2022,8 +2021,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
 /* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what
    tuo_tun_recv gave, a tuo_superpacket without its vnet bytes, or your own. A superpacket that the
    kernel refuses, or has no memory for (ENOBUFS, ENOMEM), is split and resent at once. Length fields
-   of 0 are filled, in a copy of the headers, as far as they can hold the length: Linux drops or
-   spoils most superpackets without.
+   of 0 are filled, in a copy of the headers, if they can hold the length: Linux drops or corrupts
+   most superpackets without it.
    Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a
              resend is interrupted (would block, or an error after its first segment), the rest is
              held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush
@@ -3355,7 +3354,7 @@ static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, tuo_pkt_info 
         return TUO_E_VNET_NEEDS_CSUM;
     }
     info->payload_len = info->ip_off + info->total_len - info->payload_off;
-    if (info->payload_len <= vnet->gso_size) return TUO_OK; /* a packet like any other */
+    if (info->payload_len <= vnet->gso_size) return TUO_OK; /* an ordinary packet (K 1.7h) */
     if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
     seg_len = info->payload_off - info->ip_off + vnet->gso_size;
     return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUOI_IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
@@ -3368,7 +3367,8 @@ static uint32_t tuoi_vnet_counted(const tuo_vnet_hdr *vnet, size_t len, const tu
     return (uint32_t)len - l4_off - (uint32_t)(tuoi_is_tcp(info->kind) ? TUOI_TCP_LEN : TUOI_UDP_LEN);
 }
 
-/* What the kernel would refuse of a packet with a GSO type, drop later without a word, or spoil. */
+/* What the kernel would refuse of a packet with a GSO type, or would take and then drop or
+   corrupt. */
 static tuo_result tuoi_vnet_check_write_gso(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len,
                                             const tuo_pkt_info *info) {
     const int tcp = tuoi_is_tcp(info->kind), ip4 = info->ip_version == 4;
@@ -3385,8 +3385,8 @@ static tuo_result tuoi_vnet_check_write_gso(const tuo_vnet_hdr *vnet, const uint
     return !tcp && counted > (uint32_t)vnet->gso_size * TUOI_UDP_SEGS_MAX ? TUO_E_VNET_SEG_LIMIT : TUO_OK;
 }
 
-/* The kernel cuts off what is behind the IP packet, and drops a packet whose checksum field goes
-   with it. Of broken packets total_len is what the length field says, or 0. */
+/* The kernel cuts off what is behind the IP packet, and drops a packet whose checksum field is
+   there (K 1.26). Of broken packets total_len is what the length field says, or 0. */
 static int tuoi_vnet_field_is_cut_off(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags) {
     tuo_pkt_info info;
     (void)tuoi_parse(pkt, len, flags & TUO_F_ETHERNET, &info);
@@ -4936,7 +4936,7 @@ static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *
     tuoi_account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
 
-/* The vnet header once more, as a guest wants it. */
+/* Write the vnet header again, with the num_buffers that a guest wants (virtio 1.3 5.1.6.4). */
 static TUOI_NOINLINE void tuoi_gro_for_guest(const tuo_gro *gro, tuo_superpacket *sp) {
     sp->vnet.num_buffers = 1;
     tuoi_vnet_write(sp->tuoi_head, gro->vnet_len, gro->desc.vnet_order, &sp->vnet);
