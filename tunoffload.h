@@ -2105,8 +2105,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, cons
                                                      size_t queue_count, int *error);
 
 /* tuo_tun_group_adopt: the same of descriptors that another program opened, one per queue (1..64).
-   Returns   as tuo_tun_adopt. All or nothing: on failure every descriptor stays the caller's, as it
-             was; only what was set before a setting or a negotiation failed stays */
+   Returns   as tuo_tun_adopt. All or nothing: on failure every descriptor stays the caller's, with
+             the vnet header and offloads that it had; settings made before the one that failed stay */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count,
                                                       const tuo_tun_desc *desc, int *error);
 TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index); /* NULL beyond the last one */
@@ -8660,7 +8660,7 @@ static int tuoi_tun_group_renegotiate(tuo_tun_group *g, size_t at, const tuo_tun
 }
 
 static int tuoi_tun_group_adjust(tuo_tun_group *g, const tuo_tun_desc *desc, size_t *at) {
-    int returned = 0;
+    int returned;
     for (*at = 0; *at < g->count; ++*at) {
         if ((returned = tuoi_tun_interface(g->queues[*at], desc)) < 0) return returned;
     }

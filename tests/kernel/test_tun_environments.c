@@ -1,7 +1,7 @@
-/* The TUN backend in the places where programs run: gVisor, containers without IPv6, without /proc, without rights, user namespaces,
-   seccomp filters, beside the process that it replaces, and with a device that was moved, renamed, deleted or made again. (For a guest:
-   test_tun_device.) Against the kernel of this machine; gVisor is stood in for by its rules. Each test is a process of its own, with a network
-   namespace of its own. */
+/* The TUN backend in the places where programs run: gVisor; containers without IPv6 or /proc; processes without rights; user
+   namespaces; under seccomp filters; beside the process that is replaced; with a device that was moved, renamed, deleted or made again.
+   (In front of a guest: test_tun_device.) Against the kernel of this machine; gVisor is stood in for by its rules. Each test is a process
+   of its own, with a network namespace of its own. */
 #define TUNOFFLOAD_TUN
 #include "tun_calls.h"
 
@@ -203,7 +203,8 @@ static int gvisor_get_iff(const call *c)
 
 static int gvisor_socket_ioctl(const call *c)
 {
-    static const unsigned long known[] = {SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFNAME, SIOCGIFNETMASK};
+    static const unsigned long known[] = {SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFHWADDR, SIOCGIFINDEX,
+                                          SIOCGIFMTU,   SIOCGIFNAME, SIOCGIFNETMASK};
     int domain = 0;
     socklen_t len = sizeof domain;
     size_t i;
@@ -297,7 +298,8 @@ static void opens_without_ip6(void)
     tuo_tun *tun = NULL;
     int error = -1;
 
-    if (!put_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1\n") || !put_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n"))
+    if (!put_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1\n") ||
+        !put_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1\n"))
         cannot_run("disable_ipv6 cannot be set");
     desc.failure = &failure;
     CHECK_RESULT(tuo_tun_open(&tun, &desc, &error), TUO_E_SYSTEM);
@@ -318,7 +320,8 @@ static void opens_without_ip6(void)
 /* A file system over a directory, as containers hide what is in it. */
 static void hide(const char *path)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("tmpfs", path, "tmpfs", 0, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", path, "tmpfs", 0, NULL) != 0)
         cannot_run("no right to mount");
 }
 
@@ -499,7 +502,8 @@ static void in_user_namespace(void)
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* otherwise its maps are root's */
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
         cannot_run("users may not make user namespaces");
-    if (!put_file("/proc/self/setgroups", "deny") || !put_file("/proc/self/uid_map", "0 65534 1") || !put_file("/proc/self/gid_map", "0 65534 1"))
+    if (!put_file("/proc/self/setgroups", "deny") || !put_file("/proc/self/uid_map", "0 65534 1") ||
+        !put_file("/proc/self/gid_map", "0 65534 1"))
         cannot_run("no maps for a user namespace");
     if (access("/dev/net/tun", R_OK | W_OK) != 0)
         cannot_run("other users may not open /dev/net/tun");
@@ -551,6 +555,7 @@ static void deny_sockets(unsigned family, uint32_t action)
         cannot_run("no seccomp filters");
 }
 
+#define KILLED SECCOMP_RET_KILL_PROCESS
 #define DENIED(error) (SECCOMP_RET_ERRNO | (unsigned)(error))
 
 static const struct {
@@ -569,18 +574,18 @@ static const struct {
     {"netlink: EPERM, adopt", AF_NETLINK, DENIED(EPERM), 1, 0, {.tap = 0}, TUO_OK, 0},
     {"netlink: EPERM, adopt, settings", AF_NETLINK, DENIED(EPERM), 1, 0, {SETTINGS}, TUO_E_UNSUPPORTED, 0},
     {"netlink: EPERM, adopt, settings that are so", AF_NETLINK, DENIED(EPERM), 1, 1, {SETTINGS}, TUO_OK, 0},
-    {"netlink kills", AF_NETLINK, SECCOMP_RET_KILL_PROCESS, 0, 0, {.tap = 0}, TUO_OK, 1},
-    {"netlink kills, no_netlink", AF_NETLINK, SECCOMP_RET_KILL_PROCESS, 0, 0, {.no_netlink = 1}, TUO_OK, 0},
-    {"netlink kills, no_netlink, settings", AF_NETLINK, SECCOMP_RET_KILL_PROCESS, 0, 0, {.no_netlink = 1, SETTINGS}, TUO_E_UNSUPPORTED, 0},
-    {"netlink kills, no_netlink, settings that are so", AF_NETLINK, SECCOMP_RET_KILL_PROCESS, 0, 1, {.no_netlink = 1, SETTINGS}, TUO_OK, 0},
-    {"netlink kills, adopt, no_netlink", AF_NETLINK, SECCOMP_RET_KILL_PROCESS, 1, 0, {.no_netlink = 1}, TUO_OK, 0},
+    {"netlink kills", AF_NETLINK, KILLED, 0, 0, {.tap = 0}, TUO_OK, 1},
+    {"netlink kills, no_netlink", AF_NETLINK, KILLED, 0, 0, {.no_netlink = 1}, TUO_OK, 0},
+    {"netlink kills, no_netlink, settings", AF_NETLINK, KILLED, 0, 0, {.no_netlink = 1, SETTINGS}, TUO_E_UNSUPPORTED, 0},
+    {"netlink kills, no_netlink, settings that are so", AF_NETLINK, KILLED, 0, 1, {.no_netlink = 1, SETTINGS}, TUO_OK, 0},
+    {"netlink kills, adopt, no_netlink", AF_NETLINK, KILLED, 1, 0, {.no_netlink = 1}, TUO_OK, 0},
     {"sockets: EPERM", 0, DENIED(EPERM), 0, 0, {.tap = 0}, TUO_OK, 0},
     {"sockets: EPERM, up", 0, DENIED(EPERM), 0, 0, {.up = 1}, TUO_E_UNSUPPORTED, 0},
     {"sockets: EPERM, adopt", 0, DENIED(EPERM), 1, 0, {.tap = 0}, TUO_OK, 0},
-    {"sockets kill, no_netlink", 0, SECCOMP_RET_KILL_PROCESS, 0, 0, {.no_netlink = 1}, TUO_OK, 0},
-    {"sockets kill, no_netlink, a device that is there", 0, SECCOMP_RET_KILL_PROCESS, 0, 1, {.no_netlink = 1}, TUO_OK, 0},
-    {"sockets kill, no_netlink, multi_queue", 0, SECCOMP_RET_KILL_PROCESS, 0, 0, {.no_netlink = 1, .multi_queue = 1}, TUO_OK, 0},
-    {"sockets kill, adopt, no_netlink", 0, SECCOMP_RET_KILL_PROCESS, 1, 0, {.no_netlink = 1}, TUO_OK, 0},
+    {"sockets kill, no_netlink", 0, KILLED, 0, 0, {.no_netlink = 1}, TUO_OK, 0},
+    {"sockets kill, no_netlink, a device that is there", 0, KILLED, 0, 1, {.no_netlink = 1}, TUO_OK, 0},
+    {"sockets kill, no_netlink, multi_queue", 0, KILLED, 0, 0, {.no_netlink = 1, .multi_queue = 1}, TUO_OK, 0},
+    {"sockets kill, adopt, no_netlink", 0, KILLED, 1, 0, {.no_netlink = 1}, TUO_OK, 0},
 };
 
 /* Outside of the filter: the device up, and its index; -1: there is none. */

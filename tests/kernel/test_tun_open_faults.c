@@ -17,6 +17,7 @@
 enum {
     WORKERS = 24,
     TRACE_MAX = 512,
+    ERRORS_MAX = 20,
     QUEUES = 3,
     EINTR_MAX = 8,       /* in a row: signals do not come for ever */
     ENDLESS = 100000,    /* failures that a call has not given up after */
@@ -47,7 +48,7 @@ static int packet_socket;
 /* What each call may fail with. Denied calls (EPERM, ENOSYS and others) may be the doing of a seccomp filter. */
 static const struct {
     call_kind kind;
-    int errors[20];
+    int errors[ERRORS_MAX]; /* 0 ends them */
 } errors_of[] = {
     {CALL_OPEN, {EINTR, EMFILE, ENFILE, ENOMEM, EACCES, EPERM, ENOENT, ENODEV, ENXIO, EBUSY}},
     {CALL_CLOSE, {EINTR, EIO}},
@@ -71,7 +72,7 @@ static const struct {
 
 static const int *errors_of_kind(call_kind kind)
 {
-    static const int none[1] = {0};
+    static const int none[ERRORS_MAX] = {0};
     size_t i = 0;
 
     while (i < CHECK_COUNT_OF(errors_of) && errors_of[i].kind != kind)
@@ -209,7 +210,9 @@ static int is_unknown_place(void)
 /* Without an answer of netlink it is not known who else has queues of a device that is there. */
 static int may_be_shared(const scene *s)
 {
-    return s->prepared && s->desc.multi_queue && (fault.victim.kind == CALL_SOCKET || fault.victim.kind == CALL_SEND || fault.victim.kind == CALL_RECV);
+    const call_kind kind = fault.victim.kind;
+
+    return s->prepared && s->desc.multi_queue && (kind == CALL_SOCKET || kind == CALL_SEND || kind == CALL_RECV);
 }
 
 /* Is this a result of tunoffload.h for such a failed call? */
@@ -573,8 +576,8 @@ static void run_fault(const plan *p, size_t at, int error, fault_mode mode, unsi
     run_scene(p->scene);
 }
 
-/* All faults of a scene: each call, each errno, each mode. Calls that are repeated with the same purpose, and scenes that resemble
-   others, are given a part of the errnos, in turn. */
+/* All faults of a scene: each call, each errno, each mode. Scenes that resemble others, and calls that were made twice before, are
+   given a part of the errnos, in turn. */
 static void run_faults(const scene *s, unsigned mine)
 {
     static plan p;
@@ -590,12 +593,12 @@ static void run_faults(const scene *s, unsigned mine)
         return;
     for (at = 0; at < p.count; at++) {
         const int *errors = errors_of_kind(p.calls[at].kind);
-        const size_t step = (s->every_errno ? 1u : 4u) * (occurrence_of(&p, at) < 2 ? 1u : 8u);
-        for (k = 0; errors[k]; k++) {
-            if (k % step != at % step)
-                continue;
+        const int is_repeated = occurrence_of(&p, at) >= 2;
+        const size_t step = (s->every_errno ? 1u : 4u) * (is_repeated ? 8u : 1u);
+        for (k = at % step; k < ERRORS_MAX && errors[k]; k += step) {
             run_fault(&p, at, errors[k], ONCE, mine);
-            run_fault(&p, at, errors[k], FROM_THEN_ON, mine);
+            if (!is_repeated)
+                run_fault(&p, at, errors[k], FROM_THEN_ON, mine);
             if (p.calls[at].kind == CALL_RECV && errors[k] == ENOBUFS)
                 run_fault(&p, at, errors[k], ANSWER_LOST, mine);
         }
