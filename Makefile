@@ -310,9 +310,9 @@ $(BUILD)/other/compile-%.run: FORCE
 $(BUILD)/other/docs.run: FORCE
 	@mkdir -p $(@D)
 	@CC="$(CC)" $(RUN) sh tests/checks/docs_test.sh $(BUILD)/docs .
-$(BUILD)/other/pcap_offload.run: $(BUILD)/pcap_offload FORCE
+$(BUILD)/other/pcap_%.run: $(BUILD)/pcap_offload $(BUILD)/make_captures FORCE
 	@mkdir -p $(@D)
-	@$(RUN) sh tests/examples/pcap_offload_test.sh $< .
+	@$(RUN) sh tests/examples/pcap_$*_test.sh $< .
 $(BUILD)/other/seeds.run: $(BUILD)/replay FORCE
 	@mkdir -p $(@D)
 	@$(RUN) sh tests/checks/seeds_test.sh $(BUILD)/seeds $<
@@ -323,6 +323,11 @@ $(BUILD)/fuzz/fuzz_%: fuzz/fuzz_%.c fuzz/build.sh $(HEADERS)
 $(BUILD)/make_seeds: fuzz/make_seeds.c $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -Itests/lib -o $@ $<
+
+# Makes the captures of tests/examples/pcap_kinds_test.sh.
+$(BUILD)/make_captures: tests/examples/make_captures.c $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $<
 
 # Packs and unpacks files of seeds.
 $(BUILD)/replay: fuzz/replay.c tests/lib/counts.h

@@ -774,12 +774,18 @@ static void add_block(pcapng *file, uint32_t type, const uint32_t *words, size_t
     add32(file, len);
 }
 
+static void add_section(pcapng *file)
+{
+    const uint32_t words[] = {0x1a2b3c4d, file->big_endian ? 0x10000 : 1, 0xffffffff, 0xffffffff}; /* version 1.0 */
+    add_block(file, 0x0a0d0d0a, words, 4, 0);
+}
+
 static void seeds_of_pcapng(void)
 {
-    static const uint32_t section[] = {0x1a2b3c4d, 1, 0xffffffff, 0xffffffff}, enhanced[] = {0, 1, 2, 21, 21}, simple[] = {9};
+    static const uint32_t enhanced[] = {0, 1, 2, 21, 21}, simple[] = {9};
     for (int i = 0; i < 4; i++) {
         pcapng file = {{0}, 0, i % 2};
-        add_block(&file, 0x0a0d0d0a, section, 4, 0);
+        add_section(&file);
         add32(&file, 1); /* interface: Ethernet, snap length 8, a time resolution of 10^-9 or 2^-20 */
         add32(&file, 32);
         add16(&file, LINK_ETHERNET, 0);
@@ -820,6 +826,116 @@ static void seeds_of_pcap(void)
             p += 16 + 4 * record;
         }
         write_seed("pcap", file, sizeof file, file, 0);
+    }
+}
+
+/* A pcap file of one record. */
+static size_t one_record(uint8_t *file, uint32_t link, const uint8_t *header, size_t header_len, const uint8_t *pkt, size_t len)
+{
+    memset(file, 0, 40);
+    put_little32(file, 0xa1b2c3d4);
+    put_little32(file + 4, 2 | 4 << 16);
+    put_little32(file + 16, 262144);
+    put_little32(file + 20, link);
+    put_little32(file + 32, (uint32_t)(header_len + len));
+    put_little32(file + 36, (uint32_t)(header_len + len));
+    memcpy(file + 40, header, header_len);
+    memcpy(file + 40 + header_len, pkt, len);
+    return 40 + header_len + len;
+}
+
+/* Partial checksums behind each kind of link-layer header, with an IPv4 header checksum of 0, and in VXLAN; files that are cut. */
+static void seeds_of_partial_checksums(void)
+{
+    static const uint8_t headers[4][20] = {
+        {0}, {2}, {0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1}};
+    static const struct link {
+        uint32_t number;
+        size_t len, protocol_at;
+    } links[4] = {{LINK_RAW, 0, 0}, {0, 4, 0}, {113, 16, 14}, {276, 20, 0}};
+    uint8_t file[1024], pkt[256], outer[512], header[20];
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        pkt_spec s = {0};
+        s.kind = (pkt_kind)kind;
+        s.payload_len = 9;
+        s.l4_csum_pseudo = 1;
+        for (size_t i = 0; i < 4; i++) {
+            memcpy(header, headers[i], sizeof header);
+            if (i == 1) {
+                header[0] = pkt_is_v6(&s) ? 10 : 2;
+            } else if (i > 1) {
+                pkt_put16(header + links[i].protocol_at, pkt_is_v6(&s) ? 0x86dd : 0x0800);
+            }
+            size_t len = pkt_build(pkt, sizeof pkt, &s);
+            len = one_record(file, links[i].number, header, links[i].len, pkt, len);
+            write_seed("pcap", file, len - (i == 2 ? 1 : 0), file, 0);
+        }
+        s.ethernet = 1;
+        s.trailer_len = 3;
+        size_t len = pkt_build(pkt, sizeof pkt, &s);
+        if (!pkt_is_v6(&s)) {
+            pkt_put16(pkt + 24, 0);
+        }
+        write_seed("pcap", file, one_record(file, LINK_ETHERNET, header, 0, pkt, len), file, 0);
+
+        s.trailer_len = 0;
+        memcpy(pkt, "\10\0\0\0\0\0\1\0", 8);
+        pkt_spec o = {0};
+        o.kind = pkt_is_v6(&s) ? PKT_UDP6 : PKT_UDP4;
+        o.payload = pkt;
+        o.payload_len = (int32_t)(8 + pkt_build(pkt + 8, sizeof pkt - 8, &s));
+        o.dst_port = 4789;
+        o.l4_csum_pseudo = (uint8_t)(pkt_is_udp(&s) != 0);
+        len = pkt_build(outer, sizeof outer, &o);
+        if (!o.l4_csum_pseudo) {
+            outer[pkt_l4_off(&o) + 6] ^= 1; /* wrong as long as the packet inside is */
+        }
+        write_seed("pcap", file, one_record(file, LINK_RAW, header, 0, outer, len), file, 0);
+    }
+}
+
+/* A jumbo payload option, alone and beside another one. */
+static void seeds_of_jumbo_options(void)
+{
+    uint8_t file[1024], pkt[256], ext[16] = {6, 0, 0xc2, 4, 0, 1, 0, 0, 5, 2, 0, 0, 1, 2, 0, 0};
+    for (uint8_t i = 0; i < 2; i++) {
+        pkt_spec s = {0};
+        s.kind = PKT_TCP6;
+        s.ip_len_zero = 1;
+        s.ext = ext;
+        s.ext_len = (uint8_t)(8 + 8 * i);
+        ext[1] = i;
+        size_t len = pkt_build(pkt, sizeof pkt, &s);
+        write_seed("pcap", file, one_record(file, LINK_RAW, ext, 0, pkt, len), file, 0);
+    }
+}
+
+/* Two link types in one file, with time resolutions that are powers of two, an offset, and a cut last block. */
+static void seeds_of_link_types(void)
+{
+    static const uint8_t resolutions[4] = {0xa0, 0xbf, 0x87, 19};
+    for (int i = 0; i < 4; i++) {
+        pcapng file = {{0}, 0, i % 2};
+        add_section(&file);
+        for (uint16_t link = 0; link < 2; link++) {
+            add32(&file, 1);
+            add32(&file, 44);
+            add16(&file, link ? LINK_RAW : LINK_ETHERNET, 0);
+            add32(&file, 0);
+            add16(&file, 9, 1);
+            file.bytes[file.len] = resolutions[(i + link) % 4];
+            file.len += 4;
+            add16(&file, 14, 8);
+            add32(&file, file.big_endian ? 0 : 7); /* seconds */
+            add32(&file, file.big_endian ? 7 : 0);
+            add32(&file, 0);
+            add32(&file, 44);
+        }
+        for (uint32_t record = 0; record < 4; record++) {
+            const uint32_t words[] = {record % 2, 0x1000 * record, 0x80000001, 24, 24};
+            add_block(&file, 6, words, 5, 24);
+        }
+        write_seed("pcap", file.bytes, file.len - (i < 2 ? 0 : 7), file.bytes, 0);
     }
 }
 
@@ -910,6 +1026,9 @@ int main(int argc, char **argv)
     seeds_of_udp_messages();
     seeds_of_pcapng();
     seeds_of_pcap();
+    seeds_of_partial_checksums();
+    seeds_of_jumbo_options();
+    seeds_of_link_types();
     seed_prefix = "edge";
     edges_of_lengths();
     edges_of_sums();

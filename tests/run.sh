@@ -45,7 +45,7 @@ else
             skip "sanitizers with $compiler" "$compiler is not installed"
         fi
     done
-    runs="$runs $(of other compile-C compile-C++ seeds docs pcap_offload)"
+    runs="$runs $(of other compile-C compile-C++ seeds docs pcap_offload pcap_kinds)"
 fi
 
 # The longest first: then all processors have something to do until the end. The compile matrix has a worker per processor by itself: not

@@ -120,7 +120,7 @@ by_cppcheck() { # of the flags it knows directories only
 }
 by_tidy() {
     # shellcheck disable=SC2086
-    "$tidy" --quiet --checks="$tidy_checks" --header-filter='.*(tunoffload|pcap_file)\.h$' "$1" -- -std=c99 $2 2> "$build/${1##*/}.tidy.err"
+    "$tidy" --quiet --checks="$tidy_checks" --header-filter='.*(tunoffload|pcap_[a-z]*)\.h$' "$1" -- -std=c99 $2 2> "$build/${1##*/}.tidy.err"
 }
 by_gcc() {
     # shellcheck disable=SC2086
