@@ -123,17 +123,17 @@
                       the part of a TCP or UDP checksum that covers addresses, protocol and length;
                       a packet whose checksum field holds only that has a partial checksum
                       (NEEDS_CSUM)
-       flow           packets with the same flow key: IP version, addresses, protocol, ports, IPv6
-                      flow label, bytes of the IPv6 extension headers, bytes of Ethernet header and
-                      tags
+       flow           packets of one connection in one direction: the same IP version, addresses,
+                      protocol, ports, bytes of Ethernet header and tags
        item           what GRO holds of packets that will leave as one
        candidate      a packet that could merge with a suitable neighbour
        verdict        what GRO did with a packet, and which rule decided
 
    WHAT IT DOES
 
-   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share,
-     plus prepending of late TCP segments.
+   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share.
+   - Repairs the order of TCP segments within a batch: late ones are put where their bytes belong,
+     and merge there.
    - Splits what it or a kernel coalesced, like the kernel does.
    - Lossless: splitting what was coalesced gives back the same bytes. One exception: packets with
      DF that all carry the same IPv4 ID come back numbered id, id+1, ... as from every kernel (RFC
@@ -141,9 +141,9 @@
      TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge, and renumber, more.
    - Never marks a checksum good that it did not verify. A packet with a wrong checksum is not
      merged, not repaired, and leaves as it came.
-   - Keeps the order of each flow. What cannot be merged closes its flow, so that nothing overtakes
-     it. Only a late TCP segment may move forward to where its bytes belong (disable_prepend stops
-     that).
+   - Keeps the order of each connection, whatever flow labels and extension headers its packets have.
+     A packet that can never merge closes its flow, so that nothing overtakes it. Only a late TCP
+     segment may move forward to where its bytes belong (disable_prepend stops that).
    - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket; every
      segment of a superpacket is handed out, however many there are.
    - Bounded: memory is fixed at init, work per packet has an upper limit for any traffic
@@ -168,21 +168,26 @@
    payload, a fragment, ...) is held to leave alone in its place. A candidate is looked up by its
    flow. There it joins an open item at its end (append) or front (prepend), or becomes the head of
    a new item. All of that is decided from headers; only when a packet is about to join are
-   checksums verified, the packet's own and, once, the head's. So traffic that does not merge is
-   never summed. A packet that looks like the one before it in its flow takes a fast path: one
-   masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
+   checksums verified, the packet's own and, once, those of the heads. So traffic that does not
+   merge is never summed. A packet that looks like the one before it in its flow takes a fast path:
+   one masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
 
-   A TCP flow can have several open items with gaps between them, so that a late segment still finds
-   its place; a UDP flow has one.
+   A TCP flow can have several open items with gaps between them, in a list in sequence order, so
+   that a late segment still finds its place. Two items that come to touch when a gap is filled
+   become one, if the upper one may follow the lower one by the rules for a packet. If a flow has
+   more items than max_items_per_flow, the oldest is closed. A UDP flow has one item.
 
-   tuo_gro_next drains in order of arrival. Superpackets have their headers in one new piece and
-   borrow every payload. Single packets are handed out as they came, with a zero vnet header: the
-   kernel drops some superpackets of one segment silently (TCP options make its length arithmetic go
-   wrong), so none is made.
+   tuo_gro_next drains in order of arrival. The items of a TCP flow leave in sequence order, in the
+   places in which they arrived. All other packets leave where they arrived. Superpackets have their
+   headers in one new piece and borrow every payload. Single packets are handed out as they came,
+   with a zero vnet header: the kernel drops some superpackets of one segment silently (TCP options
+   make its length arithmetic go wrong), so none is made.
 
    By copy (tuo_gro_batch, tuo_gro_push_buf): the payloads are appended to the buffer of the first
    packet instead, for programs that hand each packet on as one contiguous buffer. Plain buffers
-   (tuo_buf) are filled while checksums are verified, in one pass.
+   (tuo_buf) are filled while checksums are verified, in one pass. Where an item of several packets
+   has joined one below it, all payloads of the two are copied at the drain, so a payload is copied
+   twice at most.
 
    SPEED
 
@@ -431,7 +436,8 @@
      written to a TUN device. Split and ladder take larger ones (IP length 0), and tuo_tso_prepare
      makes them for devices that allow it. A jumbo payload option (RFC 2675) is copied like any
      other, and must be removed first: no segment may have one.
-   - Deviations from kernel GRO, all towards losing nothing: packets whose TCP checksum or IPv4
+   - Deviations from kernel GRO, all towards losing nothing: another flow label or extension header
+     closes the flow, where the kernel would take it for another flow; packets whose TCP checksum or IPv4
      header checksum is 0xffff do not merge (splitting writes the other zero); the urgent pointer
      must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP too; CWR never
      merges (kernel generations disagree); a packet that cannot merge closes its flow even if the
@@ -588,13 +594,14 @@ typedef enum tuo_result {
 /* tuo_verdict says what GRO did with one packet, and which rule decided. It is not an error: every
    packet is emitted. "passes": the packet is emitted alone and unchanged. "starts": it is the head
    of a new item that later packets may join. "closes": nothing that comes later joins what was held
-   of the flow before.
+   of the flow before. A verdict is what happened to the packet when it came; that two items became
+   one later is counted by tuo_gro_stats.joined_items.
    X(name, text, source); sources: RFC section, or the file and function of the Linux kernel that
    has the same rule. */
 #define TUO_VERDICTS(X)                                                                            \
     X(HELD, "first of its flow; starts", "tcp_offload.c tcp_gro_receive")                          \
     X(APPENDED, "joined an item at its end", "gro.c skb_gro_receive")                              \
-    X(PREPENDED, "a late segment, joined an item at its front",                                    \
+    X(PREPENDED, "a late segment, became the head of an item",                                     \
       "not in the kernel; disable_prepend")                                                        \
     /* no candidate because of what it is: passes */                                               \
     X(NOT_IP, "neither IPv4 nor IPv6", "RFC 791 3.1, RFC 8200 3")                                  \
@@ -631,7 +638,10 @@ typedef enum tuo_result {
     X(HEADER_TOO_LONG, "headers longer than TUO_HEADER_MAX; closes", "TUO_HEADER_MAX")             \
     X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                           \
     X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")               \
-    /* a candidate that cannot join a held item: starts, and closes unless said otherwise */       \
+    /* a candidate that cannot join a held item: starts. TCP: in its place among the items of its  \
+       flow, unless it says "closes". UDP, or with prepending off: closes */                       \
+    X(FLOW_LABEL_DIFFERS, "IPv6 flow label differs; closes", "ip6_offload.c ipv6_gro_receive")     \
+    X(IP6_EXT_DIFFERS, "IPv6 extension headers differ; closes", "ip6_offload.c ipv6_gro_receive")  \
     X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                          \
     X(TTL_DIFFERS, "TTL / hop limit differs", "gro.h inet_gro_flush")                              \
     X(DF_DIFFERS, "DF bit differs", "gro.h inet_gro_flush")                                        \
@@ -644,11 +654,10 @@ typedef enum tuo_result {
     X(URGENT_DIFFERS, "TCP urgent pointer differs",                                                \
       "lossless splitting; the kernel does not compare it")                                        \
     X(OPTIONS_DIFFERS, "TCP options differ", "tcp_offload.c tcp_gro_receive")                      \
-    X(SEQ_GAP, "TCP sequence gap; older items stay open unless prepending is off",                 \
+    X(SEQ_GAP, "TCP sequence gap", "tcp_offload.c tcp_gro_receive")                                \
+    X(SEQ_OVERLAP, "TCP bytes that are held already (retransmission); closes",                     \
       "tcp_offload.c tcp_gro_receive")                                                             \
-    X(SEQ_OVERLAP, "TCP bytes that are held already (retransmission)",                             \
-      "tcp_offload.c tcp_gro_receive")                                                             \
-    X(SEQ_LATE, "late TCP segment that touches no held item, or prepending is off",                \
+    X(SEQ_LATE, "late TCP segment that touches no open item, or prepending is off",                \
       "tcp_offload.c tcp_gro_receive")                                                             \
     X(LONGER, "longer than the segments it would follow, or shorter than those it would precede",  \
       "tcp_offload.c tcp_gro_receive")                                                             \
@@ -862,8 +871,8 @@ typedef enum tuo_ip_id {
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
     uint32_t max_packets;        /* packets pushed between two drains; 0 = 256; 1..1048576 */
-    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: the oldest of a full
-                                    bucket closes */
+    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: of a full bucket one
+                                    closes, whose newest item takes nothing more, or else any */
     uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict
                                     each other (a tuo_tun: 0 = a random one) */
     /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
@@ -874,7 +883,7 @@ typedef struct tuo_gro_desc {
                                     more) */
     uint32_t max_frags;          /* iovecs with payload in one superpacket; 0 = 1022 (IOV_MAX 1024); 2..65535. Gather
                                     mode only */
-    uint32_t max_items_per_flow; /* open items of a TCP flow with sequence gaps; 0 = 4; 1..16 */
+    uint32_t max_items_per_flow; /* open items of a TCP flow, with sequence gaps between them; 0 = 16; 1..64 */
     uint32_t vnet_hdr_len;       /* vnet header in front of each emitted packet; 0 = 10; 10, 12, 20 or 24 */
     tuo_order vnet_order;        /* its byte order */
     tuo_ip_id ip_id;             /* which IPv4 IDs may merge */
@@ -909,7 +918,8 @@ typedef struct tuo_gro_stats {
                                          packets */
     uint64_t headroom_short;          /* by copy: packets that lack up to offset bytes of their IP length: the buffer's
                                          len forgot its headroom, or the packet came truncated */
-    uint64_t verified_packets;        /* checksums computed; at most 2 for one push */
+    uint64_t joined_items;            /* times that a late segment closed a gap, and two held items became one */
+    uint64_t verified_packets;        /* checksums computed; each packet's once at most, and at most 3 for one push */
     uint64_t item_checks;             /* held items compared with a packet; at most max_items_per_flow for one push */
     tuo_flow_stats flow;
     uint64_t verdicts[TUO_V_COUNT];
@@ -1265,8 +1275,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, cons
 
 /* --- GRO --- */
 
-/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 150
-   bytes per packet and 20 to 40 per flow: 43 KiB for the zero desc on a 64-bit machine. */
+/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 170
+   bytes per packet and 40 to 80 per flow: 50 KiB for the zero desc on a 64-bit machine. */
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
@@ -1301,15 +1311,17 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
    Ownership the bytes stay the caller's and must neither change nor move until the emitted packet
              that holds `user` was used
    Order     packets of one flow are emitted in the order they were pushed, except that a late TCP
-             segment may move up to where it belongs
+             segment may move forward, in front of segments whose bytes come after its own
    Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes,
-             max_items_per_flow items, 2 checksums, and with tuo_gro_push_buf one copy of the
-             payload
+             max_items_per_flow items, 3 checksums (of each packet one), and with tuo_gro_push_buf
+             one copy of two payloads
    Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint);
 
-/* tuo_gro_next: the next packet out, in order of the first packet in it. The first call after a
-   push closes all flows: what is pushed later joins nothing that was pushed before.
+/* tuo_gro_next: the next packet out. A superpacket has the place of the packet in it that was
+   pushed first; those of one TCP flow share their places, and leave there in sequence order. The
+   first call after a push closes all flows: what is pushed later joins nothing that was pushed
+   before.
    Writes    *sp: vnet header, iovecs, users
    Returns   TUO_OK; TUO_DONE when nothing is held any more (*sp untouched)
    Ownership sp->iov and sp->users point into the instance and are valid until the first push (or
@@ -1352,8 +1364,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_
    Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes, if offset <
              vnet_hdr_len, or if no_vnet_hdr is set: without its vnet header a superpacket could not
              be used (tuo_gro_next_copy hands the header out apart)
-   Cost      one copy of each merged payload, or two of those that a late segment was put in front
-             of
+   Cost      one copy of each merged payload; two of those in an item of several packets that joined
+             an item or a late segment in front of it: the second at the drain
    Note      a buffer shorter than offset counts as an empty packet and is listed. One whose len
              forgot the headroom loses the end of its packet: stats.headroom_short */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count,
@@ -3577,17 +3589,23 @@ TUOI_FORCE_INLINE void tuoi_index_count_lookup(tuoi_index *index, const tuoi_slo
     if (slot->bucket->generation == index->generation) index->stats.probes += TUO_FLOW_WAYS;
 }
 
-/* The entry for a hash that was not found: a free one, or the one inserted longest ago, which is
-   still there to be looked at if its tag is not 0. Ages are differences, so the clock may wrap. */
-TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_index_choose_way(const tuoi_index *index, tuoi_bucket *bucket) {
-    uint32_t way, oldest = 0, free_ways;
+/* A free entry for a hash that was not found, or TUO_FLOW_WAYS. */
+TUOI_FORCE_INLINE uint32_t tuoi_index_free_way(const tuoi_index *index, tuoi_bucket *bucket) {
+    uint32_t free_ways;
     if (bucket->generation != index->generation) {
         bucket->generation = index->generation;
         TUO_MEMSET(bucket->tag, 0, sizeof bucket->tag);
         return 0;
     }
     free_ways = tuoi_bucket_equal_tags(bucket, 0);
-    if (free_ways) return tuoi_lowest_bit(free_ways);
+    return free_ways ? tuoi_lowest_bit(free_ways) : (uint32_t)TUO_FLOW_WAYS;
+}
+
+/* A free entry, or the one inserted longest ago, which is still there to be looked at if its tag is
+   not 0. Ages are differences, so the clock may wrap. */
+TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_index_choose_way(const tuoi_index *index, tuoi_bucket *bucket) {
+    uint32_t way = tuoi_index_free_way(index, bucket), oldest = 0;
+    if (way < TUO_FLOW_WAYS) return way;
     for (way = 1; way < TUO_FLOW_WAYS; way++) {
         if (index->clock - bucket->stamp[way] > index->clock - bucket->stamp[oldest]) oldest = way;
     }
@@ -3827,19 +3845,23 @@ TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t 
    Contract: K 4, K 5, K 9 C1-C7. */
 
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
-#define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.item: leaves at the position of another record */
+#define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.list: leaves at the position of another record */
 #define TUOI_GATHERED 0xFFFFFFFFu /* tuoi_packet.capacity: no buffer to fill */
 
 typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT } tuoi_id_mode;
 
-/* What GRO holds of packets that will leave together: one to begin with. */
+/* What GRO holds of packets that will leave together: one to begin with. Items of a TCP flow with
+   gaps between them are a list in sequence order. The newest has the highest sequence numbers. */
 typedef struct tuoi_item {
     const uint8_t *bytes;     /* of the first segment */
     uint8_t *collect;         /* the same, where all payloads are copied behind it as they come; NULL: they stay where
                                  they are */
     uint32_t head, tail;      /* records of the first and last segment */
-    uint32_t first;           /* record that arrived first: the item leaves at its position */
-    uint32_t older;           /* item of the same flow with lower sequence numbers that is still open, or TUOI_NONE */
+    uint32_t first;           /* record that arrived first: an item of the list leaves at its position */
+    uint32_t older, newer;    /* neighbours in the list, with lower and with higher sequence numbers, or TUOI_NONE */
+    uint32_t list;            /* item with which the list began; the next two are used in that item only */
+    uint32_t leaves;          /* item of the list that leaves next; the oldest, until the drain begins */
+    uint32_t open_count;      /* items of the list that packets may join: so many, from the newest on */
     uint32_t seq;             /* TCP: of the first payload byte */
     uint32_t payload_len;     /* of all segments; below 65536 */
     uint32_t seg_count;
@@ -3849,7 +3871,7 @@ typedef struct tuoi_item {
     uint8_t id_mode;          /* tuoi_id_mode */
     uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
     uint8_t head_csum;        /* tuoi_csum of the head; the others are right always */
-    uint8_t plain;            /* no tags and extension headers: the fast path may look at it */
+    uint8_t fast;             /* the fast path may look at it: newest of its list, no tags, no extension headers */
     tuoi_shape shape;
 } tuoi_item;
 
@@ -3885,7 +3907,7 @@ typedef struct tuoi_equal_row {
     uint8_t off, mask, verdict;
 } tuoi_equal_row;
 
-enum { TUOI_LAYER_IP4, TUOI_LAYER_IP6, TUOI_LAYER_TCP, TUOI_LAYER_COUNT, TUOI_LAYER_LEN_MAX = 40 };
+enum { TUOI_LAYER_IP4, TUOI_LAYER_IP6, TUOI_LAYER_TCP, TUOI_LAYER_COUNT };
 
 static const tuoi_equal_row tuoi_equal_ip4[] = {
     { TUOI_IP4_TOS, 0xFF, TUO_V_TOS_DIFFERS },         /* K 4.3 */
@@ -3893,7 +3915,10 @@ static const tuoi_equal_row tuoi_equal_ip4[] = {
     { TUOI_IP4_FRAG, 0x40, TUO_V_DF_DIFFERS },         /* K 4.3; the other bits are 0 in every candidate */
 };
 static const tuoi_equal_row tuoi_equal_ip6[] = {
-    { 0, 0x0F, TUO_V_TOS_DIFFERS },                    /* K 4.3; the flow label is in the key */
+    { 1, 0x0F, TUO_V_FLOW_LABEL_DIFFERS },             /* K 4.2 */
+    { 2, 0xFF, TUO_V_FLOW_LABEL_DIFFERS },
+    { 3, 0xFF, TUO_V_FLOW_LABEL_DIFFERS },
+    { 0, 0x0F, TUO_V_TOS_DIFFERS },                    /* K 4.3 */
     { 1, 0xF0, TUO_V_TOS_DIFFERS },
     { TUOI_IP6_HOP, 0xFF, TUO_V_TTL_DIFFERS },         /* K 4.3 */
 };
@@ -3937,64 +3962,82 @@ static const tuoi_range tuoi_same_ip6[] = { { 0, 4 }, { TUOI_IP6_NEXT, 1 }, { TU
 static const tuoi_range tuoi_same_tcp[] = { { 0, 4 }, { TUOI_TCP_DOFF, 1 }, { TUOI_TCP_LEN, 40 }, { 0, 0 } };
 static const tuoi_range tuoi_same_udp[] = { { 0, 4 }, { 0, 0 } };
 
-/* The rows as byte masks: one pass of words says "equal", and rows are only read to name a
-   difference. `same` goes over IP header (without extension headers) and L4 header of a kind, rows
-   and ranges together. */
+/* Rows and ranges as byte masks over the IP header (without extension headers) and the L4 header of
+   each kind: one pass of words says "equal", and rows are only read to name a difference. */
 enum { TUOI_SAME_MAX = 104 }; /* 40 + 60 */
 typedef struct tuoi_masks {
-    uint8_t layer[TUOI_LAYER_COUNT][TUOI_LAYER_LEN_MAX];
     uint8_t same[5][TUOI_SAME_MAX]; /* by kind */
 } tuoi_masks;
+
+static void tuoi_masks_add_rows(uint8_t *mask, unsigned layer) {
+    uint32_t i;
+    for (i = 0; i < tuoi_layers[layer].row_count; i++)
+        mask[tuoi_layers[layer].rows[i].off] |= tuoi_layers[layer].rows[i].mask;
+}
 
 static void tuoi_masks_add(uint8_t *mask, const tuoi_range *range) {
     for (; range->len; range++) TUO_MEMSET(mask + range->off, 0xFF, range->len);
 }
 
 static void tuoi_masks_build(tuoi_masks *masks) {
-    uint32_t i, k;
+    uint32_t i;
     TUO_MEMSET(masks, 0, sizeof *masks);
-    for (i = 0; i < TUOI_LAYER_COUNT; i++) {
-        for (k = 0; k < tuoi_layers[i].row_count; k++)
-            masks->layer[i][tuoi_layers[i].rows[k].off] |= tuoi_layers[i].rows[k].mask;
-    }
     for (i = TUO_KIND_TCP4; i <= TUO_KIND_UDP6; i++) {
         const unsigned ip = tuoi_is_ip4(i) ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6;
         uint8_t *const l4 = masks->same[i] + tuoi_layers[ip].len;
-        TUO_MEMCPY(masks->same[i], masks->layer[ip], tuoi_layers[ip].len);
-        if (tuoi_is_tcp(i)) TUO_MEMCPY(l4, masks->layer[TUOI_LAYER_TCP], TUOI_TCP_LEN);
+        tuoi_masks_add_rows(masks->same[i], ip);
+        if (tuoi_is_tcp(i)) tuoi_masks_add_rows(l4, TUOI_LAYER_TCP);
         tuoi_masks_add(masks->same[i], tuoi_is_ip4(i) ? tuoi_same_ip4 : tuoi_same_ip6);
         tuoi_masks_add(l4, tuoi_is_tcp(i) ? tuoi_same_tcp : tuoi_same_udp);
     }
 }
 
 /* TUO_V_HELD if the layer's headers at a and b are equal where they must be. */
-static tuo_verdict tuoi_layer_differs(const tuoi_masks *masks, unsigned layer, const uint8_t *a, const uint8_t *b) {
+static tuo_verdict tuoi_layer_differs(unsigned layer, const uint8_t *a, const uint8_t *b) {
     const tuoi_equal_row *const rows = tuoi_layers[layer].rows;
     uint32_t i;
-    if (tuoi_equal_masked(a, b, masks->layer[layer], tuoi_layers[layer].len)) return TUO_V_HELD;
-    /* the mask is these rows: if not before, the last one differs */
-    for (i = 0; i + 1 < tuoi_layers[layer].row_count; i++) {
-        if ((a[rows[i].off] ^ b[rows[i].off]) & rows[i].mask) break;
+    for (i = 0; i < tuoi_layers[layer].row_count; i++) {
+        if ((a[rows[i].off] ^ b[rows[i].off]) & rows[i].mask) return (tuo_verdict)rows[i].verdict;
     }
-    return (tuo_verdict)rows[i].verdict;
+    return TUO_V_HELD;
 }
 
-/* The same for all headers. What belongs to the identity of the flow is equal already: Ethernet
-   header, tags, addresses, flow label, extension headers, ports. */
-static tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item *item, const tuoi_packet *pkt) {
+/* a and b: IPv6 headers with extension headers, so many bytes. */
+static int tuoi_same_ext(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len) {
+    return a_len == b_len && a[TUOI_IP6_NEXT] == b[TUOI_IP6_NEXT] &&
+           tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, a_len - TUOI_IP6_LEN);
+}
+
+/* The same for all headers of an item and of a packet of its flow (tuoi_same_flow), one by one. */
+static TUOI_NOINLINE tuo_verdict tuoi_name_difference(const tuoi_item *item, const uint8_t *bytes,
+                                                      const tuoi_shape *other) {
     const tuoi_shape *const shape = &item->shape;
-    const uint8_t *const head = item->bytes, *const bytes = pkt->bytes;
-    const unsigned ip = tuoi_is_ip4(shape->kind) ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6;
-    const uint32_t options_off = shape->l4_off + TUOI_TCP_LEN;
-    tuo_verdict differs = tuoi_layer_differs(masks, ip, head + shape->ip_off, bytes + shape->ip_off);
-    if (differs == TUO_V_HELD && tuoi_is_tcp(shape->kind)) {
-        differs = tuoi_layer_differs(masks, TUOI_LAYER_TCP, head + shape->l4_off, bytes + shape->l4_off);
-        if (differs == TUO_V_HELD &&
-            !tuoi_same_bytes(head + options_off, bytes + options_off, shape->hdr_len - options_off)) {
-            differs = TUO_V_OPTIONS_DIFFERS;
-        }
-    }
-    return differs;
+    const uint8_t *const a = item->bytes + shape->ip_off, *const b = bytes + other->ip_off;
+    const uint32_t l4_off = shape->l4_off - shape->ip_off, options_off = l4_off + TUOI_TCP_LEN;
+    const int ip4 = tuoi_is_ip4(shape->kind);
+    tuo_verdict differs = tuoi_layer_differs(ip4 ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6, a, b);
+    if (differs != TUO_V_HELD) return differs;
+    if (!ip4 && !tuoi_same_ext(a, l4_off, b, other->l4_off - other->ip_off)) return TUO_V_IP6_EXT_DIFFERS;
+    if (!tuoi_is_tcp(shape->kind)) return TUO_V_HELD;
+    differs = tuoi_layer_differs(TUOI_LAYER_TCP, a + l4_off, b + l4_off);
+    if (differs != TUO_V_HELD) return differs;
+    return tuoi_same_bytes(a + options_off, b + options_off, shape->hdr_len - shape->ip_off - options_off)
+               ? TUO_V_HELD
+               : TUO_V_OPTIONS_DIFFERS;
+}
+
+TUOI_FORCE_INLINE uint32_t tuoi_fixed_len(int ip4) { return ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN; }
+
+/* And in one pass where there are no extension headers. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item *item, const uint8_t *bytes,
+                                                  const tuoi_shape *other) {
+    const tuoi_shape *const shape = &item->shape;
+    const uint32_t len = shape->hdr_len - shape->ip_off;
+    const int plain = shape->l4_off == shape->ip_off + tuoi_fixed_len(tuoi_is_ip4(shape->kind));
+    if (plain && other->l4_off == shape->l4_off && other->hdr_len == shape->hdr_len &&
+        tuoi_equal_masked(item->bytes + shape->ip_off, bytes + shape->ip_off, masks->same[shape->kind], len))
+        return TUO_V_HELD;
+    return tuoi_name_difference(item, bytes, other);
 }
 
 static tuo_verdict tuoi_verdict_of_result(tuo_result result) {
@@ -4159,69 +4202,73 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8
 /* May no segment leave before one that arrived earlier? */
 static int tuoi_in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
 
-/* Is there a gap between the end of an older item and the segment? If not, that item is the one to
-   ask: it may be adjacent or overlap. */
-TUOI_WRAPS static int tuoi_clear_of(const tuoi_item *items, uint32_t older, const tuoi_packet *pkt) {
-    uint32_t gap;
-    if (older == TUOI_NONE) return 1;
-    gap = pkt->facts.seq - (items[older].seq + items[older].payload_len);
-    return gap != 0 && gap < 0x80000000u;
-}
-
-/* Where a segment stands among the open items of its flow. APPENDED and PREPENDED: adjacent to the
-   item, which has to be asked the rest. */
+/* Where a packet stands among the open items of its flow: between two, one or both of which it may
+   touch. Those it touches have to be asked the rest. */
 typedef struct tuoi_position {
-    tuo_verdict verdict;
-    uint32_t item;
-    uint32_t check_count; /* items looked at */
+    tuo_verdict verdict;      /* of a packet that touches neither */
+    uint32_t lower, upper;    /* neighbours in the list, or TUOI_NONE */
+    uint8_t touches_lower, touches_upper;
+    uint32_t check_count;     /* items looked at */
 } tuoi_position;
 
-/* Walks from the newest item (highest sequence numbers) to older ones. Differences are taken modulo
+/* Walks from the newest item to older ones, as far as they are open. Differences are taken modulo
    2^32 (RFC 9293 3.4). */
-TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuo_gro_desc *desc, const tuoi_item *items, uint32_t newest,
-                                                  const tuoi_packet *pkt) {
-    tuoi_position position = { TUO_V_SEQ_LATE, newest, 1 };
-    for (;; position.item = items[position.item].older, position.check_count++) {
-        const tuoi_item *const item = &items[position.item];
-        const uint32_t after = pkt->facts.seq - (item->seq + item->payload_len);
-        const uint32_t before = item->seq - (pkt->facts.seq + pkt->facts.payload_len);
-        if (after == 0) {
-            position.verdict = TUO_V_APPENDED;
-        } else if (after < 0x80000000u) {
-            position.verdict = position.item == newest ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
-        } else if (before >= 0x80000000u) {
-            position.verdict = TUO_V_SEQ_OVERLAP;
-        } else if (before == 0 && tuoi_clear_of(items, item->older, pkt)) {
-            position.verdict = tuoi_in_order_only(desc) ? TUO_V_SEQ_LATE : TUO_V_PREPENDED;
-        } else if (item->older != TUOI_NONE) {
-            continue;
+TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuoi_item *items, uint32_t newest, const tuoi_facts *facts) {
+    const uint32_t open_count = items[items[newest].list].open_count;
+    tuoi_position position = { TUO_V_SEQ_GAP, newest, TUOI_NONE, 0, 0, 0 };
+    while (position.check_count < open_count) {
+        const tuoi_item *const item = &items[position.lower];
+        const uint32_t after = facts->seq - (item->seq + item->payload_len);
+        const uint32_t before = item->seq - (facts->seq + facts->payload_len);
+        position.check_count++;
+        if (after < 0x80000000u) {
+            position.touches_lower = after == 0;
+            break;
         }
-        return position;
+        position.verdict = before < 0x80000000u ? TUO_V_SEQ_LATE : TUO_V_SEQ_OVERLAP;
+        position.touches_upper = before == 0;
+        if (position.verdict == TUO_V_SEQ_OVERLAP) break;
+        position.upper = position.lower;
+        position.lower = item->older;
+    }
+    return position;
+}
+
+/* Does a packet that joins nothing open an item in its place in the list? Otherwise the flow is
+   closed, and its list begins anew. */
+static int tuoi_opens_in_place(const tuo_gro_desc *desc, unsigned kind, tuo_verdict verdict) {
+    if (!tuoi_is_tcp(kind) || tuoi_in_order_only(desc)) return 0;
+    switch ((int)verdict) {
+        case TUO_V_SEQ_OVERLAP:
+        case TUO_V_PAIR_CLOSED:
+        case TUO_V_FLOW_LABEL_DIFFERS:
+        case TUO_V_IP6_EXT_DIFFERS: return 0;
+        default: return 1;
     }
 }
 
 /* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF;
-   the second packet decides which. */
-TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_id_fits(const tuo_gro_desc *desc, const tuoi_item *item,
-                                                 const tuoi_facts *facts, int front) {
-    const uint16_t counting = (uint16_t)(front ? item->ip_id - 1u : item->ip_id + item->seg_count);
-    if (facts->ip_version != 4 || (facts->ip_id == counting && item->id_mode != TUOI_ID_CONSTANT)) return 1;
-    if (desc->ip_id >= (facts->df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
-    return facts->ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && facts->df &&
+   the second packet decides which. ip_id and id_mode: of what would follow the item. */
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_ids_fit(const tuo_gro_desc *desc, const tuoi_item *item, uint16_t ip_id,
+                                                 unsigned id_mode, int df) {
+    const uint16_t counting = (uint16_t)(item->ip_id + item->seg_count);
+    if (ip_id == counting && item->id_mode != TUOI_ID_CONSTANT && id_mode != TUOI_ID_CONSTANT) return 1;
+    if (desc->ip_id >= (df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
+    return ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && id_mode != TUOI_ID_COUNTS && df &&
            desc->ip_id == TUO_IP_ID_DEFAULT;
 }
 
-/* capacity: of the packet that would be first; gathered: without buffers. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_facts *facts,
-                                          uint32_t capacity, int gathered) {
-    const uint32_t payload_len = item->payload_len + facts->payload_len;
+/* For what would follow the item. gathered: without buffers. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, uint32_t more_len,
+                                          uint32_t more_segs, int gathered) {
+    const uint32_t payload_len = item->payload_len + more_len, seg_count = item->seg_count + more_segs;
     const uint32_t max_segs = tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs;
     /* K 4.13 */
     if (item->shape.hdr_len - (uint32_t)item->shape.ip_off + payload_len > desc->max_bytes) return TUO_V_CAP_BYTES;
     /* K 5.6 */
-    if (item->seg_count >= max_segs) return TUO_V_CAP_SEGS;
-    if (item->seg_count >= desc->max_frags && gathered) return TUO_V_CAP_FRAGS;
-    if (item->shape.hdr_len + payload_len > capacity) return TUO_V_CAP_BUFFER;
+    if (seg_count > max_segs) return TUO_V_CAP_SEGS;
+    if (seg_count > desc->max_frags && gathered) return TUO_V_CAP_FRAGS;
+    if (item->shape.hdr_len + payload_len > item->capacity) return TUO_V_CAP_BUFFER;
     return TUO_V_HELD;
 }
 
@@ -4231,37 +4278,42 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const
     tuo_verdict caps;
     if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
     if (facts->payload_len > item->gso_size) return TUO_V_LONGER;
-    if (!tuoi_ip_id_fits(desc, item, facts, 0)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, facts, item->capacity, pkt_capacity == TUOI_GATHERED);
+    if (facts->ip_version == 4 && !tuoi_ip_ids_fit(desc, item, facts->ip_id, TUOI_ID_UNDECIDED, facts->df))
+        return TUO_V_IP_ID_DIFFERS;
+    caps = tuoi_limits(desc, item, facts->payload_len, 1, pkt_capacity == TUOI_GATHERED);
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
-static tuo_verdict tuoi_decide_prepend(const tuo_gro_desc *desc, const tuoi_item *item, const tuoi_packet *pkt) {
-    const uint32_t len = pkt->facts.payload_len;
-    tuo_verdict caps;
-    if (pkt->facts.tcp_flags & (TUOI_FIN | TUOI_PSH)) return TUO_V_AFTER_PSH_FIN;
-    if (len < TUOI_TCP_GSO_SIZE_MIN) return TUO_V_TINY;
-    if (item->seg_count == 1 ? len < item->payload_len : len != item->gso_size) return TUO_V_LONGER;
-    if (!tuoi_ip_id_fits(desc, item, &pkt->facts, 1)) return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, &pkt->facts, pkt->capacity, pkt->capacity == TUOI_GATHERED);
-    return caps == TUO_V_HELD ? TUO_V_PREPENDED : caps;
+/* Two items that touch, with equal headers: TUO_V_HELD if the upper one may go on where the lower
+   one ends. The same rules, for the head of the upper item. */
+static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *lower, const tuoi_item *upper) {
+    const uint8_t *const ip = lower->bytes + lower->shape.ip_off;
+    const int single = upper->seg_count == 1;
+    if (lower->closed != TUO_V_HELD) return (tuo_verdict)lower->closed;
+    if (single ? upper->gso_size > lower->gso_size : upper->gso_size != lower->gso_size) return TUO_V_LONGER;
+    if (tuoi_is_ip4(lower->shape.kind) &&
+        !tuoi_ip_ids_fit(desc, lower, upper->ip_id, upper->id_mode, (ip[TUOI_IP4_FRAG] & 0x40) != 0))
+        return TUO_V_IP_ID_DIFFERS;
+    return tuoi_limits(desc, lower, upper->payload_len, upper->seg_count, lower->capacity == TUOI_GATHERED);
 }
 
 /* ---------------------------------------------------------------------------------------- >>gro */
 /* Applies what the rules decide. Everything pushed is a record, in order of arrival; an item chains
-   the records that leave as one. Invariants: a record with an item is the first-arrived of it;
-   absorbed records leave with their item; all others leave alone. The index leads from a flow to
-   its newest open item. Draining walks the records once, so emission is in order of arrival. */
+   the records that leave as one. The index leads from a flow to the newest item of its list.
+   Invariants: a record with a list is the first-arrived of one of its items; absorbed records leave
+   with an item; all others leave alone. Draining walks the records once: at the position of a
+   record with a list leaves the next item of that list, so a list leaves in sequence order, in the
+   places in which its items arrived. */
 
-enum { TUOI_RECENT_BITS = 5, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 16 };
+enum { TUOI_RECENT_BITS = 5, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 64 };
 
 typedef struct tuoi_record {
     tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves
                        alone */
     void *user;
     uint32_t next; /* record of the next segment in the item, or TUOI_NONE */
-    uint32_t item; /* item that leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at another
-                      position */
+    uint32_t list; /* list of which an item leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at
+                      another position */
 } tuoi_record;
 
 /* What a lookup has found lately. It holds until the index changes. */
@@ -4277,6 +4329,7 @@ struct tuo_gro {
     tuoi_masks masks;
     const tuoi_sums *sums;
     uint64_t fast_count; /* packets that joined by the fast path: one lookup, one item check each */
+    uint64_t dice;       /* state of the numbers by which a full bucket chooses */
     tuoi_index flows;  /* its stats are part of stats */
     tuoi_record *records;
     tuoi_item *items;
@@ -4312,7 +4365,7 @@ static tuo_gro_desc tuoi_gro_desc_effective(const tuo_gro_desc *desc) {
     tuoi_default32(&d.max_segs, TUOI_NONE);
     tuoi_default32(&d.max_udp_segs, 64);
     tuoi_default32(&d.max_frags, 1022);
-    tuoi_default32(&d.max_items_per_flow, 4);
+    tuoi_default32(&d.max_items_per_flow, 16);
     tuoi_default32(&d.vnet_hdr_len, TUO_VNET_LEN);
     return d;
 }
@@ -4330,6 +4383,10 @@ static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
            d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
 }
 
+/* Four entries per flow, so that flows in turn hardly ever displace each other: the index has twice
+   what it is asked for. */
+static uint32_t tuoi_gro_entries(const tuo_gro_desc *d) { return d->max_flows * 2; }
+
 /* One block: instance, index, records, items, iovs, users. */
 typedef struct tuoi_gro_layout {
     size_t flows, records, items, iovs, users, end; /* offsets */
@@ -4339,7 +4396,7 @@ static tuoi_gro_layout tuoi_gro_layout_of(const tuo_gro_desc *d) {
     const size_t n = d->max_packets;
     tuoi_gro_layout at;
     at.flows = tuoi_align_up(sizeof(tuo_gro));
-    at.records = at.flows + tuoi_index_memory_size(d->max_flows);
+    at.records = at.flows + tuoi_index_memory_size(tuoi_gro_entries(d));
     at.items = at.records + tuoi_align_up(n * sizeof(tuoi_record));
     at.iovs = at.items + tuoi_align_up(n * sizeof(tuoi_item));
     at.users = at.iovs + tuoi_align_up((n + n / 2) * sizeof(tuo_iov));
@@ -4401,7 +4458,8 @@ TUO_API tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const 
     g->items = (tuoi_item *)(void *)(base + at.items);
     g->iovs = (tuo_iov *)(void *)(base + at.iovs);
     g->users = (void **)(void *)(base + at.users);
-    tuoi_index_init(&g->flows, base + at.flows, d.max_flows, d.hash_seed);
+    tuoi_index_init(&g->flows, base + at.flows, tuoi_gro_entries(&d), d.hash_seed);
+    g->dice = g->flows.finish_key;
     tuoi_gro_clear(g);
     *gro = g;
     return TUO_OK;
@@ -4450,15 +4508,15 @@ TUOI_FORCE_INLINE uint64_t tuoi_nh_addresses(const tuoi_index *index, const uint
     return ip4 ? tuoi_nh(index, ip + TUOI_IP4_SRC, 2, 0) : tuoi_nh(index, ip + TUOI_IP6_SRC, 8, 0);
 }
 
-/* Ports, protocol and flow label. */
+/* Ports and protocol. */
 TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_flow_hash(const tuoi_index *index, const uint8_t *ip, const uint8_t *l4,
                                                      int ip4, unsigned proto) {
     const uint32_t ports = tuoi_load32(l4) + index->word_keys[8];
-    const uint32_t rest = (ip4 ? 0 : tuoi_rd32(ip) << 12) + proto + index->word_keys[9];
+    const uint32_t rest = proto + index->word_keys[9];
     return tuoi_hash_finish(index, tuoi_nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
 }
 
-/* For bytes that few flows have: tags and extension headers. */
+/* For bytes that few flows have: tags. */
 TUOI_WRAPS static uint64_t tuoi_hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
     uint32_t i;
     for (i = 0; i < len; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
@@ -4467,10 +4525,8 @@ TUOI_WRAPS static uint64_t tuoi_hash_bytes(uint64_t hash, const uint8_t *p, uint
 
 /* Where a packet would have its headers without tags, options and extension headers. */
 TUOI_FORCE_INLINE uint32_t tuoi_plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
-TUOI_FORCE_INLINE uint32_t tuoi_fixed_len(int ip4) { return ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN; }
-TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuoi_facts *facts) {
-    return facts->shape.ip_off == tuoi_plain_ip_off(gro) &&
-           facts->shape.l4_off == facts->shape.ip_off + tuoi_fixed_len(facts->ip_version == 4);
+TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuoi_shape *shape, int ip4) {
+    return shape->ip_off == tuoi_plain_ip_off(gro) && shape->l4_off == shape->ip_off + tuoi_fixed_len(ip4);
 }
 
 /* The place of a parsed packet's flow: by the hash of a plain packet, or the same for any other. */
@@ -4478,35 +4534,26 @@ TUOI_FORCE_INLINE tuoi_slot tuoi_gro_probe(const tuo_gro *gro, const tuoi_packet
     const tuoi_facts *const facts = &pkt->facts;
     const uint8_t *const ip = pkt->bytes + facts->shape.ip_off;
     const int ip4 = facts->ip_version == 4;
-    const uint32_t ext_off = facts->shape.ip_off + tuoi_fixed_len(ip4);
     uint64_t hash;
-    if (pkt->plain_hash && tuoi_is_plain(gro, facts)) return tuoi_index_probe(&gro->flows, pkt->plain_hash);
+    if (pkt->plain_hash && tuoi_is_plain(gro, &facts->shape, ip4))
+        return tuoi_index_probe(&gro->flows, pkt->plain_hash);
     hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + facts->shape.l4_off, ip4, facts->l4_proto);
     if (facts->shape.ip_off != tuoi_plain_ip_off(gro))
         hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, facts->shape.ip_off);
-    if (!ip4 && facts->shape.l4_off != ext_off)
-        hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes + ext_off, facts->shape.l4_off - ext_off);
     return tuoi_index_probe(&gro->flows, hash);
 }
 
-/* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, flow label,
-   extension headers, ports. A packet with IPv4 options can be of the flow of one without. */
+/* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, ports. Packets
+   of a flow can differ in flow label, extension headers and IPv4 options. */
 static int tuoi_same_flow(const tuoi_item *item, const tuoi_packet *pkt) {
     const tuoi_facts *const facts = &pkt->facts;
     const tuoi_kind_row *const kind = &tuoi_kinds[item->shape.kind];
     const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + facts->shape.ip_off;
-    const uint32_t l4_off = item->shape.l4_off - item->shape.ip_off;
     if (facts->shape.ip_off != item->shape.ip_off || facts->ip_version != kind->ip_version ||
         facts->l4_proto != kind->l4_proto)
         return 0;
     if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + facts->shape.l4_off)) return 0;
     if (!tuoi_same_bytes(a + kind->addr_off, b + kind->addr_off, 2 * (size_t)kind->addr_len)) return 0;
-    if (kind->ip_version == 6) {
-        if ((tuoi_rd32(a) ^ tuoi_rd32(b)) & 0xFFFFFu || l4_off != facts->shape.l4_off - facts->shape.ip_off) return 0;
-        if (a[TUOI_IP6_NEXT] != b[TUOI_IP6_NEXT] ||
-            !tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, l4_off - TUOI_IP6_LEN))
-            return 0;
-    }
     return tuoi_same_bytes(item->bytes, pkt->bytes, facts->shape.ip_off);
 }
 
@@ -4586,12 +4633,15 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuoi_facts *facts, uint32_
     return facts->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
 }
 
-TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uint32_t older) {
+/* The packet as an item and a list of its own: the next one, which the caller has to count. */
+TUOI_FORCE_INLINE tuoi_item *tuoi_item_fill(tuo_gro *gro, const tuoi_packet *pkt) {
     tuoi_item *const item = &gro->items[gro->item_count];
     item->bytes = pkt->bytes;
     item->collect = pkt->collect;
     item->head = item->tail = item->first = pkt->record;
-    item->older = older;
+    item->older = item->newer = TUOI_NONE;
+    item->list = item->leaves = gro->item_count;
+    item->open_count = 1;
     item->seq = pkt->facts.seq;
     item->payload_len = pkt->facts.payload_len;
     item->seg_count = 1;
@@ -4602,14 +4652,14 @@ TUOI_FORCE_INLINE void tuoi_item_start(tuo_gro *gro, const tuoi_packet *pkt, uin
     item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 1);
     item->head_csum = (uint8_t)pkt->csum;
     item->shape = pkt->facts.shape;
-    item->plain = tuoi_is_plain(gro, &pkt->facts);
-    gro->item_count++;
+    item->fast = tuoi_is_plain(gro, &item->shape, pkt->facts.ip_version == 4);
+    return item;
 }
 
 TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, const tuoi_facts *facts,
                                         uint32_t record) {
     records[item->tail].next = record;
-    records[record].item = TUOI_ABSORBED;
+    records[record].list = TUOI_ABSORBED;
     item->tail = record;
     if (item->seg_count == 1) item->id_mode = facts->ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
     item->payload_len += facts->payload_len;
@@ -4617,69 +4667,111 @@ TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, c
     item->closed = (uint8_t)tuoi_closes_after(facts, item->gso_size, 0);
 }
 
-static void tuoi_item_prepend(tuoi_record *records, tuoi_item *item, const tuoi_packet *pkt) {
-    records[pkt->record].next = item->head;
-    records[pkt->record].item = TUOI_ABSORBED;
-    item->head = pkt->record;
-    item->bytes = pkt->bytes;
-    item->collect = NULL;
-    if (item->seg_count == 1) {
-        item->id_mode = pkt->facts.ip_id == item->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
-        item->gso_size = (uint16_t)pkt->facts.payload_len;
-        /* The old head is the tail now: what closed it as a tail remains, and it may have become a
-           short one. */
-        if (item->closed != TUO_V_AFTER_PSH_FIN) {
-            item->closed = (uint8_t)(item->payload_len < item->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD);
-        }
+/* Adds an item that was filled, between two neighbours or at an end. */
+static void tuoi_list_add(tuo_gro *gro, uint32_t list, uint32_t added, const tuoi_position *position) {
+    tuoi_item *const items = gro->items, *const item = &items[added];
+    item->list = list;
+    item->older = position->lower;
+    item->newer = position->upper;
+    if (item->newer != TUOI_NONE) {
+        items[item->newer].older = added;
+        item->fast = 0;
     }
-    item->seq = pkt->facts.seq;
-    item->ip_id = pkt->facts.ip_id;
-    item->capacity = pkt->capacity;
-    item->payload_len += pkt->facts.payload_len;
-    item->seg_count++;
+    if (item->older != TUOI_NONE) {
+        items[item->older].newer = added;
+        items[item->older].fast = 0;
+    } else {
+        items[list].leaves = added;
+    }
+    items[list].open_count++;
 }
 
-/* What the newest item of the flow, or one below it, says to the packet. Checksums are left to the
-   caller. */
-static tuoi_position tuoi_gro_decide(tuo_gro *gro, uint32_t newest, const tuoi_packet *pkt) {
+/* If a list has more open items than it may have, the oldest is closed. */
+static void tuoi_list_trim(tuo_gro *gro, tuoi_item *list) {
+    list->open_count = tuoi_min32(list->open_count, gro->desc.max_items_per_flow);
+}
+
+/* Removes the upper of two open neighbours. */
+static void tuoi_list_remove_upper(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
+    lower->newer = upper->newer;
+    if (lower->newer != TUOI_NONE) {
+        gro->items[lower->newer].older = upper->older;
+    } else {
+        lower->fast = tuoi_is_plain(gro, &lower->shape, tuoi_is_ip4(lower->shape.kind));
+    }
+    upper->fast = 0; /* may be remembered by tuoi_recent */
+    gro->items[lower->list].open_count--;
+}
+
+/* What the IDs of two items and the end of the upper one make of the lower one. */
+static void tuoi_item_join_rules(tuoi_item *lower, const tuoi_item *upper) {
+    if (lower->seg_count == 1) lower->id_mode = upper->id_mode;
+    if (lower->id_mode == TUOI_ID_UNDECIDED)
+        lower->id_mode = lower->ip_id == upper->ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
+    lower->closed = upper->closed;
+    if (upper->seg_count == 1 && upper->closed != TUO_V_AFTER_PSH_FIN) /* not a head any more, but a tail */
+        lower->closed = (uint8_t)(upper->payload_len < lower->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD);
+}
+
+/* Two items become one, the lower: their chains are joined, and the place of the one that came
+   later is given up. A single payload is copied where the lower item collects its payloads; several,
+   which the upper item may have collected, are left to the drain. */
+static void tuoi_item_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
+    const uint32_t later = lower->first > upper->first ? lower->first : upper->first;
+    const uint32_t hdr_len = lower->shape.hdr_len;
+    gro->records[lower->tail].next = upper->head;
+    gro->records[later].list = TUOI_ABSORBED;
+    lower->first = tuoi_min32(lower->first, upper->first);
+    lower->tail = upper->tail;
+    if (upper->seg_count > 1) lower->collect = NULL;
+    if (lower->collect)
+        TUO_MEMCPY(lower->collect + hdr_len + lower->payload_len, upper->bytes + hdr_len, upper->payload_len);
+    tuoi_item_join_rules(lower, upper);
+    lower->payload_len += upper->payload_len;
+    lower->seg_count += upper->seg_count;
+    tuoi_list_remove_upper(gro, lower, upper);
+}
+
+/* Where a packet stands in its flow, of which newest is the newest item. */
+static tuoi_position tuoi_gro_position(tuo_gro *gro, uint32_t newest, const tuoi_packet *pkt) {
     const uint8_t *const ip = pkt->bytes + pkt->facts.shape.ip_off;
-    tuoi_position position = { TUO_V_APPENDED, newest, 1 };
-    const tuoi_item *item;
-    tuo_verdict differs;
-    if (tuoi_is_tcp(pkt->facts.shape.kind)) position = tuoi_position_tcp(&gro->desc, gro->items, newest, pkt);
+    tuoi_position position = { TUO_V_HELD, newest, TUOI_NONE, 1, 0, 1 };
+    if (tuoi_is_tcp(pkt->facts.shape.kind)) position = tuoi_position_tcp(gro->items, newest, &pkt->facts);
     gro->stats.item_checks += position.check_count;
     if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->facts.ip_version == 4)) {
         position.verdict = TUO_V_PAIR_CLOSED;
-    }
-    if (position.verdict != TUO_V_APPENDED && position.verdict != TUO_V_PREPENDED) return position;
-    item = &gro->items[position.item];
-    differs = tuoi_headers_differ(&gro->masks, item, pkt);
-    if (differs != TUO_V_HELD) {
-        position.verdict = differs;
-    } else if (position.verdict == TUO_V_APPENDED) {
-        position.verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts, pkt->capacity);
-    } else {
-        position.verdict = tuoi_decide_prepend(&gro->desc, item, pkt);
+        position.touches_lower = position.touches_upper = 0;
     }
     return position;
+}
+
+static tuo_verdict tuoi_bad_csum_verdict(unsigned csum) {
+    return csum == TUOI_CSUM_BAD_IP ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM;
 }
 
 /* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet
    is summed once at most, and where the head's buffer collects the payloads, copied there in the
    same pass: behind its end, where it matters only if the packet does join. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_join(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt,
-                                                   uint32_t payload_len, tuo_verdict join) {
-    uint8_t *const copy_to =
-        item->collect && join == TUO_V_APPENDED ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt,
+                                                     uint32_t payload_len) {
+    uint8_t *const copy_to = item->collect ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
     if (pkt->csum == TUOI_CSUM_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
     if (pkt->csum == TUOI_CSUM_UNKNOWN) {
         pkt->csum = tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
     } else if (copy_to) {
         TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
-    if (pkt->csum != TUOI_CSUM_RIGHT) return pkt->csum == TUOI_CSUM_BAD_IP ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM;
+    if (pkt->csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(pkt->csum);
     if (item->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, item);
-    return item->head_csum == TUOI_CSUM_RIGHT ? join : TUO_V_HEAD_BAD_CSUM;
+    return item->head_csum == TUOI_CSUM_RIGHT ? TUO_V_APPENDED : TUO_V_HEAD_BAD_CSUM;
+}
+
+/* The same for two items; all but their heads are known to be right. The upper one is held. */
+static tuo_verdict tuoi_gro_verify_heads(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
+    if (lower->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, lower);
+    if (lower->head_csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(lower->head_csum);
+    if (upper->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, upper);
+    return upper->head_csum == TUOI_CSUM_RIGHT ? TUO_V_HELD : TUO_V_HEAD_BAD_CSUM;
 }
 
 /* --- the fast path --- */
@@ -4694,7 +4786,7 @@ TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *it
                                          tuoi_facts *facts) {
     const uint32_t ip_off = tuoi_plain_ip_off(gro), hdr_len = item->shape.hdr_len;
     const uint8_t *const ip = pkt->bytes + ip_off, *const l4 = ip + tuoi_fixed_len(ip4);
-    if (!item->plain || pkt->len <= hdr_len) return 0;
+    if (!item->fast || pkt->len <= hdr_len) return 0;
     if (!tuoi_equal_masked(item->bytes + ip_off, ip, gro->masks.same[item->shape.kind], hdr_len - ip_off)) return 0;
     if (!tuoi_same_bytes(item->bytes, pkt->bytes, ip_off)) return 0;
     facts->total_len = ip4 ? tuoi_rd16(ip + TUOI_IP4_TOTAL) : (uint32_t)TUOI_IP6_LEN + tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
@@ -4755,7 +4847,7 @@ TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt, const uint8_
     item = &gro->items[guess];
     if (!tuoi_gro_recognise(gro, item, pkt, ip4, &facts)) return 0;
     if (tuoi_decide_append(&gro->desc, item, &facts, pkt->capacity) != TUO_V_APPENDED) return 0;
-    if (tuoi_gro_verify_join(gro, item, pkt, facts.payload_len, TUO_V_APPENDED) != TUO_V_APPENDED) return 0;
+    if (tuoi_gro_verify_append(gro, item, pkt, facts.payload_len) != TUO_V_APPENDED) return 0;
     tuoi_item_append(gro->records, item, &facts, pkt->record);
     gro->fast_count++;
     return 1;
@@ -4775,50 +4867,92 @@ TUOI_FORCE_INLINE int tuoi_gro_try_fast(tuo_gro *gro, tuoi_packet *pkt) {
 
 /* --- the slow path --- */
 
-/* Keep at most max_items_per_flow open: with one more on top, the oldest goes. */
-static void tuoi_items_trim(tuo_gro *gro, uint32_t newest) {
-    uint32_t at = newest, count;
-    for (count = 1; count < gro->desc.max_items_per_flow && gro->items[at].older != TUOI_NONE; count++)
-        at = gro->items[at].older;
-    gro->items[at].older = TUOI_NONE;
+/* The entry of a bucket for a flow that has none: a free one; that of a flow whose newest item takes
+   nothing more; or any, so that flows in turn do not all displace each other. */
+TUOI_FORCE_INLINE uint32_t tuoi_gro_choose_way(tuo_gro *gro, tuoi_bucket *bucket) {
+    uint32_t way = tuoi_index_free_way(&gro->flows, bucket);
+    if (way < TUO_FLOW_WAYS) return way;
+    for (way = 0; way < TUO_FLOW_WAYS; way++) {
+        if (gro->items[bucket->value[way]].closed != TUO_V_HELD) return way;
+    }
+    return (uint32_t)(tuoi_mix64(&gro->dice) >> 32) % TUO_FLOW_WAYS;
 }
 
-/* A candidate that found the flow: let it join, or say why not. */
-static tuo_verdict tuoi_gro_try_join(tuo_gro *gro, tuoi_packet *pkt, uint32_t newest) {
-    const tuoi_position position = tuoi_gro_decide(gro, newest, pkt);
-    tuoi_item *const item = &gro->items[position.item];
+/* Two items that touch: TUO_V_HELD if they may become one. */
+static tuo_verdict tuoi_gro_may_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
+    tuo_verdict verdict = tuoi_headers_differ(&gro->masks, lower, upper->bytes, &upper->shape);
+    if (verdict == TUO_V_HELD) verdict = tuoi_decide_join(&gro->desc, lower, upper);
+    return verdict == TUO_V_HELD ? tuoi_gro_verify_heads(gro, lower, upper) : verdict;
+}
+
+/* A packet that touches the item below, and perhaps closes the gap to the item above. */
+static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t *newest,
+                                       const tuoi_position *position) {
+    tuoi_item *const item = &gro->items[position->lower];
+    tuo_verdict verdict = tuoi_headers_differ(&gro->masks, item, pkt->bytes, &pkt->facts.shape);
+    if (verdict == TUO_V_HELD) verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts, pkt->capacity);
+    if (verdict == TUO_V_APPENDED) verdict = tuoi_gro_verify_append(gro, item, pkt, pkt->facts.payload_len);
+    if (verdict != TUO_V_APPENDED) return verdict;
+    tuoi_item_append(gro->records, item, &pkt->facts, pkt->record);
+    if (position->touches_upper && tuoi_gro_may_join(gro, item, &gro->items[position->upper]) == TUO_V_HELD) {
+        tuoi_item_join(gro, item, &gro->items[position->upper]);
+        gro->stats.joined_items++;
+        if (*newest == position->upper) {
+            *newest = position->lower;
+            gro->flows.changes++;
+        }
+    }
+    return verdict;
+}
+
+/* A packet that was not appended, for the reason given: an item in its place, which the item above
+   may join; or the first one of a new list. */
+static tuo_verdict tuoi_gro_open(tuo_gro *gro, tuoi_packet *pkt, uint32_t *newest, const tuoi_position *position,
+                                 tuo_verdict verdict) {
+    const uint32_t added = gro->item_count;
+    tuoi_item *const item = tuoi_item_fill(gro, pkt);
+    int in_place = tuoi_opens_in_place(&gro->desc, pkt->facts.shape.kind, verdict), joins = 0;
+    if (in_place && position->touches_upper) {
+        const tuo_verdict answer = tuoi_gro_may_join(gro, item, &gro->items[position->upper]);
+        if (answer == TUO_V_BAD_IP_CSUM || answer == TUO_V_BAD_L4_CSUM) return answer;
+        joins = answer == TUO_V_HELD;
+        if (!position->touches_lower || joins) verdict = joins ? TUO_V_PREPENDED : answer;
+        in_place = tuoi_opens_in_place(&gro->desc, pkt->facts.shape.kind, verdict);
+    }
+    gro->item_count++;
+    if (in_place) tuoi_list_add(gro, gro->items[*newest].list, added, position);
+    gro->records[pkt->record].list = item->list;
+    if (joins) tuoi_item_join(gro, item, &gro->items[position->upper]);
+    tuoi_list_trim(gro, &gro->items[item->list]);
+    if (item->newer == TUOI_NONE) {
+        *newest = added;
+        gro->flows.changes++;
+    }
+    return verdict;
+}
+
+/* A candidate that found its flow. */
+static tuo_verdict tuoi_gro_try_join(tuo_gro *gro, tuoi_packet *pkt, const tuoi_slot *slot) {
+    uint32_t *const newest = &slot->bucket->value[slot->way];
+    const tuoi_position position = tuoi_gro_position(gro, *newest, pkt);
     tuo_verdict verdict = position.verdict;
-    if (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED) return verdict;
-    verdict = tuoi_gro_verify_join(gro, item, pkt, pkt->facts.payload_len, verdict);
-    if (verdict == TUO_V_APPENDED) tuoi_item_append(gro->records, item, &pkt->facts, pkt->record);
-    if (verdict == TUO_V_PREPENDED) tuoi_item_prepend(gro->records, item, pkt);
+    if (position.touches_lower) verdict = tuoi_gro_try_append(gro, pkt, newest, &position);
+    if (verdict == TUO_V_APPENDED) return verdict;
+    if (verdict != TUO_V_BAD_IP_CSUM && verdict != TUO_V_BAD_L4_CSUM)
+        verdict = tuoi_gro_open(gro, pkt, newest, &position, verdict);
+    if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) tuoi_index_remove(&gro->flows, slot);
     return verdict;
 }
 
 /* A candidate: let it join, or start an item. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_gro_join(tuo_gro *gro, tuoi_packet *pkt, tuoi_record *record) {
     const tuoi_slot slot = tuoi_gro_find(gro, pkt);
-    uint32_t *const newest = &slot.bucket->value[slot.way % TUO_FLOW_WAYS];
-    uint32_t older = TUOI_NONE;
-    tuo_verdict verdict = TUO_V_HELD;
-    if (slot.way < TUO_FLOW_WAYS) {
-        verdict = tuoi_gro_try_join(gro, pkt, *newest);
-        if (verdict == TUO_V_APPENDED || verdict == TUO_V_PREPENDED) return verdict;
-        if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
-            tuoi_index_remove(&gro->flows, &slot);
-            return verdict;
-        }
-        if (verdict == TUO_V_SEQ_GAP && !tuoi_in_order_only(&gro->desc)) older = *newest;
-        *newest = gro->item_count;
-        gro->flows.changes++;
-    } else {
-        tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag,
-                       gro->item_count);
-    }
-    record->item = gro->item_count;
-    tuoi_item_start(gro, pkt, older);
-    if (older != TUOI_NONE) tuoi_items_trim(gro, record->item);
-    return verdict;
+    if (slot.way < TUO_FLOW_WAYS) return tuoi_gro_try_join(gro, pkt, &slot);
+    record->list = gro->item_count;
+    tuoi_index_put(&gro->flows, slot.bucket, tuoi_gro_choose_way(gro, slot.bucket), slot.tag, record->list);
+    tuoi_item_fill(gro, pkt);
+    gro->item_count++;
+    return TUO_V_HELD;
 }
 
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_slow(tuo_gro *gro, tuoi_packet *pkt, tuoi_record *record) {
@@ -4865,7 +4999,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_push(tuo_gro *gro, tuoi_packet *pkt, int 
     record->iov[1].base = pkt->bytes;
     record->iov[1].len = pkt->len;
     record->user = user;
-    record->next = record->item = TUOI_NONE;
+    record->next = record->list = TUOI_NONE;
     verdict = TUO_V_APPENDED;
     if (!tuoi_gro_try_fast(gro, pkt)) {
         tuoi_packet slow; /* a copy, so that *pkt can live in registers; member by member, since its facts are not
@@ -4900,28 +5034,39 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
 
 /* --- draining --- */
 
-/* The record at whose position something leaves next, or TUOI_NONE: by itself, or as the
-   first-arrived of an item of several. */
-TUOI_FORCE_INLINE uint32_t tuoi_gro_leave(tuo_gro *gro) {
-    const uint32_t record = gro->leftover != TUOI_NONE ? gro->leftover : gro->emit_idx;
-    tuoi_gro_close_flows(gro);
-    if (gro->leftover != TUOI_NONE) {
-        gro->leftover = gro->records[record].next;
-        return record;
-    }
-    if (record == gro->record_count) {
+/* The next record at whose position something leaves, or TUOI_NONE. */
+TUOI_FORCE_INLINE uint32_t tuoi_gro_next_place(tuo_gro *gro) {
+    const uint32_t place = gro->emit_idx;
+    if (place == gro->record_count) {
         gro->drained = 1;
         return TUOI_NONE;
     }
     do gro->emit_idx++; /* never stands on an absorbed record: what is behind it then is still held */
-    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].item == TUOI_ABSORBED);
-    return record;
+    while (gro->emit_idx < gro->record_count && gro->records[gro->emit_idx].list == TUOI_ABSORBED);
+    return place;
 }
 
-/* The item that leaves at a record; NULL: the packet leaves alone. */
-TUOI_FORCE_INLINE tuoi_item *tuoi_gro_item_at(const tuo_gro *gro, uint32_t record) {
-    const uint32_t item = gro->records[record].item;
-    return item < TUOI_ABSORBED && gro->items[item].seg_count > 1 ? &gro->items[item] : NULL;
+/* What leaves next: the record of its first packet, or TUOI_NONE. *item: the item, if it has
+   several packets; or NULL. */
+TUOI_FORCE_INLINE uint32_t tuoi_gro_leave(tuo_gro *gro, tuoi_item **item) {
+    const uint32_t leftover = gro->leftover;
+    uint32_t place, list;
+    tuoi_item *leaves;
+    *item = NULL;
+    tuoi_gro_close_flows(gro);
+    if (leftover != TUOI_NONE) {
+        gro->leftover = gro->records[leftover].next;
+        return leftover;
+    }
+    place = tuoi_gro_next_place(gro);
+    list = place == TUOI_NONE ? TUOI_NONE : gro->records[place].list;
+    if (list == TUOI_NONE) return place;
+    leaves = &gro->items[list];
+    if (leaves->seg_count == 1 && leaves->older == TUOI_NONE && leaves->newer == TUOI_NONE) return place; /* most */
+    leaves = &gro->items[leaves->leaves];
+    gro->items[list].leaves = leaves->newer;
+    if (leaves->seg_count > 1) *item = leaves;
+    return leaves->head;
 }
 
 /* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header
@@ -4993,10 +5138,9 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
 }
 
 TUO_API tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp) {
-    const uint32_t at = tuoi_gro_leave(gro);
-    const tuoi_item *item;
+    tuoi_item *item;
+    const uint32_t at = tuoi_gro_leave(gro, &item);
     if (at == TUOI_NONE) return TUO_DONE;
-    item = tuoi_gro_item_at(gro, at);
     if (item) {
         tuoi_gro_emit_item(gro, item, sp);
     } else {
@@ -5044,8 +5188,6 @@ static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
         if (ops->append(ops->user, head->user, (const uint8_t *)packet->base + hdr_len, packet->len - hdr_len) != 0) {
             gro->stats.append_failures++;
             gro->leftover = at;
-            /* its position has passed */
-            for (; at != TUOI_NONE; at = gro->records[at].next) gro->records[at].item = TUOI_ABSORBED;
             return;
         }
         item->tail = at;
@@ -5063,13 +5205,9 @@ static tuo_result tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
     size_t len;
     uint8_t *data;
     if (gro->borrowed && tuoi_gro_holds(gro)) return TUO_E_INVALID;
-    *at = tuoi_gro_leave(gro);
+    *at = tuoi_gro_leave(gro, &item);
     if (*at == TUOI_NONE) return TUO_DONE;
-    item = tuoi_gro_item_at(gro, *at);
-    if (item) {
-        *at = item->head;
-        tuoi_gro_append_all(gro, ops, offset, item);
-    }
+    if (item) tuoi_gro_append_all(gro, ops, offset, item);
     record = &gro->records[*at];
     data = tuoi_ops_data(ops, record->user);
     len = tuoi_ops_len(ops, record->user);

@@ -3,8 +3,9 @@
              "the next of the flow, but ...", drains, resets, and other configurations. See read_config and read_record.
    Asserts   every packet is emitted exactly once, single ones unchanged and with a zero vnet header; a superpacket passes
              tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
-             and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); nothing is emitted ahead
-             of a packet that closed its flow; the copying modes give the same bytes as the gathering one, and lose nothing
+             and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); packets of one connection
+             are emitted as they came, but for TCP segments in front of those that their bytes precede, and never across a
+             packet that closed the flow; what a connection emits is in the places in which it arrived; the copying modes give the same bytes as the gathering one, and lose nothing
              when their callbacks fail; work per push stays within the documented bounds; the counters add up; a reset forgets what
              is held and nothing else; tuo_gro_reconfigure refuses while packets are held, and what comes after it is judged by the new
              configuration; another level of tuo_simd gives the same verdicts and bytes (an input in four). */
@@ -65,7 +66,7 @@ static void use_config(unsigned index)
 static void read_config(fuzz_input *in)
 {
     static const uint32_t max_packets[] = {0, 0, 1, 2, 3, 8, 64, 300}, max_flows[] = {0, 1, 2, 5};
-    static const uint32_t max_items[] = {0, 1, 2, 16}, vnet_lens[] = {0, 12, 20, 24};
+    static const uint32_t max_items[] = {0, 1, 2, 64}, vnet_lens[] = {0, 12, 20, 24};
     static const uint32_t max_bytes[] = {0, 576, 1000, 65535}, max_segs[] = {0, 2, 3, 64}, max_frags[] = {0, 0, 2, 5};
     unsigned switches = fuzz_u8(in), kinds = fuzz_u8(in), capacity = fuzz_u8(in), caps = fuzz_u8(in), rest = fuzz_u8(in);
     memset(&desc, 0, sizeof desc);
@@ -436,9 +437,10 @@ static void check_emitted(emission *out, const tuo_superpacket *sp, index_of_use
 /* ------------------------------------------------------------------------------------------------------- gathering run */
 
 typedef struct progress {
-    size_t rank;       /* of the packet emitted next */
-    size_t last_first; /* superpackets leave in the order of the first pushed packet in each: that of the last one */
+    size_t rank; /* of the packet emitted next */
 } progress;
+
+static size_t group_first[PACKETS_MAX], group_count; /* of what was emitted: the packet that was pushed first */
 
 /* With the first configuration, whichever the last run ended with. */
 static tuo_gro *new_gro(void **mem)
@@ -465,8 +467,8 @@ static void mark_emitted(const tuo_superpacket *sp, progress *done)
         tuo_verdict verdict = packets[index].verdict;
         FUZZ_CHECK(sp->packet_count > 1 || (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED));
     }
-    FUZZ_CHECK(first >= done->last_first);
-    done->last_first = first;
+    FUZZ_CHECK(group_count < PACKETS_MAX);
+    group_first[group_count++] = first;
 }
 
 /* Takes `most` packets, or all. With all, they are only looked at after the last was handed out: they must still be good then. */
@@ -490,8 +492,10 @@ static void drain_gather(tuo_gro *gro, unsigned most, emission *out, progress *d
 
 static void check_push_work(const tuo_gro_stats *a, const tuo_gro_stats *b)
 {
-    uint32_t items = desc.max_items_per_flow != 0 ? desc.max_items_per_flow : 4;
-    FUZZ_CHECK(b->verified_packets - a->verified_packets <= 2);
+    uint32_t items = desc.max_items_per_flow != 0 ? desc.max_items_per_flow : 16;
+    FUZZ_CHECK(b->verified_packets - a->verified_packets <= 3);
+    FUZZ_CHECK(b->verified_packets <= b->packets_in);
+    FUZZ_CHECK(b->joined_items - a->joined_items <= (b->verdicts[TUO_V_APPENDED] > a->verdicts[TUO_V_APPENDED]));
     FUZZ_CHECK(b->item_checks - a->item_checks <= items);
     FUZZ_CHECK(b->flow.lookups - a->flow.lookups <= 1);
     FUZZ_CHECK(b->flow.probes - a->flow.probes <= TUO_FLOW_WAYS);
@@ -589,9 +593,10 @@ static emission run_gather(void)
 {
     emission out = {NULL, 0, 0, 0, 0};
     void *mem;
-    progress done = {0, 0};
+    progress done = {0};
     size_t pushed = 0, forgotten = 0;
     tuo_gro *gro = new_gro(&mem);
+    group_count = 0;
     for (size_t i = 0; i < step_count; i++) {
         switch (steps[i].kind) {
         case STEP_PUSH:
@@ -661,12 +666,7 @@ static int same_flow(const packet *a, const packet *b)
     if (!same_bytes(a, v->l4, b, w->l4, 4) || !same_bytes(a, 0, b, 0, v->ip)) {
         return 0;
     }
-    if (v->version == 4) {
-        return 1; /* IPv4 options make no other flow */
-    }
-    return v->l4 - v->ip == w->l4 - w->ip && same_bytes(a, v->ip + 40, b, w->ip + 40, v->l4 - v->ip - 40) &&
-           same_bytes(a, v->ip + 2, b, w->ip + 2, 2) && ((a->bytes[v->ip + 1] ^ b->bytes[w->ip + 1]) & 15) == 0 &&
-           a->bytes[v->ip + 6] == b->bytes[w->ip + 6];
+    return 1; /* flow labels, extension headers and IPv4 options make no other connection */
 }
 
 static int passes(tuo_verdict v)
@@ -674,9 +674,17 @@ static int passes(tuo_verdict v)
     return (v >= TUO_V_NOT_IP && v <= TUO_V_CSUM_ALIAS) || v == TUO_V_BAD_IP_CSUM || v == TUO_V_BAD_L4_CSUM;
 }
 
+/* Do the bytes of the later one come before those of the earlier one? An item reaches 65535 bytes from where it was compared. */
+static int precedes(const packet *later, const packet *earlier)
+{
+    uint32_t end = pkt_get32(later->bytes + later->view.l4 + 4) + (uint32_t)later->view.payload_len;
+    return pkt_get32(earlier->bytes + earlier->view.l4 + 4) - end < 0x80010000u;
+}
+
 /* Must these two, pushed in this order, leave in this order? */
 static int ordered(const packet *a, const packet *b)
 {
+    const tuo_gro_desc *d = &configs[a->config];
     int hides_ports = 0;
     const packet *both[2];
     both[0] = a;
@@ -688,8 +696,8 @@ static int ordered(const packet *a, const packet *b)
     if (hides_ports) {
         return same_addresses(a, b);
     }
-    return same_flow(a, b) && (passes(a->verdict) || passes(b->verdict) || a->config != b->config ||
-                               configs[a->config].strict_kernel || a->view.proto == PKT_PROTO_UDP);
+    return same_flow(a, b) && (passes(a->verdict) || passes(b->verdict) || a->config != b->config || d->strict_kernel ||
+                               d->disable_prepend || a->view.proto == PKT_PROTO_UDP || !precedes(b, a));
 }
 
 static void check_order(void)
@@ -698,6 +706,34 @@ static void check_order(void)
         for (size_t j = i + 1; j < packet_count && !packets[i].forgotten; j++) {
             FUZZ_CHECK(packets[j].forgotten || packets[i].rank < packets[j].rank || !ordered(&packets[i], &packets[j]));
         }
+    }
+}
+
+static int same_connection(size_t a, size_t b)
+{
+    return a == b || (packets[a].config == packets[b].config && same_flow(&packets[a], &packets[b]));
+}
+
+/* The n-th thing that a connection emits leaves where the n-th of them arrived. After a reset in a drain that cannot be told. */
+static void check_places(void)
+{
+    static size_t connection[PACKETS_MAX], taken[PACKETS_MAX]; /* its first group; one more than the last place that it left in */
+    size_t last = 0;
+    for (size_t i = 0; i < group_count; i++) {
+        taken[i] = 0;
+        for (connection[i] = 0; !same_connection(group_first[i], group_first[connection[i]]);) {
+            connection[i]++;
+        }
+    }
+    for (size_t i = 0; i < group_count; i++) {
+        size_t place = PACKETS_MAX, c = connection[i];
+        for (size_t j = 0; j < group_count; j++) {
+            if (connection[j] == c && group_first[j] >= taken[c] && group_first[j] < place) {
+                place = group_first[j];
+            }
+        }
+        FUZZ_CHECK(place >= last && place < PACKETS_MAX);
+        last = taken[c] = place + 1;
     }
 }
 
@@ -866,6 +902,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_script(&in);
     emission gathered = run_gather();
     check_order();
+    if (!saw_reset) {
+        check_places();
+    }
     if (size % 4 == 0) {
         check_another_level(&gathered);
     }

@@ -105,7 +105,8 @@ static struct {
 
 static size_t ranks;                /* given out so far */
 static unsigned batches;
-static size_t last_first;           /* units go in the order of the first pushed packet in each: one more than that of the last one */
+static size_t last_first;           /* units go in the order of the first pushed packet in each, but for the items of a TCP flow, which share
+                                       their places: one more than that of the last other one */
 static int batch_begun;             /* what earlier calls held is out */
 static unsigned kinds_now;          /* may be coalesced in this batch */
 static int recheck_due;             /* buffers are held since an earlier call */
@@ -712,7 +713,7 @@ static void begin_unit(const written *w)
         }
         FUZZ_CHECK(found); /* what was to go first still does */
         first_again = PACKETS_MAX;
-    } else {
+    } else if (packets[first].view.proto != PKT_PROTO_TCP) {
         FUZZ_CHECK(first >= last_first);
         last_first = first + 1;
     }
@@ -2129,7 +2130,7 @@ static unsigned open_fds(void)
     return set;
 }
 
-/* Must these two of one batch leave in the order in which they came? UDP of one flow must, and what is no candidate with what is of its
+/* Must these two of one batch leave in the order in which they came? UDP of one flow must, TCP if the later one does not precede, and what is no candidate with what is of its
    flow; if it hides its ports, with all between its two addresses. */
 static int ordered(const ref_batch *t, size_t a, size_t b)
 {
@@ -2143,7 +2144,10 @@ static int ordered(const ref_batch *t, size_t a, size_t b)
     if (!pkt_has_l4(&t->views[a]) || !pkt_has_l4(&t->views[b]) || !ref_same_flow(t, a, b)) {
         return 0;
     }
-    return va != TUO_V_HELD || vb != TUO_V_HELD || t->views[a].proto == PKT_PROTO_UDP;
+    if (va != TUO_V_HELD || vb != TUO_V_HELD || t->views[a].proto == PKT_PROTO_UDP) {
+        return 1;
+    }
+    return ref_seq(t, a) - ref_seq_end(t, b) >= 0x80010000u; /* an item reaches 65535 bytes from where it was compared */
 }
 
 static void check_order(void)

@@ -327,7 +327,7 @@ static const workload workloads[] = {
     {"gro_tcp4_8flows_trust_gather", gather, PKT_TCP4, 1448, 128, 8, 0, 0, 8},
     {"gro_tcp4_128flows_trust_gather", gather, PKT_TCP4, 1448, 128, 128, 0, 0, 128},
     {"gro_tcp4_128acks", gather, PKT_TCP4, PKT_ZERO, 128, 1, 0, 1, 128},
-    {"gro_tcp4_reordered", gather, PKT_TCP4, 1448, 128, 1, 10, 0, 13},
+    {"gro_tcp4_reordered", gather, PKT_TCP4, 1448, 128, 1, 10, 0, 3},
 #ifdef __linux__
     {"push_tcp4_1flow", push, PKT_TCP4, 1448, 128, 1, 0, 1, 3},
     {"push_udp4_1flow", push, PKT_UDP4, 1400, 128, 1, 0, 1, 3},

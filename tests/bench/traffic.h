@@ -19,6 +19,7 @@ typedef struct traffic_shape {
     int payload_len; /* of each packet; PKT_ZERO: none */
     unsigned flows;  /* of a batch; packets take turns */
     int swap_every;  /* n: the packets n-1 and n of each n change places; 0: in order */
+    unsigned late;   /* n: each packet is late by up to n places; 0: in order */
     unsigned churn;  /* n: each batch has other flows than the one before, n in turn; 0: always the same */
 } traffic_shape;
 
@@ -65,11 +66,38 @@ static inline pkt_spec traffic_spec(pkt_kind kind, int payload_len, uint32_t flo
     return s;
 }
 
+/* When a packet comes, in thousandths of a place: for each n another number, always the same. */
+static inline uint32_t traffic_due(const traffic_shape *shape, uint32_t n)
+{
+    uint32_t dice = (n + 1) * 2654435761u;
+
+    dice = (dice ^ dice >> 15) * 2246822519u;
+    return n * 1000 + (dice ^ dice >> 13) % ((shape->late + 1) * 1000);
+}
+
+/* The packet that comes at a place of the batch, if each is late. */
+static inline uint32_t traffic_late(const traffic_shape *shape, uint32_t place)
+{
+    uint32_t n, other, before;
+
+    for (n = 0; n < BATCH; n++) {
+        for (other = before = 0; other < BATCH; other++) {
+            uint32_t a = traffic_due(shape, other), b = traffic_due(shape, n);
+            before += a < b || (a == b && other < n);
+        }
+        if (before == place)
+            return n;
+    }
+    return place;
+}
+
 /* The packet that comes at a place of the batch. */
 static inline uint32_t traffic_order(const traffic_shape *shape, uint32_t place)
 {
     uint32_t n = (uint32_t)shape->swap_every;
 
+    if (shape->late)
+        return traffic_late(shape, place);
     if (n && place % n == n - 2)
         return place + 1;
     return n && place % n == n - 1 ? place - 1 : place;

@@ -26,7 +26,7 @@ import time
 
 BAR = 95.0
 TESTS = ["vnet", "regressions", "parse", "checksum", "flow_table", "gso", "gro_rules", "device", "gro_modes", "captures", "sweep",
-         "gro_property", "gro_hostile", "udp_plan", "conventions"]
+         "gro_property", "gro_hostile", "udp_plan", "conventions", "gro_order"]
 
 # (pattern, replacements): each occurrence in a line makes one mutant per replacement.
 OPERATORS = [

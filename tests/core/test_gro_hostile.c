@@ -1,5 +1,5 @@
 /* test_gro_hostile.c - traffic made to cause work or loss. The work of each push is counted, not timed, and must stay within what
-   the header promises: TUO_FLOW_WAYS slots, max_items_per_flow items, 2 checksums. And nothing is lost, whatever overflows. */
+   the header promises: TUO_FLOW_WAYS slots, max_items_per_flow items, 3 checksums. And nothing is lost, whatever overflows. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -18,6 +18,7 @@ static h_batch batch;
 /* The most that one push did. */
 static struct {
     uint64_t probes, items, sums;
+    uint64_t all_sums, packets; /* of all pushes */
 } worst;
 
 static tuo_verdict push_counted(tuo_gro *gro, const uint8_t *pkt, size_t len, void *user)
@@ -34,6 +35,8 @@ static tuo_verdict push_counted(tuo_gro *gro, const uint8_t *pkt, size_t len, vo
         worst.items = after.item_checks - before.item_checks;
     if (after.verified_packets - before.verified_packets > worst.sums)
         worst.sums = after.verified_packets - before.verified_packets;
+    worst.all_sums += after.verified_packets - before.verified_packets;
+    worst.packets++;
     return v;
 }
 
@@ -57,7 +60,8 @@ static void check_work(const tuo_gro *gro)
     tuo_gro_query_desc(gro, &desc);
     CHECK(worst.probes <= TUO_FLOW_WAYS);
     CHECK(worst.items <= desc.max_items_per_flow);
-    CHECK(worst.sums <= 2);
+    CHECK(worst.sums <= 3);
+    CHECK(worst.all_sums <= worst.packets);
 }
 
 /* --------------------------------------------------------------------------------------------------- one flow, many items */
@@ -71,7 +75,8 @@ typedef struct gap_row {
 static const gap_row gaps[] = {
     {"gaps upwards", 0, 2, 0},
     {"gaps downwards", 100000, (uint32_t)-2, 0},
-    {"gaps upwards, 16 items", 0, 2, 16},
+    {"gaps upwards, 64 items", 0, 2, 64},
+    {"gaps downwards, 64 items", 100000, (uint32_t)-2, 64},
     {"gaps upwards, 1 item", 0, 2, 1},
     {"half the circle", 0, 0x80000000u / 100, 16},
     {"a third of the circle", 0, 0x55555555u / 100, 16},
@@ -253,6 +258,85 @@ TEST(another_seed_scatters_colliding_flows)
 
 /* ------------------------------------------------------------------------------------------------------ too many of them */
 
+/* As many flows as max_flows says, by default, one packet of each at a time. */
+TEST(flows_in_turn_at_the_default_size)
+{
+    enum { SEEDS = 50, FLOWS_IN_TURN = 128 };
+    size_t seconds = 0, alone = 0, seed, k;
+
+    for (seed = 0; seed < SEEDS; seed++) {
+        const tuo_gro_desc desc = {.hash_seed = seed * 7919};
+        h_gro h = h_open(&desc);
+
+        h_clear(&batch);
+        for (k = 0; k < 2 * FLOWS_IN_TURN; k++) {
+            size_t flow = k % FLOWS_IN_TURN, second = k / FLOWS_IN_TURN;
+            pkt_spec s = {.kind = (pkt_kind)(flow % 4), .src = (uint16_t)(flow / 8), .src_port = (int32_t)(1000 + flow),
+                          .seq = (uint32_t)second * 100, .ip_id = (uint16_t)second};
+            h_add(&batch, &s);
+        }
+        h_push_all(&batch, h.gro, 0);
+        for (k = FLOWS_IN_TURN; k < 2 * FLOWS_IN_TURN; k++) {
+            seconds++;
+            alone += batch.verdict[k] != TUO_V_APPENDED;
+        }
+        h_drain(&batch, h.gro);
+        h_check_batch(&batch, &desc);
+        h_close(&h);
+    }
+    printf("%lu of %lu packets did not find their flow\n", (unsigned long)alone, (unsigned long)seconds);
+    CHECK(100 * alone <= seconds);
+    h_clear(&batch);
+}
+
+/* One flow more than a bucket holds, in turn: the one that was there longest must not always go, for that is the one that comes next. */
+TEST(a_full_bucket_displaces_at_random)
+{
+    enum { TURNS = 20, COLLIDING = TUO_FLOW_WAYS + 1 };
+    const tuo_gro_desc desc = {.hash_seed = 99};
+    h_gro h = h_open(&desc);
+    size_t i, found = 0;
+
+    h_clear(&batch);
+    for (i = 0; i < TURNS; i++)
+        CHECK_EQ_INT(add_colliding(h.gro, COLLIDING, (uint32_t)(20 * i)), COLLIDING);
+    h_push_all(&batch, h.gro, 0);
+    for (i = COLLIDING; i < batch.count; i++)
+        found += batch.verdict[i] == TUO_V_APPENDED;
+    CHECK(found > batch.count / 2);
+    h_drain(&batch, h.gro);
+    h_check_batch(&batch, &desc);
+    h_close(&h);
+    h_clear(&batch);
+}
+
+/* A flow whose newest item takes nothing more gives its place up first. */
+TEST(a_full_bucket_displaces_a_closed_item_first)
+{
+    enum { COLLIDING = TUO_FLOW_WAYS + 1 };
+    const tuo_gro_desc desc = {.hash_seed = 99};
+    size_t closed, i;
+
+    for (closed = 0; closed < TUO_FLOW_WAYS; closed++) {
+        h_gro h = h_open(&desc);
+
+        check_row("flow %lu", (unsigned long)closed);
+        h_clear(&batch);
+        CHECK_EQ_INT(add_colliding(h.gro, COLLIDING, 0), COLLIDING);
+        CHECK_EQ_INT(add_colliding(h.gro, COLLIDING, 20), COLLIDING);
+        batch.pkt[closed][33] |= PKT_PSH;
+        pkt_fix_checksums(batch.pkt[closed], batch.len[closed], 0);
+        h_push_all(&batch, h.gro, 0);
+        for (i = 0; i < closed; i++)
+            CHECK_VERDICT(batch.verdict[COLLIDING + i], TUO_V_APPENDED);
+        CHECK_VERDICT(batch.verdict[COLLIDING + closed], TUO_V_HELD); /* and displaces one of the others */
+        h_drain(&batch, h.gro);
+        h_check_batch(&batch, &desc);
+        h_close(&h);
+    }
+    h_clear(&batch);
+}
+
 /* Far more flows than max_flows, two packets each: in turn (each flow is evicted before its second packet comes) and in pairs. */
 TEST(more_flows_than_max_flows)
 {
@@ -279,7 +363,10 @@ TEST(more_flows_than_max_flows)
             tuo_gro_query_stats(h.gro, &stats);
             CHECK(stats.flow.evictions >= 500);
             h_drain(&batch, h.gro);
-            CHECK_EQ_INT(batch.group_count, in_pairs ? 1000 : 2000);
+            if (in_pairs)
+                CHECK_EQ_INT(batch.group_count, 1000);
+            else /* by chance some are still there */
+                CHECK(batch.group_count > 1900 && batch.group_count <= 2000);
             h_check_batch(&batch, &desc);
             h_close(&h);
         }
@@ -288,10 +375,12 @@ TEST(more_flows_than_max_flows)
 
 enum { FLOOD = 65536, FLOOD_LEN = 64 };
 
-typedef enum flood_kind { FLOOD_FLOWS, FLOOD_GAPS, FLOOD_ACKS, FLOOD_FRAGMENTS, FLOOD_BAD, FLOOD_RANDOM, FLOOD_KINDS } flood_kind;
+typedef enum flood_kind {
+    FLOOD_FLOWS, FLOOD_GAPS, FLOOD_LATE, FLOOD_FILLED, FLOOD_ACKS, FLOOD_FRAGMENTS, FLOOD_BAD, FLOOD_LABELS, FLOOD_RANDOM, FLOOD_KINDS
+} flood_kind;
 
-static const char *const flood_names[FLOOD_KINDS] = {"a flow each", "a gap each", "pure ACKs", "fragments", "bad checksums",
-                                                     "random bytes"};
+static const char *const flood_names[FLOOD_KINDS] = {"a flow each", "a gap each", "each in front of the others", "every gap filled",
+                                                     "pure ACKs", "fragments", "bad checksums", "a flow label each", "random bytes"};
 
 static size_t build_flood(uint8_t *out, flood_kind kind, uint32_t i, rng *r)
 {
@@ -304,6 +393,15 @@ static size_t build_flood(uint8_t *out, flood_kind kind, uint32_t i, rng *r)
         s.src_port = (int32_t)(1 + (i & 0xff));
         break;
     case FLOOD_GAPS: s.seq = i * 16; break;
+    case FLOOD_LATE: s.seq = 0u - i * 16; break;
+    case FLOOD_FILLED: /* 1 3 5 ... 31, then 0 2 4 ... 30, and so on */
+        s.seq = (i / 32 * 32 + (i % 32 < 16 ? 2 * (i % 16) + 1 : 2 * (i % 16))) * 8;
+        s.ip_id = (uint16_t)(s.seq / 8);
+        break;
+    case FLOOD_LABELS:
+        s.kind = PKT_UDP6;
+        s.flow_label = i;
+        break;
     case FLOOD_ACKS: s.payload_len = i % 2 ? PKT_ZERO : 8; break;
     case FLOOD_FRAGMENTS: s.frag = i % 2 ? 0x2000 : 0; break;
     case FLOOD_BAD:
@@ -375,6 +473,7 @@ TEST(random_traffic_stays_within_the_bounds)
 
         start_counting();
         n = make_traffic(&r, specs, SPECS_MAX, 0);
+        disorder_traffic(&r, specs, n, round % 8);
         h_clear(&batch);
         for (i = 0; i < n; i++)
             h_add(&batch, &specs[i]);
@@ -386,7 +485,7 @@ TEST(random_traffic_stays_within_the_bounds)
         h_check_batch(&batch, &desc);
         h_close(&h);
     }
-    CHECK_EQ_INT(sums, 2); /* the bounds are reached, so that a counter that does not count is noticed */
+    CHECK_EQ_INT(sums, 3); /* the bounds are reached, so that a counter that does not count is noticed */
     CHECK_EQ_INT(items, 4);
     h_clear(&batch);
 }
@@ -400,6 +499,9 @@ int main(int argc, char **argv)
         CHECK_ENTRY(colliding_flows_cost_no_more_and_lose_nothing),
         CHECK_ENTRY(as_many_colliding_flows_as_ways_all_merge),
         CHECK_ENTRY(another_seed_scatters_colliding_flows),
+        CHECK_ENTRY(flows_in_turn_at_the_default_size),
+        CHECK_ENTRY(a_full_bucket_displaces_at_random),
+        CHECK_ENTRY(a_full_bucket_displaces_a_closed_item_first),
         CHECK_ENTRY(more_flows_than_max_flows),
         CHECK_ENTRY(floods),
         CHECK_ENTRY(random_traffic_stays_within_the_bounds),

@@ -225,6 +225,8 @@ static void random_packets(rng *r, tuo_gro_desc *desc)
     desc->virtio_guest = (uint8_t)rng_chance(r, 1, 4);
     desc->max_packets = BUFS;
     n = make_traffic(r, specs, 1 + rng_below(r, BUFS), desc->ethernet);
+    if (rng_chance(r, 1, 2))
+        disorder_traffic(r, specs, n, 1 + rng_below(r, 16));
     h_clear(&gathered);
     for (i = 0; i < n; i++)
         h_add(&gathered, &specs[i]);
@@ -238,7 +240,7 @@ TEST(three_modes_same_bytes)
     unsigned round;
     unsigned long merged = 0;
 
-    for (round = 0; round < 250; round++) {
+    for (round = 0; round < 400; round++) {
         tuo_gro_desc desc, checked;
         moving_buf bufs[BUFS];
         ops_state state = {0, 0, 0};
@@ -336,7 +338,7 @@ TEST(plain_buffers_as_by_callbacks)
     unsigned round;
     int ok = 1;
 
-    for (round = 0; ok && round < 300; round++) {
+    for (round = 0; ok && round < 500; round++) {
         tuo_gro_desc desc;
         moving_buf bufs[BUFS];
         tuo_buf plain[BUFS];
@@ -433,6 +435,37 @@ TEST(append_fails_behind_late_segments)
     }
 }
 
+/* Here the item leaves in an earlier place than its own, which another item of the flow needs, although the packet that arrived there is
+   left over. */
+TEST(append_fails_in_a_place_that_arrived_before)
+{
+    static const uint32_t seq[] = {9, 2, 1, 0, 20, 19};
+    const tuo_gro_desc desc = {0};
+    unsigned long fail_at;
+    size_t i;
+
+    for (fail_at = 1; fail_at <= 3; fail_at++) {
+        moving_buf bufs[BUFS];
+        ops_state state = {0, fail_at, 0};
+        tuo_buf_ops ops = moving_ops(&state);
+
+        check_row("append %lu fails", fail_at);
+        h_clear(&gathered);
+        for (i = 0; i < CHECK_COUNT_OF(seq); i++) {
+            pkt_spec s = {.seq = seq[i] * 100, .ip_id = (uint16_t)seq[i]};
+            h_add(&gathered, &s);
+        }
+        fill_moving(bufs, &gathered, 10, 65536);
+        run_copy(&desc, &ops, bufs, 10);
+        CHECK_EQ_INT(copied.group_count, fail_at == 1 ? 5 : 4);
+        CHECK_EQ_INT(copied.group[0].count, fail_at < 3 ? fail_at : 3);
+        for (i = 1; i < copied.order_count; i++)
+            CHECK(seq[copied.order[i - 1]] < seq[copied.order[i]]);
+        h_check_batch(&copied, &desc);
+        free_moving(bufs, gathered.count);
+    }
+}
+
 /* The rest of an item that broke is held like any packet, even if nothing is behind it. */
 TEST(left_over_packets_are_held)
 {
@@ -514,13 +547,19 @@ static const capacity_row capacities[] = {
     {"room for one each", {100, 9, 100, 9}, {0, 1, 2, 3},
      {TUO_V_HELD, TUO_V_APPENDED, TUO_V_CAP_BUFFER, TUO_V_APPENDED}, "01|23"},
     {"prepend: no room in the late one's buffer", {999, 99, 0, 0}, {1, 0, 8, 9},
-     {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "0|1|2|3"},
+     {TUO_V_HELD, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "1|0|2|3"},
     {"prepend: room in the late one's buffer only", {0, 100, 0, 0}, {1, 0, 8, 9},
      {TUO_V_HELD, TUO_V_PREPENDED, TUO_V_SEQ_GAP, TUO_V_CAP_BUFFER}, "10|2|3"},
 #if SIZE_MAX > 0xffffffffu
     {"more room than 32 bits say", {(size_t)1 << 32, 0, 0, 0}, {0, 1, 2, 3},
      {TUO_V_HELD, TUO_V_APPENDED, TUO_V_APPENDED, TUO_V_APPENDED}, "0123"},
 #endif
+    {"join: room for all", {300, 100, 0, 0}, {0, 2, 3, 1}, {TUO_V_HELD, TUO_V_SEQ_GAP, TUO_V_APPENDED, TUO_V_APPENDED}, "0312"},
+    {"join: one byte too little", {299, 100, 0, 0}, {0, 2, 3, 1},
+     {TUO_V_HELD, TUO_V_SEQ_GAP, TUO_V_APPENDED, TUO_V_APPENDED}, "03|12"},
+    {"join: a single one above", {200, 999, 0, 0}, {0, 2, 1, 9}, {TUO_V_HELD, TUO_V_SEQ_GAP, TUO_V_APPENDED, TUO_V_SEQ_GAP}, "021|3"},
+    {"join: a single one above, one byte too little", {199, 999, 0, 0}, {0, 2, 1, 9},
+     {TUO_V_HELD, TUO_V_SEQ_GAP, TUO_V_APPENDED, TUO_V_SEQ_GAP}, "02|1|3"},
     {"after a prepend the new head's room counts", {999, 150, 0, 0}, {1, 0, 2, 9},
      {TUO_V_HELD, TUO_V_PREPENDED, TUO_V_CAP_BUFFER, TUO_V_SEQ_GAP}, "10|2|3"},
 };
@@ -595,7 +634,11 @@ static const batch_row batches[] = {
     {"one flow", 0, 4, {0, 0, 0, 0}, {0, 1, 2, 3}, 1, {0}, {4}},
     {"three flows, interleaved", 0, 7, {0, 1, 2, 0, 1, 0, 2}, {0, 0, 0, 1, 1, 2, 1}, 3, {0, 1, 2}, {3, 2, 2}},
     {"a prepended packet is the head at its item's place", 0, 3, {0, 1, 0}, {1, 0, 0}, 2, {2, 1}, {2, 1}},
-    {"a gap", 0, 4, {0, 0, 0, 0}, {0, 2, 3, 1}, 2, {0, 1}, {2, 2}},
+    {"a gap", 0, 4, {0, 0, 0, 0}, {0, 2, 3, 5}, 3, {0, 1, 3}, {1, 2, 1}},
+    {"a gap that is filled", 0, 4, {0, 0, 0, 0}, {0, 2, 3, 1}, 1, {0}, {4}},
+    {"a gap that is filled, and more behind it", 0, 6, {0, 0, 0, 0, 0, 0}, {0, 2, 1, 3, 5, 4}, 1, {0}, {6}},
+    {"all backwards", 0, 4, {0, 0, 0, 0}, {3, 2, 1, 0}, 1, {3}, {4}},
+    {"two pairs, the later one first", 0, 5, {0, 0, 0, 0, 1}, {5, 6, 0, 1, 0}, 3, {2, 0, 4}, {2, 2, 1}},
     {"more packets than max_packets", 4, 10, {0}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 3, {0, 4, 8}, {4, 4, 2}},
     {"max_packets 1", 1, 3, {0}, {0, 1, 2}, 3, {0, 1, 2}, {1, 1, 1}},
     {"exactly max_packets", 4, 4, {0}, {0, 1, 2, 3}, 1, {0}, {4}},
@@ -854,6 +897,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(plain_buffers_as_by_callbacks),
         CHECK_ENTRY(append_fails_at_each_call),
         CHECK_ENTRY(append_fails_behind_late_segments),
+        CHECK_ENTRY(append_fails_in_a_place_that_arrived_before),
         CHECK_ENTRY(left_over_packets_are_held),
         CHECK_ENTRY(append_failures_are_counted),
         CHECK_ENTRY(lengths_that_forgot_their_headroom),

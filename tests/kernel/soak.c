@@ -491,7 +491,7 @@ static uint64_t packet_digest(const batch *b, uint8_t *p, size_t len)
     return digest_bytes(UINT64_C(0xcbf29ce484222325), p, len);
 }
 
-/* Flows as the library has them: a flow label or extension headers make another one. */
+/* Flows as the library has them: connections, whatever flow label and extension headers their packets have. */
 static void describe(sent *s, const uint8_t *p, size_t len)
 {
     pkt_view v = pkt_look(p, len, 0, 0);
@@ -506,8 +506,6 @@ static void describe(sent *s, const uint8_t *p, size_t len)
     s->flow = digest_word(s->pair, v.proto);
     if (v.ports_known)
         s->flow = digest_bytes(s->flow, p + v.l4, 4);
-    if (v.version == 6)
-        s->flow = digest_bytes(digest_word(s->flow, (uint64_t)p[6] << 32 | (pkt_get32(p) & 0xfffff)), p + 40, v.l4 - 40);
     if (!pkt_has_l4(&v) || v.proto != PKT_PROTO_TCP)
         return;
     flags = p[v.l4 + 13];
@@ -616,7 +614,7 @@ static void check_work(writer *w)
     tuo_gro_query_desc(w->tun->tx.gro, &desc);
     CHECK(w->most[SLOTS] <= TUO_FLOW_WAYS);
     CHECK(w->most[ITEMS] <= desc.max_items_per_flow);
-    CHECK(w->most[SUMS] <= 2);
+    CHECK(w->most[SUMS] <= 3);
     for (i = 0; i < WORK_COUNT; i++) {
         soak.most[i] = w->most[i] > soak.most[i] ? w->most[i] : soak.most[i];
         w->most[i] = 0;
@@ -793,7 +791,7 @@ static void set_modes(batch *b)
     d->max_segs = rng_chance(r, 1, 8) ? 2 + rng_below(r, 10) : 0;
     d->max_udp_segs = rng_chance(r, 1, 4) ? 2 + rng_below(r, 62) : 0;
     d->max_frags = rng_chance(r, 1, 8) ? 2 + rng_below(r, 10) : 0;
-    d->max_items_per_flow = rng_chance(r, 1, 2) ? 1 + rng_below(r, 16) : 0;
+    d->max_items_per_flow = rng_chance(r, 1, 2) ? 1 + rng_below(r, 64) : 0;
     d->disable_tcp4 = (uint8_t)rng_chance(r, 1, 16);
     d->disable_tcp6 = (uint8_t)rng_chance(r, 1, 16);
     d->disable_udp4 = (uint8_t)rng_chance(r, 1, 16);

@@ -656,12 +656,13 @@ typedef enum excuse {
     EXCUSE_TINY,        /* some kernels cut segments below 8 bytes differently (K 1.9) */
     EXCUSE_ROUTING,     /* segments left: the checksum does not cover the address that is in the header */
     EXCUSE_OVERTAKEN,   /* the kernel lets packets that never merge overtake what it holds (K 4.16, 5.8); we keep the order */
+    EXCUSE_CONNECTION,  /* the same for packets with another flow label or extension headers: to the kernel another flow (K 4.2) */
     EXCUSE_COUNT
 } excuse;
 
 static const char *const excuse_names[EXCUSE_COUNT] = {"none", "CWR", "constant ID without DF", "checksum alias",
                                                        "urgent pointer", "tiny segments", "routing header",
-                                                       "would be overtaken"};
+                                                       "would be overtaken", "would be overtaken, another flow label"};
 
 typedef struct train {
     h_batch batch;
@@ -682,6 +683,25 @@ static int between_is_odd(const train *t, size_t a, size_t b)
         if (!ref_same_pair(&t->ref, i, b))
             continue;
         if (ref_classify(&any, p, t->pkts[i].len, v) != TUO_V_HELD || !ref_ip_valid(p, v) || !ref_l4_valid_at(p, v))
+            return 1;
+    }
+    return 0;
+}
+
+/* Would a packet of the connection that is of another flow to the kernel? */
+static int between_is_another_flow(const train *t, size_t a, size_t b)
+{
+    const pkt_view *v = &t->ref.views[b], *w;
+    const uint8_t *ip = t->pkts[b].bytes + v->ip, *other;
+    size_t i;
+
+    for (i = a + 1; i < b; i++) {
+        w = &t->ref.views[i];
+        other = t->pkts[i].bytes + w->ip;
+        if (v->version != 6 || !pkt_has_l4(w) || !ref_same_flow(&t->ref, i, b))
+            continue;
+        if ((pkt_get32(ip) & 0xfffff) != (pkt_get32(other) & 0xfffff) || ip[6] != other[6] ||
+            !ref_same_bytes(ip + 40, v->l4 - v->ip - 40, other + 40, w->l4 - w->ip - 40))
             return 1;
     }
     return 0;
@@ -717,7 +737,9 @@ static excuse find_excuse(const train *t, size_t a, size_t b)
     }
     if (va->routing_left)
         return EXCUSE_ROUTING;
-    return between_is_odd(t, a, b) ? EXCUSE_OVERTAKEN : NO_EXCUSE;
+    if (between_is_odd(t, a, b))
+        return EXCUSE_OVERTAKEN;
+    return between_is_another_flow(t, a, b) ? EXCUSE_CONNECTION : NO_EXCUSE;
 }
 
 typedef struct train_counts {

@@ -38,6 +38,8 @@ static inline sender make_sender(rng *r, int ethernet, uint32_t origin)
     }
     if (rng_chance(r, 1, 5) && pkt_is_v6(&s.base))
         s.base.ext_chain = chains[rng_below(r, CHECK_COUNT_OF(chains))];
+    if (rng_chance(r, 1, 5))
+        s.base.flow_label = rng_below(r, 2);
     if (ethernet) {
         s.base.ethernet = 1;
         s.base.vlan_count = (uint8_t)(rng_chance(r, 1, 3) ? rng_below(r, 3) : 0);
@@ -156,6 +158,25 @@ static inline size_t make_traffic(rng *r, pkt_spec *specs, size_t count, int eth
         }
     }
     return n;
+}
+
+/* Packets that took several ways: each is late by up to `most` places. */
+static inline void disorder_traffic(rng *r, pkt_spec *specs, size_t count, uint32_t most)
+{
+    static size_t due[SPECS_MAX];
+    size_t i, k;
+
+    for (i = 0; i < count; i++)
+        due[i] = i * 1000 + rng_below(r, (most + 1) * 1000);
+    for (i = 1; i < count; i++) /* sorted by due, equal ones as they were */
+        for (k = i; k > 0 && due[k - 1] > due[k]; k--) {
+            size_t later = due[k - 1];
+            pkt_spec spec = specs[k - 1];
+            due[k - 1] = due[k];
+            due[k] = later;
+            specs[k - 1] = specs[k];
+            specs[k] = spec;
+        }
 }
 
 #endif /* GRO_TRAFFIC_H */

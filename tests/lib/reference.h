@@ -289,12 +289,17 @@ typedef struct ref_options {
 enum { REF_NONE = -1 };
 typedef enum ref_id_mode { REF_ID_OPEN, REF_ID_COUNTING, REF_ID_CONSTANT } ref_id_mode;
 
-/* Something that will be emitted: one or more packets in segment order. Items stand in the order in which they are emitted. */
+/* Something that will be emitted: one or more packets in segment order. Those with the same round are items of one flow that were open at
+   the same time: they leave in sequence order, in the places in which they arrived. */
 typedef struct ref_item {
     int first, last;        /* packets; the list goes on in ref_batch.next */
     size_t count, gso_size;
     size_t bytes;           /* IP packet length */
     int open;               /* packets may still join */
+    int gone;               /* united with the item below it */
+    size_t round;
+    size_t put_aside;       /* in which order the lowest items were closed, when there were too many: from 1; 0 = not */
+    size_t place;           /* packet at whose place it leaves */
     int pair_closed;        /* a packet without readable ports closed it while it was open */
     tuo_verdict closed_for_append; /* TUO_V_HELD while packets may be appended */
     ref_id_mode ids;
@@ -307,7 +312,7 @@ typedef struct ref_batch {
     size_t count;
     ref_options opt;
     ref_item *items;
-    size_t item_count;
+    size_t item_count, round_count, aside_count;
     int *next;              /* per packet: the packet behind it in its item */
     tuo_verdict *verdicts;  /* per packet */
     /* The result: group g is order[start[g] .. start[g + 1]). */
@@ -425,12 +430,7 @@ static inline int ref_same_flow(const ref_batch *t, size_t a, size_t b)
 
     if (!ref_same_pair(t, a, b) || va->proto != vb->proto || memcmp(pa + va->l4, pb + vb->l4, 4) != 0)
         return 0;
-    if (!ref_same_bytes(pa, va->ip, pb, vb->ip))
-        return 0; /* Ethernet header and VLAN tags */
-    if (va->version == 4)
-        return 1;
-    return (pkt_get32(pa + va->ip) & 0xfffff) == (pkt_get32(pb + vb->ip) & 0xfffff) && pa[va->ip + 6] == pb[vb->ip + 6] &&
-           ref_same_bytes(pa + va->ip + 40, va->l4 - va->ip - 40, pb + vb->ip + 40, vb->l4 - vb->ip - 40);
+    return ref_same_bytes(pa, va->ip, pb, vb->ip); /* Ethernet header and VLAN tags */
 }
 
 static inline int ref_in_flow(const ref_batch *t, const ref_item *item, size_t n)
@@ -478,17 +478,16 @@ static inline int32_t ref_seq_diff(uint32_t a, uint32_t b)
     return d < UINT32_C(0x80000000) ? (int32_t)d : -(int32_t)(~d) - 1;
 }
 
-/* Where N touches: the item to append to or to prepend to, or the reason why neither. */
+/* Which open items of its flow N touches, and what is said of it if it joins none. */
 typedef struct ref_place {
-    tuo_verdict verdict; /* APPENDED, PREPENDED, SEQ_* or HELD (no open item) */
-    ref_item *item;
+    tuo_verdict verdict;      /* HELD: there is no open item */
+    ref_item *below, *above;
 } ref_place;
 
 static inline ref_place ref_place_tcp(ref_batch *t, size_t n)
 {
-    ref_place place = {TUO_V_HELD, NULL};
-    ref_item *append = NULL, *prepend = NULL;
-    int overlaps = 0, beyond_all = 1;
+    ref_place place = {TUO_V_HELD, NULL, NULL};
+    int any = 0, overlaps = 0, beyond_all = 1;
     uint32_t seq = ref_seq(t, n), end = ref_seq_end(t, n);
     size_t i;
 
@@ -499,41 +498,32 @@ static inline ref_place ref_place_tcp(ref_batch *t, size_t n)
             continue;
         item_seq = ref_seq(t, (size_t)item->first);
         item_end = ref_seq_end(t, (size_t)item->last);
-        place.item = item;
+        any = 1;
         if (ref_seq_diff(seq, item_end) < 0 && ref_seq_diff(end, item_seq) > 0)
             overlaps = 1;
-        if (ref_seq_diff(seq, item_end) <= 0)
+        if (ref_seq_diff(seq, item_end) < 0)
             beyond_all = 0;
         if (seq == item_end)
-            append = item;
+            place.below = item;
         if (end == item_seq)
-            prepend = item;
+            place.above = item;
     }
-    if (!place.item)
-        return place;
-    place.item = append ? append : prepend;
     if (overlaps)
-        place.verdict = TUO_V_SEQ_OVERLAP;
-    else if (append)
-        place.verdict = TUO_V_APPENDED;
-    else if (prepend && !t->opt.disable_prepend && !t->opt.strict_kernel)
-        place.verdict = TUO_V_PREPENDED;
-    else
-        place.verdict = beyond_all ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
+        place.below = place.above = NULL;
+    if (any)
+        place.verdict = overlaps ? TUO_V_SEQ_OVERLAP : beyond_all ? TUO_V_SEQ_GAP : TUO_V_SEQ_LATE;
     return place;
 }
 
 /* UDP: the newest open item of the flow. */
 static inline ref_place ref_place_udp(ref_batch *t, size_t n)
 {
-    ref_place place = {TUO_V_HELD, NULL};
+    ref_place place = {TUO_V_HELD, NULL, NULL};
     size_t i;
 
     for (i = 0; i < t->item_count; i++)
-        if (t->items[i].open && ref_in_flow(t, &t->items[i], n)) {
-            place.verdict = TUO_V_APPENDED;
-            place.item = &t->items[i];
-        }
+        if (t->items[i].open && ref_in_flow(t, &t->items[i], n))
+            place.below = &t->items[i];
     return place;
 }
 
@@ -546,12 +536,16 @@ static inline tuo_verdict ref_compare_headers(const ref_batch *t, size_t a, size
     const uint8_t *ia = pa + va->ip, *ib = pb + vb->ip, *la = pa + va->l4, *lb = pb + vb->l4;
     int v4 = va->version == 4;
 
+    if (!v4 && (pkt_get32(ia) & 0xfffff) != (pkt_get32(ib) & 0xfffff))
+        return TUO_V_FLOW_LABEL_DIFFERS;
     if (v4 ? ia[1] != ib[1] : (pkt_get32(ia) & 0x0ff00000) != (pkt_get32(ib) & 0x0ff00000))
         return TUO_V_TOS_DIFFERS;
     if (v4 ? ia[8] != ib[8] : ia[7] != ib[7])
         return TUO_V_TTL_DIFFERS;
     if (v4 && (ia[6] & 0x40) != (ib[6] & 0x40))
         return TUO_V_DF_DIFFERS;
+    if (!v4 && (ia[6] != ib[6] || !ref_same_bytes(ia + 40, va->l4 - va->ip - 40, ib + 40, vb->l4 - vb->ip - 40)))
+        return TUO_V_IP6_EXT_DIFFERS;
     if (va->proto == PKT_PROTO_UDP)
         return TUO_V_HELD;
     if (pkt_get32(la + 8) != pkt_get32(lb + 8))
@@ -634,10 +628,20 @@ static inline tuo_verdict ref_caps(const ref_batch *t, const ref_item *item, siz
     return TUO_V_HELD;
 }
 
+static inline int ref_head_is_right(ref_batch *t, ref_item *item)
+{
+    const uint8_t *head = t->pkts[item->first].bytes;
+    const pkt_view *view = &t->views[item->first];
+
+    if (!item->head_verified)
+        item->head_verified = ref_ip_valid(head, view) && ref_l4_valid_at(head, view);
+    return item->head_verified;
+}
+
 static inline tuo_verdict ref_verify(ref_batch *t, ref_item *item, size_t n)
 {
-    const uint8_t *p = t->pkts[n].bytes, *head = t->pkts[item->first].bytes;
-    const pkt_view *v = &t->views[n], *head_view = &t->views[item->first];
+    const uint8_t *p = t->pkts[n].bytes;
+    const pkt_view *v = &t->views[n];
 
     if (!t->opt.trust_checksums && !t->pkts[n].trusted) {
         if (!ref_ip_valid(p, v))
@@ -645,20 +649,30 @@ static inline tuo_verdict ref_verify(ref_batch *t, ref_item *item, size_t n)
         if (!ref_l4_valid_at(p, v))
             return TUO_V_BAD_L4_CSUM;
     }
-    if (!item->head_verified && (!ref_ip_valid(head, head_view) || !ref_l4_valid_at(head, head_view)))
-        return TUO_V_HEAD_BAD_CSUM;
-    item->head_verified = 1;
-    return TUO_V_HELD;
+    return ref_head_is_right(t, item) ? TUO_V_HELD : TUO_V_HEAD_BAD_CSUM;
 }
 
 /* --- Doing it --- */
 
+/* The round of the flow's open items; a new one if there are none. */
+static inline size_t ref_round(ref_batch *t, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < t->item_count; i++)
+        if (t->items[i].open && ref_in_flow(t, &t->items[i], n))
+            return t->items[i].round;
+    return t->round_count++;
+}
+
 static inline ref_item *ref_new_item(ref_batch *t, size_t n, int open)
 {
+    size_t round = open ? ref_round(t, n) : t->round_count++;
     ref_item *item = &t->items[t->item_count++];
     const pkt_view *v = &t->views[n];
 
     memset(item, 0, sizeof *item);
+    item->round = round;
     item->first = item->last = (int)n;
     item->count = 1;
     item->gso_size = v->payload_len;
@@ -701,10 +715,8 @@ static inline void ref_prepend(ref_batch *t, ref_item *item, size_t n)
 }
 
 /* Everything that decides whether N, which touches the item, joins it; if so it is done. */
-static inline tuo_verdict ref_join(ref_batch *t, ref_place place, size_t n)
+static inline tuo_verdict ref_join(ref_batch *t, ref_item *item, size_t n, int prepend)
 {
-    ref_item *item = place.item;
-    int prepend = place.verdict == TUO_V_PREPENDED;
     ref_id_mode mode = item->ids;
     tuo_verdict v = ref_compare_headers(t, (size_t)item->first, n);
 
@@ -726,26 +738,76 @@ static inline tuo_verdict ref_join(ref_batch *t, ref_place place, size_t n)
         ref_prepend(t, item, n);
     else
         ref_append(t, item, n);
-    return place.verdict;
+    return prepend ? TUO_V_PREPENDED : TUO_V_APPENDED;
 }
 
-/* Room for one more open item of the flow: of those that are open only the newest keep - 1 stay. */
-static inline void ref_trim_flow(ref_batch *t, size_t n, size_t keep)
+/* --- Two items that have come to touch --- */
+
+/* Would the packets of a and then of b be a superpacket? Asked of all of them at once, whatever was decided of each before. */
+static inline int ref_may_unite(const ref_batch *t, const ref_item *a, const ref_item *b)
+{
+    const ref_options *opt = &t->opt;
+    size_t count = a->count + b->count, bytes = a->bytes + (b->bytes - (t->views[b->first].payload - t->views[b->first].ip)), i;
+    size_t gso_size = t->views[a->first].payload_len, head = (size_t)a->first;
+    int at = a->first, steps = 0, stays = 0, df = (t->pkts[head].bytes[t->views[head].ip + 6] & 0x40) != 0;
+
+    for (i = 0; i + 1 < count; i++) {
+        int behind = i + 1 == a->count ? b->first : t->next[at];
+        unsigned id = pkt_get16(t->pkts[at].bytes + t->views[at].ip + 4), next = pkt_get16(t->pkts[behind].bytes + t->views[behind].ip + 4);
+        if (t->views[at].payload_len != gso_size || t->views[behind].payload_len > gso_size || ref_has_psh_fin(t, (size_t)at) ||
+            ref_compare_headers(t, (size_t)at, (size_t)behind) != TUO_V_HELD)
+            return 0;
+        steps += next == ((id + 1) & 0xffff);
+        stays += next == id;
+        at = behind;
+    }
+    if (gso_size < 8 || bytes > ref_default(opt->max_bytes, 65535) || count > ref_default(opt->max_segs, SIZE_MAX) ||
+        (!t->pkts[head].capacity && count > ref_default(opt->max_frags, 1022)) ||
+        (t->pkts[head].capacity && t->views[head].ip + bytes > t->pkts[head].capacity))
+        return 0;
+    if (t->views[head].version == 6 || opt->ip_id == TUO_IP_ID_ANY || (df && opt->ip_id == TUO_IP_ID_ANY_DF))
+        return 1;
+    return steps == (int)count - 1 || (stays == (int)count - 1 && df && opt->ip_id == TUO_IP_ID_DEFAULT);
+}
+
+static inline void ref_unite(ref_batch *t, ref_item *a, ref_item *b)
+{
+    size_t added = b->bytes - (t->views[b->first].payload - t->views[b->first].ip), tail = (size_t)b->last;
+
+    if (!ref_may_unite(t, a, b) || !ref_head_is_right(t, a) || !ref_head_is_right(t, b))
+        return;
+    t->next[a->last] = b->first;
+    a->last = b->last;
+    a->count += b->count;
+    a->bytes += added;
+    a->ids = pkt_get16(t->pkts[a->first].bytes + t->views[a->first].ip + 4) == pkt_get16(t->pkts[tail].bytes + t->views[tail].ip + 4)
+        ? REF_ID_CONSTANT : REF_ID_COUNTING;
+    a->closed_for_append = ref_has_psh_fin(t, tail) ? TUO_V_AFTER_PSH_FIN
+        : t->views[tail].payload_len < a->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;
+    b->open = 0;
+    b->gone = 1;
+}
+
+/* --- Opening an item --- */
+
+/* Of the open items of the flow only the highest `keep` stay so. */
+static inline void ref_put_aside(ref_batch *t, size_t n, size_t keep)
 {
     for (;;) {
-        ref_item *oldest = NULL;
+        ref_item *lowest = NULL;
         size_t i, count = 0;
         for (i = 0; i < t->item_count; i++) {
             ref_item *item = &t->items[i];
             if (!item->open || !ref_in_flow(t, item, n))
                 continue;
             count++;
-            if (!oldest || ref_seq_diff(ref_seq(t, (size_t)item->first), ref_seq(t, (size_t)oldest->first)) < 0)
-                oldest = item;
+            if (!lowest || ref_seq_diff(ref_seq(t, (size_t)item->first), ref_seq(t, (size_t)lowest->first)) < 0)
+                lowest = item;
         }
-        if (count < keep)
+        if (count <= keep)
             return;
-        oldest->open = 0;
+        lowest->open = 0;
+        lowest->put_aside = ++t->aside_count;
     }
 }
 
@@ -756,28 +818,47 @@ static inline tuo_verdict ref_first_verdict(const ref_batch *t, size_t n)
     size_t i;
 
     for (i = 0; i < t->item_count; i++)
-        if (ref_in_flow(t, &t->items[i], n))
+        if (!t->items[i].gone && ref_in_flow(t, &t->items[i], n))
             v = t->items[i].pair_closed ? TUO_V_PAIR_CLOSED : TUO_V_HELD;
     return v;
+}
+
+static inline int ref_is_bad(tuo_verdict v)
+{
+    return v == TUO_V_BAD_IP_CSUM || v == TUO_V_BAD_L4_CSUM;
+}
+
+/* Does a packet that did not join, for this reason, leave the flow's other items open? */
+static inline int ref_keeps_open(const ref_batch *t, size_t n, tuo_verdict v)
+{
+    if (t->views[n].proto != PKT_PROTO_TCP || t->opt.strict_kernel || t->opt.disable_prepend)
+        return 0;
+    return v != TUO_V_SEQ_OVERLAP && v != TUO_V_PAIR_CLOSED && v != TUO_V_FLOW_LABEL_DIFFERS && v != TUO_V_IP6_EXT_DIFFERS &&
+           !ref_is_bad(v);
 }
 
 static inline tuo_verdict ref_push_candidate(ref_batch *t, size_t n)
 {
     ref_place place = t->views[n].proto == PKT_PROTO_TCP ? ref_place_tcp(t, n) : ref_place_udp(t, n);
-    size_t max_items = t->opt.strict_kernel || t->opt.disable_prepend ? 1 : ref_default(t->opt.max_items_per_flow, 4);
-    tuo_verdict v = place.verdict;
+    tuo_verdict v = place.verdict == TUO_V_HELD && !place.below ? ref_first_verdict(t, n) : place.verdict;
 
-    if (v == TUO_V_HELD)
-        v = ref_first_verdict(t, n);
-    else if (v == TUO_V_APPENDED || v == TUO_V_PREPENDED)
-        v = ref_join(t, place, n);
-    if (v == TUO_V_APPENDED || v == TUO_V_PREPENDED)
+    if (place.below)
+        v = ref_join(t, place.below, n, 0);
+    if (v == TUO_V_APPENDED && place.above)
+        ref_unite(t, place.below, place.above);
+    if (v == TUO_V_APPENDED)
         return v;
-    if (v == TUO_V_SEQ_GAP)
-        ref_trim_flow(t, n, max_items);
-    else
+    if (place.above && ref_keeps_open(t, n, v)) {
+        tuo_verdict prepended = ref_join(t, place.above, n, 1);
+        if (prepended == TUO_V_PREPENDED)
+            return prepended;
+        if (!place.below || ref_is_bad(prepended))
+            v = prepended;
+    }
+    if (!ref_keeps_open(t, n, v))
         ref_close_flow(t, n);
-    ref_new_item(t, n, v != TUO_V_BAD_IP_CSUM && v != TUO_V_BAD_L4_CSUM);
+    ref_new_item(t, n, !ref_is_bad(v));
+    ref_put_aside(t, n, ref_default(t->opt.max_items_per_flow, 16));
     return v;
 }
 
@@ -795,6 +876,48 @@ static inline tuo_verdict ref_push(ref_batch *t, size_t n)
         ref_close_flow(t, n);
     ref_new_item(t, n, 0);
     return verdict;
+}
+
+/* --- In which order do they leave? --- */
+
+static inline size_t ref_first_arrived(const ref_batch *t, const ref_item *item)
+{
+    size_t first = t->count;
+    int i;
+
+    for (i = item->first; i != REF_NONE; i = t->next[i])
+        first = (size_t)i < first ? (size_t)i : first;
+    return first;
+}
+
+/* Does a leave before b, of the same round? */
+static inline int ref_leaves_before(const ref_batch *t, const ref_item *a, const ref_item *b)
+{
+    if (a->put_aside || b->put_aside)
+        return a->put_aside && (!b->put_aside || a->put_aside < b->put_aside);
+    return ref_seq_diff(ref_seq(t, (size_t)a->first), ref_seq(t, (size_t)b->first)) < 0;
+}
+
+/* The k-th item of a round leaves where the k-th of them arrived. */
+static inline void ref_find_places(ref_batch *t)
+{
+    size_t i, k, m;
+
+    for (i = 0; i < t->item_count; i++) {
+        ref_item *item = &t->items[i];
+        size_t before = 0;
+        for (k = 0; k < t->item_count; k++)
+            before += !t->items[k].gone && k != i && t->items[k].round == item->round && ref_leaves_before(t, &t->items[k], item);
+        for (k = 0; k < t->item_count; k++) {
+            size_t place = ref_first_arrived(t, &t->items[k]), earlier = 0;
+            if (t->items[k].gone || t->items[k].round != item->round)
+                continue;
+            for (m = 0; m < t->item_count; m++)
+                earlier += !t->items[m].gone && t->items[m].round == item->round && ref_first_arrived(t, &t->items[m]) < place;
+            if (earlier == before)
+                item->place = place;
+        }
+    }
 }
 
 /* ref_coalesce: what becomes of count packets that are pushed one after the other and then drained. Free the result with
@@ -820,13 +943,15 @@ static inline ref_batch ref_coalesce(const ref_pkt *pkts, size_t count, const re
     }
     for (n = 0; n < count; n++)
         t.verdicts[n] = ref_push(&t, n);
-    t.group_count = t.item_count;
-    for (g = 0; g < t.group_count; g++) {
-        int i;
-        t.start[g] = at;
-        for (i = t.items[g].first; i != REF_NONE; i = t.next[i])
-            t.order[at++] = (size_t)i;
-    }
+    ref_find_places(&t);
+    for (n = 0; n < count; n++) /* by place */
+        for (g = 0; g < t.item_count; g++)
+            if (!t.items[g].gone && t.items[g].place == n) {
+                int i;
+                t.start[t.group_count++] = at;
+                for (i = t.items[g].first; i != REF_NONE; i = t.next[i])
+                    t.order[at++] = (size_t)i;
+            }
     t.start[t.group_count] = at;
     return t;
 }

@@ -3,7 +3,10 @@
    gro_decide     if decide says that they join, their headers are equal in every byte but those that splitting makes up again (lengths, ID,
                   sequence number, checksums, FIN and PSH), the bytes are adjacent, and nothing exceeds the configuration; for every
                   configuration. That is "lossless", one header byte of any choice at a time
-   gro_apply      after append or prepend: the chain holds both packets, in order, and the item's sums are those of both
+   gro_apply      after an append: the chain holds both packets, in order, and the item's sums are those of both
+   gro_join       two items of a list, which may join: what joins is what a superpacket may hold, for every configuration; afterwards the
+                  chain and the list are whole, and one place is given up, that of the later one
+   gro_leave      two items leave in sequence order, in their two places, whichever arrived first
    gro_fast    the fast path recognises only what the slow path would take for the same (same flow, candidate, equal headers)
    gro_emit       a superpacket of two: pieces within the packets, lengths add up, metadata fits
    The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Assumed of the two: they are of the same flow, their
@@ -22,7 +25,8 @@ static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
 static const uint8_t *chosen_a, *chosen_b;
 int compare_contract(const void *a, const void *b, unsigned long len) {
     const int differ = nondet_int();
-    const uint8_t *const x = a, *const y = b;
+    const int swapped = __CPROVER_same_object(a, chosen_b);
+    const uint8_t *const x = swapped ? b : a, *const y = swapped ? a : b;
     PROVE(readable(a, len) && readable(b, len), "compared bytes are readable");
     if (len == 14) return memcmp(a, b, 14);
     if (!differ && __CPROVER_same_object(x, chosen_a) && __CPROVER_same_object(y, chosen_b) && chosen_a >= x && chosen_a - x < (long)len &&
@@ -89,6 +93,7 @@ static void any_candidate(tuoi_packet *pkt, const shape *of, int whole) {
     candidate_promises(ASSUMED, &gro.desc, pkt->len, &pkt->facts);
     pkt->bytes = any_bytes(whole ? pkt->len : of->hdr_len);
     pkt->collect = NULL;
+    if (pkt->facts.ip_version == 4) ASSUME(pkt->facts.df == (pkt->bytes[of->ip_off + 6] >> 6 & 1));
     ASSUME(pkt->csum == TUOI_CSUM_RIGHT); /* verified, or trusted */
 }
 
@@ -102,33 +107,54 @@ static void two_candidates(tuoi_packet *a, tuoi_packet *b, tuoi_item *items, con
     gro.items = items;
     gro.item_count = 0;
     gro.barriers_set = 0;
-    tuoi_item_start(&gro, a, TUOI_NONE);
+    tuoi_item_fill(&gro, a);
+    gro.item_count = 1;
 }
 
 /* The bits of a header byte that all segments of a split superpacket get from the first packet, as far as decide compares them. The identity
-   of the flow (addresses, ports, flow label, tags, extension headers) is compared before, by tuoi_same_flow. */
+   of the flow (addresses, ports, tags) is compared before, by tuoi_same_flow. */
 static uint8_t kept_bits(const tuoi_facts *facts, size_t at) {
     const size_t ip = at - facts->shape.ip_off, l4 = at - facts->shape.l4_off;
     if (at < facts->shape.ip_off) return 0;
     if (at < facts->shape.l4_off && facts->ip_version == 4) return ip == 1 || ip == 8 ? 0xFF : ip == 6 ? 0x40 : 0;
-    if (at < facts->shape.l4_off) return ip == 7 ? 0xFF : ip == 0 ? 0x0F : ip == 1 ? 0xF0 : 0;
+    if (at < facts->shape.l4_off) return ip == 0 ? 0x0F : (ip >= 1 && ip <= 3) || ip == 7 || ip >= 40 ? 0xFF : 0;
     if (facts->l4_proto != 6) return 0;
     return (l4 >= 8 && l4 < 13) || l4 == 14 || l4 == 15 || l4 >= 18 ? 0xFF : l4 == 13 ? 0xF6 : 0;
 }
 
+/* What the library decides of b, which finds the item of a: the same calls. */
+static tuo_verdict decide(const tuoi_packet *b, tuoi_item *items) {
+    const tuoi_position position = tuoi_gro_position(&gro, 0, b);
+    tuo_verdict verdict = position.verdict;
+    PROVE(position.check_count == 1, "one item is looked at");
+    PROVE(!position.touches_lower || position.lower == 0, "below: the only item");
+    PROVE(!position.touches_upper || position.upper == 0, "above: the only item");
+    PROVE(!(position.touches_lower && position.touches_upper), "not both");
+    if (position.touches_lower) {
+        verdict = tuoi_headers_differ(&gro.masks, &items[0], b->bytes, &b->facts.shape);
+        return verdict == TUO_V_HELD ? tuoi_decide_append(&gro.desc, &items[0], &b->facts, b->capacity) : verdict;
+    }
+    if (position.touches_upper && tuoi_opens_in_place(&gro.desc, b->facts.shape.kind, verdict)) {
+        tuoi_item_fill(&gro, b);
+        verdict = tuoi_headers_differ(&gro.masks, &items[1], items[0].bytes, &items[0].shape);
+        if (verdict == TUO_V_HELD) verdict = tuoi_decide_join(&gro.desc, &items[1], &items[0]);
+        return verdict == TUO_V_HELD ? TUO_V_PREPENDED : verdict;
+    }
+    return verdict;
+}
+
 static void prove_decide(const shape *of) {
     tuoi_packet a, b;
-    tuoi_item item;
+    tuoi_item items[2];
     const size_t at = any_up_to(of->hdr_len - 1);
-    tuoi_position position;
+    tuo_verdict verdict;
     uint32_t payload_len;
-    two_candidates(&a, &b, &item, of, 0);
+    two_candidates(&a, &b, items, of, 0);
     chosen_a = a.bytes + at;
     chosen_b = b.bytes + at;
-    position = tuoi_gro_decide(&gro, 0, &b);
-    PROVE(position.item == 0, "the only item");
-    if (position.verdict != TUO_V_APPENDED && position.verdict != TUO_V_PREPENDED) {
-        PROVE(position.verdict > TUO_V_CSUM_ALIAS && position.verdict < TUO_V_PAIR_CLOSED, "a verdict about two packets");
+    verdict = decide(&b, items);
+    if (verdict != TUO_V_APPENDED && verdict != TUO_V_PREPENDED) {
+        PROVE(verdict > TUO_V_CSUM_ALIAS && verdict < TUO_V_PAIR_CLOSED, "a verdict about two packets");
         return;
     }
     payload_len = a.facts.payload_len + b.facts.payload_len;
@@ -136,22 +162,23 @@ static void prove_decide(const shape *of) {
     PROVE(a.facts.shape.hdr_len == b.facts.shape.hdr_len, "headers are as long");
     PROVE(((a.bytes[at] ^ b.bytes[at]) & kept_bits(&a.facts, at)) == 0, "kept bytes are equal");
     if (a.facts.l4_proto == 6) {
-        const tuoi_packet *const first = position.verdict == TUO_V_APPENDED ? &a : &b, *const second = first == &a ? &b : &a;
+        const tuoi_packet *const first = verdict == TUO_V_APPENDED ? &a : &b, *const second = first == &a ? &b : &a;
         PROVE(second->facts.seq == (uint32_t)(first->facts.seq + first->facts.payload_len), "adjacent");
         PROVE(second->facts.payload_len <= first->facts.payload_len && first->facts.payload_len >= 8, "only the last may be short");
         PROVE(!(first->facts.tcp_flags & 9), "FIN and PSH on the last only");
-        PROVE(position.verdict == TUO_V_APPENDED || !(gro.desc.disable_prepend || gro.desc.strict_kernel), "prepending is allowed");
+        PROVE(verdict == TUO_V_APPENDED || !(gro.desc.disable_prepend || gro.desc.strict_kernel), "prepending is allowed");
     } else {
-        PROVE(position.verdict == TUO_V_APPENDED && b.facts.payload_len <= a.facts.payload_len, "UDP: in order, only the last may be short");
+        PROVE(verdict == TUO_V_APPENDED && b.facts.payload_len <= a.facts.payload_len, "UDP: in order, only the last may be short");
     }
     if (a.facts.ip_version == 4 && gro.desc.ip_id < (b.facts.df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) {
-        const uint16_t step = (uint16_t)(position.verdict == TUO_V_APPENDED ? b.facts.ip_id - a.facts.ip_id : a.facts.ip_id - b.facts.ip_id);
+        const uint16_t step = (uint16_t)(verdict == TUO_V_APPENDED ? b.facts.ip_id - a.facts.ip_id : a.facts.ip_id - b.facts.ip_id);
         PROVE(step == 1 || (step == 0 && b.facts.df && gro.desc.ip_id == TUO_IP_ID_DEFAULT), "IPv4 ID: the next, or constant under DF");
     }
 }
 
-/* PROOF gro_decide unwind=17 objects=10 models=64 cover=tuoi_gro_decide,tuoi_headers_differ,tuoi_layer_differs,tuoi_decide_append,
-         tuoi_decide_prepend,tuoi_position_tcp,tuoi_ip_id_fits,tuoi_limits */
+/* PROOF gro_decide unwind=17 objects=10 models=64 cover=tuoi_gro_position,tuoi_headers_differ,tuoi_name_difference,
+         tuoi_layer_differs,tuoi_same_ext,tuoi_decide_append,tuoi_decide_join,tuoi_position_tcp,tuoi_ip_ids_fit,tuoi_limits,
+         tuoi_opens_in_place */
 void gro_decide(void) {
     tuoi_masks_build(&gro.masks);
     switch (nondet_int()) {
@@ -162,36 +189,151 @@ void gro_decide(void) {
     }
 }
 
-/* PROOF gro_apply unwind=2 models=64,32 cover=tuoi_item_start,tuoi_item_append,tuoi_item_prepend,tuoi_closes_after */
+/* PROOF gro_apply unwind=2 models=64,32 cover=tuoi_item_fill,tuoi_item_append,tuoi_closes_after */
 void gro_apply(void) {
     tuoi_packet a, b;
     tuoi_item item;
     tuoi_record records[2];
-    const int front = nondet_int() != 0;
     two_candidates(&a, &b, &item, &shapes[any_up_to(3)], 0);
     ASSUME(a.facts.payload_len + b.facts.payload_len <= 65535);
     PROVE(item.head == 0 && item.tail == 0 && item.first == 0 && item.seg_count == 1 && item.gso_size == a.facts.payload_len, "an item of one");
+    PROVE(item.list == 0 && item.leaves == 0 && item.open_count == 1 && item.older == TUOI_NONE && item.newer == TUOI_NONE, "a list of one");
     records[0].next = records[1].next = TUOI_NONE;
-    records[0].item = 0;
-    if (front) {
-        ASSUME(b.facts.payload_len >= a.facts.payload_len);
-        tuoi_item_prepend(records, &item, &b);
-        PROVE(item.head == 1 && item.tail == 0 && records[1].next == 0 && records[0].next == TUOI_NONE, "chain: b, a");
-        PROVE(item.bytes == b.bytes && item.seq == b.facts.seq && item.ip_id == b.facts.ip_id && item.capacity == b.capacity, "b is the head");
-        PROVE(item.gso_size == b.facts.payload_len && item.collect == NULL, "segments are as long as b");
-        PROVE(item.closed != TUO_V_HELD || a.facts.payload_len == b.facts.payload_len, "closed behind a short tail");
-        PROVE(item.closed != TUO_V_HELD || a.facts.l4_proto != 6 || !(a.facts.tcp_flags & 9), "closed behind FIN and PSH");
-    } else {
-        ASSUME(b.facts.payload_len <= a.facts.payload_len);
-        tuoi_item_append(records, &item, &b.facts, 1);
-        PROVE(item.head == 0 && item.tail == 1 && records[0].next == 1 && records[1].next == TUOI_NONE, "chain: a, b");
-        PROVE(item.bytes == a.bytes && item.seq == a.facts.seq && item.gso_size == a.facts.payload_len, "a is the head");
-        PROVE(item.closed != TUO_V_HELD || a.facts.payload_len == b.facts.payload_len, "closed behind a short tail");
-        PROVE(item.closed != TUO_V_HELD || b.facts.l4_proto != 6 || !(b.facts.tcp_flags & 9), "closed behind FIN and PSH");
-    }
+    records[0].list = 0;
+    ASSUME(b.facts.payload_len <= a.facts.payload_len);
+    tuoi_item_append(records, &item, &b.facts, 1);
+    PROVE(item.head == 0 && item.tail == 1 && records[0].next == 1 && records[1].next == TUOI_NONE, "chain: a, b");
+    PROVE(item.bytes == a.bytes && item.seq == a.facts.seq && item.gso_size == a.facts.payload_len, "a is the head");
+    PROVE(item.closed != TUO_V_HELD || a.facts.payload_len == b.facts.payload_len, "closed behind a short tail");
+    PROVE(item.closed != TUO_V_HELD || b.facts.l4_proto != 6 || !(b.facts.tcp_flags & 9), "closed behind FIN and PSH");
     PROVE(item.seg_count == 2 && item.payload_len == a.facts.payload_len + b.facts.payload_len, "sums of both");
-    PROVE(records[0].item == 0 && records[1].item == TUOI_ABSORBED && item.first == 0, "leaves where a arrived");
+    PROVE(records[0].list == 0 && records[1].list == TUOI_ABSORBED && item.first == 0, "leaves where a arrived");
     PROVE(item.id_mode == (a.facts.ip_id == b.facts.ip_id ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS), "the second decides about IDs");
+}
+
+/* What holds of every TCP item. Bounds: three segments before, six after. psh: the last segment has PSH or FIN. */
+static void item_promises(int mode, const tuoi_item *item, int psh) {
+    const uint32_t n = item->seg_count, g = item->gso_size, most = n > 7 ? 7 : n;
+    const uint32_t full = (most > 1 ? g : 0) + (most > 2 ? g : 0) + (most > 3 ? g : 0) + (most > 4 ? g : 0) + (most > 5 ? g : 0) +
+                          (most > 6 ? g : 0); /* the product, as a sum: easier to solve */
+    const uint32_t last = item->payload_len - full;
+    STATE(mode, item->seg_count >= 1 && item->gso_size >= 1 && item->payload_len > full && last <= item->gso_size, "item: only the last is short");
+    STATE(mode, item->seg_count == 1 ? item->id_mode == TUOI_ID_UNDECIDED && item->head == item->tail
+                                     : item->gso_size >= 8 && (item->id_mode == TUOI_ID_COUNTS || item->id_mode == TUOI_ID_CONSTANT), "item: several");
+    STATE(mode, item->closed != TUO_V_HELD || (!psh && last == item->gso_size && item->gso_size >= 8), "item: open if more may follow");
+    STATE(mode, !psh || item->closed == TUO_V_AFTER_PSH_FIN, "item: PSH and FIN close");
+}
+
+/* An item of one or several; its records are number and number + 1. */
+static void any_item(tuoi_item *item, uint32_t number, const shape *of, int psh) {
+    tuoi_item any;
+    *item = any;
+    item->shape.kind = of->kind;
+    item->shape.ip_off = of->ip_off;
+    item->shape.l4_off = of->l4_off;
+    item->shape.hdr_len = of->hdr_len;
+    item->bytes = any_bytes(of->hdr_len);
+    item->collect = NULL;
+    item->head = number;
+    item->list = 0;
+    ASSUME(item->seg_count <= 3 && item->payload_len <= 65535);
+    ASSUME(item->tail == number || item->tail == number + 1);
+    ASSUME(item->first == item->head || item->first == item->tail);
+    item_promises(ASSUMED, item, psh);
+}
+
+/* Four items in a list, in sequence order; the second and third touch. Their records: two each. The list began with any of them. */
+static void prove_join(const shape *of) {
+    tuoi_item items[4], lower, upper;
+    tuoi_record records[8];
+    const int psh = nondet_int() != 0, df = nondet_int() != 0;
+    const uint32_t list = (uint32_t)any_up_to(3), bytes_off = of->hdr_len - of->ip_off;
+    uint32_t i, places = 0;
+    any_desc(&gro.desc);
+    for (i = 0; i < 4; i++) {
+        any_item(&items[i], 2 * i, of, i == 2 ? psh : 0);
+        items[i].list = list;
+        items[i].older = i == 0 ? TUOI_NONE : i - 1;
+        items[i].newer = i == 3 ? TUOI_NONE : i + 1;
+    }
+    items[list].open_count = 4;
+    items[list].leaves = 0;
+    for (i = 0; i < 8; i++) records[i].list = TUOI_ABSORBED;
+    for (i = 0; i < 4; i++) records[items[i].first].list = list;
+    gro.items = items;
+    gro.records = records;
+    if (of->kind == TUO_KIND_TCP4) ASSUME(((items[1].bytes[of->ip_off + 6] & 0x40) != 0) == df);
+    lower = items[1];
+    upper = items[2];
+    if (tuoi_decide_join(&gro.desc, &items[1], &items[2]) != TUO_V_HELD) return;
+    PROVE(bytes_off + lower.payload_len + upper.payload_len <= gro.desc.max_bytes, "not more bytes than allowed");
+    PROVE(lower.seg_count + upper.seg_count <= gro.desc.max_segs, "not more segments than allowed");
+    PROVE(lower.capacity != TUOI_GATHERED || lower.seg_count + upper.seg_count <= gro.desc.max_frags, "not more pieces than allowed");
+    PROVE((uint64_t)of->hdr_len + lower.payload_len + upper.payload_len <= lower.capacity, "not more than the buffer takes");
+    if (of->kind == TUO_KIND_TCP4 && gro.desc.ip_id < (df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) {
+        const int counts = upper.ip_id == (uint16_t)(lower.ip_id + lower.seg_count) && lower.id_mode != TUOI_ID_CONSTANT &&
+                           upper.id_mode != TUOI_ID_CONSTANT;
+        const int constant = upper.ip_id == lower.ip_id && lower.id_mode != TUOI_ID_COUNTS && upper.id_mode != TUOI_ID_COUNTS;
+        PROVE(counts || (constant && df && gro.desc.ip_id == TUO_IP_ID_DEFAULT), "IPv4 IDs go on");
+        tuoi_item_join(&gro, &items[1], &items[2]);
+        PROVE(items[1].id_mode == (counts ? TUOI_ID_COUNTS : TUOI_ID_CONSTANT), "and are known to");
+    } else {
+        tuoi_item_join(&gro, &items[1], &items[2]);
+    }
+    item_promises(PROVED, &items[1], psh);
+    PROVE(records[lower.tail].next == upper.head && items[1].head == lower.head && items[1].tail == upper.tail, "one chain");
+    PROVE(items[1].payload_len == lower.payload_len + upper.payload_len && items[1].seg_count == lower.seg_count + upper.seg_count, "sums of both");
+    PROVE(items[1].bytes == lower.bytes && items[1].seq == lower.seq && items[1].gso_size == lower.gso_size, "the lower one's head");
+    PROVE(items[1].older == 0 && items[1].newer == 3 && items[0].newer == 1 && items[3].older == 1, "a list of three");
+    PROVE(items[list].open_count == 3 && items[list].leaves == 0 && !items[2].fast, "one item less is open");
+    for (i = 0; i < 8; i++) places += records[i].list == list;
+    PROVE(places == 3 && records[items[1].first].list == list, "as many places as items");
+    PROVE(items[1].first == (lower.first < upper.first ? lower.first : upper.first), "the earlier place is kept");
+}
+
+/* PROOF gro_join slow unwind=9 objects=10 models=64 cover=tuoi_decide_join,tuoi_ip_ids_fit,tuoi_limits,tuoi_item_join,tuoi_item_join_rules,
+         tuoi_list_remove_upper */
+void gro_join(void) {
+    if (nondet_int()) prove_join(&shapes[0]);
+    else prove_join(&shapes[1]);
+}
+
+/* A segment opens an item below or above the only one of its flow, and the drain hands out both, the lower one first, at the positions of
+   the two records; a third packet, of no item, stays where it is.
+   PROOF gro_leave unwind=5 models=64 cover=tuoi_list_add,tuoi_list_trim,tuoi_gro_leave,tuoi_gro_next_place */
+void gro_leave(void) {
+    tuoi_item items[2], *item;
+    tuoi_record records[3];
+    tuoi_position position;
+    const uint32_t second = nondet_int() ? 1 : 2, alone = 3 - second;
+    const int below = nondet_int() != 0;
+    const uint32_t lower = below ? second : 0, upper = below ? 0 : second;
+    uint32_t out[3], i;
+    any_desc(&gro.desc);
+    for (i = 0; i < 2; i++) {
+        items[i].head = items[i].tail = items[i].first = i == 0 ? 0 : second;
+        items[i].list = items[i].leaves = i;
+        items[i].open_count = 1;
+        items[i].older = items[i].newer = TUOI_NONE;
+        items[i].seg_count = 1;
+    }
+    gro.items = items;
+    gro.records = records;
+    position.lower = below ? TUOI_NONE : 0;
+    position.upper = below ? 0 : TUOI_NONE;
+    tuoi_list_add(&gro, 0, 1, &position);
+    tuoi_list_trim(&gro, &items[items[1].list]);
+    PROVE(items[0].open_count == (gro.desc.max_items_per_flow > 1 ? 2 : 1), "as many are open as may be");
+    records[0].list = 0;
+    records[second].list = items[1].list;
+    records[alone].list = TUOI_NONE;
+    gro.record_count = 3;
+    gro.emit_idx = 0;
+    gro.leftover = TUOI_NONE;
+    gro.flows_open = 0;
+    for (i = 0; i < 3; i++) out[i] = tuoi_gro_leave(&gro, &item);
+    PROVE(out[0] == lower && out[second] == upper && out[alone] == alone, "in sequence order, in their places");
+    PROVE(tuoi_gro_leave(&gro, &item) == TUOI_NONE && item == NULL && gro.drained, "each once");
 }
 
 /* Recognised by the fast path: the slow path says the same. IPv4, then IPv6.
@@ -210,7 +352,7 @@ static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     ASSUME(a.facts.shape.kind == (ip4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6)));
     ASSUME(a.facts.shape.hdr_len == hdr_len && tuoi_classify_l4(a.bytes, &a.facts) == TUO_V_HELD);
     item.bytes = a.bytes;
-    item.plain = 1;
+    item.fast = 1;
     item.seq = a.facts.seq;
     item.payload_len = a.facts.payload_len;
     item.shape.ip_off = ip_off;
@@ -227,8 +369,8 @@ static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     same_facts(&fast, &slow);
     PROVE(tuoi_load32(a.bytes + l4_off) == tuoi_load32(b.bytes + l4_off), "same ports");
     if (tcp) PROVE(slow.seq == (uint32_t)(item.seq + item.payload_len), "adjacent");
-    PROVE(tuoi_layer_differs(&gro.masks, ip4 ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6, a.bytes + ip_off, b.bytes + ip_off) == TUO_V_HELD, "IP header");
-    if (tcp) PROVE(tuoi_layer_differs(&gro.masks, TUOI_LAYER_TCP, a.bytes + l4_off, b.bytes + l4_off) == TUO_V_HELD, "TCP header");
+    PROVE(tuoi_layer_differs(ip4 ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6, a.bytes + ip_off, b.bytes + ip_off) == TUO_V_HELD, "IP header");
+    if (tcp) PROVE(tuoi_layer_differs(TUOI_LAYER_TCP, a.bytes + l4_off, b.bytes + l4_off) == TUO_V_HELD, "TCP header");
 }
 
 void gro_fast(void) {
