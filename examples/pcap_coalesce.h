@@ -367,6 +367,12 @@ static void start_coalescing(struct job *job)
     job->buffers = allocate(job->buffer_count, sizeof *job->buffers);
 }
 
+/* Packets of IN for each packet that was emitted. */
+static double ratio(const struct job *job)
+{
+    return job->total.emitted ? (double)job->capture.count / (double)job->total.emitted : 0.0;
+}
+
 static void print_coalesce_summary(const struct job *job)
 {
     const struct totals *t = &job->total;
@@ -380,8 +386,8 @@ static void print_coalesce_summary(const struct job *job)
             printf("  %10llu %-16s %s\n", (unsigned long long)stats.verdicts[v], tuo_verdict_name((tuo_verdict)v),
                    tuo_verdict_text((tuo_verdict)v));
     }
-    printf("%zu packets merged into %zu superpackets, %zu emitted in all; largest: %zu packets, %zu bytes\n", t->merged,
-           t->superpackets, t->emitted, t->most_segs, t->most_bytes);
+    printf("%zu packets merged into %zu superpackets; %zu packets in, %zu out (ratio %.2f); largest: %zu packets, %zu bytes\n",
+           t->merged, t->superpackets, job->capture.count, t->emitted, ratio(job), t->most_segs, t->most_bytes);
 }
 
 #endif

@@ -70,7 +70,7 @@ static const struct option options[] = {
     {"--tunnel-ports", "PORTS", COALESCE | SPLIT | CHECK, offsetof(struct options, tunnel_ports), 0, 0, 0,
      "UDP ports of tunnels, as 4789,4790,6081,8472 (the default), or none; see below"},
     {"--why", NULL, COALESCE | CHECK, offsetof(struct options, why), 1, 0, 0,
-     "why the rest did not merge, most packets first, and what can be changed"},
+     "why the rest did not merge, what can be changed, and what that gains"},
     {"--list", NULL, COALESCE | SPLIT | CHECK, offsetof(struct options, list), 1, 0, 0, "one line per emitted packet: see below"},
     {"--verdicts", NULL, COALESCE | SPLIT | CHECK, offsetof(struct options, verdicts), 1, 0, 0,
      "one line per input packet: in=I verdict=NAME [partial=L4|IP|IP+L4]"},
@@ -300,12 +300,13 @@ static int print_summary(const struct job *job)
 
     printf("%s: %zu packets, %llu bytes, %s\n", job->in, packets, (unsigned long long)t->bytes,
            job->capture.link_types_differ ? "several link types" : job->link->name);
-    if (job->command->number == SPLIT)
+    if (job->command->number == SPLIT) {
         print_split_summary(job);
-    else
+        print_count(t->not_ip, "not IP"); /* coalesce and check count these as NOT_IP */
+    } else {
         print_coalesce_summary(job);
+    }
     print_count(t->cut, "cut by the snap length");
-    print_count(t->not_ip, "not IP");
     print_count(t->left_out, "left out, for they cannot cross a TUN");
     print_count(t->passed, "superpackets already, not looked at");
     print_count(t->partial_l4, "partial TCP or UDP checksums, finished");
@@ -318,7 +319,7 @@ static int print_summary(const struct job *job)
     if (job->opt.why)
         print_why(job);
     printf("packets=%zu bytes=%llu emitted=%zu superpackets=%zu merged=%zu ratio=%.2f", packets, (unsigned long long)t->bytes,
-           t->emitted, t->superpackets, t->merged, t->emitted ? (double)packets / (double)t->emitted : 0.0);
+           t->emitted, t->superpackets, t->merged, ratio(job));
     if (job->command->number == CHECK)
         printf(" identical=%zu/%zu", t->identical, packets);
     printf(" result=%s\n", failed ? "FAIL" : cut ? "TRUNCATED" : "ok");

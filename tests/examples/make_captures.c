@@ -451,6 +451,17 @@ static void whys(void)
     }
     close_file(&c);
 
+    c = open_pcap("why-both.pcap", 0, LINK_ETHERNET);
+    for (unsigned i = 0; i < 16; i++) { /* one flow held up by PSH and IDs, one by IDs only */
+        pkt_spec s = why_packet(PKT_TCP4, i % 8);
+        s.ip_id = (uint16_t)(i * i * 77);
+        s.df = PKT_ZERO;
+        s.tcp_flags = i < 8 ? PKT_ACK | PKT_PSH : PKT_ACK;
+        s.dst_port = i < 8 ? 1 : 2;
+        add(&c, &s);
+    }
+    close_file(&c);
+
     c = open_pcap("why-no-sum.pcap", 0, LINK_ETHERNET);
     for (unsigned i = 0; i < 20; i++) { /* and a smaller reason, which comes second */
         pkt_spec s = why_packet(i < 16 ? PKT_UDP4 : PKT_TCP4, i);

@@ -220,7 +220,7 @@ refuse "gzip -dc" check in.pcap.gz
 
 # --- why ---
 
-# reason PACKETS TEXT: a line of that many packets, the text in it or in the one after it
+# reason PACKETS TEXT: a line of that many packets, the text in it or in one of its advice
 reason() {
     hold
     awk -v packets="$1" -v text="$2" '
@@ -230,44 +230,64 @@ reason() {
 }
 start "why: PSH"
 run 0 check --why why-psh.pcap
-line stdout "why: 0 of 16 packets merged, 16 did not (packets, share of all, reason):"
+line stdout "why: 0 of 16 packets merged, 16 did not"
+line stdout "  TCP with payload: 0 of 16 packets merged (0.0 %)"
+says stdout "  Below: packets, share of all, reason."
+count "UDP with payload" 0
+count "Nothing known helps" 0
+count "All that was tried" 0
 reason 16 "PSH (or FIN) on the packet before"
-reason 16 "Without PSH, 16 more would merge."
+reason 16 "Without any PSH, at most 16 more would merge."
 line stdout "  A batch (--batch) of up to 128 packets has 1.0 flows on average, with 16.0 packets each."
 start "why: IPv4 IDs"
 run 0 coalesce --why why-id.pcap out.pcap
 reason 16 "With --ip-id any-df, 8 more would merge."
 reason 16 "With --ip-id any, 16 more would merge."
+count "All that was tried" 0
+start "why: two reasons at once"
+run 0 check --why why-both.pcap
+reason 8 "Without any PSH, at most 0 more would merge, but some together with the other changes."
+reason 8 "With --ip-id any, 8 more would merge."
+line stdout "  All that was tried, together: at most 16 more would merge."
+count "any-df" 0
 start "why: no checksum; the largest reason is first"
 run 0 check --why why-no-sum.pcap
 reason 16 "With checksums, 16 more would merge."
 reason 4 "PSH"
-sed -n '/^why/{n;p;}' stdout >first
+line stdout "  All that was tried, together: at most 20 more would merge."
+grep '^ .* %  ' stdout | head -n 1 >first
 says first " 80.0 %  UDP without a checksum"
 start "why: order"
 run 0 check --why --no-prepend why-order.pcap
 reason 16 "TCP out of order"
-reason 16 "Sorted within each batch, 16 more would merge."
+reason 16 "With each batch in the order of its sender, at most 16 more would merge."
 start "why: padding"
 run 0 check --why why-padding.pcap
-reason 16 "Cut, 16 more would merge."
+reason 16 "Without these bytes, 16 more would merge."
 reason 3 "TCP without payload (acknowledgments)" # although they are padded
 start "why: wrong checksums"
 run 0 check --why why-bad-sum.pcap
-reason 16 "With --trust, which verifies none, 16 more would merge."
+reason 16 "With --trust, which verifies no checksum, 16 more would merge."
 start "why: sizes"
 run 0 check --why why-size.pcap
 reason 16 "another size than the packet before"
 start "why: flows per batch"
 run 0 check --why --batch 4 why-flows.pcap
-reason 16 "the only packet of its flow in its batch"
+reason 16 "no other data packet of its flow right before or after it in its batch"
 reason 16 "With batches 8 times as large, 16 more would merge."
-reason 16 "With one batch (--batch 0), 16 more would merge."
+count "--batch 0" 0 # it gains no more
 line stdout "  A batch (--batch) of up to 4 packets has 4.0 flows on average, with 1.0 packets each."
 start "why: acknowledgments"
 run 0 check --why why-acks.pcap
 reason 8 "TCP without payload (acknowledgments)"
-reason 8 "one data packet between others of its flow that never merge"
+reason 8 "no other data packet of its flow right before or after it in its batch"
+line stdout "  Nothing known helps the other 16 packets (100.0 %):"
+count "more would merge" 0
+count "Let the program collect" 0
+start "why: what can be helped comes first"
+run 0 check --why why-padding.pcap
+awk '/% +bytes behind/ { first = NR } /^  Nothing known helps the other 3 packets/ { other = NR } /% +TCP without/ { last = NR }
+    END { exit !(first && first < other && other < last) }' stdout || wrong "another order"
 start "why: partial checksums and superpackets"
 run 0 check --why partial-tcp4-little.pcap
 line stdout "why: 4 of 4 packets merged, 0 did not"
