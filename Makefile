@@ -12,14 +12,15 @@ SANITIZE = -g1 -fno-omit-frame-pointer -fsanitize=address -fsanitize=undefined -
 BUILD    = build
 CAPTURES = $(wildcard tests/captures/*.pcap)
 TESTS    = $(patsubst %.c,%,$(notdir $(wildcard tests/*/test_*.c)))
-vpath test_%.c tests/core tests/kernel
+vpath test_%.c tests/core tests/kernel tests/examples
 vpath soak.c tests/kernel
 ifneq ($(shell uname -s),Linux) # the TUN backend is Linux only
-TESTS   := $(filter-out test_tun% test_udp test_udp_net test_udp_threads test_kernel% test_vnet_kernel test_memory,$(TESTS))
+TESTS   := $(filter-out test_tun% test_udp test_udp_net test_udp_threads test_kernel% test_vnet_kernel test_memory test_examples,$(TESTS))
 endif
 CORE_TESTS = $(patsubst %.c,%,$(notdir $(wildcard tests/core/test_*.c)))
-PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel $(BUILD)/tunnel
-OPTIONAL = dpdk_port lwip_tun
+SHORT    = write_gro read_gso own_buffers adopt_fd packet_socket tunnel # of at most 100 lines, as is cpp
+PROGRAMS = $(BUILD)/pcap_offload $(BUILD)/tun_bridge $(BUILD)/udp_tunnel $(SHORT:%=$(BUILD)/%)
+OPTIONAL = dpdk_port lwip_tun cpp
 FUZZERS  = $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 SEEDS    = $(wildcard fuzz/seeds/*.seeds)
 HEADERS  = tunoffload.h $(wildcard tests/lib/*.h tests/bench/*.h fuzz/*.h examples/*.h)
@@ -47,7 +48,7 @@ test:
 all: $(PROGRAMS)
 
 ## [seconds] examples: all programs in examples/; says what is left out: dpdk_port
-##     wants libdpdk-dev, lwip_tun wants liblwip-dev
+##     wants libdpdk-dev, lwip_tun wants liblwip-dev, cpp wants a C++ compiler
 examples: all
 	@for p in $(OPTIONAL); do $(MAKE) -s $(BUILD)/$$p || exit 1; [ -x $(BUILD)/$$p ] || echo "left out: $$p"; done
 
@@ -188,14 +189,16 @@ $(BUILD)/bench/plot: tests/bench/plot.c
 	$(CC) $(CFLAGS) $(BASE) -o $@ $<
 
 ## [minutes] bench-e2e: E2E_ROUNDS=n E2E_SECONDS=n: tun_bridge with iperf3, CPU per byte of
-##     each mode, into build/bench/e2e.csv, e2e.svg; root, iperf3, jq
-bench-e2e: $(BUILD)/tun_bridge
+##     each mode, into build/bench/e2e.csv, cost-*.svg; root, iperf3, jq
+bench-e2e: $(BUILD)/tun_bridge $(BUILD)/bench/plot
 	bash tests/bench/e2e.sh $(BUILD)
+	$(BUILD)/bench/plot $(BUILD)/bench tests/bench/results
 
 ## [minutes] bench-tunnel: TUNNEL_ROUNDS=n TUNNEL_SECONDS=n: tunnel, udp_tunnel, tun_bridge and one packet per
-##     call with iperf3, CPU per byte, into build/bench/tunnel.csv; root, iperf3, jq
-bench-tunnel: $(BUILD)/tunnel $(BUILD)/udp_tunnel $(BUILD)/tun_bridge $(BUILD)/bench/naive_tunnel
+##     call with iperf3, CPU per byte, into build/bench/tunnel.csv, cost-*.svg; root, iperf3, jq
+bench-tunnel: $(BUILD)/tunnel $(BUILD)/udp_tunnel $(BUILD)/tun_bridge $(BUILD)/bench/naive_tunnel $(BUILD)/bench/plot
 	bash tests/bench/tunnel.sh $(BUILD)
+	$(BUILD)/bench/plot $(BUILD)/bench tests/bench/results
 
 $(BUILD)/bench/naive_tunnel: tests/bench/naive_tunnel.c $(HEADERS)
 	@mkdir -p $(@D)
@@ -245,12 +248,17 @@ $(PROGRAMS): $(BUILD)/%: examples/%.c $(HEADERS)
 # Built where pkg-config finds the package. Foreign headers are not held to our warnings.
 PACKAGE_dpdk_port = libdpdk
 PACKAGE_lwip_tun  = lwip
-$(OPTIONAL:%=$(BUILD)/%): $(BUILD)/%: examples/%.c $(HEADERS)
+$(BUILD)/dpdk_port $(BUILD)/lwip_tun: $(BUILD)/%: examples/%.c $(HEADERS)
 	@mkdir -p $(@D)
 	@if pkg-config --exists $(PACKAGE_$*) 2>/dev/null; then set -ex; \
 	    $(CC) $(CFLAGS) $(subst c99,gnu99,$(BASE)) -pthread $$(pkg-config --cflags $(PACKAGE_$*) | sed 's/-I/-isystem /g') \
 	        -o $@ $< $$(pkg-config --libs $(PACKAGE_$*)); \
 	else echo "$*: no $(PACKAGE_$*) (pkg-config)"; fi
+
+CXX_BASE = $(subst c99,c++17,$(BASE))
+$(BUILD)/cpp: examples/cpp.cc tunoffload.h
+	@mkdir -p $(@D)
+	@if command -v $(CXX) > /dev/null; then set -x; $(CXX) $(CFLAGS) $(CXX_BASE) -o $@ $<; else echo "cpp: no $(CXX)"; fi
 
 $(BUILD)/tsan/%: %.c $(HEADERS)
 	@mkdir -p $(@D)
@@ -280,6 +288,16 @@ $(BUILD)/$(1)/replay_%: fuzz/fuzz_%.c fuzz/replay.c $$$$(call shared,$(1),replay
 	@mkdir -p $$(@D)
 	$(2) $$(if $$(call shared,$(1),replay_$$*),$(5),$(3)) $(BASE) -Itests/lib -o $$@ $$< fuzz/replay.c \
 	    $$(call implementation,$$(call shared,$(1),replay_$$*))
+$(BUILD)/$(1)/examples/%: examples/%.c $(BUILD)/$(1)/tunoffload_tun.o
+	@mkdir -p $$(@D)
+	$(2) $(5) $(BASE) -o $$@ $$^ -DTUNOFFLOAD_IMPLEMENTATION_DONE
+$(BUILD)/$(1)/examples/write_gro_refused: examples/write_gro.c tests/examples/refuse.c $(BUILD)/$(1)/tunoffload_tun.o
+	@mkdir -p $$(@D)
+	$(2) $(5) $(BASE) -o $$@ $$^ -DTUNOFFLOAD_IMPLEMENTATION_DONE -Wl,--wrap=writev
+$(BUILD)/$(1)/examples/cpp: examples/cpp.cc $(BUILD)/$(1)/tunoffload_tun.o
+	@mkdir -p $$(@D)
+	@if command -v $(7) > /dev/null; then set -x; $(7) $(5) $(CXX_BASE) -o $$@ $$^ -DTUNOFFLOAD_IMPLEMENTATION_DONE; fi
+$(BUILD)/$(1)/test_examples.run: $(SHORT:%=$(BUILD)/$(1)/examples/%) $(BUILD)/$(1)/examples/write_gro_refused $(BUILD)/$(1)/examples/cpp
 $(BUILD)/$(1)/%.run: $(BUILD)/$(1)/% FORCE
 	@$(6) $$(RUN) $$<
 $(BUILD)/$(1)/replay_%.run: $(BUILD)/$(1)/replay_% $(BUILD)/fuzz/seeds.done FORCE
@@ -291,11 +309,11 @@ endef
 # gcc -Og: the implementation runs more than twice as fast as with -O0, and compiles faster than with -O1. -g1: reports have functions and
 # lines, which is what they need. SWEEP_STEP: less than the whole sweep; all of
 # it under the address sanitizer is `make check-sweep`.
-$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS) -O1,$(CFLAGS),$(CFLAGS) -O0))
-$(eval $(call CONFIGURATION,quick,$(CC),-O0,-O1,-O0,SWEEP_STEP=8))
+$(eval $(call CONFIGURATION,plain,$(CC),$(CFLAGS) -O1,$(CFLAGS),$(CFLAGS) -O0,,$(CXX)))
+$(eval $(call CONFIGURATION,quick,$(CC),-O0,-O1,-O0,SWEEP_STEP=8,$(CXX)))
 SAN_GCC = $(SANITIZE) -Wno-maybe-uninitialized # which sees things where sanitizers have been at work
-$(eval $(call CONFIGURATION,san-gcc,gcc,-Og $(SAN_GCC),-Og $(SAN_GCC),-O0 $(SAN_GCC),SWEEP_STEP=8))
-$(eval $(call CONFIGURATION,san-clang,clang,-O0 $(SANITIZE),-O0 $(SANITIZE),-O0 $(SANITIZE),SWEEP_STEP=8))
+$(eval $(call CONFIGURATION,san-gcc,gcc,-Og $(SAN_GCC),-Og $(SAN_GCC),-O0 $(SAN_GCC),SWEEP_STEP=8,g++))
+$(eval $(call CONFIGURATION,san-clang,clang,-O0 $(SANITIZE),-O0 $(SANITIZE),-O0 $(SANITIZE),SWEEP_STEP=8,clang++))
 FLAGS_quick_test_simd  = -O1 # slow without: they compute most themselves
 FLAGS_san-gcc_test_device = -Og $(SAN_GCC)
 FLAGS_san-gcc_test_kernel = -Og $(SAN_GCC)

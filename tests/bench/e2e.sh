@@ -2,7 +2,7 @@
 # What carrying a byte from one TUN device to another costs, by mode of tun_bridge, and how fast TCP runs through it.
 # Usage: e2e.sh BUILD_DIR [MODE...] (BUILD_DIR holds tun_bridge; modes: plain, pass, split, offload; default all)
 # Environment: E2E_ROUNDS (3); E2E_SECONDS (4) of each transfer; E2E_STREAMS ("1 4"), TCP streams of it.
-# Needs root, /dev/net/tun, ip, iperf3, jq, taskset. Prints a table; writes BUILD_DIR/bench/e2e.csv and e2e.svg.
+# Needs root, /dev/net/tun, ip, iperf3, jq, taskset. Prints a table; writes BUILD_DIR/bench/e2e.csv.
 #
 # What is measured: namespace a sends TCP to namespace b by iperf3 through a TUN device in each, with tun_bridge in between. If
 # there are two CPUs, the forwarder has the first to itself and both ends of iperf3 share the others.
@@ -148,37 +148,6 @@ table() {
              { printf "%-8s %7d %8.2f %9.3f %9.3f %9.3f %12s %9s\n", $1, $2, $3, $4, $5, $6, $7, $8 }'
 }
 
-# Two columns of bars: CPU per gigabyte, system and user on top of each other, and throughput.
-svg() {
-    awk -F, '
-        function text(x, y, anchor, s) {
-            printf "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, s
-        }
-        function bar(x, y, width, color) {
-            printf "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"16\" fill=\"%s\"/>\n", x, y, width, color
-        }
-        NR > 1 { n++; for (i = 1; i <= 6; i++) v[n, i] = $i
-                 if ($4 + 0 > cpu) cpu = $4; if ($3 + 0 > rate) rate = $3 }
-        END {
-            height = 60 + 24 * n + 6
-            printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"800\" height=\"%d\" font-family=\"sans-serif\" ", height
-            printf "font-size=\"13\">\n<rect width=\"800\" height=\"%d\" fill=\"white\"/>\n", height
-            text(150, 22, "start", "forwarder CPU, seconds per GB"); text(500, 22, "start", "TCP throughput, Gbit/s")
-            bar(150, 30, 16, "#4878a8"); text(172, 43, "start", "system")
-            bar(240, 30, 16, "#e08a3c"); text(262, 43, "start", "user")
-            for (i = 1; i <= n; i++) {
-                y = 36 + 24 * i
-                text(142, y + 13, "end", v[i, 1] ", " v[i, 2] (v[i, 2] == 1 ? " stream" : " streams"))
-                bar(150, y, 250 * v[i, 6] / cpu, "#4878a8")
-                bar(150 + 250 * v[i, 6] / cpu, y, 250 * v[i, 5] / cpu, "#e08a3c")
-                text(156 + 250 * (v[i, 5] + v[i, 6]) / cpu, y + 13, "start", sprintf("%.3f", v[i, 4]))
-                bar(500, y, 230 * v[i, 3] / rate, "#7a9a58")
-                text(506 + 230 * v[i, 3] / rate, y + 13, "start", sprintf("%.1f", v[i, 3]))
-            }
-            print "</svg>"
-        }'
-}
-
 ip netns exec $ns_a ip link set lo up
 ip netns exec $ns_b ip link set lo up
 echo "forwarder on CPU $forwarder_cpu, iperf3 on CPU $client_cpus"
@@ -188,7 +157,6 @@ for ((round = 1; round <= rounds; round++)); do
     done
 done
 csv > "$out/e2e.csv" || exit 1
-svg < "$out/e2e.csv" > "$out/e2e.svg" || exit 1
 echo
 table < "$out/e2e.csv"
-echo "$out/e2e.csv, $out/e2e.svg"
+echo "$out/e2e.csv"

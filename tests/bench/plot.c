@@ -1,7 +1,8 @@
-/* plot.c - draws what the benchmarks measured: reads micro.csv, scaling.csv and, where `make bench-queues` has run, scaling_queues.csv in
-   a directory, writes *.svg beside them.
+/* plot.c - draws what the benchmarks measured: reads micro.csv, scaling.csv, scaling_queues.csv, e2e.csv and tunnel.csv in a directory and
+   writes *.svg beside them. Charts without figures are left out. cost-*.svg have two halves: if e2e.csv or tunnel.csv is not there, the one
+   of the second directory is taken.
 
-       plot directory */
+       plot DIRECTORY [DIRECTORY] */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +22,17 @@ typedef struct point {
     double x, value;
 } point;
 
+/* A row of e2e.csv or tunnel.csv: CPU seconds for a gigabyte of one TCP stream. */
+typedef struct cost {
+    char file[NAME], row[NAME];
+    double seconds;
+} cost;
+
 static measurement measurements[LINES_MAX];
 static point points[LINES_MAX];
-static size_t measurement_count, point_count;
+static cost costs[LINES_MAX];
+static size_t measurement_count, point_count, cost_count;
+static const char *elsewhere; /* the second directory, or NULL */
 
 static void die(const char *what, const char *which)
 {
@@ -34,12 +43,17 @@ static void die(const char *what, const char *which)
 static FILE *open_in(const char *directory, const char *name, const char *mode)
 {
     char path[1024];
-    FILE *f;
 
     snprintf(path, sizeof path, "%s/%s", directory, name);
-    f = fopen(path, mode);
+    return fopen(path, mode);
+}
+
+static FILE *create_in(const char *directory, const char *name)
+{
+    FILE *f = open_in(directory, name, "w");
+
     if (!f)
-        die("cannot open", path);
+        die("cannot be written", name);
     return f;
 }
 
@@ -48,12 +62,13 @@ static void read_measurements(const char *directory)
     FILE *f = open_in(directory, "micro.csv", "r");
     char line[512];
 
-    while (fgets(line, sizeof line, f) && measurement_count < LINES_MAX) {
+    while (f && fgets(line, sizeof line, f) && measurement_count < LINES_MAX) {
         measurement *m = &measurements[measurement_count];
         if (sscanf(line, "%47[^,],%47[^,],%*f,%*f,%*f,%lf", m->row, m->implementation, &m->ratio) == 3)
             measurement_count++;
     }
-    fclose(f);
+    if (f)
+        fclose(f);
 }
 
 static void read_points(const char *directory)
@@ -61,25 +76,22 @@ static void read_points(const char *directory)
     FILE *f = open_in(directory, "scaling.csv", "r");
     char line[512];
 
-    while (fgets(line, sizeof line, f) && point_count < LINES_MAX) {
+    while (f && fgets(line, sizeof line, f) && point_count < LINES_MAX) {
         point *p = &points[point_count];
         if (sscanf(line, "%47[^,],%lf,%47[^,],%47[^,],%lf", p->series, &p->x, p->implementation, p->mode, &p->value) == 5)
             point_count++;
     }
-    fclose(f);
+    if (f)
+        fclose(f);
 }
 
 /* Millions of packets a second, as one more series. */
 static void read_queues(const char *directory)
 {
-    char path[1024], line[512];
-    FILE *f;
+    FILE *f = open_in(directory, "scaling_queues.csv", "r");
+    char line[512];
 
-    snprintf(path, sizeof path, "%s/scaling_queues.csv", directory);
-    f = fopen(path, "r");
-    if (!f)
-        return;
-    while (fgets(line, sizeof line, f) && point_count < LINES_MAX) {
+    while (f && fgets(line, sizeof line, f) && point_count < LINES_MAX) {
         point *p = &points[point_count];
         if (sscanf(line, "%lf,%lf", &p->x, &p->value) == 2) {
             p->value /= 1e6;
@@ -89,7 +101,29 @@ static void read_queues(const char *directory)
             point_count++;
         }
     }
-    fclose(f);
+    if (f)
+        fclose(f);
+}
+
+/* format: of a row, one TCP stream; gives its name and one or two figures, which are added. */
+static void read_costs(const char *directory, const char *name, const char *format)
+{
+    FILE *f = open_in(directory, name, "r");
+    char line[512];
+
+    if (!f && elsewhere)
+        f = open_in(elsewhere, name, "r");
+    while (f && fgets(line, sizeof line, f) && cost_count < LINES_MAX) {
+        cost *c = &costs[cost_count];
+        double more = 0;
+        if (sscanf(line, format, c->row, &c->seconds, &more) >= 2) {
+            strcpy(c->file, name);
+            c->seconds += more;
+            cost_count++;
+        }
+    }
+    if (f)
+        fclose(f);
 }
 
 /* -1: not measured */
@@ -108,14 +142,26 @@ static double ratio_of(const char *row, const char *implementation)
 #define GREY "#5f6b73"
 #define INK "#1f2a30"
 
-static void svg_start(FILE *f, int width, int height, const char *title, const char *subtitle)
+/* Colors for a light or a dark page. */
+typedef struct palette {
+    const char *suffix;
+    const char *ground, *ink, *grey;
+    const char *ours, *other, *least;
+} palette;
+
+static const palette palettes[] = {
+    {"light", "#ffffff", INK, GREY, "#0b6fa4", "#8a949a", "#c9d6dd"},
+    {"dark", "#0d1117", "#e6edf3", "#9aa4ad", "#3d9bd1", "#6b757c", "#39444d"},
+};
+
+static void svg_start(FILE *f, const palette *p, int width, int height, const char *title, const char *subtitle)
 {
     fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\"", width,
             height, width, height);
-    fprintf(f, " font-family=\"sans-serif\" font-size=\"12\" fill=\"" INK "\">\n<title>%s</title>\n", title);
-    fprintf(f, "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", width, height);
+    fprintf(f, " font-family=\"sans-serif\" font-size=\"12\" fill=\"%s\">\n<title>%s</title>\n", p->ink, title);
+    fprintf(f, "<rect width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", width, height, p->ground);
     fprintf(f, "<text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"bold\">%s</text>\n", title);
-    fprintf(f, "<text x=\"16\" y=\"45\" fill=\"" GREY "\">%s</text>\n", subtitle);
+    fprintf(f, "<text x=\"16\" y=\"45\" fill=\"%s\">%s</text>\n", p->grey, subtitle);
 }
 
 static void svg_end(FILE *f, const char *name)
@@ -263,14 +309,14 @@ static double draw_group(FILE *f, const bar_chart *c, const bar_group *g, double
 
 static void draw_bars(const char *directory, const bar_chart *c)
 {
-    FILE *f = open_in(directory, c->file, "w");
+    FILE *f = create_in(directory, c->file);
     double y = BARS_TOP, bottom = BARS_TOP, tick, scale = BARS_WIDTH / c->axis_end;
     size_t i;
 
     for (i = 0; i < c->group_count; i++)
         if (bars_in(c, &c->groups[i]))
             bottom += (double)bars_in(c, &c->groups[i]) * BAR + GROUP_GAP;
-    svg_start(f, BARS_LEFT + BARS_WIDTH + BARS_RIGHT, (int)bottom + 34, c->title,
+    svg_start(f, &palettes[0], BARS_LEFT + BARS_WIDTH + BARS_RIGHT, (int)bottom + 34, c->title,
               "time relative to memcpy of the same payload in the same run; shorter is better");
     draw_legend(f, c);
     for (tick = 0; tick <= c->axis_end; tick += c->axis_end > 4 ? 1 : 0.5) {
@@ -400,16 +446,92 @@ static void draw_line(FILE *f, const line_chart *c, const line_series *l, double
 
 static void draw_lines(const char *directory, const line_chart *c)
 {
-    FILE *f = open_in(directory, c->file, "w");
+    FILE *f = create_in(directory, c->file);
     double label_ys[GROUP_BARS_MAX];
     size_t i, labels = 0;
 
-    svg_start(f, PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, PLOT_TOP + PLOT_HEIGHT + PLOT_BOTTOM, c->title,
+    svg_start(f, &palettes[0], PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, PLOT_TOP + PLOT_HEIGHT + PLOT_BOTTOM, c->title,
               c->subtitle);
     draw_axes(f, c);
     for (i = 0; i < c->line_count; i++)
         draw_line(f, c, &c->lines[i], label_ys, &labels);
     svg_end(f, c->file);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- costs */
+
+enum { PANEL = 410, PANEL_LEFT = 16, PANEL_TOP = 90, PANEL_BARS = 310, STEP = 44, COST_BARS = 3 };
+
+typedef enum { OURS, OTHER, LEAST } cost_kind;
+
+typedef struct cost_bar {
+    const char *row, *label;
+    cost_kind kind;
+} cost_bar;
+
+/* One file; the longest bar of each has the same length. */
+typedef struct cost_panel {
+    const char *file, *title;
+    cost_bar bars[COST_BARS];
+} cost_panel;
+
+static const cost_panel cost_panels[] = {
+    {"e2e.csv", "Forwarder between two TUN devices",
+     {{"plain", "one packet per system call", OTHER},
+      {"offload", "this header: superpackets split and coalesced", OURS},
+      {"pass", "superpackets passed through untouched", LEAST}}},
+    {"tunnel.csv", "Tunnel over UDP, both ends",
+     {{"naive", "one packet per system call", OTHER},
+      {"tun_half", "this header on the TUN device only", OURS},
+      {"tunnel", "this header on the TUN device and the UDP socket", OURS}}},
+};
+
+/* -1: not measured */
+static double cost_of(const char *file, const char *row)
+{
+    size_t i;
+
+    for (i = 0; i < cost_count; i++)
+        if (strcmp(costs[i].file, file) == 0 && strcmp(costs[i].row, row) == 0)
+            return costs[i].seconds;
+    return -1;
+}
+
+static void draw_panel(FILE *f, const palette *p, const cost_panel *panel, double x)
+{
+    double most = 0, y = PANEL_TOP;
+    size_t i;
+
+    for (i = 0; i < COST_BARS; i++)
+        if (cost_of(panel->file, panel->bars[i].row) > most)
+            most = cost_of(panel->file, panel->bars[i].row);
+    fprintf(f, "<g font-size=\"14\" font-weight=\"bold\">\n");
+    svg_text(f, x, PANEL_TOP - 18, "start", p->ink, "%s", panel->title);
+    fprintf(f, "</g>\n");
+    for (i = 0; i < COST_BARS; i++, y += STEP) {
+        const cost_bar *bar = &panel->bars[i];
+        double value = cost_of(panel->file, bar->row);
+        if (value < 0)
+            continue;
+        svg_text(f, x, y + 10, "start", p->grey, "%s", bar->label);
+        svg_rect(f, x, y + 16, value / most * PANEL_BARS, 14, bar->kind == OURS ? p->ours : bar->kind == OTHER ? p->other : p->least);
+        svg_text(f, x + value / most * PANEL_BARS + 6, y + 27, "start", p->ink, "%.2f", value);
+    }
+}
+
+static void draw_costs(const char *directory, const palette *p)
+{
+    char name[NAME];
+    FILE *f;
+    size_t i;
+
+    snprintf(name, sizeof name, "cost-%s.svg", p->suffix);
+    f = create_in(directory, name);
+    svg_start(f, p, (int)COUNT_OF(cost_panels) * PANEL + PANEL_LEFT, PANEL_TOP + COST_BARS * STEP, "What a gigabyte of TCP costs",
+              "CPU seconds per gigabyte, one stream; shorter is better");
+    for (i = 0; i < COUNT_OF(cost_panels); i++)
+        draw_panel(f, p, &cost_panels[i], PANEL_LEFT + (double)i * PANEL);
+    svg_end(f, name);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ charts */
@@ -495,17 +617,22 @@ int main(int argc, char **argv)
 {
     size_t i;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: plot directory\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: plot DIRECTORY [DIRECTORY]\n");
         return 2;
     }
+    elsewhere = argv[2];
     read_measurements(argv[1]);
     read_points(argv[1]);
     read_queues(argv[1]);
-    for (i = 0; i < COUNT_OF(bar_charts); i++)
+    read_costs(argv[1], "e2e.csv", "%47[^,],1,%*f,%lf");
+    read_costs(argv[1], "tunnel.csv", "%47[^,],tcp,1,%*f,%lf,%lf");
+    for (i = 0; i < COUNT_OF(bar_charts) && measurement_count; i++)
         draw_bars(argv[1], &bar_charts[i]);
     for (i = 0; i < COUNT_OF(line_charts); i++)
         if (most_value(&line_charts[i]) > 0)
             draw_lines(argv[1], &line_charts[i]);
+    for (i = 0; i < COUNT_OF(palettes) && cost_count; i++)
+        draw_costs(argv[1], &palettes[i]);
     return 0;
 }

@@ -1,7 +1,8 @@
 #!/bin/bash
-# What a tunnel over UDP carries and costs: examples/tunnel.c, examples/udp_tunnel.c, naive_tunnel.c (one packet per system call) and
-# `tun_bridge --mode plain` (the same without UDP, one process for both ends), all in one run.
-# Usage: tunnel.sh BUILD_DIR [PROGRAM...] (of tunnel, udp_tunnel, plain, naive; BUILD_DIR holds the programs; default all)
+# What a tunnel over UDP carries and costs: examples/tunnel.c, examples/udp_tunnel.c, naive_tunnel.c (one packet per system call),
+# tun_half (`naive_tunnel --tun-half`: offloads on the TUN device only) and plain (`tun_bridge --mode plain`: one packet per system call
+# without UDP, one process for both ends), all in one run.
+# Usage: tunnel.sh BUILD_DIR [PROGRAM...] (of tunnel, udp_tunnel, tun_half, plain, naive; BUILD_DIR holds the programs; default all)
 # Environment: TUNNEL_ROUNDS (2); TUNNEL_SECONDS (2) of each transfer.
 # Needs root, /dev/net/tun, ip, iperf3, jq. Prints a table; writes BUILD_DIR/bench/tunnel.csv.
 #
@@ -14,7 +15,7 @@ set -u
 build=$(cd "$1" && pwd) || exit 2
 out=$1/bench
 shift
-[ $# -gt 0 ] || set -- tunnel udp_tunnel plain naive
+[ $# -gt 0 ] || set -- tunnel udp_tunnel tun_half plain naive
 programs=("$@")
 rounds=${TUNNEL_ROUNDS:-2} seconds=${TUNNEL_SECONDS:-2}
 a=tuo-tunnel-a-$$ b=tuo-tunnel-b-$$
@@ -69,11 +70,11 @@ start() { # PROGRAM
         until_true 5 grep -q '<->' "$dir/a" || fail "tun_bridge does not start: $(cat "$dir/a")"
         ip -n $a addr add 10.78.0.1/24 dev tun0 && ip -n $b addr add 10.78.0.2/24 dev tun0 || fail "no address"
     else
-        local program=$build/$1
-        [ "$1" = naive ] && program=$build/bench/naive_tunnel
-        ip netns exec $a "$program" --dev tun0 --address 10.78.0.1/24 --listen :5555 --peer 192.0.2.2:5555 > "$dir/out" 2> "$dir/a" &
+        local program=$build/$1 more=()
+        case $1 in naive) program=$build/bench/naive_tunnel ;; tun_half) program=$build/bench/naive_tunnel more=(--tun-half) ;; esac
+        ip netns exec $a "$program" --dev tun0 --address 10.78.0.1/24 --listen :5555 --peer 192.0.2.2:5555 "${more[@]}" > "$dir/out" 2> "$dir/a" &
         daemon_a=$!
-        ip netns exec $b "$program" --dev tun0 --address 10.78.0.2/24 --listen :5555 --peer 192.0.2.1:5555 > "$dir/out" 2> "$dir/b" &
+        ip netns exec $b "$program" --dev tun0 --address 10.78.0.2/24 --listen :5555 --peer 192.0.2.1:5555 "${more[@]}" > "$dir/out" 2> "$dir/b" &
         daemon_b=$!
         until_true 5 grep -q 'is up' "$dir/a" && until_true 5 grep -q 'is up' "$dir/b" || fail "$1 does not start: $(cat "$dir/a" "$dir/b")"
     fi

@@ -1,26 +1,116 @@
 #!/bin/sh
-# Compiles every code example of README.md (```c blocks) and of the manual in the header, and checks that the header's contents list and
-# its section tags agree. Usage: docs_test.sh BUILD_DIR REPOSITORY; CC from the environment.
+# The pages. README.md: at most 200 lines, sentences of at most 25 words, code that is literally in a program of examples/ (which
+# tests/examples/test_examples.c and the tests of the tunnels run). Examples: at most 100 lines, no warning by gcc and clang. The manual in
+# the header: its examples compile and run, its list of contents is that of the sections. Tables and pictures: those of the committed figures.
+# Usage: docs_test.sh BUILD_DIR REPOSITORY; CC from the environment.
 set -u
 build=$1 repository=$2
 cc=${CC:-cc}
-passed=0 failed=0
-flags="-std=c99 -D_DEFAULT_SOURCE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -I$repository"
+passed=0 failed=0 skipped=0
+warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+flags="-std=c99 -D_DEFAULT_SOURCE $warnings -I$repository"
 rm -rf "$build"; mkdir -p "$build"
 
 result() { # NAME STATUS
     if [ "$2" -eq 0 ]; then echo "ok $1"; passed=$((passed + 1)); else echo "FAIL $1"; failed=$((failed + 1)); fi
 }
 
-awk -v dir="$build" '
-    /^```c$/ { n++; file = dir "/readme_" n ".c"; next }
-    /^```$/ { if (file) close(file); file = ""; next }
-    file { print > file }' "$repository/README.md"
+# --- README.md ---
+
+readme=$repository/README.md
+lines=$(wc -l < "$readme")
+[ "$lines" -le 200 ]; result "README.md has at most 200 lines ($lines)" $?
+
+# Each block of code is in the program whose name was last said, but for the space in front of its lines. A line /* ... */ stands for what
+# is left out.
+awk -v repository="$repository" '
+    function bare(line) { sub(/^ +/, "", line); return line }
+    function text_of(name,    text, line) {
+        text = "\n"
+        while ((getline line < (repository "/" name)) > 0) text = text bare(line) "\n"
+        close(repository "/" name)
+        return text
+    }
+    function look() {
+        if (!index(text_of(program), "\n" part)) { print "  line " NR ": this is not in " program ":"; print part; bad++ }
+        parts++; part = ""
+    }
+    inside && /^```$/ { look(); inside = 0; next }
+    inside && $0 == "/* ... */" { look(); next }
+    inside { part = part bare($0) "\n"; next }
+    /^```/ { inside = 1; if ($0 != "```c" || program == "") { print "  line " NR ": code of what?"; bad++ } }
+    { while (match($0, /examples\/[a-z_]*\.cc?/)) { program = substr($0, RSTART, RLENGTH); $0 = substr($0, RSTART + RLENGTH) } }
+    END { print "  " parts + 0 " parts of programs"; exit bad || parts < 4 }' "$readme"
+result "the code of README.md is that of the examples" $?
+
+# Prose: what is no code, table, picture or heading. A line is a sentence, or a point of a list.
+awk '
+    /^```/ { code = !code; next }
+    /^<picture>/ { picture = 1 }
+    picture { if (/<\/picture>/) picture = 0; next }
+    code || /^    / || /^[|#<]/ || /^$/ { next }
+    {
+        line = $0
+        sub(/^- /, "", line)
+        gsub(/\]\([^)]*\)/, "]", line)
+        if (line ~ /[.?!] +[A-Z`]/) { print "  line " NR ": more than one sentence: " line; bad++ }
+        words = split(line, word, / +/)
+        if (words > most) { most = words; longest = line }
+        if (words > 25) { print "  line " NR ": " words " words: " line; bad++ }
+        gsub(/`[^`]*`/, "", line)
+        if (gsub(/[;:]( |$)/, "", line) > 1) { print "  line " NR ": more than one colon or semicolon"; bad++ }
+        sentences++
+    }
+    END { print "  " sentences " sentences; the longest has " most " words: " longest; exit bad || sentences < 20 }' "$readme"
+result "sentences of README.md have at most 25 words" $?
+
+# --- the examples ---
+
+for name in write_gro read_gso own_buffers adopt_fd packet_socket tunnel; do
+    source=$repository/examples/$name.c
+    [ "$(wc -l < "$source")" -le 100 ] && [ "$(awk 'length > 120' "$source" | wc -l)" -eq 0 ]
+    result "$name.c has at most 100 lines of 120 columns" $?
+    for compiler in gcc clang; do
+        if command -v $compiler > /dev/null; then
+            # shellcheck disable=SC2086
+            $compiler -std=c99 $warnings "-I$repository" -fsyntax-only "$source"; result "$name.c, $compiler: no warning" $?
+        fi
+    done
+done
+# The change to a daemon in examples/README.md: what was and what becomes of it.
+for side in - +; do
+    {
+        echo '#define TUNOFFLOAD_TUN
+#include "tunoffload.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+void daemon_loop(int tun_fd, int udp_fd), fail(const char *what), send_to_peer(int fd, const void *bytes, size_t len);
+ssize_t receive_from_peer(int fd, void *bytes, size_t len);
+int run_timers(void);'
+        awk -v side="$side" '/^```$/ { inside = 0 } inside && (/^ / || index($0, side) == 1) { print substr($0, 2) } /^```diff$/ { inside = 1 }' \
+            "$repository/examples/README.md"
+    } > "$build/daemon.c"
+    # shellcheck disable=SC2086
+    grep -q tun_fd "$build/daemon.c" && $cc $flags -fsyntax-only "$build/daemon.c"; result "the daemon of examples/README.md, $side: no warning" $?
+done
+rm -f "$build/daemon.c"
+source=$repository/examples/cpp.cc
+[ "$(wc -l < "$source")" -le 100 ]; result "cpp.cc has at most 100 lines" $?
+for compiler in g++ clang++; do
+    if command -v $compiler > /dev/null; then
+        # shellcheck disable=SC2086
+        $compiler -std=c++17 $warnings "-I$repository" -fsyntax-only "$source"; result "cpp.cc, $compiler: no warning" $?
+    fi
+done
+
+# --- the manual ---
+
 awk -v dir="$build" '
     /^ *\/\/ --- example / { file = dir "/" $4; next }
     /^ *\/\/ --- end/ { close(file); file = ""; next }
     file { sub(/^       /, ""); print > file }' "$repository/tunoffload.h"
-
 count=0
 for source in "$build"/*.c; do
     [ -e "$source" ] || continue
@@ -30,38 +120,36 @@ for source in "$build"/*.c; do
     [ $status -eq 0 ] || sed 's/^/  /' "$build/log"
     result "$(basename "$source") compiles" $status
     if grep -q 'int main(' "$source"; then
+        # shellcheck disable=SC2086
         $cc $flags -o "$build/example" "$source" 2>> "$build/log" && "$build/example" > "$build/out" 2>&1; status=$?
         [ $status -eq 0 ] || sed 's/^/  /' "$build/out"
         result "$(basename "$source") runs" $status
     fi
 done
-[ $count -ge 6 ]; result "at least 6 examples found (found $count)" $?
-
-# The README's table is the header's list.
-cat > "$build/table.c" <<'TABLE'
-#include "tunoffload.h"
-#include <stdio.h>
-int main(void) {
-#define ROW(name, text, source) printf("| `%s` | %s | %s |\n", #name, text, source);
-    TUO_VERDICTS(ROW)
-    return 0;
-}
-TABLE
-$cc $flags -o "$build/table" "$build/table.c" && "$build/table" > "$build/table.want"
-grep '^| `[A-Z]' "$repository/README.md" | cmp - "$build/table.want"; result "behaviour table of README.md is that of the header" $?
-
-# Its figures are those of the committed measurements.
-for name in micro e2e tunnel; do
-    awk -v name="$name" '/^<!-- end -->/ { inside = 0 } inside { print } index($0, "<!-- " name ":") == 1 { inside = 1 }' \
-        "$repository/README.md" > "$build/$name.have"
-    sh "$repository/tests/bench/table.sh" "$repository/tests/bench/results/$name.csv" | cmp - "$build/$name.have"
-    result "$name table of README.md is that of tests/bench/results/$name.csv" $?
-done
+[ $count -ge 4 ]; result "at least 4 examples in the manual (found $count)" $?
 
 sed -n 's/^       >>\([a-z0-9-]*\) .*/\1/p' "$repository/tunoffload.h" > "$build/contents"
 sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build/sections"
 cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?
 ! LC_ALL=C grep -n '[^ -~]' "$repository/tunoffload.h"; result "header is ASCII without tabs" $?
+
+# --- figures ---
+
+results=$repository/tests/bench/results
+for name in micro e2e tunnel; do
+    awk -v name="$name" '/^<!-- end -->/ { inside = 0 } inside { print } index($0, "<!-- " name ":") == 1 { inside = 1 }' \
+        "$repository/tests/bench/README.md" > "$build/$name.have"
+    sh "$repository/tests/bench/table.sh" "$results/$name.csv" | cmp - "$build/$name.have"
+    result "$name table of tests/bench/README.md is that of tests/bench/results/$name.csv" $?
+done
+mkdir "$build/drawn" && cp "$results"/*.csv "$build/drawn"
+# shellcheck disable=SC2086
+$cc $flags -o "$build/plot" "$repository/tests/bench/plot.c" && "$build/plot" "$build/drawn"
+for picture in "$results"/*.svg; do
+    cmp "$picture" "$build/drawn/${picture##*/}"; result "${picture##*/} is drawn from the committed figures" $?
+done
+
+# --- the header ---
 
 # The compile matrix asks for every public function of the core, by this list.
 sed '/^#ifdef TUNOFFLOAD_TUN$/q' "$repository/tunoffload.h" | sed -n 's/^TUO_API [^(]*[ *]\(tuo_[a-z0-9_]*\)(.*/\1/p' > "$build/declared"
@@ -102,5 +190,5 @@ sed -n '/^\/\* -* >>platform \*\/$/,$p' "$repository/tunoffload.h" | awk '
     }' > "$build/upward"; status=$?
 cat "$build/upward"; result "sections call only upward" $status
 
-echo "$passed passed, $failed failed, 0 skipped"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -151,12 +151,13 @@ done
 #   test_kernel, test_tun*, test_udp_net  every byte that read() and the ioctls fill is known to the memory sanitizer, but nothing is added by it; the
 #                           integer checks go over test_tun, test_tun_loop, test_udp
 #   test_memory             stands in for malloc
+#   test_examples           runs programs, which make builds beside it
 jobs=
 for source in tests/*/test_*.c fuzz/fuzz_*.c; do
     name=$(basename "$source" .c)
     case $name in fuzz_*) name=replay_${name#fuzz_} ;; esac
     case $name in
-        test_kernel | test_memory | test_udp_net | test_tunnel_loops | test_tun_threads | test_udp_threads) continue ;;
+        test_kernel | test_memory | test_examples | test_udp_net | test_tunnel_loops | test_tun_threads | test_udp_threads) continue ;;
         test_tun*) jobs="${jobs}integer $name"$'\n' ;;
         *)
             jobs="${jobs}integer $name"$'\n'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# examples/udp_tunnel.c between two network namespaces joined by a veth pair: the commands of the README, transfers compared by
+# examples/udp_tunnel.c between two network namespaces joined by a veth pair: the commands of examples/README.md, transfers compared by
 # digest, a restarted side, sockets that refuse UDP_SEGMENT, path MTU changes, a changed outer address, ECN, an unprivileged owner, a host
 # without IPv6, and throughput against tun_bridge.
 # Usage: tests/examples/udp_tunnel_test.sh BUILD_DIR (from the repository's root). "ok NAME" or "FAIL NAME: why" each, then the summary.
@@ -10,7 +10,7 @@ cc=${CC:-cc}
 name=udp_tunnel
 . tests/examples/two_hosts.sh
 
-# The commands of the README; addresses are those of the namespaces below.
+# The commands of examples/README.md; addresses are those of the namespaces below.
 command_build='cc -std=c99 -O2 -I. -o build/udp_tunnel examples/udp_tunnel.c'
 command_a='build/udp_tunnel --dev tun0 --address 10.9.0.1/24 --address6 fd00:9::1/64 --listen :5555 --peer 192.0.2.2:5555'
 command_b='build/udp_tunnel --dev tun0 --address 10.9.0.2/24 --address6 fd00:9::2/64 --listen :5555 --peer 192.0.2.1:5555'
@@ -24,17 +24,16 @@ nothing_lost() {
         equal "$(count "$2" dropped)" 0
 }
 
-readme_has() { # the four commands, as they are run here
+page_has() { # the four commands, as they are run here
     local line
     for line in "$command_build" "$command_a" "$command_b" "$command_try"; do
-        grep -qF -- "$line" README.md || { echo "no line '$line'"; return 1; }
+        grep -qF -- "$line" examples/README.md || { echo "no line '$line'"; return 1; }
     done
 }
 
-# --- the README's commands ---
+# --- the commands of the page ---
 
-if grep -q udp_tunnel README.md; then expect "README has the commands of this test" readme_has
-else skip "README has the commands of this test" "README.md does not mention udp_tunnel"; fi
+expect "examples/README.md has the commands of this test" page_has
 mkdir -p "$build"
 here() { echo "${1//build\//$build/}"; }
 expect "builds" bash -c "$(here "$command_build")"
