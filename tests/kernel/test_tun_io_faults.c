@@ -155,7 +155,7 @@ static size_t count_of(fate f)
     return n;
 }
 
-/* These bytes came out, or were taken away: once, and behind those of the same flow that were sent before. */
+/* These bytes came out, or were taken away: once; what comes out is behind what came out of the same flow and was sent before. */
 static void settle(const uint8_t *bytes, size_t len, fate f)
 {
     size_t i, k;
@@ -166,8 +166,8 @@ static void settle(const uint8_t *bytes, size_t len, fate f)
     if (!CHECK(i < sent->count))
         return;
     fates[i] = f;
-    for (k = i + 1; k < sent->count; k++)
-        CHECK(fates[k] == UNKNOWN || sent->specs[k].src_port != sent->specs[i].src_port);
+    for (k = i + 1; k < sent->count && f == ARRIVED; k++)
+        CHECK(fates[k] != ARRIVED || sent->specs[k].src_port != sent->specs[i].src_port);
 }
 
 /* The bytes of packet i, without headroom. */
@@ -484,11 +484,10 @@ static void read_batches(void)
 static void send_what_is_read(void)
 {
     size_t taken;
-    tuo_buf packet_read;
 
-    tuo_tun_wake(queue);
-    CHECK(tuo_tun_next(queue, &packet_read) != TUO_OK); /* so that a round begins, and the same calls are made each time */
     tuo_tun_wake_clear(queue);
+    tuoi_round_begin(&queue->rx.round); /* so that the same calls are made each time */
+    queue->rx.round.skipped = 0;
     CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, sent->pointers, sent->count, HEADROOM, &taken), TUO_OK);
     CHECK_EQ_INT(taken, sent->count);
     CHECK_RESULT(tuo_tun_wait(p.b, 0, WAIT_MS), TUO_OK);
