@@ -1750,6 +1750,87 @@ TEST(superpackets_are_forwarded_to_us)
     tuo_tun_close(out);
 }
 
+/* --- GSO types that mean nothing, and UDP lengths that do (K 1.7h, 1.17) --- */
+
+typedef struct odd_type {
+    const char *name;
+    pkt_spec spec;
+    uint16_t gso_size;
+    uint16_t seed_len; /* L4 length that the seed includes; 0: the right one */
+} odd_type;
+
+static const odd_type odd_types[] = {
+    {"pure ACK", {.kind = PKT_TCP4, .payload_len = PKT_ZERO}, 1000, 0},
+    {"pure ACK with options", {.kind = PKT_TCP6, .payload_len = PKT_ZERO, .tcp_options = nops, .tcp_options_len = 12}, 1000, 0},
+    {"empty datagram", {.kind = PKT_UDP6, .payload_len = PKT_ZERO}, 1000, 0},
+    {"one segment", {.kind = PKT_TCP6, .payload_len = 1000}, 1000, 0},
+    {"one datagram", {.kind = PKT_UDP4, .payload_len = 1000}, 1000, 0},
+    {"one datagram with a length of its own", {.kind = PKT_UDP6, .payload_len = 500, .udp_len = 108}, 1000, 508},
+    {"UDP length of one segment", {.kind = PKT_UDP4, .payload_len = 2500, .udp_len = 1008}, 1000, 1008},
+    {"UDP length of one segment, seed of all", {.kind = PKT_UDP6, .payload_len = 2500, .udp_len = 1008}, 1000, 2508},
+};
+
+/* What a reader without offloads gets from the kernel, one with offloads gets from tuo_tun_recv_batch. */
+TEST(odd_gso_types_are_read_as_the_kernel_reads_them)
+{
+    static super s;
+    static pool p;
+    static uint8_t kernels[PACKET_MAX];
+    const device *const outs[] = {&device_k1_plain, &device_k1};
+    tuo_vnet_hdr vnet;
+    size_t i, row, mode, received, len;
+
+    for (row = 0; row < CHECK_COUNT_OF(odd_types); row++) {
+        const odd_type *const odd = &odd_types[row];
+        ref_list wire = {NULL, NULL, 0};
+
+        check_row("%s", odd->name);
+        memset(&s, 0, sizeof s);
+        s.spec = odd->spec;
+        s.spec.src = s.spec.dst = 9;
+        s.spec.l4_csum_pseudo = 1;
+        s.len = pkt_build(s.bytes, sizeof s.bytes, &s.spec);
+        s.view = pkt_look(s.bytes, s.len, 0, 1);
+        s.vnet.flags = TUO_VNET_NEEDS_CSUM;
+        s.vnet.gso_type = pkt_is_udp(&s.spec) ? TUO_GSO_UDP_L4 : pkt_is_v6(&s.spec) ? TUO_GSO_TCPV6 : TUO_GSO_TCPV4;
+        s.vnet.gso_size = odd->gso_size;
+        s.vnet.csum_start = (uint16_t)s.view.l4;
+        s.vnet.csum_offset = pkt_is_udp(&s.spec) ? 6 : 16;
+        if (odd->seed_len)
+            pkt_put16(s.bytes + pkt_l4_csum_at(&s.view), pkt_pseudo_sum(s.bytes + s.view.src, s.bytes + s.view.dst, s.view.addr_len,
+                                                                       PKT_PROTO_UDP, odd->seed_len));
+        wire = ref_wire(s.bytes, s.len, 0, &s.vnet);
+        for (i = 0; i < wire.count; i++)
+            hop(wire.bytes[i], wire.len[i]);
+        for (mode = 0; mode < 2; mode++) {
+            tuo_tun *in = NULL, *out = NULL;
+            if (!new_world(1) || !(in = open_device(&device_k0)) || !(out = open_device(outs[mode])))
+                continue;
+            if (pkt_is_udp(&s.spec) && !takes_udp(in)) {
+                cannot_run("no UDP superpackets in this kernel");
+            } else if (send_super(in, &s) && mode == 0) {
+                for (i = 0; i < wire.count && CHECK(receive(out, kernels, &vnet, &len, PATIENCE_MS)); i++)
+                    if (CHECK_EQ_INT(len, wire.len[i]))
+                        CHECK_BYTES(kernels, wire.bytes[i], len);
+            } else {
+                pool_init(&p);
+                for (i = 0; i < wire.count; i++) {
+                    tuo_result result;
+                    while ((result = tuo_tun_recv_batch(out, NULL, p.pointers, 1, 0, &received)) == TUO_AGAIN &&
+                           tuo_tun_wait(out, 0, PATIENCE_MS) == TUO_OK)
+                        continue;
+                    if (CHECK_RESULT(result, TUO_OK) && CHECK_EQ_INT(p.bufs[0].len, wire.len[i]))
+                        CHECK_BYTES(p.bytes[0], wire.bytes[i], wire.len[i]);
+                }
+                check_nothing_refused(out);
+            }
+            tuo_tun_close(in);
+            tuo_tun_close(out);
+        }
+        ref_list_free(&wire);
+    }
+}
+
 /* --- Datagrams of local senders --- */
 
 typedef struct sending {
@@ -2087,6 +2168,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(udp_reaches_sockets),
         CHECK_ENTRY(tcp_connects_through),
         CHECK_ENTRY(superpackets_are_forwarded_to_us),
+        CHECK_ENTRY(odd_gso_types_are_read_as_the_kernel_reads_them),
         CHECK_ENTRY(local_senders_are_read),
         CHECK_ENTRY(plain_packets_are_forwarded_to_us),
         CHECK_ENTRY(vxlan_over_the_device_is_read),
