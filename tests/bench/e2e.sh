@@ -15,7 +15,7 @@
 #   is, which copies each byte twice on one CPU, it hardly depends on the forwarder, which then sleeps more often and has smaller
 #   batches.
 # - Each round runs every mode once, in an order that rotates; ratios are to `pass` in the same round and for as many streams; the
-#   table has the median over the rounds of every figure by itself.
+#   table has the median over the rounds of every figure by itself. cpu_least and cpu_most: of a round.
 set -u
 [ $# -ge 1 ] || { echo "usage: $0 BUILD_DIR [MODE...]" >&2; exit 2; }
 bridge=$(cd "$1" && pwd)/tun_bridge || exit 2
@@ -129,16 +129,22 @@ csv() { # medians, as documented at the top
             if (!count) return ""
             return sprintf("%.4f", (sorted[int((count - 1) / 2)] + sorted[int(count / 2)]) / 2)
         }
+        function extreme(mode, n, sign, i, found) {
+            for (i = 1; i <= rounds; i++)
+                if (i == 1 || sign * value["cpu", i, mode, n] > sign * found) found = value["cpu", i, mode, n]
+            return sprintf("%.4f", found)
+        }
         { value["rate", $1, $2, $3] = $4; value["user", $1, $2, $3] = $5; value["sys", $1, $2, $3] = $6
           value["cpu", $1, $2, $3] = $5 + $6 }
         END {
             printf "mode,streams,gbit_per_s_median,cpu_s_per_gb_median,user_s_per_gb,sys_s_per_gb,"
-            print "throughput_ratio_pass,cpu_ratio_pass"
+            print "throughput_ratio_pass,cpu_ratio_pass,cpu_least,cpu_most"
             n_streams = split(streams, s, " "); n_modes = split(modes, m, " ")
             for (i = 1; i <= n_streams; i++) for (j = 1; j <= n_modes; j++)
                 print m[j] "," s[i] "," median("rate", "", m[j], s[i]) "," median("cpu", "", m[j], s[i]) "," \
                     median("user", "", m[j], s[i]) "," median("sys", "", m[j], s[i]) "," \
-                    median("rate", "pass", m[j], s[i]) "," median("cpu", "pass", m[j], s[i])
+                    median("rate", "pass", m[j], s[i]) "," median("cpu", "pass", m[j], s[i]) "," \
+                    extreme(m[j], s[i], -1) "," extreme(m[j], s[i], 1)
         }' "$dir/results"
 }
 

@@ -26,6 +26,7 @@ typedef struct point {
 typedef struct cost {
     char file[NAME], row[NAME];
     double seconds;
+    double least, most; /* of a round; 0: not told */
 } cost;
 
 static measurement measurements[LINES_MAX];
@@ -105,8 +106,8 @@ static void read_queues(const char *directory)
         fclose(f);
 }
 
-/* format: of a row, one TCP stream; gives its name and one or two figures, which are added. */
-static void read_costs(const char *directory, const char *name, const char *format)
+/* format: of a row of one TCP stream: its name, the seconds of each end (1 or 2), which are added, the least and the most of all ends. */
+static void read_costs(const char *directory, const char *name, int ends, const char *format)
 {
     FILE *f = open_in(directory, name, "r");
     char line[512];
@@ -115,10 +116,12 @@ static void read_costs(const char *directory, const char *name, const char *form
         f = open_in(elsewhere, name, "r");
     while (f && fgets(line, sizeof line, f) && cost_count < LINES_MAX) {
         cost *c = &costs[cost_count];
-        double more = 0;
-        if (sscanf(line, format, c->row, &c->seconds, &more) >= 2) {
+        double v[4] = {0};
+        if (sscanf(line, format, c->row, &v[0], &v[1], &v[2], &v[3]) > ends) {
             strcpy(c->file, name);
-            c->seconds += more;
+            c->seconds = ends == 2 ? v[0] + v[1] : v[0];
+            c->least = v[ends];
+            c->most = v[ends + 1];
             cost_count++;
         }
     }
@@ -460,7 +463,7 @@ static void draw_lines(const char *directory, const line_chart *c)
 
 /* ------------------------------------------------------------------------------------------------------------- costs */
 
-enum { PANEL = 410, PANEL_LEFT = 16, PANEL_TOP = 90, PANEL_BARS = 310, STEP = 44, COST_BARS = 3 };
+enum { PANEL = 410, PANEL_LEFT = 16, PANEL_TOP = 90, PANEL_BARS = 250, STEP = 44, COST_BARS = 3 };
 
 typedef enum { OURS, OTHER, LEAST } cost_kind;
 
@@ -486,15 +489,15 @@ static const cost_panel cost_panels[] = {
       {"tunnel", "this header on the TUN device and the UDP socket", OURS}}},
 };
 
-/* -1: not measured */
-static double cost_of(const char *file, const char *row)
+/* NULL: not measured */
+static const cost *cost_of(const char *file, const char *row)
 {
     size_t i;
 
     for (i = 0; i < cost_count; i++)
         if (strcmp(costs[i].file, file) == 0 && strcmp(costs[i].row, row) == 0)
-            return costs[i].seconds;
-    return -1;
+            return &costs[i];
+    return NULL;
 }
 
 static void draw_panel(FILE *f, const palette *p, const cost_panel *panel, double x)
@@ -502,20 +505,28 @@ static void draw_panel(FILE *f, const palette *p, const cost_panel *panel, doubl
     double most = 0, y = PANEL_TOP;
     size_t i;
 
-    for (i = 0; i < COST_BARS; i++)
-        if (cost_of(panel->file, panel->bars[i].row) > most)
-            most = cost_of(panel->file, panel->bars[i].row);
+    for (i = 0; i < COST_BARS; i++) {
+        const cost *c = cost_of(panel->file, panel->bars[i].row);
+        if (c && c->seconds > most)
+            most = c->seconds;
+    }
     fprintf(f, "<g font-size=\"14\" font-weight=\"bold\">\n");
     svg_text(f, x, PANEL_TOP - 18, "start", p->ink, "%s", panel->title);
     fprintf(f, "</g>\n");
-    for (i = 0; i < COST_BARS; i++, y += STEP) {
+    for (i = 0; i < COST_BARS; i++) {
         const cost_bar *bar = &panel->bars[i];
-        double value = cost_of(panel->file, bar->row);
-        if (value < 0)
+        const cost *c = cost_of(panel->file, bar->row);
+        if (!c)
             continue;
         svg_text(f, x, y + 10, "start", p->grey, "%s", bar->label);
-        svg_rect(f, x, y + 16, value / most * PANEL_BARS, 14, bar->kind == OURS ? p->ours : bar->kind == OTHER ? p->other : p->least);
-        svg_text(f, x + value / most * PANEL_BARS + 6, y + 27, "start", p->ink, "%.2f", value);
+        svg_rect(f, x, y + 16, c->seconds / most * PANEL_BARS, 14,
+                 bar->kind == OURS ? p->ours : bar->kind == OTHER ? p->other : p->least);
+        if (c->most > 0)
+            svg_text(f, x + c->seconds / most * PANEL_BARS + 6, y + 27, "start", p->ink, "%.2f <tspan fill=\"%s\">(%.2f to %.2f)</tspan>",
+                     c->seconds, p->grey, c->least, c->most);
+        else
+            svg_text(f, x + c->seconds / most * PANEL_BARS + 6, y + 27, "start", p->ink, "%.2f", c->seconds);
+        y += STEP;
     }
 }
 
@@ -625,8 +636,8 @@ int main(int argc, char **argv)
     read_measurements(argv[1]);
     read_points(argv[1]);
     read_queues(argv[1]);
-    read_costs(argv[1], "e2e.csv", "%47[^,],1,%*f,%lf");
-    read_costs(argv[1], "tunnel.csv", "%47[^,],tcp,1,%*f,%lf,%lf");
+    read_costs(argv[1], "e2e.csv", 1, "%47[^,],1,%*f,%lf,%*f,%*f,%*f,%*f,%lf,%lf");
+    read_costs(argv[1], "tunnel.csv", 2, "%47[^,],tcp,1,%*f,%lf,%lf,%*f,%*f,%lf,%lf");
     for (i = 0; i < COUNT_OF(bar_charts) && measurement_count; i++)
         draw_bars(argv[1], &bar_charts[i]);
     for (i = 0; i < COUNT_OF(line_charts); i++)

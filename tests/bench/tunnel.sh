@@ -9,7 +9,8 @@
 # Two namespaces joined by a veth pair of MTU 1500, IPv4 outside and inside; iperf3 sends from A to B: TCP, or UDP datagrams of 1200 bytes,
 # 1500 Mbit/s offered; one and four streams. Gbit/s is what arrived. cpu_a and cpu_b: seconds on a processor of the daemon in A and in B
 # while iperf3 ran, per 10^9 bytes that arrived. What the kernel does inside the daemon's calls is in it: the receiving TCP for B.
-# Each round runs every program once, in an order that rotates. The table has the medians over the rounds. Ratios are to naive.
+# Each round runs every program once, in an order that rotates. The table has the medians over the rounds. Ratios are to naive. cpu_least and
+# cpu_most: of a round, both ends together.
 set -u
 [ $# -ge 1 ] || { echo "usage: $0 BUILD_DIR [PROGRAM...]" >&2; exit 2; }
 build=$(cd "$1" && pwd) || exit 2
@@ -116,6 +117,13 @@ csv() { # medians, as documented at the top
             }
             return (sorted[int((count - 1) / 2)] + sorted[int(count / 2)]) / 2
         }
+        function extreme(what, program, protocol, n, sign, i, v, found) {
+            for (i = 1; i <= rounds; i++) {
+                v = value[what, i, program, protocol, n]
+                if (i == 1 || sign * v > sign * found) found = v
+            }
+            return found
+        }
         function ratio(what, program, protocol, n, base) {
             base = (("rate", 1, "naive", protocol, n) in value) ? median(what, "naive", protocol, n) : 0
             return base ? sprintf("%.3f", median(what, program, protocol, n) / base) : ""
@@ -123,12 +131,13 @@ csv() { # medians, as documented at the top
         { value["rate", $1, $2, $3, $4] = $5; value["a", $1, $2, $3, $4] = $6; value["b", $1, $2, $3, $4] = $7
           value["both", $1, $2, $3, $4] = $2 == "plain" ? $6 : $6 + $7 }
         END {
-            print "program,protocol,streams,gbit_per_s,cpu_a_s_per_gb,cpu_b_s_per_gb,rate_ratio_naive,cpu_ratio_naive"
+            print "program,protocol,streams,gbit_per_s,cpu_a_s_per_gb,cpu_b_s_per_gb,rate_ratio_naive,cpu_ratio_naive,cpu_least,cpu_most"
             n_programs = split(programs, p, " ")
             for (u = 0; u < 2; u++) for (n = 1; n <= 4; n += 3) for (i = 1; i <= n_programs; i++) {
                 protocol = u ? "udp" : "tcp"
-                printf "%s,%s,%d,%.3f,%.3f,%.3f,%s,%s\n", p[i], protocol, n, median("rate", p[i], protocol, n), median("a", p[i], protocol, n),
-                    median("b", p[i], protocol, n), ratio("rate", p[i], protocol, n), ratio("both", p[i], protocol, n)
+                printf "%s,%s,%d,%.3f,%.3f,%.3f,%s,%s,%.3f,%.3f\n", p[i], protocol, n, median("rate", p[i], protocol, n), median("a", p[i], protocol, n),
+                    median("b", p[i], protocol, n), ratio("rate", p[i], protocol, n), ratio("both", p[i], protocol, n),
+                    extreme("both", p[i], protocol, n, -1), extreme("both", p[i], protocol, n, 1)
             }
         }' "$dir/results"
 }
