@@ -531,10 +531,10 @@ typedef enum tuo_simd {
 
 /* ------------------------------------------------------------------------------------ >>results */
 
-/* tuo_result says whether a call did its job: 0 yes, positive "yes, and note this", negative "no".
-   TUO_AGAIN, TUO_MORE and TUO_DONE are positive: test `!= TUO_OK`, not `< 0`, where they can come.
-   On a negative result nothing that the caller can see has changed, unless the function says
-   otherwise.
+/* tuo_result: did the call do its job? 0: yes. Positive: yes, with a note. Negative: no.
+   TUO_DONE, TUO_MORE and TUO_AGAIN are positive. Where a function can return them, test `!= TUO_OK`
+   instead of `< 0`. A negative result leaves everything that the caller can see as before, unless
+   the function says otherwise.
    X(name, value, text) */
 #define TUO_RESULTS(X)                                                                             \
     X(OK, 0, "done")                                                                               \
@@ -587,23 +587,25 @@ typedef enum tuo_result {
 #define TUOI_X(name, value, text) TUO_##name = (value),
     TUO_RESULTS(TUOI_X)
 #undef TUOI_X
-    TUOI_RESULT_ANY_INT = -0x7FFFFFFF - 1 /* private: lets the type hold any int, so that a foreign number is not
-                                             undefined in C++ */
+    /* private: lets the type hold any int, so that a foreign number is not undefined in C++ */
+    TUOI_RESULT_ANY_INT = -0x7FFFFFFF - 1
 } tuo_result;
 
-/* tuo_verdict says what GRO did with one packet, and which rule decided. It is not an error: every
-   packet is emitted. "passes": the packet is emitted alone and unchanged. "starts": it is the head
-   of a new item that later packets may join. "closes": nothing that comes later joins what was held
-   of the flow before. A verdict is what happened to the packet when it came; that two items became
-   one later is counted by tuo_gro_stats.joined_items.
-   X(name, text, source); sources: RFC section, or the file and function of the Linux kernel that
-   has the same rule. */
+/* tuo_verdict: what GRO did with one packet, and which rule decided. A verdict is no error: every
+   packet that was taken is emitted. Words in the texts:
+     passes   the packet is emitted alone and unchanged
+     starts   the packet is the head of a new item, which later packets may join
+     closes   no later packet joins what was held of the flow before
+   A verdict describes the moment of the push. Two items that become one later are counted by
+   tuo_gro_stats.joined_items.
+   X(name, text, source). source: an RFC section, the function of the Linux kernel with the same
+   rule, or the option that decides. */
 #define TUO_VERDICTS(X)                                                                            \
     X(HELD, "first of its flow; starts", "tcp_offload.c tcp_gro_receive")                          \
     X(APPENDED, "joined an item at its end", "gro.c skb_gro_receive")                              \
     X(PREPENDED, "a late segment, became the head of an item",                                     \
       "not in the kernel; disable_prepend")                                                        \
-    /* no candidate because of what it is: passes */                                               \
+    /* not a candidate: passes */                                                                  \
     X(NOT_IP, "neither IPv4 nor IPv6", "RFC 791 3.1, RFC 8200 3")                                  \
     X(TRUNCATED, "the bytes end inside an Ethernet or IP header", "af_inet.c inet_gro_receive")    \
     X(VLAN_DEPTH, "too many stacked VLAN tags", "TUO_VLAN_MAX")                                    \
@@ -638,8 +640,8 @@ typedef enum tuo_result {
     X(HEADER_TOO_LONG, "headers longer than TUO_HEADER_MAX; closes", "TUO_HEADER_MAX")             \
     X(TOO_LARGE, "packet larger than max_bytes; closes", "tuo_gro_desc")                           \
     X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")               \
-    /* a candidate that cannot join a held item: starts. TCP: in its place among the items of its  \
-       flow, unless it says "closes". UDP, or with prepending off: closes */                       \
+    /* a candidate that joins no held item: starts. TCP: in its place among the items of its flow, \
+       unless the text says "closes". UDP, or with disable_prepend: closes */                      \
     X(FLOW_LABEL_DIFFERS, "IPv6 flow label differs; closes", "ip6_offload.c ipv6_gro_receive")     \
     X(IP6_EXT_DIFFERS, "IPv6 extension headers differ; closes", "ip6_offload.c ipv6_gro_receive")  \
     X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                          \
@@ -675,7 +677,7 @@ typedef enum tuo_result {
       "ordering")                                                                                  \
     X(HEAD_BAD_CSUM, "the held head turned out to have a bad checksum; it leaves unchanged",       \
       "tcp_offload.c tcp4_gro_receive")                                                            \
-    /* the packet itself is bad: passes and closes */                                              \
+    /* a wrong checksum: passes and closes */                                                      \
     X(BAD_IP_CSUM, "IPv4 header checksum is wrong", "af_inet.c inet_gro_receive")                  \
     X(BAD_L4_CSUM, "TCP or UDP checksum is wrong", "gro.h skb_gro_checksum_validate")              \
     X(NO_ROOM, "max_packets pushed since the last TUO_DONE: NOT taken; drain, then push again", "tuo_gro_desc")
@@ -690,35 +692,33 @@ typedef enum tuo_verdict {
 
 /* -------------------------------------------------------------------------------------- >>types */
 
-/* One piece of a scattered packet. Same layout as struct iovec of POSIX, except that the bytes are
-   const. */
+/* One piece of a packet. Same layout as struct iovec of POSIX, except that the bytes are const. */
 typedef struct tuo_iov {
     const void *base;
     size_t len; /* bytes */
 } tuo_iov;
 
-/* The built-in buffer: used wherever a tuo_buf_ops pointer is NULL. */
+/* The built-in buffer, used wherever a tuo_buf_ops pointer is NULL. */
 typedef struct tuo_buf {
     uint8_t *data;
-    size_t len; /* bytes in use */
+    size_t len;      /* bytes in use */
     size_t capacity; /* bytes that data can hold */
 } tuo_buf;
 
-/* The buffer abstraction: how the copying functions see buffers that are not tuo_buf. All five
-   callbacks or none (a NULL tuo_buf_ops pointer). `user` is handed through. Callbacks are called on
-   the caller's thread, only during a call of this library, and must not call back into the same
-   instance. The bytes stay the caller's.
+/* Buffers other than tuo_buf, for the copying functions. Set all five callbacks, or pass a NULL
+   tuo_buf_ops pointer. Each callback gets `user`. Callbacks run on the caller's thread, only during
+   a call of this library, and must not call back into the same instance. The bytes stay
+   caller-owned.
      data      first byte of the buffer's contiguous memory; asked again after every resize and
-               append, which may move it
+               append, which may move the memory
      len       bytes in use
-     capacity  bytes that len could grow to; a promise about the sum of later appends, which may
-               nevertheless fail. A buffer that grows by chaining pieces can keep it; where bytes
-               are written by position (tuo_gso_split, tuo_tun_recv_batch), resize must refuse what
-               data cannot reach
-     resize    set the bytes in use to len, keeping the first min(old, new) bytes; new bytes are
-               indeterminate; 0 = done, otherwise nothing changed
-     append    add len bytes behind the last one; 0 = done, otherwise nothing changed. bytes never
-               overlap the buffer */
+     capacity  bytes that len can grow to by appends; an append within it may still fail. A buffer
+               that grows by chaining pieces may count pieces that it can still chain
+     resize    set the bytes in use to len and keep the first min(old, new) bytes; new bytes are
+               indeterminate. 0: done. Otherwise nothing changed. tuo_gso_split and
+               tuo_tun_recv_batch write by position: for them, refuse a len that data cannot reach
+     append    add len bytes behind the last byte; bytes never overlap the buffer. 0: done.
+               Otherwise nothing changed */
 typedef struct tuo_buf_ops {
     void *user;
     uint8_t *(*data)(void *user, void *buf);
@@ -730,11 +730,10 @@ typedef struct tuo_buf_ops {
 
 /* virtio_net_hdr flags (virtio 1.3 5.1.6) */
 enum {
-    TUO_VNET_NEEDS_CSUM = 1,     /* the checksum field holds a pseudo-header sum; csum_start and csum_offset say
-                                    where */
+    TUO_VNET_NEEDS_CSUM = 1,     /* partial checksum: the field holds a pseudo-header sum */
     TUO_VNET_DATA_VALID = 2,     /* checksums were verified; the TUN driver ignores it on write */
-    TUO_VNET_RSC_INFO = 4,       /* csum_start and csum_offset count coalesced segments; not used by TUN, not looked at
-                                    here */
+    /* csum_start and csum_offset count coalesced segments; not used by TUN, ignored here */
+    TUO_VNET_RSC_INFO = 4,
     TUO_VNET_UDP_TUNNEL_CSUM = 8 /* Linux 6.17 */
 };
 
@@ -750,15 +749,13 @@ enum {
     TUO_GSO_ECN = 0x80  /* or-ed onto a TCP type: CWR may be set in the first segment */
 };
 
-/* Wire lengths of the virtio_net_hdr layouts, the vnet_hdr_len argument of every function here
-   (TUNSETVNETHDRSZ). */
+/* Bytes of the virtio_net_hdr layouts: vnet_hdr_len in every function here (TUNSETVNETHDRSZ). */
 enum {
     TUO_VNET_LEN = 10, TUO_VNET_LEN_V1 = 12, TUO_VNET_LEN_HASH = 20, TUO_VNET_LEN_TUNNEL = 24, TUO_VNET_LEN_MAX = 24
 };
 
-/* Byte order of the header on the wire. A TUN device speaks native order, unless TUNSETVNETLE or
-   TUNSETVNETBE was called. The fields from byte 12 on are little-endian in each of them, as in the
-   kernel's struct. */
+/* Byte order of a vnet header in memory. A TUN device uses native order, unless TUNSETVNETLE or
+   TUNSETVNETBE was called. Fields from byte 12 on are always little-endian, as in the kernel. */
 typedef enum tuo_order {
     TUO_ORDER_NATIVE = 0,
     TUO_ORDER_LITTLE = 1,
@@ -766,9 +763,9 @@ typedef enum tuo_order {
     TUOI_ORDER_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_order;
 
-/* A virtio_net_hdr in host order. It travels with a packet and is all that GSO knows beyond the
-   bytes. Offsets count from the start of the frame (the Ethernet header, if there is one).
-   Zero-initialised: an ordinary packet with finished checksums. */
+/* A virtio_net_hdr in host order: all that GSO knows of a packet beyond its bytes. Offsets count
+   from the start of the frame (the Ethernet header, if there is one). Zero-initialised: an ordinary
+   packet with finished checksums. */
 typedef struct tuo_vnet_hdr {
     uint8_t flags;             /* TUO_VNET_* */
     uint8_t gso_type;          /* TUO_GSO_* */
@@ -776,14 +773,14 @@ typedef struct tuo_vnet_hdr {
     uint16_t gso_size;         /* TCP or UDP payload bytes per segment */
     uint16_t csum_start;       /* where summing starts */
     uint16_t csum_offset;      /* from csum_start to the checksum field */
-    uint16_t num_buffers;      /* 12-byte layout and up; TUN neither fills nor reads it; virtio 1.x guests want 1 */
+    uint16_t num_buffers;      /* 12 bytes and up; ignored by TUN; virtio 1.x guests want 1 */
     uint32_t hash_value;       /* 20 bytes and up */
     uint16_t hash_report;      /* 20 bytes and up */
     uint16_t outer_th_offset;  /* 24 bytes */
     uint16_t inner_nh_offset;  /* 24 bytes */
 } tuo_vnet_hdr;
 
-/* Which of the four offloadable kinds a packet is. */
+/* The four kinds of packets that offloads apply to. */
 typedef enum tuo_kind {
     TUO_KIND_NONE = 0, TUO_KIND_TCP4 = 1, TUO_KIND_UDP4 = 2, TUO_KIND_TCP6 = 3, TUO_KIND_UDP6 = 4
 } tuo_kind;
@@ -794,55 +791,55 @@ enum {
     TUO_PKT_DF = 2,           /* IPv4 Don't Fragment */
     TUO_PKT_RESERVED_BIT = 4, /* IPv4 reserved bit */
     TUO_PKT_IP_OPTIONS = 8,   /* IPv4 header longer than 20 bytes */
-    TUO_PKT_ROUTING = 16,     /* IPv6 routing header with segments left: the destination address is not the final one */
-    TUO_PKT_OPAQUE = 32       /* IPv6 header chain ends in a fragment header, or in one that hides the ports (AH,
-                                 mobility, HIP, shim6) */
+    /* IPv6 routing header with segments left: the destination address is not the final one */
+    TUO_PKT_ROUTING = 16,
+    /* the IPv6 header chain ends in a fragment header, or in a header that hides the ports (AH,
+       mobility, HIP, shim6, experimental) */
+    TUO_PKT_OPAQUE = 32
 };
 
-/* What tuo_parse found. Offsets count from the first byte given to it. After TUO_OK:
+/* Findings of tuo_parse. Offsets count from the first byte given to tuo_parse. Integers are in host
+   order. After TUO_OK:
      ip_off + ip_hdr_len == l4_off <= payload_off
      payload_off + payload_len <= ip_off + total_len <= len
-   and for a kind other than NONE every header byte up to payload_off is there. Integers are in host
-   order. */
+   If kind is not NONE, every header byte up to payload_off is there. */
 typedef struct tuo_pkt_info {
-    uint32_t ip_off;      /* start of the IP header; Ethernet header and tags in front of it */
+    uint32_t ip_off;      /* start of the IP header, behind Ethernet header and tags */
     uint32_t ip_hdr_len;  /* IPv4 with options; IPv6 with extension headers */
     uint32_t l4_off;      /* start of what follows the IP headers */
     uint32_t l4_hdr_len;  /* TCP with options; 8 for UDP; 0 otherwise */
-    uint32_t payload_off; /* start of the TCP or UDP payload */
-    uint32_t payload_len; /* TCP: up to the end of the IP packet; UDP: by the UDP length field */
+    uint32_t payload_off; /* start of the TCP or UDP payload; l4_off if kind is NONE */
+    uint32_t payload_len; /* UDP: by the UDP length field; others: to the end of the IP packet */
     uint32_t total_len;   /* bytes of the IP packet, headers included */
     uint32_t trailer_len; /* bytes given beyond the IP packet (Ethernet padding) */
     uint16_t ethertype;   /* innermost; 0 without TUO_F_ETHERNET */
     uint8_t ip_version;   /* 4 or 6 */
-    uint8_t l4_proto;     /* IP protocol number at l4_off (an IPv6 chain that was not walked to its end: the header it
-                             ended in) */
+    uint8_t l4_proto;     /* IP protocol number at l4_off; OPAQUE: where the chain ended */
     uint8_t vlan_count;
     uint8_t ttl;          /* or hop limit */
     uint8_t tos;          /* or traffic class */
     uint8_t flags;        /* TUO_PKT_* */
     uint16_t ip_id;       /* IPv4 */
     uint16_t src_port, dst_port; /* TCP and UDP */
-    uint16_t window;      /* TCP, from here on */
+    uint16_t window;      /* TCP */
     uint32_t flow_label;  /* IPv6 */
-    uint32_t seq, ack;
+    uint32_t seq, ack;    /* TCP */
     uint8_t tcp_flags;    /* CWR ECE URG ACK PSH RST SYN FIN, FIN lowest */
-    uint8_t kind;         /* tuo_kind; NONE for fragments and for everything that is not TCP or UDP */
+    uint8_t kind;         /* tuo_kind; NONE for fragments and all but TCP and UDP */
 } tuo_pkt_info;
 
-/* Identity of a flow in one direction. Compared byte by byte: fill every field (memset first). 48
-   bytes without padding. */
+/* Identity of a flow in one direction: 48 bytes without padding. Compared byte by byte: fill every
+   field (memset first). */
 typedef struct tuo_flow_key {
     uint8_t src[16], dst[16]; /* IPv4 addresses in the first 4 bytes, zeros behind */
     uint16_t src_port, dst_port;
     uint32_t flow_label;      /* IPv6 */
-    uint32_t extra;           /* the user's, for what else tells his flows apart */
+    uint32_t extra;           /* the caller's, for whatever else tells flows apart */
     uint8_t ip_version, l4_proto;
-    uint16_t extra16;         /* the same */
+    uint16_t extra16;         /* the caller's */
 } tuo_flow_key;
 
-/* Bounded hash table from tuo_flow_key to uint32_t, in the caller's memory. GRO has the same
-   inside, but keeps no keys. */
+/* Bounded hash table from tuo_flow_key to uint32_t, in caller-owned memory. */
 typedef struct tuo_flow_table tuo_flow_table;
 
 /* Work done by a flow table since init. A lookup probes at most TUO_FLOW_WAYS slots, for any
@@ -850,150 +847,160 @@ typedef struct tuo_flow_table tuo_flow_table;
 #define TUO_FLOW_WAYS 8
 typedef struct tuo_flow_stats {
     uint64_t lookups;   /* finds, inserts and removes */
-    uint64_t probes;    /* slots that were looked at, in the buckets that were not empty */
+    uint64_t probes;    /* slots looked at, in buckets that were not empty */
     uint64_t evictions; /* live entries displaced by an insert into a full bucket */
 } tuo_flow_stats;
 
-/* Which IPv4 IDs may merge. Split packets are numbered id, id+1, ... (K 6.2), so what had other IDs
-   comes back with these. */
+/* IPv4 IDs that may merge. The split numbers segments id, id+1, ... (K 6.2), so packets with other
+   IDs are renumbered. */
 typedef enum tuo_ip_id {
-    TUO_IP_ID_DEFAULT = 0, /* counting up by one, or constant under DF, as the kernel: RFC 6864 gives constant IDs under
-                              DF no meaning */
-    TUO_IP_ID_EXACT = 1,   /* counting up by one only: then splitting is lossless always */
-    TUO_IP_ID_ANY_DF = 2,  /* any IDs under DF; counting up by one without */
-    TUO_IP_ID_ANY = 3,     /* any IDs. Without DF an exception to lossless: fragments made later have other IDs than the
-                              sender meant */
+    /* as the kernel: counting up by one, or constant under DF (RFC 6864: no meaning there) */
+    TUO_IP_ID_DEFAULT = 0,
+    TUO_IP_ID_EXACT = 1,   /* counting up by one only: splitting is always lossless */
+    TUO_IP_ID_ANY_DF = 2,  /* any IDs under DF; without DF counting up by one */
+    /* any IDs. Without DF not lossless: later fragments have other IDs than the sender meant */
+    TUO_IP_ID_ANY = 3,
     TUOI_IP_ID_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_ip_id;
 
-/* GRO configuration. Zero-initialised: valid, safe, and what most want. */
+/* GRO configuration. Zero-initialised: valid, safe, and right for most programs. */
 #define TUO_EXCLUDED_PORTS_MAX 16
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
     uint32_t max_packets;        /* packets pushed between two drains; 0 = 256; 1..1048576 */
-    uint32_t max_flows;          /* flows that merge at the same time; 0 = 128; 1..65536. More: of a full bucket one
-                                    closes, whose newest item takes nothing more, or else any */
-    uint64_t hash_seed;          /* any number an attacker cannot guess. 0 works, but lets him choose flows that evict
-                                    each other (a tuo_tun: 0 = a random one) */
-    /* Limits of one superpacket: changed by tuo_gro_reconfigure, as all that follows. */
-    uint32_t max_bytes;          /* IP packet length; 0 = 65535 (IPv4 length field, also the kernel's bound for IPv6);
-                                    576..65535 */
+    /* flows that merge at the same time; 0 = 128; 1..65536. If its bucket of TUO_FLOW_WAYS flows is
+       full, a new flow closes a flow there: one whose newest item is full, or else any */
+    uint32_t max_flows;
+    /* a number that an attacker cannot guess, of getrandom for instance. With 0 an attacker can
+       choose flows that evict each other. In tuo_tun_desc.gro: 0 = random */
+    uint64_t hash_seed;
+    /* Limits of one superpacket. tuo_gro_reconfigure can change these and all below. */
+    /* bytes of the IP packet; 0 = 65535 (IPv4 length field, kernel's bound for IPv6); 576..65535 */
+    uint32_t max_bytes;
     uint32_t max_segs;           /* TCP segments; 0 = no limit; from 2 */
-    uint32_t max_udp_segs;       /* UDP datagrams; 0 = 64 (Linux 6.2 to 6.8 refuse more); 2..128 (all kernels refuse
-                                    more) */
-    uint32_t max_frags;          /* iovecs with payload in one superpacket; 0 = 1022 (IOV_MAX 1024); 2..65535. Gather
-                                    mode only */
-    uint32_t max_items_per_flow; /* open items of a TCP flow, with sequence gaps between them; 0 = 16; 1..64 */
-    uint32_t vnet_hdr_len;       /* vnet header in front of each emitted packet; 0 = 10; 10, 12, 20 or 24 */
-    tuo_order vnet_order;        /* its byte order */
-    tuo_ip_id ip_id;             /* which IPv4 IDs may merge */
-    tuo_simd simd;               /* 0 = the best that is usable, found out at init (reconfigure: as it is); another:
-                                    that one, for tests */
+    /* UDP datagrams; 0 = 64 (Linux 6.2 to 6.8 refuse more); 2..128 (all kernels refuse more) */
+    uint32_t max_udp_segs;
+    /* gather mode: iovecs with payload; 0 = 1022 (IOV_MAX is 1024); 2..65535 */
+    uint32_t max_frags;
+    uint32_t max_items_per_flow; /* open items of a TCP flow, gaps between them; 0 = 16; 1..64 */
+    uint32_t vnet_hdr_len;       /* bytes in front of each emitted packet; 0 = 10; 10, 12, 20, 24 */
+    tuo_order vnet_order;        /* byte order of the vnet header */
+    tuo_ip_id ip_id;             /* IPv4 IDs that may merge */
+    /* 0: the best usable level, found at init (tuo_gro_reconfigure: the level in use). Others: that
+       level, for tests */
+    tuo_simd simd;
     /* Switches: 0 is the default of each. */
-    uint8_t no_vnet_hdr;         /* emit no vnet header bytes (the tuo_vnet_hdr in tuo_superpacket is filled anyway) */
+    uint8_t no_vnet_hdr;         /* emit no vnet header bytes; tuo_superpacket.vnet is filled */
     uint8_t ethernet;            /* packets start with an Ethernet header */
     uint8_t disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
-    uint8_t disable_tcp6_ext;    /* TCP with IPv6 extension headers does not merge: Linux 6.12.117 and 7.2 forward no
-                                    such superpacket (K 1.23) */
+    /* do not merge TCP with IPv6 extension headers: Linux 6.12.117 and 7.2 drop some of these
+       superpackets when they forward them (K 1.23) */
+    uint8_t disable_tcp6_ext;
     uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
-    uint8_t disable_prepend;     /* never let a late segment move forward: one open item per flow, append only */
-    uint8_t trust_checksums;     /* never verify: all packets come from an authenticated or internal source. What merges
-                                    gets a checksum of the kernel's, so a mistake in making the packets then shows only
-                                    in those that stay alone. Not for packets with an IPv6 Home Address option (RFC
-                                    6275), whose sum is for another address */
-    uint8_t virtio_guest;        /* a virtio 1.x guest reads the vnet headers: num_buffers is 1 in those that have it */
-    /* A packet with one of these ports as source or destination does not merge. */
+    /* never let a late segment move forward: one open item per flow, append only */
+    uint8_t disable_prepend;
+    /* never verify: every packet comes from an authenticated or internal source. Superpackets get
+       new checksums, so wrong checksums show only in packets that stay alone. Not for packets with
+       an IPv6 Home Address option (RFC 6275): their checksum covers another address */
+    uint8_t trust_checksums;
+    uint8_t virtio_guest;        /* num_buffers is 1 for virtio 1.x guests, if the header has it */
+    /* A packet with one of these ports as source or destination does not merge. UDP ports that are
+       worth excluding: 4789 8472 6081 4500 (manual, LIMITS). */
     uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t tcp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
-    uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];      /* e.g. 4789 8472 6081 4500 (see manual, Limits) */
+    uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
 } tuo_gro_desc;
 
-/* GRO counters since init; never reset by the library. */
+/* GRO counters since init; the library never resets them. */
 typedef struct tuo_gro_stats {
     uint64_t packets_in, bytes_in;    /* taken by push (NO_ROOM not counted) */
-    uint64_t packets_out, bytes_out;  /* emitted, superpackets counted once; bytes without vnet headers */
+    uint64_t packets_out, bytes_out;  /* emitted; a superpacket counts once, vnet headers not */
     uint64_t superpackets;            /* emitted packets made of two or more */
     uint64_t merged_packets;          /* input packets inside superpackets */
-    uint64_t append_failures;         /* buffer callbacks that failed while copying; what was left went out as single
-                                         packets */
-    uint64_t headroom_short;          /* by copy: packets that lack up to offset bytes of their IP length: the buffer's
-                                         len forgot its headroom, or the packet came truncated */
-    uint64_t joined_items;            /* times that a late segment closed a gap, and two held items became one */
-    uint64_t verified_packets;        /* checksums computed; each packet's once at most, and at most 3 for one push */
-    uint64_t item_checks;             /* held items compared with a packet; at most max_items_per_flow for one push */
+    /* appends to a buffer that failed; the packets behind were emitted one by one */
+    uint64_t append_failures;
+    /* by copy: packets that lack up to offset bytes of their IP length. The buffer's len left out
+       the headroom, or the packet came truncated */
+    uint64_t headroom_short;
+    uint64_t joined_items;            /* times that a late segment made one of two held items */
+    uint64_t verified_packets;        /* checksums computed: at most 1 per packet, 3 per push */
+    uint64_t item_checks;             /* items compared: at most max_items_per_flow per push */
     tuo_flow_stats flow;
     uint64_t verdicts[TUO_V_COUNT];
 } tuo_gro_stats;
 
-/* A GRO instance, in the caller's memory. One thread at a time; different instances are
-   independent. */
+/* A GRO instance, in caller-owned memory. One thread at a time; instances are independent. */
 typedef struct tuo_gro tuo_gro;
 
-/* One emitted packet, filled by tuo_gro_next. iov[0] may point into this struct: keep the struct
-   where it is while iov is used. */
+/* One emitted packet, filled by tuo_gro_next. iov[0] may point into this struct: do not move the
+   struct while iov is used. */
 typedef struct tuo_superpacket {
-    tuo_vnet_hdr vnet;      /* all zero for a single packet, but for num_buffers with desc.virtio_guest */
-    const tuo_iov *iov;     /* iov[0]: vnet header bytes, then (of a superpacket) all headers; the rest: payload, or the
-                               single packet */
+    tuo_vnet_hdr vnet;      /* zero for a single packet, except num_buffers with virtio_guest */
+    /* superpacket: iov[0] has the vnet header and all headers, the others have payload. Single
+       packet: its vnet header, unless switched off, then its bytes */
+    const tuo_iov *iov;
     size_t iov_count;
     size_t len;             /* bytes of all iovecs */
     size_t vnet_len;        /* bytes of the vnet header at the start of iov[0] */
-    void *const *users;     /* the `user` of each packet in it, in segment order */
-    size_t packet_count;    /* of users; 1 = a single packet, byte-identical to what was pushed */
+    void *const *users;     /* the `user` of each packet, in segment order */
+    size_t packet_count;    /* of users; 1: a single packet, byte-identical to the packet pushed */
     uint8_t tuoi_head[TUO_VNET_LEN_MAX + TUO_HEADER_MAX]; /* private storage behind iov[0] */
 } tuo_superpacket;
 
-/* What a device can do, as far as it concerns offloads. Filled by tuo_tun_caps, or by hand for
-   another device (a NIC's port, a stack, a virtual machine). Zero-initialised: a device for IP
-   packets that does nothing itself. Lengths of superpackets are bytes of the IP packet, without
-   Ethernet header and tags. */
+/* Offloads of a device. Filled by tuo_tun_caps, or by hand for another device (a NIC's port, a
+   stack, a virtual machine). Zero-initialised: a device for IP packets without offloads. Lengths of
+   superpackets count the IP packet, without Ethernet header and tags. */
 typedef struct tuo_caps {
     uint8_t ethernet;         /* 1: the device takes and delivers Ethernet frames; 0: IP packets */
-    /* Transmit, 1: the device computes it. tcp4 to udp6: the checksum of such a packet, from the
-       pseudo-header sum in its field; ip4: the header checksum of IPv4 superpackets that it
-       segments (0: the field must be right, as virtio has it). */
+    /* Transmit, 1: the device computes this checksum.
+         tcp4 to udp6   from the pseudo-header sum in the checksum field
+         ip4            of superpackets that the device segments; 0: the field must be right, as in
+                        virtio */
     uint8_t tx_csum_ip4, tx_csum_tcp4, tx_csum_udp4, tx_csum_tcp6, tx_csum_udp6;
-    /* Receive, 1: the device checks it in what it delivers, and says so for each packet
-       (DATA_VALID), or leaves it to the receiver (NEEDS_CSUM). ip4: DATA_VALID covers the IPv4
-       header as well (tuo_rx_hint). The others tell a stack what it may leave out. */
+    /* Receive, 1: the device checks this checksum in packets that it delivers. It marks each packet
+       as verified (DATA_VALID), or leaves the check to the receiver (NEEDS_CSUM).
+         ip4            DATA_VALID covers the IPv4 header as well (tuo_rx_hint)
+         tcp4 to udp6   a stack may leave out its own check */
     uint8_t rx_csum_ip4, rx_csum_tcp4, rx_csum_udp4, rx_csum_tcp6, rx_csum_udp6;
-    uint8_t tx_csum_any;      /* 1: sums wherever csum_start and csum_offset point, whatever the packet is (virtio,
-                                 TUN). Implies tx_csum_tcp4 to tx_csum_udp6, and as far as checksums go the next two do
-                                 not limit it */
-    uint8_t tx_ip6_ext;       /* 1: offloads work behind IPv6 extension headers, too (never behind a routing header with
-                                 segments left, whose checksum is for another destination than the one in the IP header:
-                                 that is left to tx_csum_any) */
-    uint8_t tx_vlan_max;      /* offloads work behind so many VLAN tags; 0..TUO_VLAN_MAX */
-    uint8_t tso_cwr;          /* 1: segmenting leaves CWR to the first segment alone (Linux NETIF_F_TSO_ECN, virtio
-                                 HOST_ECN); such a superpacket then has the ECN bit. 0: the segment with CWR leaves
-                                 alone, before the rest */
-    uint8_t tso_sum_no_len;   /* 1: the pseudo-header sum of a superpacket leaves the length out (DPDK, NICs); 0: it has
-                                 that of the superpacket (virtio) */
-    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6; /* largest superpacket that it segments; 0 = none; from 65536: IP
-                                                        length 0 is taken. Only with the checksum of that kind: segments
-                                                        need theirs */
-    uint32_t min_seg_size, max_seg_size; /* gso_size that it takes; 0 = any */
+    /* 1: sums from csum_start into csum_offset, whatever the packet is (virtio, TUN). Implies
+       tx_csum_tcp4 to tx_csum_udp6. The next two members do not limit these checksums */
+    uint8_t tx_csum_any;
+    /* 1: offloads work behind IPv6 extension headers. Behind a routing header with segments left
+       only tx_csum_any works: that checksum covers another destination than the IP header's */
+    uint8_t tx_ip6_ext;
+    uint8_t tx_vlan_max;      /* VLAN tags that offloads work behind; 0..TUO_VLAN_MAX */
+    /* 1: segmenting leaves CWR on the first segment only (Linux NETIF_F_TSO_ECN, virtio HOST_ECN).
+       A superpacket with CWR gets the ECN bit. 0: the segment with CWR is handed out first, by
+       itself */
+    uint8_t tso_cwr;
+    /* pseudo-header sum of a superpacket. 1: without the length (DPDK, NICs). 0: with the length of
+       the superpacket (virtio) */
+    uint8_t tso_sum_no_len;
+    /* bytes of the largest superpacket that the device segments; 0 = none. From 65536 on the device
+       takes an IP length of 0. Needs the checksum offload of that kind: segments need checksums */
+    uint32_t max_tcp4, max_tcp6, max_udp4, max_udp6;
+    uint32_t min_seg_size, max_seg_size; /* bounds of gso_size; 0 = any */
     uint32_t max_segs;        /* TCP segments of one superpacket; 0 = any number */
-    uint32_t max_udp_segs;    /* datagrams of one; 0 = any number */
-    uint32_t max_frags;       /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous packets
-                                 only */
+    uint32_t max_udp_segs;    /* datagrams of one superpacket; 0 = any number */
+    /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous only */
+    uint32_t max_frags;
 } tuo_caps;
 
-/* One segment, filled by tuo_gso_next. Its bytes are iov[0..iov_count) in order. */
+/* One segment, filled by tuo_gso_next: the bytes of iov[0..iov_count) in order. */
 typedef struct tuo_segment {
     tuo_iov iov[3];
-    size_t iov_count;   /* 1: the input as it is; 2: header, payload; 3: input up to the checksum field, that field, the
-                           rest */
+    /* 1: the input as it is. 2: headers, payload. 3: input up to the checksum field, field, rest */
+    size_t iov_count;
     size_t len;         /* bytes in total */
     size_t payload_len; /* TCP or UDP payload bytes of a cut segment; 0 if the packet was not cut */
 } tuo_segment;
 
-/* A split in progress. Public so that it can live on the stack; its members are private and may
-   change. Copying it is fine (a saved position). Memory: about 340 bytes. */
+/* A split in progress, about 340 bytes. Public so that it can live on the stack; its members are
+   private and may change. A copy is a saved position. */
 typedef struct tuo_gso {
     const uint8_t *tuoi_pkt;
     const struct tuoi_sums *tuoi_sums;
-    size_t tuoi_pkt_len;        /* bytes of the packet; without trailing ones if it is cut */
+    size_t tuoi_pkt_len;        /* bytes of the packet; if it is cut, without bytes behind it */
     uint32_t tuoi_hdr_len;      /* bytes in front of the payload */
     uint32_t tuoi_payload_len;
     uint32_t tuoi_gso_size;     /* at most payload_len */
@@ -1002,8 +1009,8 @@ typedef struct tuo_gso {
     uint32_t tuoi_ip_off, tuoi_l4_off;
     uint32_t tuoi_seq;          /* of the first segment */
     uint32_t tuoi_pseudo_raw;   /* raw sum of the pseudo-header of a full segment */
-    uint32_t tuoi_l4_raw;       /* the same, and of what is equal in the TCP or UDP headers of all full segments */
-    uint32_t tuoi_ip_raw;       /* of what is equal in the IPv4 headers of all full segments */
+    uint32_t tuoi_l4_raw;       /* with all that full segments share in their TCP or UDP headers */
+    uint32_t tuoi_ip_raw;       /* all that full segments share in their IPv4 headers */
     uint32_t tuoi_csum_start, tuoi_csum_offset;
     uint16_t tuoi_ip_id;
     uint8_t tuoi_tcp_flags;
@@ -1013,41 +1020,40 @@ typedef struct tuo_gso {
     uint8_t tuoi_hdr[TUO_HEADER_MAX];
 } tuo_gso;
 
-/* One packet on its way to a device, filled by tuo_tx_next: its bytes, and what is left to the
-   device. */
+/* One packet for a device, filled by tuo_tx_next: its bytes, and the work left to the device. */
 typedef struct tuo_tx_packet {
     tuo_iov iov[3];
-    size_t iov_count;      /* 1: one piece, of the input; 2: headers, borrowed payload; 3: as in tuo_segment */
+    size_t iov_count;      /* 1: the input; 2: headers, payload; 3: as in tuo_segment */
     size_t len;            /* bytes in total */
-    tuo_vnet_hdr vnet;     /* what is left to the device: NEEDS_CSUM, GSO type and segment size. Zero: nothing */
-    uint32_t seg_count;    /* segments that the device will make of it; 1 if it does not segment it */
-    uint16_t l2_len;       /* for descriptors: bytes of Ethernet header and tags; */
-    uint16_t l3_len;       /* of IP header with options or extension headers; */
-    uint16_t l4_len;       /* of TCP with options, or UDP. All three are 0 if kind is NONE */
-    uint8_t kind;          /* tuo_kind; NONE also for a checksum in an inner packet (tx_csum_any), where only vnet says
-                              where it is */
-    uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum as well; the field holds 0 */
+    tuo_vnet_hdr vnet;     /* left to the device: NEEDS_CSUM, GSO type and size; zero: nothing */
+    uint32_t seg_count;    /* segments that the device makes of it; 1 if it does not segment it */
+    /* for descriptors, in bytes; all three are 0 if kind is NONE */
+    uint16_t l2_len;       /* Ethernet header and tags */
+    uint16_t l3_len;       /* IP header with options or extension headers */
+    uint16_t l4_len;       /* TCP with options, or UDP */
+    /* tuo_kind. NONE: nothing is left, or a checksum that only vnet locates (tx_csum_any) */
+    uint8_t kind;
+    uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum; the field holds 0 */
 } tuo_tx_packet;
 
-/* A packet on the ladder. Public so that it can live on the stack; its members are private and may
-   change. Memory: about 470 bytes. */
+/* A transmit in progress, about 470 bytes. Public so that it can live on the stack; its members are
+   private and may change. */
 typedef struct tuo_tx {
-    tuo_gso tuoi_gso;           /* of one that leaves as superpackets: its bytes and headers only */
+    tuo_gso tuoi_gso;           /* if it leaves as superpackets: its bytes and headers only */
     tuo_pkt_info tuoi_info;     /* kind NONE: no headers that the device could offload */
-    tuo_vnet_hdr tuoi_vnet;     /* what is left to the device of what leaves as segments, or is not cut */
+    tuo_vnet_hdr tuoi_vnet;     /* left to the device for segments and uncut packets */
     uint32_t tuoi_gso_size;
-    uint32_t tuoi_pseudo_sum;   /* of a packet that leaves as superpackets, without the length */
-    uint32_t tuoi_seg_count;    /* of the packet, if it leaves as superpackets; 0: as tuoi_gso has it */
-    uint32_t tuoi_next_seg;     /* first one that has not left yet */
-    uint32_t tuoi_unit_segs;    /* segments of a packet that does not take all that is left */
+    uint32_t tuoi_pseudo_sum;   /* if it leaves as superpackets; without the length */
+    uint32_t tuoi_seg_count;    /* if it leaves as superpackets; 0: as tuoi_gso has it */
+    uint32_t tuoi_next_seg;     /* first segment that has not left yet */
+    uint32_t tuoi_unit_segs;    /* segments of a superpacket that does not take all that is left */
     uint32_t tuoi_segs_max, tuoi_payload_max; /* of a superpacket */
     uint32_t tuoi_frags_max;    /* 0: any number */
     uint8_t tuoi_first_alone;   /* the first segment has CWR, which the device would copy */
     uint8_t tuoi_csum_ip4, tuoi_sum_no_len; /* as in tuo_caps */
 } tuo_tx;
 
-/* Packets of a device that takes them in bursts; see tuo_tx_queue_init. Its members are
-   private. */
+/* Callback of tuo_tx_queue_init, and its queue. The queue's members are private. */
 typedef size_t (*tuo_send_batch)(void *user, void *const *packets, size_t count);
 typedef struct tuo_tx_queue {
     tuo_send_batch tuoi_send;
@@ -1056,14 +1062,15 @@ typedef struct tuo_tx_queue {
     size_t tuoi_capacity, tuoi_head, tuoi_count;
 } tuo_tx_queue;
 
-/* A received packet: borrowed bytes, and the handle with which they are given back. */
+/* A received packet: borrowed bytes, and the handle for giving them back. */
 typedef struct tuo_rx_packet {
     const uint8_t *bytes;
     size_t len;
-    tuo_vnet_hdr vnet;     /* what the device said of it: DATA_VALID, NEEDS_CSUM, GSO type */
-    void *user;            /* the mbuf, the descriptor, ...: the library hands it through */
+    tuo_vnet_hdr vnet;     /* metadata of the device: DATA_VALID, NEEDS_CSUM, GSO type */
+    void *user;            /* the mbuf, the descriptor, ...: passed through by the library */
 } tuo_rx_packet;
 
+/* Callback of tuo_rx_queue_init, and its queue. The queue's members are private. */
 typedef size_t (*tuo_recv_batch)(void *user, tuo_rx_packet *packets, size_t count);
 typedef struct tuo_rx_queue {
     tuo_recv_batch tuoi_recv;
@@ -1073,11 +1080,11 @@ typedef struct tuo_rx_queue {
 } tuo_rx_queue;
 
 /* ---------------------------------------------------------------------------------------- >>api */
-/* Common to all: no function allocates, blocks, logs or touches errno or global state. A pointer
-   may be NULL only where its length is 0 or the comment says so. On a negative result the
-   out-parameters are untouched. */
+/* Common to all functions of the core: none allocates, blocks, logs, or touches errno or global
+   state. A pointer may be NULL only where its length is 0 or the comment says so. A negative result
+   leaves the out-parameters untouched, unless the comment says otherwise. */
 
-/* tuo_version: TUO_VERSION of the compiled implementation, to be compared with that of the
+/* tuo_version: TUO_VERSION of the compiled implementation, to compare with that of the
    declarations. */
 TUO_API int tuo_version(void);
 
@@ -1101,195 +1108,231 @@ typedef enum tuo_size {
 TUO_API size_t tuo_sizeof(tuo_size which);
 TUO_API unsigned tuo_simd_flag(tuo_simd level);
 
-/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP") and its one-line text. Static strings; "?"
-   for a number that is none. */
+/* Name of a result or verdict ("E_TRUNCATED", "SEQ_GAP"), and its text of one line. Static strings;
+   "?" for any other number. */
 TUO_API const char *tuo_result_name(tuo_result result);
 TUO_API const char *tuo_result_text(tuo_result result);
 TUO_API const char *tuo_verdict_name(tuo_verdict verdict);
 TUO_API const char *tuo_verdict_text(tuo_verdict verdict);
 
-/* --- Checksums. Sums are 16-bit one's complement sums (RFC 1071), folded and not complemented;
-   their value is the number that a big-endian reader sees, on every machine. The checksum field
-   holds ~sum. --- */
+/* --- Checksums. A sum is a 16-bit one's complement sum (RFC 1071), folded and not complemented: on
+   every machine the number that a big-endian reader sees. The checksum field holds ~sum. --- */
 
-/* tuo_csum: sum of len bytes, taken as big-endian 16-bit words (an odd last byte is padded with 0),
-   plus initial.
+/* tuo_csum: sum of big-endian 16-bit words, plus initial. An odd last byte is padded with 0.
    Reads     bytes[0..len)
-   Returns   the folded sum; 0 only if every word and initial are 0. Chaining is exact where all
-             pieces but the last have even length.
+   Returns   the folded sum; 0 only if every word and initial are 0. Chaining is exact if all pieces
+             but the last have even length
    Sources   RFC 1071 1, 2 */
 TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial);
 
-/* tuo_csum_copy: the same sum of src while copying it to dst: one pass over memory.
-   Writes    dst[0..len); must not overlap src */
+/* tuo_csum_copy: the sum of src, copied to dst in the same pass over memory.
+   Writes    dst[0..len); must not overlap src
+   Returns   as tuo_csum */
 TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, void *dst);
 
-/* tuo_csum_pseudo: sum of the TCP/UDP pseudo-header.
-   Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6); another addr_len sums just as
-             many bytes
-   Units     l4_len: bytes of TCP or UDP header and payload
-   Returns   the folded sum: what a packet with NEEDS_CSUM has in its checksum field
+/* tuo_csum_pseudo: sum of the TCP or UDP pseudo-header.
+   Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6). Another addr_len sums that many
+             bytes
+   l4_len    bytes of TCP or UDP header and payload
+   Returns   the folded sum: the checksum field of a packet with NEEDS_CSUM
    Sources   RFC 9293 3.1, RFC 768, RFC 8200 8.1 */
 TUO_API uint16_t tuo_csum_pseudo(const void *src, const void *dst, size_t addr_len, uint8_t proto, uint32_t l4_len);
 
 /* tuo_csum_update16, tuo_csum_update32: the checksum field (not the sum) after a 16- or 32-bit word
    of the data changed.
-   Returns   the new field; the old one if the words are equal. If the data became all zero: 0,
+   Returns   the new field; the old field if the words are equal. If the data became all zero: 0,
              where a new sum would give 0xffff
-   UDP       a field of 0 means "no checksum": leave it alone, and write a new 0 as 0xffff
-   Partial   a field with NEEDS_CSUM holds a sum, not its complement: there the new field is
+   UDP       a field of 0 means "no checksum": do not update it. Write a new 0 as 0xffff
+   Partial   a field with NEEDS_CSUM holds a sum, not its complement. Its new value is
              ~tuo_csum_update16(~field, ...)
    Sources   RFC 1624 3, equation 3 */
 TUO_API uint16_t tuo_csum_update16(uint16_t checksum, uint16_t old_word, uint16_t new_word);
 TUO_API uint16_t tuo_csum_update32(uint16_t checksum, uint32_t old_word, uint32_t new_word);
 
-/* tuo_simd_best: the highest level that this build, processor and operating system have; for
-   TUO_F_SIMD and tuo_gro_desc. tuo_simd_usable: 1 if they have this one (DETECT: always).
+/* tuo_simd_best: the highest level that this build, processor and operating system have, for
+   TUO_F_SIMD and tuo_gro_desc.
+   tuo_simd_usable: 1 if this build, processor and operating system have the level (DETECT: always).
    Cost      CPUID and XGETBV on x86: up to a few microseconds in a virtual machine. Nothing is
              cached: call it once */
 TUO_API tuo_simd tuo_simd_best(void);
 TUO_API int tuo_simd_usable(tuo_simd level);
 
-/* tuo_csum_check: are the checksums of this packet right? IPv4 header, then TCP or UDP (a zero UDP
-   checksum over IPv4 means "none" and is right; over IPv6 it is taken for wrong, though RFC 6935
-   allows it for tunnels). Fragments, other protocols and routing headers with segments left: the
-   IPv4 header only. IPv4 source routes and the IPv6 Home Address option (RFC 6275) are not looked
-   into: what is summed for other addresses counts as wrong.
+/* tuo_csum_check: are the checksums of this packet right? Checks the IPv4 header, then TCP or UDP.
+   Fragments, other protocols and routing headers with segments left: the IPv4 header only.
    Flags     TUO_F_ETHERNET, TUO_F_SIMD
-   Returns   TUO_OK; TUO_E_IP_CSUM; TUO_E_L4_CSUM; what tuo_parse returns for a malformed packet
+   Returns   right: TUO_OK
+             the IPv4 header checksum is wrong: TUO_E_IP_CSUM
+             the TCP or UDP checksum is wrong: TUO_E_L4_CSUM
+             tuo_parse refuses the packet: its result
+   UDP       a checksum of 0 over IPv4 means "none" and is right. Over IPv6 it is wrong here, though
+             RFC 6935 allows it for tunnels
+   Note      IPv4 source routes and the IPv6 Home Address option (RFC 6275) are not read. A checksum
+             that covers their addresses counts as wrong
    Cost      one pass over the packet */
 TUO_API TUO_MUST_CHECK tuo_result tuo_csum_check(const void *pkt, size_t len, unsigned flags);
 
-/* tuo_csum_complete: finish a partial checksum: sum pkt[csum_start..len) including the seed in the
-   field, write the complement there; 0 is written as 0xffff. The packet is not parsed: csum_start
-   may lie in an inner packet.
+/* tuo_csum_complete: finish a partial checksum. Sums pkt[csum_start..len), the pseudo-header sum in
+   the field included, and writes the complement there; 0 is written as 0xffff. The packet is not
+   parsed: csum_start may be in an inner packet.
    Writes    two bytes at csum_start + csum_offset
-   Returns   TUO_OK; TUO_E_CSUM_RANGE (nothing written)
+   Returns   done: TUO_OK
+             csum_start + csum_offset + 2 > len: TUO_E_CSUM_RANGE. Nothing is written
    Sources   virtio 1.3 5.1.6.2; linux net/core/dev.c skb_checksum_help */
 TUO_API TUO_MUST_CHECK tuo_result tuo_csum_complete(void *pkt, size_t len, size_t csum_start, size_t csum_offset);
 
 /* --- virtio-net header --- */
 
-/* tuo_vnet_decode: wire bytes to host order.
+/* tuo_vnet_decode: vnet header from wire bytes to host order. Values are not judged (see
+   tuo_vnet_check).
    Reads     bytes[0..vnet_hdr_len)
-   Returns   TUO_OK; TUO_E_INVALID if vnet_hdr_len is not 10, 12, 20 or 24 or order is unknown;
-             TUO_E_TRUNCATED if len < vnet_hdr_len
-   Note      fields that the layout does not have become 0. Values are not judged: see
-             tuo_vnet_check */
+   Returns   *vnet is filled, with 0 in fields that the layout does not have: TUO_OK
+             vnet_hdr_len is not 10, 12, 20 or 24, or order is unknown: TUO_E_INVALID
+             len < vnet_hdr_len: TUO_E_TRUNCATED */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_decode(const void *bytes, size_t len, size_t vnet_hdr_len, tuo_order order,
                                                   tuo_vnet_hdr *vnet);
 
-/* tuo_vnet_encode: host order to wire bytes.
-   Writes    bytes[0..vnet_hdr_len)
-   Returns   TUO_OK; TUO_E_INVALID as above; TUO_E_NOSPACE if capacity < vnet_hdr_len. Fields that
-             the layout does not have are left out */
+/* tuo_vnet_encode: vnet header from host order to wire bytes.
+   Writes    bytes[0..vnet_hdr_len); fields that the layout does not have are left out
+   Returns   written: TUO_OK
+             vnet_hdr_len is not 10, 12, 20 or 24, or order is unknown: TUO_E_INVALID
+             capacity < vnet_hdr_len: TUO_E_NOSPACE */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len, tuo_order order,
                                                   void *bytes, size_t capacity);
 
-/* tuo_vnet_check: does this header fit this packet? hdr_len is not looked at (it is a hint, and
-   Linux fills it with other things), except under TUO_F_WRITE. Without a GSO type only csum_start
-   and csum_offset are checked, as opaque numbers.
-   Small     a GSO type on a payload of up to gso_size bytes, none included, means nothing: the
-             packet counts as one without it, as in Linux
-   Flags     TUO_F_ETHERNET; TUO_F_WRITE also refuses what Linux refuses when it is written to a
-             TUN or TAP device, and what Linux takes and then drops or corrupts. An IP length of 0
-             is accepted as by TUO_F_SUPERPACKET, with TUO_F_WRITE only of IPv4 TCP superpackets
-   Returns   TUO_OK; the first contradiction, in this order: gso_type (E_VNET_TUNNEL, _UFO,
-             _GSO_TYPE, _ECN), E_VNET_GSO_SIZE, E_CSUM_RANGE, what tuo_parse returns,
-             E_VNET_FRAGMENT, E_VNET_PROTOCOL, E_VNET_IP_VERSION, E_VNET_NEEDS_CSUM or
-             E_VNET_CSUM_START, E_VNET_CSUM_OFFSET, E_HEADER_TOO_LONG, E_VNET_GSO_SIZE (segments too
-             long)
-             with TUO_F_WRITE then: E_TRUNCATED (empty), E_NOT_IP (first nibble, without Ethernet
-             header), E_VNET_HDR_LEN (beyond the packet, or inside the Ethernet header),
-             E_VNET_CSUM_START (before the end of the smallest IP header, or above 65276)
-             then without a GSO type: E_CSUM_RANGE (beyond the IP packet)
-             then with one: E_IP_LENGTH (0; or bytes behind the IP packet in an Ethernet frame),
-             E_UDP_LENGTH (not the whole IP payload), E_VNET_NEEDS_CSUM (behind a routing header
-             with segments left), E_VNET_NO_PAYLOAD and E_VNET_GSO_SIZE (small, but larger than
-             gso_size with TCP options, the bytes behind the packet, and without NEEDS_CSUM all
-             headers but 20 bytes), E_VNET_SEG_LIMIT (UDP_L4: more than 128 segments, the bytes
-             behind the packet included)
+/* tuo_vnet_check: does this header fit this packet?
+   Flags     TUO_F_ETHERNET. TUO_F_WRITE refuses also what Linux refuses, drops or corrupts when the
+             packet is written to a TUN or TAP device
+   Small     a GSO type on up to gso_size bytes of payload, none included, means nothing, as in
+             Linux: the packet counts as an ordinary packet
+   Length 0  an IP length of 0 is accepted as by TUO_F_SUPERPACKET
+
+   Returns   the first that applies:
+     gso_type has a UDP tunnel bit: TUO_E_VNET_TUNNEL
+     gso_type is legacy UFO: TUO_E_VNET_UFO
+     gso_type is unknown: TUO_E_VNET_GSO_TYPE
+     gso_type has the ECN bit without TCP: TUO_E_VNET_ECN
+     gso_size is 0 or 65535, with a GSO type: TUO_E_VNET_GSO_SIZE
+     NEEDS_CSUM, and csum_start + csum_offset + 2 > len: TUO_E_CSUM_RANGE
+   With a GSO type:
+     tuo_parse refuses the packet: its result
+     a fragment: TUO_E_VNET_FRAGMENT
+     another protocol than that of gso_type: TUO_E_VNET_PROTOCOL
+     another IP version than that of gso_type: TUO_E_VNET_IP_VERSION
+     UDP without NEEDS_CSUM: TUO_E_VNET_NEEDS_CSUM
+     NEEDS_CSUM, and csum_start is not the TCP or UDP header: TUO_E_VNET_CSUM_START
+     NEEDS_CSUM, and csum_offset is not 16 (TCP) or 6 (UDP): TUO_E_VNET_CSUM_OFFSET
+     not small, and headers longer than TUO_HEADER_MAX: TUO_E_HEADER_TOO_LONG
+     not small, and segments too long for an IP packet: TUO_E_VNET_GSO_SIZE
+   With TUO_F_WRITE:
+     the packet is empty, or shorter than its Ethernet header: TUO_E_TRUNCATED
+     no Ethernet header, and a first nibble that is not 4 or 6: TUO_E_NOT_IP
+     hdr_len > len: TUO_E_VNET_HDR_LEN
+     NEEDS_CSUM, and csum_start is below 20 or above 65276: TUO_E_VNET_CSUM_START
+     no NEEDS_CSUM, an Ethernet header, and a hdr_len of 1 to 13: TUO_E_VNET_HDR_LEN
+     NEEDS_CSUM without GSO type, and the field is behind the IP packet: TUO_E_CSUM_RANGE
+   With a GSO type and TUO_F_WRITE:
+     IP length 0, unless of an IPv4 TCP superpacket: TUO_E_IP_LENGTH
+     bytes behind the IP packet in an Ethernet frame: TUO_E_IP_LENGTH
+     the UDP length is not that of the IP payload: TUO_E_UDP_LENGTH
+     a routing header with segments left, no NEEDS_CSUM: TUO_E_VNET_NEEDS_CSUM
+     no payload, but Linux counts more than gso_size bytes: TUO_E_VNET_NO_PAYLOAD
+     small, but Linux counts more than gso_size bytes: TUO_E_VNET_GSO_SIZE
+     UDP, and Linux counts more than 128 segments: TUO_E_VNET_SEG_LIMIT
+   Otherwise:
+     the header fits: TUO_OK
+
+   Linux     counts as payload all bytes from csum_start on, less 20 (TCP) or 8 (UDP). So TCP options
+             and bytes behind the IP packet count. Without NEEDS_CSUM: len - 20 (K 1.8, 1.28)
+   hdr_len   checked with TUO_F_WRITE only: a hint, which Linux fills with other things
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c
              tun_get_user */
 TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, size_t len, unsigned flags);
 
 /* --- Parser --- */
 
-/* tuo_parse: find and check the headers of one packet.
-   Reads     pkt[0..len), never beyond. len up to 2^31-1, otherwise TUO_E_INVALID
-   Flags     TUO_F_ETHERNET; TUO_F_SUPERPACKET
-   Returns   TUO_OK and *info filled, also for packets that are not TCP or UDP; TUO_E_NOT_IP,
-             _TRUNCATED, _VLAN_DEPTH, _IP_HEADER, _IP_LENGTH, _IP6_EXT, _TCP_HEADER, _UDP_LENGTH
-   Note      checksums are not verified. The first fragment of a datagram has kind NONE too: its
-             length fields do not fit the datagram
-   Cost      headers only
+/* tuo_parse: find and check the headers of one packet. Checksums are not verified.
+   Reads     pkt[0..len), headers only; len up to 2^31-1
+   Flags     TUO_F_ETHERNET, TUO_F_SUPERPACKET
+   Returns   *info is filled, also for packets that are not TCP or UDP: TUO_OK
+             len is larger: TUO_E_INVALID
+             a header is broken: TUO_E_NOT_IP, _TRUNCATED, _VLAN_DEPTH, _IP_HEADER, _IP_LENGTH,
+             _IP6_EXT, _TCP_HEADER, _UDP_LENGTH (see TUO_RESULTS)
+   Note      even the first fragment of a datagram has kind NONE: its length fields do not fit the
+             datagram
    Sources   RFC 791 3.1; RFC 8200 3, 4; RFC 9293 3.1; RFC 768; IEEE 802.1Q 9 */
 TUO_API TUO_MUST_CHECK tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info);
 
 /* --- Flow table --- */
 
-/* tuo_flow_table_memory_size: bytes that _init wants for max_flows (1..65536) entries; 0 if
-   max_flows is out of range. There is room for at least twice as many, in buckets, so that
-   max_flows live entries rarely displace each other. */
+/* tuo_flow_table_memory_size: bytes of memory for tuo_flow_table_init; 0 if max_flows is not in
+   1..65536. The memory has room for at least twice max_flows entries, in buckets, so max_flows live
+   entries rarely displace each other. */
 TUO_API size_t tuo_flow_table_memory_size(uint32_t max_flows);
 
 /* tuo_flow_table_init: make an empty table in mem.
-   Returns   TUO_OK; TUO_E_INVALID (max_flows, or mem not aligned for uint64_t); TUO_E_NOSPACE
-             (mem_len < memory_size)
-   Ownership mem stays the caller's; there is nothing to free. *table points into it. Do not move
-             it. */
+   seed      a number that an attacker cannot guess
+   Returns   *table is set: TUO_OK
+             max_flows is out of range, or mem is not aligned for uint64_t: TUO_E_INVALID
+             mem_len < tuo_flow_table_memory_size(max_flows): TUO_E_NOSPACE
+   Ownership mem stays caller-owned; there is nothing to free. *table points into mem: do not move
+             mem */
 TUO_API TUO_MUST_CHECK tuo_result tuo_flow_table_init(tuo_flow_table **table, void *mem, size_t mem_len,
                                                       uint32_t max_flows, uint64_t seed);
 
-/* tuo_flow_table_find: the value of key, or NULL. The pointer is good until the next insert, remove
-   or reset.
+/* tuo_flow_table_find: the value of key, or NULL. The pointer is valid until the next insert,
+   remove or reset.
    Cost      one hash, at most TUO_FLOW_WAYS probes */
 TUO_API uint32_t *tuo_flow_table_find(tuo_flow_table *table, const tuo_flow_key *key);
 
-/* tuo_flow_table_insert: the value of key, added with value 0 if it was not there. Never fails:
-   when the key's bucket of TUO_FLOW_WAYS entries is full, the oldest of them is displaced.
-   Writes    *evicted (may be NULL): whether an entry was displaced, and which
+/* tuo_flow_table_insert: the value of key; 0 if key was added now. Never fails: if the bucket of
+   the key has TUO_FLOW_WAYS entries, the oldest entry is displaced.
+   Writes    *evicted (may be NULL): the entry that was displaced, if any
+   Returns   a pointer as tuo_flow_table_find
    Cost      one hash, at most TUO_FLOW_WAYS probes */
 typedef struct tuo_flow_evicted {
-    int happened;     /* 1: an entry was displaced to make room, and these were its key and value */
+    int happened;     /* 1: an entry was displaced, with this key and value */
     tuo_flow_key key;
     uint32_t value;
 } tuo_flow_evicted;
 TUO_API uint32_t *tuo_flow_table_insert(tuo_flow_table *table, const tuo_flow_key *key, tuo_flow_evicted *evicted);
 
-/* tuo_flow_table_remove: 1 if key was there. */
+/* tuo_flow_table_remove: 1 if key was there, otherwise 0. */
 TUO_API int tuo_flow_table_remove(tuo_flow_table *table, const tuo_flow_key *key);
 
-/* tuo_flow_table_reset: empty the table. Cost: constant (a generation number), whatever the table's
-   size. */
+/* tuo_flow_table_reset: empty the table. Cost: constant, whatever the size of the table. */
 TUO_API void tuo_flow_table_reset(tuo_flow_table *table);
 
 /* tuo_flow_table_count: live entries. tuo_flow_table_query_stats: work done since init. */
 TUO_API uint32_t tuo_flow_table_count(const tuo_flow_table *table);
 TUO_API void tuo_flow_table_query_stats(const tuo_flow_table *table, tuo_flow_stats *stats);
 
-/* tuo_flow_key_from_packet: fill *key from a parsed TCP or UDP packet (extra = 0).
-   Returns   TUO_OK; TUO_E_INVALID if info->kind is NONE */
+/* tuo_flow_key_from_packet: fill *key from a parsed TCP or UDP packet; extra and extra16 are 0.
+   Returns   filled: TUO_OK
+             info->kind is NONE: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info *info,
                                                            tuo_flow_key *key);
 
 /* --- GRO --- */
 
-/* tuo_gro_memory_size: bytes that tuo_gro_init wants. 0 if the desc is out of range. About 170
+/* tuo_gro_memory_size: bytes of memory for tuo_gro_init; 0 if the desc is out of range. About 170
    bytes per packet and 40 to 80 per flow: 50 KiB for the zero desc on a 64-bit machine. */
 TUO_API size_t tuo_gro_memory_size(const tuo_gro_desc *desc);
 
 /* tuo_gro_init: make an instance in mem.
-   Returns   TUO_OK; TUO_E_INVALID if a desc member is out of range (a simd level that is not usable
-             is) or mem is not aligned for uint64_t; TUO_E_NOSPACE
-   Ownership mem stays the caller's, must not move while in use, and holds the only state: nothing
-             to free */
+   Returns   *gro is set: TUO_OK
+             a member of the desc is out of range: TUO_E_INVALID
+             the simd level is not usable, or mem is not aligned for uint64_t: TUO_E_INVALID
+             mem_len < tuo_gro_memory_size(desc): TUO_E_NOSPACE
+   Ownership mem stays caller-owned and must not move while in use. The only state is in mem, so
+             there is nothing to free */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const tuo_gro_desc *desc);
 
-/* tuo_gro_reconfigure: replace limits and switches (all but the capacities, which must be as at
-   init or 0). Call it between batches.
-   Returns   TUO_OK; TUO_E_INVALID (out of range, capacities differ, or packets are held); then
-             nothing changed */
+/* tuo_gro_reconfigure: replace limits and switches between two batches. Capacities must be 0 or as
+   at init.
+   Returns   done: TUO_OK
+             a member is out of range, or a capacity differs: TUO_E_INVALID
+             packets are held: TUO_E_INVALID
+   After a failure the old configuration holds. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc);
 
 /* tuo_gro_query_desc: the effective configuration, defaults filled in. tuo_gro_query_stats:
@@ -1297,100 +1340,110 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gr
 TUO_API void tuo_gro_query_desc(const tuo_gro *gro, tuo_gro_desc *desc);
 TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats);
 
-/* tuo_gro_reset: forget every held packet without emitting it (the caller still owns them all).
-   Stats stay. */
+/* tuo_gro_reset: forget every held packet without emitting it. The packets are caller-owned as
+   before; the counters stay. */
 TUO_API void tuo_gro_reset(tuo_gro *gro);
 
 /* tuo_gro_push: one packet in.
-   Reads     pkt[0..len): the headers now, the payload when a checksum must be verified. Any bytes
-             of any length are fine
+   Reads     pkt[0..len): headers now, the payload if a checksum must be verified. Any bytes of any
+             length are allowed
+   user      handed out with the packet, in sp->users
    Hint      TUO_F_TRUST: all checksums of this packet are known to be right. TUO_F_TRUST_L4: its
-             TCP or UDP checksum is. Otherwise 0. tuo_rx_hint makes it of what a device said
-   Returns   the verdict. Every packet is held until it is emitted by tuo_gro_next, except with
-             TUO_V_NO_ROOM: then it was not taken
-   Ownership the bytes stay the caller's and must neither change nor move until the emitted packet
-             that holds `user` was used
-   Order     packets of one flow are emitted in the order they were pushed, except that a late TCP
-             segment may move forward, in front of segments whose bytes come after its own
-   Cost      bounded: headers up to TUO_HEADER_MAX bytes, at most TUO_FLOW_WAYS probes,
-             max_items_per_flow items, 3 checksums (of each packet one), and with tuo_gro_push_buf
-             one copy of two payloads
+             TCP or UDP checksum is. Otherwise 0. For packets of a device: tuo_rx_hint
+   Returns   held until tuo_gro_next emits the packet: any verdict but TUO_V_NO_ROOM
+             not taken, max_packets were pushed since the last TUO_DONE: TUO_V_NO_ROOM
+   Ownership the bytes stay caller-owned. They must not change or move until the caller has used the
+             emitted packet whose users contain `user`
+   Order     packets of a flow are emitted in the order of their pushes. Only a late TCP segment may
+             move forward, in front of segments whose bytes follow its own
+   Cost      at most TUO_HEADER_MAX header bytes, two buckets of TUO_FLOW_WAYS flows,
+             max_items_per_flow items, 3 checksums (one per packet). With tuo_gro_push_buf also
+             copies of two payloads
    Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint);
 
-/* tuo_gro_next: the next packet out. A superpacket has the place of the packet in it that was
-   pushed first; those of one TCP flow share their places, and leave there in sequence order. The
-   first call after a push closes all flows: what is pushed later joins nothing that was pushed
-   before.
+/* tuo_gro_next: the next packet out. The first call after a push closes all flows: later packets
+   join nothing that was pushed before.
    Writes    *sp: vnet header, iovecs, users
-   Returns   TUO_OK; TUO_DONE when nothing is held any more (*sp untouched)
-   Ownership sp->iov and sp->users point into the instance and are valid until the first push (or
-             reset) after TUO_DONE; iov[0] may point into *sp. So several superpackets can be handed
-             out before one sendmsg or io_uring submission uses them
-   Note      packets of tuo_gro_push_buf can be drained by it as well; max_frags was not observed
-             for them
+   Returns   a packet: TUO_OK
+             nothing is held any more: TUO_DONE. *sp is untouched
+   Order     a superpacket leaves in the place of the packet in it that was pushed first. The items
+             of one TCP flow share their places, and leave in sequence order
+   Ownership sp->iov and sp->users point into the instance, iov[0] perhaps into *sp. Both are valid
+             until the first push or reset after TUO_DONE. So one sendmsg or io_uring submission can
+             use several superpackets
+   Note      tuo_gro_next also drains packets of tuo_gro_push_buf, but max_frags did not limit them
    Sources   virtio 1.3 5.1.6.2 (header); linux tcp_offload.c tcp4_gro_complete, udp_offload.c
              udp_gro_complete */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp);
 
-/* tuo_gro_push_buf, tuo_gro_next_copy: the same by copy. The packet is in a buffer of the caller
-   behind offset bytes of headroom; at the drain the payloads of a superpacket are in the buffer of
-   its first packet, as far as the capacity that the buffer had at push allows (TUO_V_CAP_BUFFER).
-   `user` of these packets is buf.
-   Writes    push_buf, tuo_buf only: perhaps bytes behind the length of a buffer that was pushed
-             before, up to its capacity; its length changes at the drain
-             next_copy: the buffer sp->users[0] (payloads, headers), and the vnet header in front of
-             the packet if offset >= vnet_hdr_len and the vnet header is not switched off;
-             sp->iov[0] is the whole packet with it, sp->iov_count 1 (of a buffer that grows by
-             chaining pieces only its length means anything: walk the chain)
-   Returns   next_copy: TUO_OK also when a callback fails: the superpacket ends in front of the
-             packet that could not be appended, the packets behind it leave alone
-             (stats.append_failures). TUO_E_INVALID if packets came from tuo_gro_push since the last
-             TUO_DONE: drain with tuo_gro_next
-   Note      use the same ops and offset for push and drain, and do not mix with tuo_gro_push
-             between two drains */
+/* tuo_gro_push_buf, tuo_gro_next_copy: the same by copy. The packet is in a caller-owned buffer,
+   behind offset bytes of headroom. At the drain the buffer of the first packet has the payloads of
+   the superpacket. `user` of these packets is buf.
+   Limit     the capacity of the first buffer, asked at its push (TUO_V_CAP_BUFFER)
+   Writes    push_buf, tuo_buf only: bytes behind the len of a buffer that was pushed before, up to
+             its capacity. Its len changes at the drain
+             next_copy: the buffer sp->users[0], with headers and payloads. The vnet header in front
+             of the packet, if offset >= vnet_hdr_len and not no_vnet_hdr
+   iov       sp->iov[0] is the whole packet with its vnet header; sp->iov_count is 1. For a buffer
+             that chains pieces only the len of iov[0] is right: walk the chain
+   Returns   push_buf: as tuo_gro_push
+             next_copy: a packet: TUO_OK
+             a callback failed: TUO_OK. The superpacket ends in front of the packet that could not
+             be appended. The packets behind leave one by one (stats.append_failures)
+             nothing is held any more: TUO_DONE
+             tuo_gro_push was used since the last TUO_DONE: TUO_E_INVALID. Drain with tuo_gro_next
+   Note      use the same ops and offset for push and drain. Do not mix with tuo_gro_push between
+             two drains */
 TUO_API tuo_verdict tuo_gro_push_buf(tuo_gro *gro, const tuo_buf_ops *ops, void *buf, size_t offset, unsigned hint);
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset,
                                                     tuo_superpacket *sp);
 
-/* tuo_gro_batch: a whole batch in place, by copy: bufs[i] holds offset bytes of headroom and one
-   packet.
-   Reads     bufs[0..count); each the handle that ops understands (tuo_buf * if ops is NULL). Any
-             count: max_packets only bounds what can merge with what
-   Writes    to_write[0..*to_write_count): indices of the buffers that hold something to write, in
-             order; room for count entries needed. Each holds headroom, then a packet or
-             superpacket, with its vnet header right in front of it, at offset - vnet_hdr_len.
-             Buffers that are not listed were merged into others
-   Returns   TUO_OK; TUO_E_INVALID if packets are held from earlier pushes, if offset <
-             vnet_hdr_len, or if no_vnet_hdr is set: without its vnet header a superpacket could not
-             be used (tuo_gro_next_copy hands the header out apart)
-   Cost      one copy of each merged payload; two of those in an item of several packets that joined
-             an item or a late segment in front of it: the second at the drain
-   Note      a buffer shorter than offset counts as an empty packet and is listed. One whose len
-             forgot the headroom loses the end of its packet: stats.headroom_short */
+/* tuo_gro_batch: coalesce a whole batch in place, by copy.
+   Reads     bufs[0..count): handles that ops understands (tuo_buf * if ops is NULL). Each has
+             offset bytes of headroom, then one packet
+   count     any number: max_packets only limits which packets can merge
+   Writes    to_write[0..*to_write_count): indices of the buffers to write, in order. to_write needs
+             room for count entries
+   Buffers   a listed buffer has its headroom, then a packet or superpacket. The vnet header is right
+             in front of the packet, at offset - vnet_hdr_len. The others were merged into listed
+             buffers
+   Returns   done: TUO_OK
+             packets of earlier pushes are held: TUO_E_INVALID
+             offset < vnet_hdr_len, or no_vnet_hdr is set: TUO_E_INVALID. A superpacket is useless
+             without its vnet header (tuo_gro_next_copy returns the header apart)
+   Cost      one copy of each merged payload. Two copies where an item of several packets joined
+             another item or a late segment: the second at the drain
+   Note      a buffer with less than offset bytes counts as an empty packet and is listed. A buffer
+             whose len leaves out the headroom loses the end of its packet: stats.headroom_short */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                 size_t offset, size_t *to_write, size_t *to_write_count);
 
-/* tuo_gro_candidate: could this packet merge with a suitable neighbour, by the zero desc? A cheap
-   look at the headers only.
+/* tuo_gro_candidate: could this packet merge with a suitable neighbour, by the zero desc? Reads
+   headers only.
    Flags     TUO_F_ETHERNET
-   Returns   TUO_V_HELD if so, otherwise the verdict that says why not */
+   Returns   yes: TUO_V_HELD
+             no: the verdict that says why */
 TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flags);
 
-/* tuo_coalesce_account: finish a merged packet in place, for callers who merge themselves: pkt has
-   the headers of its first packet and the payloads of all. Writes IP length, IPv4 header checksum,
-   UDP length, and the pseudo-header sum over the full length into the TCP or UDP checksum field;
-   fills *vnet.
-   Reads     headers only: the caller has verified every checksum, and set FIN and PSH of the last
-             segment
-   Units     gso_size: payload bytes of each segment but the last
+/* tuo_coalesce_account: finish a packet that the caller merged, in place. pkt has the headers of
+   the first packet and the payloads of all.
+   Reads     headers only: the caller has verified every checksum, and set FIN and PSH as in the
+             last segment
+   gso_size  payload bytes of each segment but the last
    Flags     TUO_F_ETHERNET
-   Returns   TUO_OK; TUO_E_INVALID if the payload does not exceed gso_size (a single packet has no
-             GSO header); TUO_E_VNET_GSO_SIZE: 0, 65535, or below 8 for TCP (K 1.9);
-             TUO_E_VNET_SEG_LIMIT: more than 128 UDP segments; TUO_E_IP_LENGTH if the packet exceeds
-             65535 bytes; TUO_E_VNET_PROTOCOL: not TCP or UDP, or behind a routing header with
-             segments left; TUO_E_VNET_FRAGMENT; TUO_E_HEADER_TOO_LONG; what tuo_parse returns. Then
-             nothing is written
+   Writes    IP length, IPv4 header checksum, UDP length; the pseudo-header sum over the full length
+             in the TCP or UDP checksum field; *vnet
+   Returns   finished: TUO_OK
+             tuo_parse refuses the packet: its result
+             a fragment: TUO_E_VNET_FRAGMENT
+             not TCP or UDP, or a routing header with segments left: TUO_E_VNET_PROTOCOL
+             headers longer than TUO_HEADER_MAX: TUO_E_HEADER_TOO_LONG
+             gso_size is 0, 65535, or below 8 for TCP (K 1.9): TUO_E_VNET_GSO_SIZE
+             a payload of up to gso_size, which is a single packet: TUO_E_INVALID
+             more than 128 UDP segments: TUO_E_VNET_SEG_LIMIT
+             an IP packet of more than 65535 bytes: TUO_E_IP_LENGTH
+   After a failure nothing is written.
    Sources   linux tcp4_gro_complete, tcp6_gro_complete, udp_gro_complete_segment */
 TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags,
                                                        tuo_vnet_hdr *vnet);
@@ -1398,197 +1451,214 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
 /* --- GSO --- */
 
 /* tuo_gso_init: plan the split of one packet with its vnet header.
-   Reads     pkt[0..len); only headers, unless a checksum must be verified. pkt must stay as it is
-             while the split goes on
+   Reads     pkt[0..len); headers only, unless a checksum must be verified. pkt must not change while
+             the split goes on
    Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not
              verify; TUO_F_SIMD
-   Returns   TUO_OK; what tuo_vnet_check returns; TUO_E_HEADER_TOO_LONG; TUO_E_IP_CSUM,
-             TUO_E_L4_CSUM: a packet that would have to be given fresh checksums came with a wrong
-             one (packets with a GSO type: IPv4 header; TCP if NEEDS_CSUM is not set);
-             TUO_E_VNET_NEEDS_CSUM also for TCP behind a routing header with segments left: only its
-             seed knows the final address
-   Seed      with NEEDS_CSUM the segments' checksums are derived from the seed in the packet, as in
-             Linux: a wrong one stays wrong. The seed of UDP includes what its length field says;
-             0: the whole IP payload
-   Plan      superpacket: ceil(payload / gso_size) segments, at least 2. NEEDS_CSUM only: one
-             segment, the checksum completed (or left, with TUO_F_PSEUDO). Neither: one segment, the
-             input itself. As in Linux, a GSO type means nothing on up to gso_size bytes of payload:
-             a pure ACK or a single datagram is such an ordinary packet. As in Linux, the payload of
-             UDP is the IP payload, whatever its length field says. Bytes beyond the IP packet are
-             not part of a packet with a GSO type
+   Returns   planned: TUO_OK
+             tuo_vnet_check refuses the header: its result
+             superpacket with a wrong IPv4 header checksum: TUO_E_IP_CSUM
+             superpacket without NEEDS_CSUM, wrong TCP checksum: TUO_E_L4_CSUM
+             superpacket without NEEDS_CSUM, behind a routing header with segments left:
+             TUO_E_VNET_NEEDS_CSUM. Only the sum in the field would know the final address
+   Plan      superpacket: ceil(payload / gso_size) segments, at least 2
+             NEEDS_CSUM only: one segment, the checksum completed (with TUO_F_PSEUDO: left as it is)
+             neither: one segment, the input itself
+   Seed      with NEEDS_CSUM the checksums of segments are derived from the pseudo-header sum in the
+             packet, as in Linux: a wrong sum stays wrong. A UDP sum includes the UDP length; if the
+             UDP length is 0, the length of the IP payload
+   Small     as in Linux, a GSO type on up to gso_size bytes of payload means nothing. A pure ACK or
+             a single datagram is such an ordinary packet
+   Lengths   as in Linux, the payload of UDP is the IP payload, whatever the UDP length says. With a
+             GSO type, bytes beyond the IP packet are not part of the packet
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                                unsigned flags);
 
-/* tuo_gso_count: segments of the whole split; at least 1. tuo_gso_remaining: of them not yet handed
-   out. */
+/* tuo_gso_count: segments of the whole split, at least 1. tuo_gso_remaining: segments not yet
+   handed out. */
 TUO_API size_t tuo_gso_count(const tuo_gso *gso);
 TUO_API size_t tuo_gso_remaining(const tuo_gso *gso);
 
-/* tuo_gso_next: the next segment, payload borrowed from the input.
-   Writes    *segment; the segment's headers to header (room for TUO_HEADER_MAX bytes), or into *gso
-             if header is NULL: then they are good until the next call
-   Returns   TUO_OK; TUO_DONE after the last (*segment untouched)
-   Rules     each segment: all headers copied; lengths; IPv4 ID + i; TCP sequence number; CWR only
-             on the first, FIN and PSH only on the last; IPv4 header and TCP/UDP checksum (UDP 0 as
-             0xffff). The input is not changed
-   Cost      one pass over the payload for its sum, none with TUO_F_PSEUDO */
+/* tuo_gso_next: the next segment, its payload borrowed from the input. The input is not changed.
+   Writes    *segment. The segment's headers to header (room for TUO_HEADER_MAX bytes). If header is
+             NULL: into *gso, valid until the next call
+   Returns   a segment: TUO_OK
+             none is left: TUO_DONE. *segment is untouched
+   Headers   copied, except: lengths; IPv4 ID plus the index of the segment; TCP sequence number;
+             CWR only on the first segment, FIN and PSH only on the last; IPv4 header checksum; TCP
+             or UDP checksum (UDP 0 as 0xffff)
+   Cost      one pass over the payload for its sum; none with TUO_F_PSEUDO */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment);
 
-/* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer: its headers
-   are stamped in front of its payload, over the tail of the segment before, which must have been
+/* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer. Its headers
+   are written in front of its payload, over the end of the segment before, which must have been
    used by then.
-   Reads/writes pkt: the buffer given to tuo_gso_init, now writable. Do not mix with tuo_gso_next on
-             the same split
+   pkt       the buffer given to tuo_gso_init, now writable. Do not mix with tuo_gso_next on the
+             same split
    Writes    *segment: data inside pkt, len; capacity = len
-   Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
+   Returns   a segment: TUO_OK
+             none is left: TUO_DONE
+             pkt is not the pointer given to tuo_gso_init: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment);
 
-/* tuo_gso_split: copy segments into the caller's buffers, each behind offset bytes of headroom.
-   Writes    bufs[0..*written): resized to offset + segment length; headroom bytes are not touched.
-             Capacity is checked before a byte is written. They must not overlap the input
-   Returns   TUO_OK: the last segment was written (or none was left). TUO_MORE: count buffers are
-             filled and segments are left: call again. TUO_E_NOSPACE: bufs[*written] is too small
-             for the next segment; TUO_E_BUFFER: its resize failed. In both cases *written buffers
-             are complete, and the split goes on from there when called again: nothing is lost
-   Note      *written is set on every result. ops NULL: bufs are tuo_buf *
+/* tuo_gso_split: copy segments into caller-owned buffers, each behind offset bytes of headroom.
+   bufs      handles that ops understands (tuo_buf * if ops is NULL); must not overlap the input
+   *written  buffers filled; set on every result
+   Writes    bufs[0..*written): resized to offset + segment length; headroom is not touched
+   Returns   no segment is left: TUO_OK
+             count buffers are filled and segments are left: TUO_MORE
+             bufs[*written] is too small for the next segment, and untouched: TUO_E_NOSPACE
+             resize of bufs[*written] failed: TUO_E_BUFFER
+   After any result *written buffers are complete. The next call goes on with the next segment.
    Cost      one pass: copy and sum together */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_split(tuo_gso *gso, const tuo_buf_ops *ops, void *const *bufs, size_t count,
                                                 size_t offset, size_t *written);
 
-/* --- Any device: capabilities, the ladder, bursts --- */
+/* --- Any device: capabilities, transmit, bursts --- */
 
-/* tuo_caps_intersect: what both devices can do, for ports that are used as one (bonding, failover).
+/* tuo_caps_intersect: the offloads that both devices have, for ports that are used as one (bonding,
+   failover).
    Writes    *both; may be a or b
-   Returns   TUO_OK; TUO_E_INVALID if one of them is out of range, or one takes Ethernet frames and
-             the other IP packets
-   Note      where their conventions for superpackets contradict each other (tso_sum_no_len; segment
-             sizes that do not overlap) there are none in common: max_* are 0 (and tso_sum_no_len,
-             which then means nothing, is that of a) */
+   Returns   done: TUO_OK
+             caps of a or b are out of range: TUO_E_INVALID
+             one takes Ethernet frames and the other IP packets: TUO_E_INVALID
+   Note      if tso_sum_no_len differs, or segment sizes do not overlap, no superpacket suits both:
+             max_* are 0, and tso_sum_no_len (of a) means nothing */
 TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_caps *both);
 
 /* tuo_rx_hint: the hint for tuo_gro_push of a packet that a device delivered with this metadata.
-   caps may be NULL: a device that says nothing about IPv4 headers.
-   Returns   TUO_F_TRUST, TUO_F_TRUST_L4 or 0. A partial checksum (NEEDS_CSUM) gives 0: it must be
-             completed first (tuo_csum_complete, tuo_gso_init), since a packet that does not merge
-             leaves as it came. So does a superpacket (LRO, RSC): split it first; one that the
-             device has verified (DATA_VALID) needs TUO_F_TRUST for that, as its checksum field may
-             hold anything */
+   caps      may be NULL: a device that says nothing about IPv4 headers
+   Returns   the first of these that applies:
+             NEEDS_CSUM: 0. Complete the checksum first (tuo_csum_complete, tuo_gso_init), since a
+             packet that does not merge leaves as it came
+             superpacket (LRO, RSC): 0. Split it first. With DATA_VALID the split needs TUO_F_TRUST,
+             as the checksum field may hold anything
+             DATA_VALID and caps->rx_csum_ip4: TUO_F_TRUST
+             DATA_VALID: TUO_F_TRUST_L4
+             otherwise: 0 */
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
 
-/* tuo_tso_prepare: what a stack sends as one large TCP or UDP packet becomes a superpacket with its
-   metadata. The packet is pkt[0..len) from its first header to its end, whatever its length fields
-   say.
-   Writes    IP length, UDP length, IPv4 header checksum, and the pseudo-header sum over the full
-             length in the checksum field; *vnet. An IP packet beyond 65535 bytes (IPv6: payload)
-             gets length 0 (BIG TCP); TUO_F_SUPERPACKET lets the parser take it, and the splitter
-             and the ladder do. A payload of up to gso_size bytes, none included, makes an ordinary
-             packet with a partial checksum
-   Units     gso_size: payload bytes per segment (for TCP the MSS less options)
-   Reads     caps: ethernet, and whether such a length is allowed; what else the device cannot do is
-             for the ladder to make good
-   Returns   TUO_OK; TUO_E_VNET_GSO_SIZE: 0, 65535, or segments that exceed an IP packet;
-             TUO_E_IP_LENGTH: such a length, and larger than what the device segments of this kind
-             (max_tcp4, ...), or an IPv4 header longer than the packet; TUO_E_VNET_PROTOCOL: not TCP
-             or UDP, or behind a routing header with segments left; TUO_E_VNET_FRAGMENT;
-             TUO_E_HEADER_TOO_LONG; TUO_E_INVALID (caps); what tuo_parse returns. Then nothing is
-             written
+/* tuo_tso_prepare: make a superpacket with metadata of one large TCP or UDP packet of a stack. The
+   packet is pkt[0..len), whatever its length fields say.
+   gso_size  payload bytes per segment (for TCP the MSS less options)
+   caps      ethernet, and whether the device takes an IP length of 0. tuo_tx_init handles its other
+             limits
+   Writes    IP length, UDP length, IPv4 header checksum; the pseudo-header sum over the full length
+             in the checksum field; *vnet
+   Returns   prepared: TUO_OK
+             caps are out of range: TUO_E_INVALID
+             tuo_parse refuses the packet: its result
+             an IPv4 header longer than the packet: TUO_E_IP_LENGTH
+             a fragment: TUO_E_VNET_FRAGMENT
+             not TCP or UDP, or a routing header with segments left: TUO_E_VNET_PROTOCOL
+             headers longer than TUO_HEADER_MAX: TUO_E_HEADER_TOO_LONG
+             gso_size is 0 or 65535, or segments exceed an IP packet: TUO_E_VNET_GSO_SIZE
+             large, and larger than the device segments (max_tcp4, ...): TUO_E_IP_LENGTH
+   After a failure nothing is written.
+   Large     an IP packet beyond 65535 bytes (IPv6: payload) gets an IP length of 0 (BIG TCP). The
+             parser takes it with TUO_F_SUPERPACKET, split and tuo_tx_init always
+   Small     a payload of up to gso_size bytes, none included, makes an ordinary packet with a
+             partial checksum
    Cost      headers only
    Sources   linux net/ipv4/tcp_output.c, net/ipv6/ip6_output.c (payload length 0) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps,
                                                   tuo_vnet_hdr *vnet);
 
-/* tuo_tx_init: how does this packet go out on this device with the least work here? The ladder:
-     1. a superpacket that the device takes: whole
-     2. one too large for it, in bytes or segments: superpackets of the size that it takes, the rest
-        smaller
-     3. one of a kind, segment size or header chain that it does not segment: segments, their
-        checksums left to it if it can
-     4. else: segments with finished checksums
-   Packets that are none keep a partial checksum (NEEDS_CSUM) if the device finishes such, and get a
-   finished one otherwise; with bytes behind the IP packet only tx_csum_any counts as such. All
-   other bytes, ARP among them, pass untouched without any offload.
-   Reads     pkt[0..len), const; must stay as it is while tuo_tx_next goes on. *vnet: the metadata
-             that came with it (virtio's convention: tuo_tun_recv, tuo_tso_prepare,
-             tuo_superpacket.vnet)
+/* tuo_tx_init: plan how this packet leaves by this device with the least work on the CPU.
+     a superpacket that the device takes: whole
+     a superpacket too large in bytes or segments: superpackets that the device takes
+     a kind, segment size or header chain that the device does not segment: segments. Their
+       checksums are left to the device if it can finish them, otherwise finished
+     an ordinary packet with NEEDS_CSUM: its checksum is left to the device if it can finish it,
+       otherwise finished. With bytes behind the IP packet only tx_csum_any can
+     any other bytes, ARP for instance: untouched
+   Reads     pkt[0..len), with an Ethernet header if caps->ethernet is 1. pkt must not change while
+             tuo_tx_next goes on. *vnet: its metadata in virtio's convention (tuo_tun_recv,
+             tuo_tso_prepare, tuo_superpacket.vnet)
    Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
-   Returns   TUO_OK; TUO_E_INVALID (caps out of range); what tuo_gso_init returns
-   Wire      what the device then sends is, byte for byte, what tuo_gso_next would hand out; but for
-             TCP checksums of 0, which are as good as 0xffff: segments get 0 here, a packet that is
-             no superpacket 0xffff (as in Linux), and a device may do either */
+   Returns   planned: TUO_OK
+             caps are out of range: TUO_E_INVALID
+             tuo_gso_init would refuse the packet: its result
+   Wire      the device sends, byte for byte, the segments of tuo_gso_next. One exception: a TCP
+             checksum of 0, which is as good as 0xffff. Segments get 0 here, ordinary packets 0xffff
+             (as in Linux); a device may write either */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len,
                                               const tuo_vnet_hdr *vnet, unsigned flags);
 
-/* tuo_tx_next: the next packet for the device, payload borrowed.
-   Writes    *packet; changed headers, or the two bytes of a completed checksum, to header (room for
-             TUO_HEADER_MAX bytes), or into *tx if header is NULL: then they are good until the next
-             call
-   Returns   TUO_OK; TUO_DONE after the last; TUO_E_UNSUPPORTED: the packet would have more pieces
-             than max_frags (nothing is lost: go on with tuo_tx_next_in_place). In both cases
-             *packet is untouched
-   Cost      packets whose checksum the device finishes: headers only
-   Note      superpackets and segments have two pieces, other packets one, or three if a checksum is
-             completed here */
+/* tuo_tx_next: the next packet for the device, its payload borrowed.
+   Writes    *packet. Changed headers, or two bytes of checksum, to header (room for TUO_HEADER_MAX
+             bytes). If header is NULL: into *tx, valid until the next call
+   Returns   a packet: TUO_OK
+             none is left: TUO_DONE. *packet is untouched
+             it would have more pieces than max_frags: TUO_E_UNSUPPORTED. Nothing is lost: go on
+             with tuo_tx_next_in_place
+   Pieces    2 of superpackets and segments. 1 of other packets, or 3 if their checksum is completed
+   Cost      headers only, if the device finishes the checksum */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet);
 
-/* tuo_tx_next_in_place: the same as one contiguous piece of the input buffer: headers are stamped
-   in front of the payload, over the packet before, which must have been used by then.
-   Reads/writes pkt: the buffer given to tuo_tx_init, now writable. It may follow calls of
-             tuo_tx_next, but none may follow it
-   Returns   TUO_OK; TUO_DONE; TUO_E_INVALID if pkt is another pointer than init got */
+/* tuo_tx_next_in_place: the next packet as one contiguous piece of the input buffer. Its headers
+   are written in front of its payload, over the packet before, which must have been used by then.
+   pkt       the buffer given to tuo_tx_init, now writable. Calls of tuo_tx_next may come before,
+             but not after
+   Returns   a packet: TUO_OK
+             none is left: TUO_DONE
+             pkt is not the pointer given to tuo_tx_init: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet);
 
-/* tuo_tx_remaining: packets for the device not yet handed out. */
+/* tuo_tx_remaining: packets for the device that are not yet handed out. */
 TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
 
-/* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts and may take fewer
-   than it is offered. What was not taken stays, in order, for the next flush; nothing is dropped or
-   freed: a lost segment costs its connection a retransmission time-out.
-   Reads     slots[0..slot_count), memory for that many handles, used as long as the queue is.
-             Nothing to free
-   Callback  send(user, packets, count): offers packets[0..count), count at least 1. Returns how
-             many of the first it took, which are then the device's; 0 if none. Called by push and
-             flush only, on their thread; it must not use this queue itself
-   Returns   TUO_OK; TUO_E_INVALID: no slots or no callback */
+/* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts, perhaps fewer than
+   offered. Packets not taken stay, in order, for the next flush. Nothing is dropped or freed: a
+   lost segment costs its connection a retransmission time-out.
+   slots     slots[0..slot_count): caller-owned memory for handles, in use as long as the queue
+   send      send(user, packets, count): offers packets[0..count), count at least 1. Returns how many
+             of the first the device took and now owns. Called by push and flush only, on their
+             thread; must not use this queue
+   Returns   ready: TUO_OK
+             no slots or no callback: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count,
                                                     tuo_send_batch send, void *user);
 
 /* tuo_tx_queue_push: one packet in, by its handle. A full queue is flushed first.
-   Returns   TUO_OK; TUO_AGAIN: not taken, the queue is full and the device takes nothing;
-             TUO_E_BUFFER: not taken, as for flush */
+   Returns   taken: TUO_OK
+             not taken, the queue is full and the device takes nothing: TUO_AGAIN
+             not taken, the callback claims too much: TUO_E_BUFFER, as for flush */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_push(tuo_tx_queue *queue, void *packet);
 
-/* tuo_tx_queue_flush: offer what is queued, until the device takes nothing more.
-   Returns   TUO_OK: the queue is empty; TUO_AGAIN: it is not; TUO_E_BUFFER: the callback claims
-             more than it was offered, a defect of the callback: that offer counts as taken */
+/* tuo_tx_queue_flush: offer all queued packets, until the device takes nothing more.
+   Returns   the queue is empty: TUO_OK
+             the device takes nothing more: TUO_AGAIN
+             the callback claims more than the offer, a defect: TUO_E_BUFFER. The offer counts as
+             taken */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_flush(tuo_tx_queue *queue);
 
-/* tuo_tx_queue_count: packets queued. tuo_tx_queue_take: the oldest of them, which leaves the queue
-   (to free it at the end), or NULL. */
+/* tuo_tx_queue_count: packets queued. tuo_tx_queue_take: the oldest packet, which leaves the queue
+   (to free it at the end); NULL if there is none. */
 TUO_API size_t tuo_tx_queue_count(const tuo_tx_queue *queue);
 TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
 
-/* tuo_rx_queue_init: batches from a device, with a place for injected packets (an ARP answer, a
-   packet put back), which go first.
-   Reads     slots[0..slot_count), for injected packets; slot_count may be 0
-   Callback  recv(user, packets, count): fills packets[0..n) and returns n, at most count, which is
-             at least 1: it is not asked while injected packets fill a burst. It must not use this
-             queue itself
-   Returns   TUO_OK; TUO_E_INVALID: no callback */
+/* tuo_rx_queue_init: batches from a device, with a place for injected packets, which go first (an
+   ARP answer, a packet put back).
+   slots     slots[0..slot_count): caller-owned memory for injected packets; slot_count may be 0
+   recv      recv(user, packets, count): fills packets[0..n) and returns n, at most count. Not called
+             while injected packets fill a burst, so count is at least 1. Must not use this queue
+   Returns   ready: TUO_OK
+             no callback, or slot_count without slots: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count,
                                                     tuo_recv_batch recv, void *user);
 
-/* tuo_rx_queue_inject: this packet comes out before anything else from the device, behind those
-   injected earlier.
-   Returns   TUO_OK; TUO_E_NOSPACE: all slots are in use, not taken */
+/* tuo_rx_queue_inject: this packet leaves before packets of the device, after packets injected
+   earlier.
+   Returns   taken: TUO_OK
+             not taken, all slots are in use: TUO_E_NOSPACE */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_inject(tuo_rx_queue *queue, const tuo_rx_packet *packet);
 
-/* tuo_rx_queue_batch: up to count packets: injected ones, then one burst of the device for the
-   rest.
-   Returns   how many of packets[0..count) were filled. Bytes are borrowed until the caller gives
-             `user` back to whom it belongs
-   Note      a callback that claims more than it was asked for is taken to have filled what it was
-             asked for */
+/* tuo_rx_queue_batch: up to count packets: injected packets first, then one burst of the device.
+   Returns   how many of packets[0..count) were filled. A callback that claims more than count is
+             taken to have filled count
+   Ownership bytes are borrowed until the caller gives `user` back to its owner */
 TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, size_t count);
 
 /* --- UDP: which datagrams leave together (UDP_SEGMENT) --- */
@@ -1597,38 +1667,40 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
    bytes. */
 typedef struct tuo_udp_limits {
     uint32_t max_segs;       /* datagrams; 0 = 64 (Linux before 6.1 takes no more); 1..128 */
-    uint32_t max_bytes;      /* payload; 0 = 65000 (longer ones are cut in software, U 1.4); 1..65507 */
-    uint8_t no_equal_tail;   /* 1: the last datagram must be shorter than the others (Linux 7.0.0 to 7.1.4) */
+    /* bytes of payload; 0 = 65000 (longer messages are cut in software, U 1.4); 1..65507 */
+    uint32_t max_bytes;
+    /* 1: the last datagram must be shorter than the others (Linux 7.0.0 to 7.1.4) */
+    uint8_t no_equal_tail;
 } tuo_udp_limits;
 
 /* One datagram, as the planner sees it. */
 typedef struct tuo_udp_slot {
     uint32_t len;            /* bytes of payload */
-    uint32_t key;            /* below key_count; one key = one peer, local address and traffic class */
-    int32_t next;            /* written: the slot behind it in its train; -1: the last one */
+    uint32_t key;            /* below key_count; one per peer, local address and traffic class */
+    int32_t next;            /* written: the slot behind this one in its train; -1: none */
 } tuo_udp_slot;
 
 /* One message: the slots from first on, by next. */
 typedef struct tuo_udp_train {
     int32_t first;
     uint32_t count;          /* slots; 1: a plain message, without UDP_SEGMENT */
-    uint32_t seg_len;        /* len of each but the last: the value of UDP_SEGMENT */
-    uint32_t len;            /* bytes of all */
+    uint32_t seg_len;        /* len of each slot but the last: the value of UDP_SEGMENT */
+    uint32_t len;            /* bytes of all slots */
 } tuo_udp_train;
 
-/* tuo_udp_plan: which datagrams leave together. No system, no allocation.
+/* tuo_udp_plan: decide which datagrams leave together. No system call, no allocation.
    Reads     slots[0..count): len, key; count is below 2^31. limits: NULL for the defaults; a value
-             outside its range is taken for the nearest inside
+             outside its range counts as the nearest value inside
    Writes    slots[].next; trains[0..return), in the order of their first datagrams;
              open[0..key_count) is scratch
-   Returns   how many trains: at most count, and at least 1 if count is not 0
+   Returns   the number of trains: at most count, and at least 1 if count is not 0
    Rules     The datagrams of a train have one key and one len; the last may be shorter. A train has
              at most max_segs datagrams and max_bytes bytes, and is as long as the rules allow.
-             An empty datagram leaves alone, and so does one of more than max_bytes. The next
+             An empty datagram, or a datagram of more than max_bytes, is a train by itself. The next
              datagram of the same key begins another train.
              The datagrams of a key keep their order.
              no_equal_tail: the last datagram of a train must be shorter. Equal datagrams therefore
-             leave alone unless a shorter one of their key follows them within the limits.
+             are trains by themselves unless a shorter one of their key follows within the limits.
    Cost      O(count + key_count); with no_equal_tail O(count * max_segs + key_count) */
 TUO_API size_t tuo_udp_plan(const tuo_udp_limits *limits, tuo_udp_slot *slots, size_t count, int32_t *open,
                             size_t key_count, tuo_udp_train *trains);
