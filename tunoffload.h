@@ -1714,117 +1714,120 @@ TUO_API size_t tuo_udp_plan(const tuo_udp_limits *limits, tuo_udp_slot *slots, s
 
 #define TUOI_TUN_DECLARED
 
-/* One queue of a TUN or TAP device. Threads: one that receives and one that sends may use it at the
-   same time; different queues are independent. Functions that change the device (tuo_tun_set_*,
+/* One queue of a TUN or TAP device. One receiving thread and one sending thread may use a queue at
+   the same time. Different queues are independent. Functions that change the device (tuo_tun_set_*,
    _add_address, _probe, _configure) belong to the sending thread. */
 typedef struct tuo_tun tuo_tun;
 
-/* Read-side offloads (TUNSETOFFLOAD): what the kernel may hand to this program. */
+/* Read-side offloads (TUNSETOFFLOAD): the forms in which the kernel may hand out packets. */
 enum {
     TUO_TUN_CSUM = 1,     /* partial checksums */
     TUO_TUN_TSO4 = 2, TUO_TUN_TSO6 = 4, /* TCP superpackets */
-    TUO_TUN_TSO_ECN = 8,  /* with CWR in the first segment */
-    TUO_TUN_USO = 0x60    /* UDP superpackets, IPv4 and IPv6 (only together); Linux 6.2 */
+    TUO_TUN_TSO_ECN = 8,  /* TCP superpackets with CWR in the first segment */
+    TUO_TUN_USO = 0x60    /* UDP superpackets, IPv4 and IPv6 only together; Linux 6.2 */
 };
 
 /* Steps of opening and adopting, in their order. */
 typedef enum tuo_tun_step {
     TUO_TUN_STEP_NONE,
-    TUO_TUN_STEP_DESC,         /* a member of the desc is out of its range: the text says which */
+    TUO_TUN_STEP_DESC,         /* a member of the desc is out of range; the text names the member */
     TUO_TUN_STEP_MEMORY,
     TUO_TUN_STEP_PATH,         /* opening desc.path */
-    TUO_TUN_STEP_NETLINK,      /* a netlink socket */
-    TUO_TUN_STEP_ATTACH,       /* making the device, or attaching to it */
-    TUO_TUN_STEP_DESCRIPTOR,   /* asking what the descriptor is */
+    TUO_TUN_STEP_NETLINK,      /* opening a netlink socket */
+    TUO_TUN_STEP_ATTACH,       /* making the device, or attaching to a device */
+    TUO_TUN_STEP_DESCRIPTOR,   /* reading the state of the descriptor */
     TUO_TUN_STEP_NEGOTIATE,    /* vnet header and offloads */
     TUO_TUN_STEP_OWNER, TUO_TUN_STEP_GROUP, TUO_TUN_STEP_PERSIST,
     TUO_TUN_STEP_MTU, TUO_TUN_STEP_TX_QUEUE_LEN, TUO_TUN_STEP_ADDRESS4, TUO_TUN_STEP_ADDRESS6, TUO_TUN_STEP_UP
 } tuo_tun_step;
 
-/* What failed, for a log: "tun0: IPv6 address fd00::1/64: IPv6 is off (disable_ipv6)". */
+/* A failed step, for a log: "tun0: IPv6 address fd00::1/64: IPv6 is off (disable_ipv6)". */
 typedef struct tuo_tun_failure {
     tuo_tun_step step;
     int error;                   /* errno; 0: none */
     char text[160];              /* cut if longer; "" if nothing failed */
 } tuo_tun_failure;
 
-/* Zero-initialised: a TUN device of the kernel's choice of name, all offloads that it has,
-   non-blocking. */
+/* Zero-initialised: a non-blocking TUN device, named by the kernel, with every offload that the
+   kernel has. No pointer in it is kept after the call. */
 typedef struct tuo_tun_desc {
-    const char *name;            /* up to 15 characters, may hold one %d; NULL or "": the kernel chooses. Not kept */
+    const char *name;            /* up to 15 characters, may hold one %d; NULL, "": kernel's choice */
     uint8_t tap;                 /* Ethernet frames instead of IP packets */
-    uint8_t blocking;            /* calls wait (until data, room, or tuo_tun_wake) instead of returning TUO_AGAIN */
+    uint8_t blocking;            /* calls wait for data, room or tuo_tun_wake; 0: TUO_AGAIN */
     uint8_t multi_queue;         /* allow tuo_tun_add_queue */
-    uint8_t share;               /* with multi_queue: a device that has queues already is joined, not refused. Its
-                                    vnet header and offloads stay as they are, as for tuo_tun_adopt */
-    uint8_t no_vnet_hdr;         /* plain packets: no offloads in either direction. Not for a device that has vnet
-                                    headers already */
+    /* With multi_queue: join a device that has queues. Vnet header and offloads stay unchanged. */
+    uint8_t share;
+    /* Plain packets, no offloads in either direction. Not for a device that has vnet headers. */
+    uint8_t no_vnet_hdr;
     uint8_t persist;             /* the device outlives its last descriptor */
-    uint8_t borrowed;            /* tuo_tun_adopt: the descriptor stays the caller's, tuo_tun_close leaves it open */
-    uint8_t hold_when_down;      /* tuo_tun_send_batch: buffers are held while the interface is down, not dropped */
+    uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
+    uint8_t hold_when_down;      /* tuo_tun_send_batch holds buffers while the interface is down */
     uint8_t up;                  /* bring the interface up */
-    uint8_t no_netlink;          /* never make an AF_NETLINK socket (a filter that kills). Settings that are not so
-                                    already are TUO_E_UNSUPPORTED */
-    uint8_t address6_optional;   /* go on without address6 where IPv6 is off; *failure says so */
-    uint8_t set_owner, set_group; /* let owner / group open the persistent device */
+    /* Never open an AF_NETLINK socket (for a seccomp filter that kills). A setting that does not
+       hold already then gives TUO_E_UNSUPPORTED. */
+    uint8_t no_netlink;
+    uint8_t address6_optional;   /* if IPv6 is off, leave address6 out; *failure says so */
+    uint8_t set_owner, set_group; /* let owner, group open the persistent device */
     uint32_t owner, group;       /* numeric ids */
-    const char *path;            /* of the clone device; NULL: "/dev/net/tun". Not kept */
-    uint32_t round_packets;      /* tuo_tun_next: packets of one round; 0 = 128 */
-    size_t push_bytes;           /* memory of tuo_tun_push, 70000 and more; 0 = 256 KiB */
+    const char *path;            /* of the clone device; NULL: "/dev/net/tun" */
+    uint32_t round_packets;      /* packets in a round of tuo_tun_next; 0 = 128 */
+    size_t push_bytes;           /* memory of tuo_tun_push; 0 = 256 KiB; 70000 and more */
     uint32_t mtu;                /* bytes; 0: leave */
-    uint32_t tx_queue_len;       /* packets that wait for this program; 0: leave (Linux: 500). 5000 ended 8083 drops
-                                    and 7813 TCP retransmits in one run */
+    /* Packets that wait for this program; 0: leave (Linux: 500). A longer queue drops less. */
+    uint32_t tx_queue_len;
     const char *address4;        /* "192.0.2.1/24", or NULL */
     const char *address6;        /* "2001:db8::1/64", or NULL */
-    uint32_t disable_offloads;   /* TUO_TUN_*: read-side offloads not wanted */
-    uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads; otherwise nothing is
-                                    changed */
-    uint32_t refusal_limit;      /* refused superpackets in a row after which that protocol is no longer coalesced; 0 =
-                                    3 */
-    uint32_t retry_after;        /* packets sent after which it is tried again; 0 = 100000 */
-    tuo_gro_desc gro;            /* for tuo_tun_send_batch. Its vnet_hdr_len, vnet_order, no_vnet_hdr, ethernet and
-                                    disable_tcp6_ext are set by open; hash_seed 0: a random one */
-    tuo_tun_failure *failure;    /* filled by open and adopt, also of groups; NULL: not wanted. Not kept */
+    uint32_t disable_offloads;   /* TUO_TUN_*: read-side offloads to leave off */
+    uint8_t adopt_negotiate;     /* tuo_tun_adopt: also set vnet header size and offloads */
+    uint32_t refusal_limit;      /* refusals in a row that switch a protocol off; 0 = 3 */
+    uint32_t retry_after;        /* packets sent until the protocol is tried again; 0 = 100000 */
+    /* For tuo_tun_send_batch and tuo_tun_push. Opening sets vnet_hdr_len, vnet_order, no_vnet_hdr,
+       ethernet and disable_tcp6_ext. hash_seed 0: a random seed. */
+    tuo_gro_desc gro;
+    tuo_tun_failure *failure;    /* filled by open and adopt, also of groups; NULL: not wanted */
 } tuo_tun_desc;
 
-/* Counters since open, by side: each side is asked by its own thread. */
-/* What the device itself dropped is not in here: >>manual, "Where packets are lost". */
+/* Counters since open, one struct per side. Packets that the device itself dropped are not counted
+   here: see >>manual, "Where packets are lost". */
 typedef struct tuo_tun_rx_stats {
     uint64_t rx_reads, rx_bytes;         /* successful reads; bytes of packets */
-    uint64_t rx_superpackets;            /* of them with a GSO type */
-    uint64_t rx_segments;                /* packets handed out by tuo_tun_recv_batch, tuo_tun_next, tuo_tun_next_copy */
-    uint64_t rx_truncated;               /* lost: the caller's buffer was too small, or tuo_tun_recv_discard */
-    uint64_t rx_refused;                 /* lost: vnet header and packet contradict each other, or a GSO type that was
-                                            not negotiated, or the kernel could not hand it out (EINVAL, EFAULT) */
+    uint64_t rx_superpackets;            /* reads of a packet with a GSO type */
+    uint64_t rx_segments;                /* packets from tuo_tun_recv_batch, _next and _next_copy */
+    uint64_t rx_truncated;               /* lost: buffer too small, or tuo_tun_recv_discard */
+    /* Lost: vnet header and packet contradict each other, the GSO type is not supported, or the
+       kernel could not hand out the packet (EINVAL, EFAULT). */
+    uint64_t rx_refused;
 } tuo_tun_rx_stats;
 
 typedef struct tuo_tun_tx_stats {
-    uint64_t tx_packets;                 /* taken from the caller */
+    uint64_t tx_packets;                 /* taken, or pushed and dropped */
     uint64_t tx_writes, tx_bytes;        /* successful writes; bytes of packets */
-    uint64_t tx_superpackets;            /* of them with a GSO type */
-    uint64_t tx_refused_superpackets;    /* refused by the kernel, or too large for its memory just then, and resent as
-                                            single packets */
-    uint64_t tx_resent_packets;          /* packets and segments written singly: those of refused ones, or not for this
-                                            device */
-    uint64_t tx_refused_packets;         /* lost: single packets that the kernel refused (EINVAL: no IP packet) */
-    /* packets; of a superpacket of the caller's that was being resent: segments */
-    uint64_t tx_dropped_full;            /* lost: pushed while the device took nothing and the memory was full */
+    uint64_t tx_superpackets;            /* writes of a packet with a GSO type */
+    /* Refused, or too large for the kernel's memory at that moment. Resent as single packets. */
+    uint64_t tx_refused_superpackets;
+    /* Packets and segments written singly: of refused superpackets, or of packets whose offloads
+       the device does not have. */
+    uint64_t tx_resent_packets;
+    uint64_t tx_refused_packets;         /* lost: refused single packets (EINVAL: no IP packet) */
+    /* The next three count packets. Of a superpacket that was being resent, they count segments. */
+    uint64_t tx_dropped_full;            /* lost: pushed while memory and device were full */
     uint64_t tx_dropped_down;            /* lost: the interface was down */
-    uint64_t tx_dropped_error;           /* lost: pushed, and the device was deleted or failed otherwise */
+    uint64_t tx_dropped_error;           /* lost: device deleted, or another error */
     uint64_t tx_again;                   /* writes that would have blocked */
-    uint64_t headroom_short;             /* buffers of tuo_tun_send_batch whose length most likely leaves out the
-                                            headroom: its packet is lost, or lost its end. 0 in a healthy program */
-    uint64_t switched_off;               /* times a protocol was no longer coalesced because of refusals */
-    uint8_t tcp4_off, tcp6_off, udp_off; /* now, for that reason */
+    /* Buffers of tuo_tun_send_batch whose length most likely leaves out the headroom. The packet or
+       its end is lost. 0 in a correct program. */
+    uint64_t headroom_short;
+    uint64_t switched_off;               /* times that refusals switched a protocol off */
+    uint8_t tcp4_off, tcp6_off, udp_off; /* 1: switched off now */
 } tuo_tun_tx_stats;
 
-/* What a queue came out as, and why it last failed. */
+/* Negotiated properties of a queue, and the last errno of each side. */
 typedef struct tuo_tun_info {
-    uint32_t offloads;        /* read-side offloads that were negotiated, TUO_TUN_*; 0 if adopted without
-                                 adopt_negotiate, or shared: the kernel does not tell */
+    /* Read-side, TUO_TUN_*; 0 if shared, or adopted without adopt_negotiate: not known then */
+    uint32_t offloads;
     uint32_t vnet_hdr_len;    /* bytes of the vnet header; 0: none */
-    int rx_errno, tx_errno;   /* of the last system call that failed, by side: also of a refusal that was made good,
-                                 never EAGAIN; 0: none */
+    /* Of the last failed system call, also if the packet was resent; never EAGAIN; 0: none. */
+    int rx_errno, tx_errno;
 } tuo_tun_info;
 
 /* tuo_tun_open: create or attach to a device, negotiate, and configure as the desc says.
@@ -1833,29 +1836,30 @@ typedef struct tuo_tun_info {
      opened: TUO_OK. failure->step is 0, or TUO_TUN_STEP_ADDRESS6 (address6_optional)
      a member of the desc is out of its range: TUO_E_INVALID
      the device exists and has a vnet header, though no_vnet_hdr: TUO_E_UNSUPPORTED
-     a setting is not so yet, and netlink is denied or no_netlink: TUO_E_UNSUPPORTED
+     a shared device has a vnet header of another size than 10, 12, 20, 24: TUO_E_UNSUPPORTED
+     a setting does not hold yet, and netlink is denied or no_netlink: TUO_E_UNSUPPORTED
      the device has queues already, and share is not set: TUO_E_SYSTEM with EBUSY
-     a system call failed: TUO_E_SYSTEM
+     a system call or the allocation failed: TUO_E_SYSTEM
 
-   After a failure nothing is left open. A persistent device that was made stays; settings made before
-   the one that failed stay.
-   Ownership close with tuo_tun_close. One allocation of about 175 KiB and desc.push_bytes (calloc),
+   After a failure nothing is left open. A persistent device that was made stays, and settings made
+   before the failed setting stay.
+   Ownership close with tuo_tun_close. One allocation (calloc) of about 180 KiB and desc.push_bytes,
              none later
-   Order     TUNSETIFF with IFF_VNET_HDR, without it if refused; vnet header size set explicitly;
-             offloads probed from the largest set down (a refused TUNSETOFFLOAD changes nothing);
-             without vnet header the device's offloads are cleared, since a persistent device keeps
-             those of its last user; owner, group, persist; then mtu, tx_queue_len, addresses, up
-   Exclusive a device that has queues already, of any process, is refused before anything is changed.
-             rtnetlink counts the queues of a multi-queue device. Where it does not (before Linux
-             4.20, no_netlink, netlink denied), a multi-queue device that exists is refused
-   Rights    CAP_NET_ADMIN, or to be the owner of a persistent device. A setting that is so already
-             needs no right and no netlink, so an administrator can prepare the device. An address
-             counts if it is there with the same prefix length; IPv6 addresses are looked up in
-             /proc/thread-self/net/if_inet6
+   Order     TUNSETIFF with IFF_VNET_HDR, or without if refused. Vnet header size. Offloads from the
+             largest set down (a refused TUNSETOFFLOAD changes nothing). Owner, group, persist, mtu,
+             tx_queue_len, addresses, up. Without a vnet header the offloads are cleared, since a
+             persistent device keeps the offloads of its last user
+   Exclusive a device with queues, of any process, is refused before anything is changed. rtnetlink
+             counts the queues of a multi-queue device. Where rtnetlink does not count (before Linux
+             4.20, no_netlink, netlink denied), an existing multi-queue device is refused
+   Rights    CAP_NET_ADMIN, or ownership of a persistent device. A setting that holds already needs
+             no right and no netlink, so an administrator can prepare the device. An address holds
+             only with the same prefix length. /proc/thread-self/net/if_inet6 tells IPv6 addresses
    Calls     with no_netlink and no setting: open, ioctl, fcntl, eventfd, close, and getrandom
-             unless gro.hash_seed is set. For a setting also an AF_INET socket, closed at once
-   Kernels   one that does not know TUNSETOFFLOAD, TUNSETVNETHDRSZ or IFF_VNET_HDR gives what it has,
-             plain packets at the least. One that does not know what the desc asks for is refused
+             unless gro.hash_seed is set. For a setting also fstat and an AF_INET socket, closed at
+             once; for address6 also read
+   Kernels   without TUNSETOFFLOAD, TUNSETVNETHDRSZ or IFF_VNET_HDR: the queue has what the kernel
+             has, at least plain packets. If the desc asks for more, opening fails
    Sources   linux drivers/net/tun.c; K 2 */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc *desc, int *error);
 
@@ -1865,338 +1869,383 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
 
      adopted: TUO_OK
      the descriptor delivers packet information (no IFF_NO_PI): TUO_E_UNSUPPORTED
-     it has a vnet header though no_vnet_hdr, or one of an odd size without adopt_negotiate:
+     the device has a vnet header, though no_vnet_hdr: TUO_E_UNSUPPORTED
+     the vnet header is of another size than 10, 12, 20, 24, and no adopt_negotiate:
      TUO_E_UNSUPPORTED
-     a setting is not so yet where rtnetlink does not reach the device: TUO_E_UNSUPPORTED. That is
-     another network namespace; a sandbox without AF_NETLINK; without CAP_NET_ADMIN perhaps the same
-     namespace
-     otherwise as tuo_tun_open
+     a setting does not hold yet, and rtnetlink does not reach the device: TUO_E_UNSUPPORTED
+     otherwise: as tuo_tun_open
 
-   On TUO_OK the descriptor belongs to *tun, unless desc.borrowed. After a failure it stays the
-   caller's, with the vnet header and offloads that it had; settings made before the one that failed
-   stay.
-   Reads     its flags, vnet header size and byte order; changes nothing but what desc asks for:
-             adopt_negotiate, mtu, tx_queue_len, up, addresses
-   Note      packet information is seen only where rtnetlink knows an interface of that name
-   Note      where rtnetlink does not reach the device, an interface that is down looks like one
-             without room, if the descriptor is not O_NONBLOCK
-   Note      a device whose last user switched offloads for UDP tunnels on (Linux 6.17) hands out
-             superpackets that this file refuses (rx_refused). With a vnet header below 24 bytes it
-             hands out nothing: each packet is lost (rx_refused, rx_errno EFAULT). Use
-             adopt_negotiate */
+   After a failure the descriptor stays the caller's, with its former vnet header and offloads.
+   Settings made before the failed setting stay.
+   Ownership after TUO_OK the descriptor belongs to *tun, unless desc.borrowed
+   Reads     flags, vnet header size and byte order of the descriptor. Changes only what the desc
+             asks for: adopt_negotiate, mtu, tx_queue_len, up, addresses
+   Reach     rtnetlink does not reach a device in another network namespace, nor any device from a
+             sandbox without AF_NETLINK. Without CAP_NET_ADMIN perhaps not even a device in the same
+             namespace
+   Note      packet information is detected only if rtnetlink knows an interface of that name
+   Note      out of reach of rtnetlink, and without O_NONBLOCK, an interface that is down looks like
+             a full device
+   Note      if the last user switched offloads for UDP tunnels on (Linux 6.17), the library refuses
+             superpackets of the device (rx_refused). With a vnet header below 24 bytes each packet
+             is lost (rx_refused, rx_errno EFAULT). Use adopt_negotiate */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
-/* tuo_tun_add_queue: another queue of the same device, with the desc of the first (which must have
-   had multi_queue).
-     first    must not be closed meanwhile
+/* tuo_tun_add_queue: another queue of the same device, with the desc of the first queue.
+     first    multi-queue; not to be closed during the call
 
      added: TUO_OK. A device that was renamed is found by its new name
      the kernel gave the queue other flags than the first: TUO_E_UNSUPPORTED
      the device is in another network namespace than the calling thread: TUO_E_UNSUPPORTED
-     without CAP_NET_ADMIN, and the first one was adopted or has no netlink: TUO_E_UNSUPPORTED
+     no CAP_NET_ADMIN, and the first queue was adopted or has no netlink: TUO_E_UNSUPPORTED
      the device was deleted: TUO_E_GONE
-     otherwise as tuo_tun_open */
+     otherwise: as tuo_tun_open */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_queue(const tuo_tun *first, tuo_tun **queue, int *error);
 
-/* tuo_tun_close: close and free. Calls that other threads are in return TUO_E_WOKEN first; no other
-   thread may begin a call any more (let them end by tuo_tun_wake, then join them, then close). NULL
-   is allowed. Packets still held are dropped. */
+/* tuo_tun_close: close and free. Packets still held are dropped. NULL is allowed.
+   Thread    first ends the calls of other threads; calls that wait return TUO_E_WOKEN. No other
+             thread may begin a call any more: call tuo_tun_wake, join the threads, then close */
 TUO_API void tuo_tun_close(tuo_tun *tun);
 
-/* tuo_tun_wake: from any thread or signal handler: every waiting call on this queue, now and later,
-   returns TUO_E_WOKEN, until tuo_tun_wake_clear. A call that has work to do does not wait and so
-   does not notice: a busy loop needs a flag of its own, a poll loop of your own a descriptor of its
-   own. */
+/* tuo_tun_wake: until tuo_tun_wake_clear, every waiting call on this queue returns TUO_E_WOKEN.
+   Thread    any thread, or a signal handler
+   Note      a call that has work to do does not wait, and does not see the wake-up. So a busy loop
+             needs a flag of its own, and the caller's poll loop a descriptor of its own */
 TUO_API void tuo_tun_wake(tuo_tun *tun);
 TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
 
-/* tuo_tun_wait: until the queue can be read (or written, if for_writing), for timeout_ms at most
-   (-1: for ever).
-   Returns   TUO_OK, also when segments of a superpacket are left, or the device was deleted: the
-             next call says so; TUO_AGAIN after the time, or when a signal handler ran; TUO_E_WOKEN;
-             TUO_E_SYSTEM: poll() failed
-   Note      an interface that is down has no room: for_writing waits until it is up */
+/* tuo_tun_wait: wait until the queue can be read, or written if for_writing.
+     timeout_ms  milliseconds; -1: no limit
+
+     ready, segments of a superpacket are left, or the device was deleted: TUO_OK
+     timeout, or a signal handler ran: TUO_AGAIN
+     woken, or being closed: TUO_E_WOKEN
+     poll() failed: TUO_E_SYSTEM
+
+   Note      an interface that is down has no room: for_writing waits until the interface is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
-/* tuo_tun_fd: descriptor for a poll loop of your own. tuo_tun_name: interface name, as it was when
-   the queue was opened. */
+/* tuo_tun_fd: the descriptor, for the caller's poll loop.
+   tuo_tun_name: the interface name when the queue was opened. */
 TUO_API int tuo_tun_fd(const tuo_tun *tun);
 TUO_API const char *tuo_tun_name(const tuo_tun *tun);
 
-/* tuo_tun_query_info: what was negotiated, and the last errno of each side. Any thread. */
+/* tuo_tun_query_info: negotiated properties, and the last errno of each side. Any thread. */
 TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info);
 
-/* tuo_tun_caps: what can be written to the device. A TUN device with a vnet header takes TCP
-   superpackets whatever was negotiated for reading; UDP ones if the kernel knows USO. A TAP device
-   that was made with IFF_NAPI_FRAGS takes fewer pieces and bytes. The sending functions know that:
-   they put together what has more pieces. */
+/* tuo_tun_caps: what can be written to the device. With a vnet header a TUN device takes TCP
+   superpackets, whatever was negotiated for reading, and UDP superpackets if the kernel has USO. A
+   TAP device made with IFF_NAPI_FRAGS takes fewer pieces and bytes. The sending functions join
+   pieces if a packet has too many. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 
-/* tuo_tun_query_rx_stats: counters of the receiving side; receiving thread only.
-   tuo_tun_query_tx_stats: of the sending side; sending thread only. tuo_tun_query_gro_stats: the
-   verdicts on what tuo_tun_send_batch was given: why it merged, or did not; sending thread only. */
+/* tuo_tun_query_rx_stats: counters of the receiving side. Receiving thread.
+   tuo_tun_query_tx_stats: counters of the sending side. Sending thread.
+   tuo_tun_query_gro_stats: verdicts on the packets of tuo_tun_send_batch and tuo_tun_push: why they
+   merged, or did not. Sending thread. */
 TUO_API void tuo_tun_query_rx_stats(const tuo_tun *tun, tuo_tun_rx_stats *stats);
 TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats);
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
 
 /* tuo_tun_set_mtu, tuo_tun_set_up, tuo_tun_add_address: settings of the interface, by rtnetlink in
    the network namespace in which the queue was opened.
+     mtu      bytes
      text     "192.0.2.1/24" or "2001:db8::1/64"
 
-     the setting holds: TUO_OK. If it held before, nothing was sent and no right was needed
+     the setting holds: TUO_OK. If the setting held before, nothing was sent
      text is no address: TUO_E_INVALID
      the device was deleted: TUO_E_GONE
-     the device is in another network namespace now: TUO_E_UNSUPPORTED, until it is back
+     the device is in another network namespace now: TUO_E_UNSUPPORTED
      rtnetlink cannot be used (denied, no_netlink, see tuo_tun_adopt): TUO_E_UNSUPPORTED
-     the kernel refused: TUO_E_SYSTEM, tx_errno of tuo_tun_query_info says why (EPERM: CAP_NET_ADMIN
-     is missing). ENOBUFS: the answer was lost, the setting may hold
+     the kernel refused: TUO_E_SYSTEM. tx_errno of tuo_tun_query_info is EPERM without
+     CAP_NET_ADMIN. ENOBUFS: the answer was lost, the setting may hold
      being closed: TUO_E_WOKEN
 
-   The name and the index of the device may belong to another interface by now: that one is never
-   touched. Linux before 5.2 does not tell that a device was moved. There, name and index must be
-   those that the device had when it was opened.
+   An interface that only has the name or the index of the device is never touched. Linux before 5.2
+   does not report that a device was moved. There, name and index must be the same as at open.
    Thread    the sending one
-   Note      an IPv6 address that is there with another prefix length keeps that (Linux) */
+   Note      an IPv6 address that exists with another prefix length keeps that length (Linux) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_mtu(tuo_tun *tun, uint32_t mtu);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_up(tuo_tun *tun, int up);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *text);
 
-/* tuo_tun_set_offloads: other read-side offloads from now on: exactly these TUO_TUN_*. For a guest
-   that resets, for instance.
-     switched: TUO_OK. tuo_tun_query_info and tuo_tun_caps say so
-     a set that contradicts itself: TUO_E_INVALID. All need TUO_TUN_CSUM; TUO_TUN_TSO_ECN needs
-     TUO_TUN_TSO4 or TUO_TUN_TSO6; TUO_TUN_USO is two bits that go together
+/* tuo_tun_set_offloads: set the read-side offloads, for instance when a guest resets.
+     offloads  exactly these TUO_TUN_*
+
+     switched: TUO_OK. tuo_tun_query_info and tuo_tun_caps report the new offloads
+     any offload without TUO_TUN_CSUM: TUO_E_INVALID
+     TUO_TUN_TSO_ECN without TUO_TUN_TSO4 or TUO_TUN_TSO6: TUO_E_INVALID
+     only one of the two bits of TUO_TUN_USO: TUO_E_INVALID
      no vnet header, or unknown to the kernel: TUO_E_UNSUPPORTED
      the device was deleted: TUO_E_GONE
      any other errno: TUO_E_SYSTEM
      being closed: TUO_E_WOKEN
 
-   After a failure the offloads are as they were. Packets that are in the kernel's queue already
-   keep their form: superpackets of before the switch are still read after it (K 2.18).
-   Queues    offloads belong to the device, so the switch concerns all its queues. For the others
-             tuo_tun_query_info and tuo_tun_caps keep saying what was before: make the same call on
-             each
+   After a failure the offloads are unchanged. After TUO_OK packets in the kernel's queue keep their
+   form: superpackets from before the switch are still read (K 2.18).
+   Queues    offloads belong to the device, so the switch concerns all its queues. On other queues
+             tuo_tun_query_info and tuo_tun_caps keep reporting the old offloads: make the same call
+             on each
    Thread    the sending one */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t offloads);
 
-/* --- A TUN device in an event loop. Receiving: tuo_tun_next, tuo_tun_pending. Sending: tuo_tun_push,
-   tuo_tun_flush, tuo_tun_held. --- */
+/* --- A TUN device in an event loop. Receiving: tuo_tun_next, tuo_tun_pending. Sending:
+   tuo_tun_push, tuo_tun_flush, tuo_tun_held. --- */
 
 /* tuo_tun_next: the next packet of wire size, checksums finished, in the queue's own memory.
    Reads     the device only when nothing is left of the last superpacket. A round ends after
-             desc.round_packets packets or 256 KiB, at the end of a superpacket; or early, where
-             another read would most likely find nothing
-   Writes    *packet: data, len. data[-64..len) may be written to. Good until the next receiving
-             call, which writes over its last bytes
+             desc.round_packets packets or 256 KiB, at the end of a superpacket; or before a read
+             that would most likely find nothing
+   Writes    *packet: data, len. The caller may write to data[-64..len). Valid until the next
+             receiving call, which overwrites the last bytes
    Returns   a packet: TUO_OK
              the device is empty: TUO_AGAIN
-             the round is over, the device perhaps not empty: TUO_MORE. Also after 16 packets that
-             were lost (rx_refused). The next call begins a round
+             the round is over, the device perhaps not empty: TUO_MORE. Also after 16 lost packets
+             (rx_refused). The next call begins a round
              device deleted: TUO_E_GONE
              woken while it waited (blocking), or being closed: TUO_E_WOKEN
              any other errno: TUO_E_SYSTEM. Nothing is lost; the next call begins a round
    Loop      while (tuo_tun_next(tun, &packet) == TUO_OK) ... Level-triggered: then sleep.
              Edge-triggered: sleep only after TUO_AGAIN
-   Blocking  only the first call of a round waits; later ones return TUO_MORE instead
-   Note      never TUO_E_NOSPACE, whatever the MTU became: look at len before you copy. Do not mix
+   Blocking  only the first call of a round waits; later calls return TUO_MORE instead
+   Note      never TUO_E_NOSPACE, however large the MTU became: check len before a copy. Do not mix
              with tuo_tun_recv and tuo_tun_recv_batch while packets are left */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_next(tuo_tun *tun, tuo_buf *packet);
 
-/* tuo_tun_next_copy: the same, copied and summed in one pass: for packets that stay, or that are
-   encrypted in place.
+/* tuo_tun_next_copy: as tuo_tun_next, but copied and summed in one pass. For packets that are kept,
+   or encrypted in place.
    Writes    dst[0..*len)
    Returns   as tuo_tun_next
-             longer than capacity: TUO_E_NOSPACE. dst holds its first capacity bytes, *len is its
-             true length; the packet is gone. A daemon can answer "fragmentation needed" with that */
+             longer than capacity: TUO_E_NOSPACE. dst holds the first capacity bytes, *len is the
+             true length. The packet is gone; a daemon can answer "fragmentation needed" */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_next_copy(tuo_tun *tun, void *dst, size_t capacity, size_t *len);
 
-/* tuo_tun_pending: 1: packets are left that poll does not see, since a loop over tuo_tun_next was left
-   early. Do not sleep then, unless you wait for room of your own. Always 0 after TUO_AGAIN and
-   TUO_MORE. Receiving thread. */
+/* tuo_tun_pending: 1 if packets are left inside that poll does not see, because a loop over
+   tuo_tun_next ended early. Sleep then only to wait for room in the caller's queue. Always 0 after
+   TUO_AGAIN and TUO_MORE. Receiving thread. */
 TUO_API int tuo_tun_pending(const tuo_tun *tun);
 
-/* tuo_tun_push, tuo_tun_push_iov: one packet with finished checksums, copied into memory of the queue
-   (desc.push_bytes). The bytes are the caller's again at once.
+/* tuo_tun_push, tuo_tun_push_iov: one packet with finished checksums, copied into memory of the
+   queue (desc.push_bytes). The caller may reuse the bytes at once.
+     iov      any number of pieces, cut anywhere
    Writes    the device, if that memory is full
-   Returns   taken: TUO_OK. It leaves with tuo_tun_flush at the latest, or is counted there
+   Returns   taken: TUO_OK. The packet leaves with tuo_tun_flush at the latest, or is counted there
              memory full, the device takes nothing: TUO_AGAIN. Dropped and counted (tx_dropped_full)
-             len 0 or above 65535 (and an Ethernet header): TUO_E_INVALID
-             it had to write, and the device is deleted: TUO_E_GONE
-   Ignore    all of them, if you like: a router would drop the packet as well. Errors of packets
-             before this one come from tuo_tun_flush
-   iov       any number of pieces, cut anywhere
-   Note      buffers that tuo_tun_send_batch holds go first. While the device takes nothing of them,
+             len 0 or above 65535 (TAP: and 14): TUO_E_INVALID
+             it had to write, and the device is deleted: TUO_E_GONE. Counted (tx_dropped_error)
+             being closed: TUO_E_WOKEN
+   Ignore    safe: a router would drop the packet as well. Errors of earlier packets come from
+             tuo_tun_flush
+   Blocking  waits for room when the memory is full. Woken: TUO_AGAIN
+   Note      buffers that tuo_tun_send_batch holds go first. While the device takes none of them,
              push returns TUO_AGAIN */
 TUO_API tuo_result tuo_tun_push(tuo_tun *tun, const void *bytes, size_t len);
 TUO_API tuo_result tuo_tun_push_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count);
 
-/* tuo_tun_flush: write what was pushed, coalesced, and what tuo_tun_send_batch or a resend holds. Call it
-   before the loop sleeps, also after timers that push.
+/* tuo_tun_flush: coalesce and write the pushed packets, and write all that is held. Call it before
+   the loop sleeps, also after timers that push.
    Returns   nothing is left inside: TUO_OK
              the device takes nothing now: TUO_AGAIN. The rest is held and goes first
-             interface down, now or in a push since the last flush: TUO_E_DOWN. Dropped and counted
-             (tx_dropped_down)
+             interface down: TUO_E_DOWN. Dropped and counted (tx_dropped_down)
              device deleted: TUO_E_GONE. Dropped and counted (tx_dropped_error)
-             woken while it waited (blocking): TUO_E_WOKEN. Held
+             woken while it waited (blocking), or being closed: TUO_E_WOKEN. Held
              any other errno: TUO_E_SYSTEM. Dropped and counted (tx_dropped_error)
+   Pushes    an error that tuo_tun_push met since the last flush is returned here as well
    Ignore    safe. After TUO_E_GONE tuo_tun_next says the same
    Note      buffers of tuo_tun_send_batch stay held after TUO_E_GONE and TUO_E_SYSTEM, and after
              TUO_E_DOWN if desc.hold_when_down */
 TUO_API tuo_result tuo_tun_flush(tuo_tun *tun);
 
-/* tuo_tun_held: 1: the last sending call left something inside (after TUO_AGAIN, TUO_E_WOKEN; buffers of
-   tuo_tun_send_batch also after other errors): poll for POLLOUT as well, then flush. Sending
+/* tuo_tun_held: 1 if the last sending call left packets inside (TUO_AGAIN, TUO_E_WOKEN; buffers of
+   tuo_tun_send_batch also after other errors). Then poll for POLLOUT as well, and flush. Sending
    thread. */
 TUO_API int tuo_tun_held(const tuo_tun *tun);
 
-/* tuo_tun_inject: one packet past everything that is held, from any thread: the answer of a reading
-   thread, for instance (ICMP "fragmentation needed"). Waits for nothing and counts nothing.
+/* tuo_tun_inject: write one packet now, ahead of all held packets. For instance an answer by the
+   receiving thread (ICMP "fragmentation needed"). Never waits, and counts nothing.
    Returns   written: TUO_OK
-             otherwise not: TUO_AGAIN; TUO_E_REFUSED: no packet to the kernel; TUO_E_DOWN; TUO_E_GONE;
-             TUO_E_WOKEN: being closed; TUO_E_SYSTEM */
+             the device is full: TUO_AGAIN
+             the kernel does not take these bytes as a packet: TUO_E_REFUSED
+             interface down: TUO_E_DOWN
+             device deleted: TUO_E_GONE
+             being closed: TUO_E_WOKEN
+             any other errno: TUO_E_SYSTEM
+   Thread    any */
 TUO_API tuo_result tuo_tun_inject(tuo_tun *tun, const void *pkt, size_t len);
 
 /* --- Packets and batches in the caller's buffers --- */
 
-/* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket as it comes, unsplit, with its vnet
-   header (zero if the device has none).
-   Writes    bytes[0..*len) or the iovecs; *vnet, not checked against the packet: tuo_gso_init does
-             that
-   Returns   TUO_OK; TUO_AGAIN (nothing there; non-blocking); TUO_E_NOSPACE: the packet was larger
-             than capacity and is lost (65535 bytes plus Ethernet header always suffice);
-             TUO_E_WOKEN; TUO_E_GONE: device deleted; TUO_E_SYSTEM. TUO_AGAIN comes in blocking mode,
-             too, after 16 packets that were lost (rx_refused)
-   Note      at most 15 iovecs of 2^30 bytes together, otherwise TUO_E_INVALID. While
-             tuo_tun_recv_batch has segments of a superpacket left, these calls overtake them: use
-             the one or the other */
+/* tuo_tun_recv, tuo_tun_recv_iov: one packet or superpacket, unsplit, and its vnet header (zero if
+   the device has none).
+     iov      at most 15 iovecs of 2^30 bytes together
+   Writes    bytes[0..*len) or the iovecs; *vnet, not checked against the packet (see tuo_gso_init)
+   Returns   a packet: TUO_OK
+             nothing there (non-blocking), or 16 lost packets in a row (rx_refused): TUO_AGAIN
+             larger than capacity: TUO_E_NOSPACE. The packet is lost (rx_truncated). 65535 bytes,
+             and an Ethernet header with tags for TAP, always suffice
+             too many or too long iovecs: TUO_E_INVALID
+             otherwise: TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM as tuo_tun_next
+   Note      these calls overtake segments that tuo_tun_recv_batch has left. Do not mix them */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv(tuo_tun *tun, void *bytes, size_t capacity, tuo_vnet_hdr *vnet,
                                                size_t *len);
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_iov(tuo_tun *tun, const struct iovec *iov, size_t iov_count,
                                                    tuo_vnet_hdr *vnet, size_t *len);
 
-/* tuo_tun_recv_batch: packets split to wire size, with finished checksums, each behind offset bytes
-   of headroom in a buffer of its own.
-   Reads     the device until it has nothing more, or the buffers are full, or fewer are left than
-             the last superpacket had segments. If the buffers run out within a superpacket, the
-             next call goes on with it before it reads again: nothing is lost
-   Writes    bufs[0..*received)
-   Returns   TUO_OK with *received > 0 (or count 0); with *received == 0: TUO_AGAIN, TUO_E_WOKEN,
-             TUO_E_GONE, TUO_E_SYSTEM, and TUO_E_NOSPACE or TUO_E_BUFFER if the first buffer is too
-             small or fails: the segment is kept for the next call, and what is behind it waits.
-             The MTU can change at run time: retry with larger buffers, or call
-             tuo_tun_recv_discard. *received is always set. TUO_AGAIN comes in blocking mode, too,
-             after 16 packets that were refused (rx_refused)
-   Poll      call it until TUO_AGAIN before you wait in a poll loop of your own: the descriptor
-             knows nothing of segments that are left of a superpacket (tuo_tun_wait does)
-   Note      ops NULL: bufs are tuo_buf *. In blocking mode it waits for the first packet only */
+/* tuo_tun_recv_batch: packets split to wire size, with finished checksums, one per buffer.
+     ops      NULL: bufs are tuo_buf *
+     offset   bytes of headroom in front of each packet
+   Reads     the device until it is empty, or the buffers are full, or fewer buffers are left than
+             the last superpacket had segments. If the buffers end within a superpacket, the next
+             call continues there before it reads
+   Writes    bufs[0..*received); *received, always
+   Returns   *received > 0, or count 0: TUO_OK. Otherwise *received is 0:
+             the device is empty, or 16 lost packets in a row (rx_refused): TUO_AGAIN
+             the first buffer is too small: TUO_E_NOSPACE
+             the first buffer fails: TUO_E_BUFFER
+             otherwise: TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM as tuo_tun_next
+   After TUO_E_NOSPACE and TUO_E_BUFFER the segment and the packets behind it wait. The MTU can
+   change at run time: retry with larger buffers, or call tuo_tun_recv_discard.
+   Blocking  waits for the first packet only
+   Poll      before poll(), call until TUO_AGAIN: unlike tuo_tun_wait, poll() does not see segments
+             that are left */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_recv_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
                                                      size_t count, size_t offset, size_t *received);
 
-/* tuo_tun_recv_discard: forget what tuo_tun_recv_batch has left of a superpacket; counted in
-   rx_truncated, by segments. */
+/* tuo_tun_recv_discard: drop the rest of a superpacket that tuo_tun_recv_batch has left. Counts
+   segments (rx_truncated). */
 TUO_API void tuo_tun_recv_discard(tuo_tun *tun);
 
-/* tuo_tun_send: one packet, finished checksums.
-   Returns   TUO_OK: taken. Otherwise it is not: TUO_AGAIN; TUO_E_REFUSED: the kernel does not take
-             these bytes as a packet; TUO_E_DOWN: interface down; TUO_E_WOKEN; TUO_E_GONE;
-             TUO_E_SYSTEM. Packets held by an earlier call are sent first */
+/* tuo_tun_send: one packet with finished checksums. Held packets are sent first.
+   Returns   taken: TUO_OK. After any other result the packet was not taken
+             the device is full (non-blocking): TUO_AGAIN
+             the kernel does not take these bytes as a packet: TUO_E_REFUSED
+             interface down: TUO_E_DOWN
+             device deleted: TUO_E_GONE
+             woken while it waited (blocking), or being closed: TUO_E_WOKEN
+             any other errno: TUO_E_SYSTEM */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, size_t len);
 
-/* tuo_tun_send_iov: one packet or superpacket with its vnet header (NULL: zero), in pieces: what
-   tuo_tun_recv gave, a tuo_superpacket without its vnet bytes, or your own. A superpacket that the
-   kernel refuses, or has no memory for (ENOBUFS, ENOMEM), is split and resent at once. Length fields
-   of 0 are filled, in a copy of the headers, if they can hold the length: Linux drops or corrupts
-   most superpackets without it.
-   Returns   as tuo_tun_send; what tuo_gso_init returns if it was refused and cannot be split. If a
-             resend is interrupted (would block, or an error after its first segment), the rest is
-             held in the queue's own memory: TUO_OK is returned, and the next call or tuo_tun_flush
-             goes on and says what is wrong. TUO_E_REFUSED: neither was taken
-   Note      at most 1023 iovecs, or 1022 where a length is filled, otherwise TUO_E_INVALID.
-             Refusals of these superpackets switch nothing off. Some kernels take TCP superpackets
-             with IPv6 extension headers or a gso_size below 8 and drop them later (K 1.9, 1.23), and
-             none takes more than 128 datagrams: the ladder with tuo_tun_caps (tuo_tx_init) cuts
-             where that is so */
+/* tuo_tun_send_iov: one packet or superpacket in pieces: from tuo_tun_recv, a tuo_superpacket
+   without its vnet bytes, or the caller's own.
+     iov      at most 1023 iovecs, or 1022 if a length is filled
+     vnet     NULL: zero
+   Returns   as tuo_tun_send
+             too many iovecs: TUO_E_INVALID
+             refused, and cannot be split: as tuo_gso_init
+             refused, and no segment taken either: TUO_E_REFUSED
+             resend interrupted (device full, or an error after its first segment): TUO_OK. The
+             queue's own memory holds the rest. The next sending call continues and reports errors
+   Refusals  a superpacket that the kernel refuses, or has no memory for (ENOBUFS, ENOMEM), is split
+             and resent at once. No protocol is switched off. A device without vnet header gets all
+             superpackets split
+   Lengths   Linux drops or corrupts most superpackets whose length fields are 0. Such fields are
+             filled, in a copy of the headers, if they can hold the length
+   Note      some kernels take and later drop TCP superpackets with IPv6 extension headers or a
+             gso_size below 8 (K 1.9, 1.23). No kernel takes more than 128 datagrams. tuo_tx_init
+             with tuo_tun_caps cuts these superpackets */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count,
                                                    const tuo_vnet_hdr *vnet);
 
-/* tuo_tun_send_gso: a large TCP or UDP packet from its parts, one writev: IP header, transport
-   header, payload in pieces. Length fields and checksums of the headers need not be filled: this
-   does it, on a copy. Payload up to gso_size bytes makes one ordinary packet.
-   Returns   as tuo_tun_send_iov; TUO_E_INVALID, TUO_E_IP_LENGTH, TUO_E_HEADER_TOO_LONG and what
-             tuo_parse returns for headers that are none; TUO_E_VNET_PROTOCOL behind a routing
-             header with segments left */
+/* tuo_tun_send_gso: a large TCP or UDP packet from its parts, in one writev. Length fields and
+   checksums are filled in a copy of the headers. Payload up to gso_size makes one ordinary packet.
+   Returns   as tuo_tun_send_iov
+             gso_size, payload_count or a header length is wrong: TUO_E_INVALID
+             packet longer than 65535 bytes: TUO_E_IP_LENGTH
+             headers longer than TUO_HEADER_MAX: TUO_E_HEADER_TOO_LONG
+             a routing header with segments left: TUO_E_VNET_PROTOCOL
+             headers that are not valid: as tuo_parse */
 typedef struct tuo_tun_parts {
-    const void *ip_header; /* with options or extension headers; with tap: Ethernet header in front */
+    const void *ip_header; /* with options or extension headers; TAP: Ethernet header in front */
     size_t ip_header_len;
     const void *l4_header; /* TCP with options, or UDP */
     size_t l4_header_len;
     const tuo_iov *payload;
     size_t payload_count;  /* iovecs; up to 1021 */
-    uint16_t gso_size;     /* payload bytes per segment */
+    uint16_t gso_size;     /* payload bytes per segment; 1..65534 */
 } tuo_tun_parts;
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_parts *parts);
 
-/* tuo_tun_send_batch: a batch through GRO; one writev per emitted packet, payload never copied.
-   bufs[i] holds offset bytes of headroom and one packet with finished checksums. Its length counts
-   both. A length that leaves out the headroom cuts the packet; the counter headroom_short tells.
-   Writes    *taken, always
+/* tuo_tun_send_batch: coalesce a batch and write it: one writev per superpacket or single packet.
+   Payload is not copied.
+     bufs[i]  offset bytes of headroom, then one packet with finished checksums. The length counts
+              both; a length without the headroom cuts the packet (headroom_short)
+     *taken   how many buffers the queue took; set on every return
    Returns   all written: TUO_OK
-             the device takes nothing now: TUO_AGAIN; woken: TUO_E_WOKEN; TUO_E_GONE; TUO_E_SYSTEM.
-             bufs[0..*taken) were taken. What of them is unwritten is held
-             interface down: TUO_E_DOWN. bufs[0..*taken) were written or dropped (tx_dropped_down),
-             as a real interface does. With desc.hold_when_down the unwritten ones are held
-   Held      such buffers go out, in order, before anything else with the next sending call. Until
-             one of these returns TUO_OK (or tuo_tun_discard was called) leave them as they are.
-             What goes out in a later call is verified again, so that bytes which changed meanwhile
-             never leave under the checksum of others. While buffers are held, nothing more is taken
-             (*taken is 0)
-   Down      TUO_E_DOWN at once, in blocking mode as well; POLLOUT comes when the interface is up
-             again
+             the device takes nothing now: TUO_AGAIN
+             interface down: TUO_E_DOWN. bufs[0..*taken) were written or dropped (tx_dropped_down).
+             With desc.hold_when_down the unwritten buffers are held
+             otherwise: TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM as tuo_tun_send
+   After another result than TUO_OK and TUO_E_DOWN the queue holds the unwritten part of
+   bufs[0..*taken). Leave held buffers alone until a sending call returns TUO_OK, or until
+   tuo_tun_discard. The array bufs and *ops are not kept.
+   Held      held buffers go first, in order, with the next sending call. While buffers are held, no
+             other buffer is taken (*taken is 0). Held packets are verified again, so changed bytes
+             never leave under a checksum of other bytes
+   Down      TUO_E_DOWN at once, in blocking mode as well. POLLOUT comes when the interface is up
    Refusals  a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) is resent at once as its
              original packets. After refusal_limit refusals in a row its protocol is no longer
-             coalesced; after retry_after packets it is tried again
+             coalesced. After retry_after packets coalescing is tried again
    Memory    a superpacket for which the kernel has no memory (ENOBUFS, ENOMEM) is resent likewise.
-             It counts for no refusal in a row. If its first packet meets the same: TUO_E_SYSTEM */
+             Lack of memory is no refusal. If its first packet meets the same errno: TUO_E_SYSTEM */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_batch(tuo_tun *tun, const tuo_buf_ops *ops, void *const *bufs,
                                                      size_t count, size_t offset, size_t *taken);
 
-/* tuo_tun_discard: forget what is held or pushed and not written. */
+/* tuo_tun_discard: forget held and pushed packets, uncounted. Sending thread. */
 TUO_API void tuo_tun_discard(tuo_tun *tun);
 
-/* tuo_tun_configure: new GRO switches and limits (as tuo_gro_reconfigure), both ways, at any time
-   when nothing is held. Also switches protocols on again that refusals had switched off. */
+/* tuo_tun_configure: new GRO switches and limits. Protocols that refusals had switched off are
+   switched on again.
+   Returns   configured: TUO_OK
+             packets are held, or pushed and not flushed: TUO_E_INVALID
+             the desc is wrong: as tuo_gro_reconfigure
+   After a failure nothing has changed. Sending thread. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_configure(tuo_tun *tun, const tuo_gro_desc *desc);
 
-/* tuo_tun_probe: does this kernel take what it should? Writes a few superpackets between loopback
-   addresses, which the kernel drops on a device that is not the loopback (martian source; RFC 1122
-   3.2.1.3, RFC 4291 2.5.3), so they reach nobody. The interface must be up.
-   Returns   TUO_OK and *report filled; TUO_E_DOWN; TUO_E_UNSUPPORTED without a vnet header or on a
-             TAP device; as tuo_tun_send */
+/* tuo_tun_probe: does this kernel take the superpackets that it should? Writes a few superpackets
+   between loopback addresses. The kernel drops these packets on every device but the loopback
+   (martian source; RFC 1122 3.2.1.3, RFC 4291 2.5.3).
+   Returns   *report is filled: TUO_OK
+             interface down: TUO_E_DOWN
+             no vnet header, or a TAP device: TUO_E_UNSUPPORTED
+             otherwise: as tuo_tun_send */
 typedef struct tuo_tun_probe_report {
-    uint8_t tcp4, tcp6;            /* 1: superpackets with a short last segment and with equal segments are both
-                                      taken */
-    uint8_t tcp4_short_tail_refused, tcp6_short_tail_refused; /* the defect of Linux 6.10 and some stables (K 7.1) */
+    /* 1: superpackets are taken with equal segments, and with a short last segment. */
+    uint8_t tcp4, tcp6;
+    /* 1: the defect of Linux 6.10 and some stable kernels (K 7.1). */
+    uint8_t tcp4_short_tail_refused, tcp6_short_tail_refused;
     uint32_t udp4_segs, udp6_segs; /* most segments taken of 2, 64, 128; 0 = none */
 } tuo_tun_probe_report;
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report);
 
-/* Several queues of one device with one wake-up. */
+/* Several queues of one device, woken and closed together. */
 typedef struct tuo_tun_group tuo_tun_group;
 
-/* tuo_tun_group_open: open a device with queue_count queues (1..64); desc->multi_queue is implied
-   for more than one. All or nothing. Returns as tuo_tun_open. */
+/* tuo_tun_group_open: open a device with queue_count queues.
+     queue_count  1..64; more than 1 implies desc->multi_queue
+
+     queue_count out of range: TUO_E_INVALID
+     otherwise: as tuo_tun_open
+
+   After a failure no queue is open. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc,
                                                      size_t queue_count, int *error);
 
-/* tuo_tun_group_adopt: the same of descriptors that another program opened, one per queue (1..64).
-   Returns   as tuo_tun_adopt. All or nothing: on failure every descriptor stays the caller's, with
-             the vnet header and offloads that it had; settings made before the one that failed stay */
+/* tuo_tun_group_adopt: a group of descriptors that another program opened, one per queue.
+     fd_count  1..64
+
+     fd_count out of range: TUO_E_INVALID
+     otherwise: as tuo_tun_adopt
+
+   After a failure every descriptor stays the caller's, with its former vnet header and offloads.
+   Settings made before the failed setting stay.
+
+   tuo_tun_group_queue: one queue; NULL beyond the last. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count,
                                                       const tuo_tun_desc *desc, int *error);
-TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index); /* NULL beyond the last one */
+TUO_API tuo_tun *tuo_tun_group_queue(tuo_tun_group *group, size_t index);
 
-/* tuo_tun_group_wake: wakes every queue, for good: all waiting calls return TUO_E_WOKEN.
-   tuo_tun_group_close: as tuo_tun_close, for all. */
+/* tuo_tun_group_wake: tuo_tun_wake for every queue.
+   tuo_tun_group_close: tuo_tun_close for every queue. NULL is allowed. */
 TUO_API void tuo_tun_group_wake(tuo_tun_group *group);
 TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 
@@ -2212,41 +2261,43 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group);
 
 #define TUOI_UDP_DECLARED
 
-/* One UDP socket with any number of peers. Threads: one that receives and one that sends may use it
-   at the same time. */
+/* One UDP socket with any number of peers. One receiving thread and one sending thread may use a
+   socket at the same time. */
 typedef struct tuo_udp tuo_udp;
 
-/* The DF bit, and what the kernel does with a datagram that is too long for the path. */
+/* The DF bit, and the treatment of a datagram that is too long for the path. */
 typedef enum tuo_udp_df {
-    TUO_UDP_DF_DEFAULT = 0, /* tuo_udp_open: as SET; tuo_udp_adopt: as it is */
-    TUO_UDP_DF_SET = 1,     /* DF always; longer than the learned path MTU: refused, and lost with EMSGSIZE */
-    TUO_UDP_DF_PROBE = 2,   /* DF always, the device's MTU applies: for a program that discovers the path MTU itself */
-    TUO_UDP_DF_KERNEL = 3,  /* the kernel's default: singles have DF, trains larger than the MTU do not (U 1.17) */
+    TUO_UDP_DF_DEFAULT = 0, /* tuo_udp_open: as SET; tuo_udp_adopt: unchanged */
+    TUO_UDP_DF_SET = 1,     /* DF always; longer than the learned path MTU: lost with EMSGSIZE */
+    TUO_UDP_DF_PROBE = 2,   /* DF always; only the device's MTU limits (for path MTU discovery) */
+    /* The kernel's default: single datagrams have DF, trains larger than the MTU do not (U 1.17) */
+    TUO_UDP_DF_KERNEL = 3,
     TUOI_UDP_DF_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_udp_df;
 
-/* Zero-initialised: what most want. */
+/* Zero-initialised: non-blocking, DF set, trains in both directions. Not kept after the call. */
 typedef struct tuo_udp_desc {
-    uint8_t blocking;        /* calls wait (until a datagram, room, or tuo_udp_wake) instead of returning TUO_AGAIN */
-    uint8_t borrowed;        /* tuo_udp_adopt: the descriptor stays the caller's, tuo_udp_close leaves it open */
-    uint8_t ip6_only;        /* an IPv6 socket takes no IPv4 (it does otherwise: dual stack, v4-mapped addresses) */
-    uint8_t reuseport;       /* SO_REUSEPORT: several sockets, one per thread, on one port */
+    uint8_t blocking;        /* calls wait for a datagram, room or tuo_udp_wake; 0: TUO_AGAIN */
+    uint8_t borrowed;        /* tuo_udp_adopt: tuo_udp_close leaves the descriptor open */
+    uint8_t ip6_only;        /* IPv6 socket: no IPv4; 0: dual stack, with v4-mapped addresses */
+    uint8_t reuseport;       /* SO_REUSEPORT: several sockets on one port, one per thread */
     uint8_t no_gso, no_gro;  /* never send, never receive trains */
     uint8_t tos;             /* traffic class of datagrams whose peer has tos 0 */
     tuo_udp_df df;
-    uint32_t send_buffer, recv_buffer; /* bytes of the kernel's; 0: open 4 MiB, adopt as it is */
-    uint32_t max_datagrams;  /* committed between two flushes; 0 = 1024 */
-    uint32_t max_peers;      /* different peers among these; 0 = max_datagrams */
-    size_t send_bytes;       /* memory of what is committed, 65507 and more; 0 = 256 KiB */
-    size_t recv_bytes;       /* memory of one message received, 65535 and more; 0 = 65535 */
-    uint32_t round_packets;  /* tuo_udp_next: datagrams of one round; 0 = 128 */
-    uint32_t retry_after;    /* datagrams after which trains to a peer that refused them are tried again, doubling; 0 =
-                                4096 */
+    uint32_t send_buffer, recv_buffer; /* kernel's, bytes; 0: open 4 MiB, adopt unchanged */
+    uint32_t max_datagrams;  /* committed between two flushes; 0 = 1024; up to 2^20 */
+    uint32_t max_peers;      /* different peers of these datagrams; 0 = max_datagrams */
+    size_t send_bytes;       /* memory of committed datagrams; 0 = 256 KiB; 65507 to 2^30 */
+    size_t recv_bytes;       /* memory of one received message; 0 = 65535; 65535 to 2^30 */
+    uint32_t round_packets;  /* datagrams in a round of tuo_udp_next; 0 = 128 */
+    /* Datagrams after which trains are tried again to a peer that refused trains; 0 = 4096. Doubles
+       with each further refusal in a row. */
+    uint32_t retry_after;
     tuo_udp_limits limits;   /* of trains */
 } tuo_udp_desc;
 
-/* Where a datagram goes, or came from. Zero-initialise. Family AF_UNSPEC (0): the peer that an
-   adopted socket is connected to. */
+/* Where a datagram goes to, or came from. Zero-initialise. Family AF_UNSPEC (0): the peer to which
+   an adopted socket is connected. */
 typedef struct tuo_udp_peer {
     union {
         struct sockaddr any;
@@ -2256,20 +2307,20 @@ typedef struct tuo_udp_peer {
     union {
         struct in_addr ip4;
         struct in6_addr ip6;
-    } local;                 /* all zero: the kernel's choice. Of the family of addr */
+    } local;                 /* of the family of addr; all zero: the kernel's choice */
     uint32_t local_scope;    /* index of the interface, if local is a link-local address */
     uint8_t tos;             /* DSCP and ECN */
 } tuo_udp_peer;
 
-/* tuo_udp_same_addr: 1: a and b are the same address and port, in any spelling: IPv4 or v4-mapped, with
-   any flow label. Their bytes may differ. */
+/* tuo_udp_same_addr: 1 if a and b have the same address and port, although their bytes may differ:
+   IPv4 or v4-mapped, any flow label. */
 TUO_API int tuo_udp_same_addr(const tuo_udp_peer *a, const tuo_udp_peer *b);
 
 /* A received datagram. */
 typedef struct tuo_udp_datagram {
     uint8_t *data;
     size_t len;              /* may be 0 */
-    const tuo_udp_peer *peer; /* with the local address and the traffic class of the datagram: answer to *peer */
+    const tuo_udp_peer *peer; /* with the local address and traffic class of the datagram */
 } tuo_udp_datagram;
 
 /* A datagram that was not sent. */
@@ -2278,63 +2329,68 @@ typedef struct tuo_udp_lost {
     void *user;              /* of tuo_udp_commit */
     size_t len;
     int error;               /* errno of the last try */
-    uint32_t mtu;            /* EMSGSIZE: the path MTU to this peer as the kernel knows it, bytes of the IP packet; 0:
-                                unknown, or another error. Send shorter datagrams from now on */
+    /* EMSGSIZE: path MTU to this peer, in bytes of the IP packet. 0: unknown, or another error. The
+       caller should send shorter datagrams from now on. */
+    uint32_t mtu;
 } tuo_udp_lost;
 
-/* What the socket came out as. */
+/* Properties of the socket, and the last errno of each side. */
 typedef struct tuo_udp_info {
-    uint8_t gso, gro;        /* 1: the kernel knows UDP_SEGMENT, UDP_GRO */
-    uint32_t send_buffer, recv_buffer; /* as SO_SNDBUF and SO_RCVBUF read back: twice what was got */
-    int rx_errno, tx_errno;  /* of the last system call that failed, by side; never EAGAIN; 0: none */
+    uint8_t gso, gro;        /* 1: the kernel has UDP_SEGMENT, UDP_GRO, and the desc allows it */
+    uint32_t send_buffer, recv_buffer; /* SO_SNDBUF, SO_RCVBUF: twice the bytes granted */
+    int rx_errno, tx_errno;  /* of the last failed system call; never EAGAIN; 0: none */
 } tuo_udp_info;
 
-/* Counters since open, by side: each side is asked by its own thread. */
+/* Counters since open, one struct per side. */
 typedef struct tuo_udp_rx_stats {
     uint64_t rx_messages, rx_datagrams, rx_bytes;
     uint64_t rx_trains;      /* messages of several datagrams */
-    uint64_t rx_truncated;   /* lost: cut off a message that was longer than recv_bytes */
-    uint64_t rx_broken;      /* messages lost: their control data was missing or wrong */
-    uint64_t rx_errors;      /* errors of earlier sends that a read was told, and swallowed */
-    uint64_t rx_kernel_drops; /* messages, not datagrams, that the receive buffer had no room for (SO_RXQ_OVFL) */
+    uint64_t rx_truncated;   /* datagrams lost: their message was longer than recv_bytes */
+    uint64_t rx_broken;      /* messages lost: control data missing or wrong */
+    uint64_t rx_errors;      /* errors of earlier sends, reported by a read and ignored */
+    uint64_t rx_kernel_drops; /* messages, not datagrams: receive buffer full (SO_RXQ_OVFL) */
 } tuo_udp_rx_stats;
 
-/* Every committed datagram ends in one of: tx_in_trains, tx_singles, tx_lost; or is held. */
+/* Every committed datagram is counted in tx_in_trains, tx_singles or tx_lost, or is held. */
 typedef struct tuo_udp_tx_stats {
     uint64_t tx_datagrams, tx_bytes; /* committed or pushed */
-    uint64_t tx_in_trains, tx_trains; /* datagrams that left in trains; these messages */
-    uint64_t tx_singles;     /* datagrams that left alone */
-    uint64_t tx_resent;      /* of these: after a train was refused */
+    uint64_t tx_in_trains, tx_trains; /* datagrams sent in trains; the number of trains */
+    uint64_t tx_singles;     /* datagrams sent singly */
+    uint64_t tx_resent;      /* of tx_singles: after a train was refused */
     uint64_t tx_lost;        /* refused by the kernel: tuo_udp_next_lost */
-    uint64_t tx_too_long;    /* of these: longer than the path takes (EMSGSIZE) */
-    uint64_t tx_dropped_full; /* never committed: no room, or asked for more than 65507 bytes */
-    uint64_t tx_calls, tx_again; /* sendmmsg; of them with EAGAIN */
+    uint64_t tx_too_long;    /* of tx_lost: longer than the path allows (EMSGSIZE) */
+    uint64_t tx_dropped_full; /* never committed: no room, or more than 65507 bytes reserved */
+    uint64_t tx_calls, tx_again; /* calls of sendmmsg; of these, with EAGAIN */
     uint64_t tx_refused_trains;
-    uint64_t tx_local_gone;  /* datagrams that left without the local address of their peer: the host has lost it */
-    uint64_t tx_errors;      /* errors of earlier sends that a send was told; it was tried again */
-    uint64_t switched_off;   /* times that trains to a peer were given up for a while */
+    uint64_t tx_local_gone;  /* sent without the peer's local address, which the host has lost */
+    uint64_t tx_errors;      /* errors of earlier sends, reported by a send that was then retried */
+    uint64_t switched_off;   /* times that trains to a peer were switched off for a while */
 } tuo_udp_tx_stats;
 
-/* tuo_udp_open: a socket bound to local, whose family decides (port 0: any port). Non-blocking,
-   UDP_GRO on, DF set, kernel buffers enlarged.
-   tuo_udp_adopt: a socket of the caller's, connected or not. Sets UDP_GRO, UDP_SEGMENT to 0, and the
-   options that report local addresses, traffic classes and drops. Sets buffers, DF and traffic class
-   only if desc says so; ip6_only and reuseport have no effect. The library reads the error queue
-   (IP_RECVERR, transmit timestamps) and discards its entries. Switch such options on before.
-   desc      NULL: zero
-   Returns   TUO_OK
-             desc or local: TUO_E_INVALID
-             a system call failed: TUO_E_SYSTEM, *error says which errno (error may be NULL)
-             adopted, and no UDP socket: TUO_E_UNSUPPORTED
-   Ownership close with tuo_udp_close. One allocation (calloc) of about 475 KiB, none later. An
-             adopted descriptor belongs to *udp unless desc.borrowed; on failure it stays the
-             caller's */
+/* tuo_udp_open: a non-blocking socket bound to local, with UDP_GRO, DF and large kernel buffers.
+   tuo_udp_adopt: a socket of the caller, connected or not.
+     local    IPv4 or IPv6; port 0: any port
+     desc     NULL: zero
+     *error   errno, set on every return; may be NULL
+
+     opened, adopted: TUO_OK
+     desc or local is out of range: TUO_E_INVALID
+     adopted, and not a UDP socket: TUO_E_UNSUPPORTED
+     a system call or the allocation failed: TUO_E_SYSTEM
+
+   After a failure an adopted descriptor stays the caller's; options may have changed.
+   Ownership close with tuo_udp_close. An adopted descriptor belongs to *udp, unless desc.borrowed.
+             One allocation (calloc) of about 475 KiB, none later
+   Adopt     sets UDP_GRO, UDP_SEGMENT to 0, and the options that report local addresses, traffic
+             classes and drops. Sets buffers, DF and traffic class only if the desc says so. Ignores
+             ip6_only and reuseport. The library discards entries of the error queue (IP_RECVERR,
+             transmit timestamps). The caller must set these options before */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_open(tuo_udp **udp, const struct sockaddr *local, const tuo_udp_desc *desc,
                                                int *error);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_adopt(tuo_udp **udp, int fd, const tuo_udp_desc *desc, int *error);
 
-/* tuo_udp_close, tuo_udp_wake, tuo_udp_wake_clear, tuo_udp_wait, tuo_udp_fd: as those of tuo_tun.
-   Options of the socket that tuo_udp_desc does not name, and the DF policy, may be changed by
+/* tuo_udp_close, tuo_udp_wake, tuo_udp_wake_clear, tuo_udp_wait, tuo_udp_fd: as the functions of
+   tuo_tun. The caller may change the DF policy, and options that tuo_udp_desc does not name, with
    setsockopt at any time. */
 TUO_API void tuo_udp_close(tuo_udp *udp);
 TUO_API void tuo_udp_wake(tuo_udp *udp);
@@ -2342,98 +2398,109 @@ TUO_API void tuo_udp_wake_clear(tuo_udp *udp);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_wait(tuo_udp *udp, int for_writing, int timeout_ms);
 TUO_API int tuo_udp_fd(const tuo_udp *udp);
 
-/* tuo_udp_query_info: any thread. tuo_udp_query_rx_stats: receiving thread; _tx_stats: sending
-   thread. */
+/* tuo_udp_query_info: properties, and the last errno of each side. Any thread.
+   tuo_udp_query_rx_stats: counters of the receiving side. Receiving thread.
+   tuo_udp_query_tx_stats: counters of the sending side. Sending thread. */
 TUO_API void tuo_udp_query_info(const tuo_udp *udp, tuo_udp_info *info);
 TUO_API void tuo_udp_query_rx_stats(const tuo_udp *udp, tuo_udp_rx_stats *stats);
 TUO_API void tuo_udp_query_tx_stats(const tuo_udp *udp, tuo_udp_tx_stats *stats);
 
-/* tuo_udp_reserve: memory for one datagram of up to len bytes, behind the last one. Flushes if there
-   is no room.
-   Returns   memory, good until the next sending call; if it is not committed, nothing is sent
-             socket full, or len above 65507: NULL, counted (tx_dropped_full). Blocking: it waits for
-             room, unless a wake-up is pending
-   tuo_udp_commit: len bytes of it (at most what was reserved; 0: an empty datagram) go to *peer,
-   which is copied. user comes back with tuo_udp_next_lost. */
+/* tuo_udp_reserve: memory for one datagram of up to len bytes. Flushes if there is no room.
+   Returns   memory, valid until the next sending call. Without a commit nothing is sent
+             socket full, len above 65507, or being closed: NULL. Counted (tx_dropped_full)
+   Blocking  waits for room, unless a wake-up is pending
+
+   tuo_udp_commit: send len bytes of the reserved memory to *peer, at the next flush at the latest.
+     len      at most the reserved length; 0: an empty datagram
+     peer     copied
+     user     returned by tuo_udp_next_lost
+   Note      socket full, and max_peers reached: the datagram is dropped (tx_dropped_full) */
 TUO_API TUO_MUST_CHECK void *tuo_udp_reserve(tuo_udp *udp, size_t len);
 TUO_API void tuo_udp_commit(tuo_udp *udp, const tuo_udp_peer *peer, size_t len, void *user);
 
 /* tuo_udp_push: reserve, copy, commit.
    Returns   taken: TUO_OK
-             no room: TUO_AGAIN. Dropped and counted (tx_dropped_full)
+             no room, or being closed: TUO_AGAIN. Dropped and counted (tx_dropped_full)
              len above 65507: TUO_E_INVALID */
 TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const void *bytes, size_t len, void *user);
 
-/* tuo_udp_flush: send what was committed.
+/* tuo_udp_flush: send the committed datagrams.
    Returns   nothing is left inside (sent, or lost and counted): TUO_OK
              socket full: TUO_AGAIN. The rest is held and goes first
-             woken while it waited (blocking): TUO_E_WOKEN. Held
-             no socket any more (EBADF, ENOTSOCK; blocking: shut down): TUO_E_SYSTEM. Dropped and
-             counted (tx_lost)
+             woken while it waited (blocking), or being closed: TUO_E_WOKEN. Held
+             no socket any more (EBADF, ENOTSOCK; blocking: shut down), now or in a sending call
+             since the last flush: TUO_E_SYSTEM. Dropped and counted (tx_lost)
    Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
-   Refusals  if the kernel refuses a train, its datagrams are sent singly in the same call. If all of
-             them leave, the next desc.retry_after datagrams to this peer are sent singly, unless
-             the kernel had no memory for the train (ENOBUFS, ENOMEM). Nothing is sent twice, and no
-             peer waits for another
-   Local     if the host has lost the address in tuo_udp_peer.local, the datagram is sent without it
-             and counted (tx_local_gone)
-   Order     the datagrams to one address leave in the order of commit, whatever their local
-             addresses and traffic classes. Trains end where these change */
+   Refusals  datagrams of a refused train are sent singly in the same call. If all of them leave,
+             the next desc.retry_after datagrams to this peer are sent singly as well. ENOBUFS,
+             ENOMEM and ICMP errors say nothing about trains and switch nothing off. Nothing is sent
+             twice, and no peer waits for another
+   Local     if the host has lost the address in tuo_udp_peer.local, the datagram is sent without
+             the address and counted (tx_local_gone)
+   Order     datagrams to one address leave in the order of commit, whatever their local addresses
+             and traffic classes. A train ends where local address or traffic class changes */
 TUO_API tuo_result tuo_udp_flush(tuo_udp *udp);
 
-/* tuo_udp_held: as tuo_tun_held. A caller with a queue of its own stops committing while it is 1:
-   nothing is dropped then. */
+/* tuo_udp_held: as tuo_tun_held. A caller with its own queue stops committing while the result is
+   1; then nothing is dropped. */
 TUO_API int tuo_udp_held(const tuo_udp *udp);
 
-/* tuo_udp_next_lost: what flush could not send, oldest first. Sending thread.
-   Returns   one: TUO_OK
+/* tuo_udp_next_lost: the next datagram that flush could not send, oldest first. Sending thread.
+   Returns   one datagram: TUO_OK
              no more: TUO_DONE
    Ignore    safe: the last 64 are kept, and counters stay exact
-   ENOBUFS   and what else the kernel refuses is lost, not held: only EAGAIN is a full socket */
+   Refusals  each of them, also ENOBUFS, loses the datagram: only EAGAIN means a full socket */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost);
 
-/* tuo_udp_mtu: the path MTU to a peer as the kernel knows it, in bytes of the IP packet. Asks by a
-   socket of its own, which is closed again: a few microseconds. A v4-mapped peer has the path MTU of
-   IPv4. Any thread.
-   Returns   TUO_OK; TUO_E_INVALID: family; TUO_E_SYSTEM: no route, for instance (tx_errno);
-             TUO_E_UNSUPPORTED: the socket is of another network namespace than the caller */
+/* tuo_udp_mtu: the kernel's path MTU to a peer, in bytes of the IP packet. A v4-mapped peer has the
+   path MTU of IPv4.
+   Returns   *mtu is set: TUO_OK
+             family not IPv4 or IPv6: TUO_E_INVALID
+             the socket is in another network namespace than the caller: TUO_E_UNSUPPORTED
+             no route, for instance: TUO_E_SYSTEM (tx_errno)
+             being closed: TUO_E_WOKEN
+   Thread    any
+   Cost      opens, connects and closes a socket */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_mtu(tuo_udp *udp, const tuo_udp_peer *peer, uint32_t *mtu);
 
-/* tuo_udp_next: the next datagram, a slice of the queue's memory. data[0..len) may be written to.
-   Good, with its peer, until the next receiving call.
-   Writes    *datagram: data, len, peer (addr, local, tos as received: an answer to *peer leaves from
-             there)
+/* tuo_udp_next: the next datagram, in memory of *udp.
+   Writes    *datagram: data, len, peer (addr, local, tos as received: an answer to *peer leaves
+             from there). Valid until the next receiving call. The caller may write to data[0..len)
    Returns   a datagram, perhaps an empty one: TUO_OK
              the socket is empty: TUO_AGAIN
              the round is over (as tuo_tun_next): TUO_MORE
              woken while it waited (blocking), or being closed: TUO_E_WOKEN
              no socket any more, shut down (blocking only), or an error that does not go away:
-             TUO_E_SYSTEM (rx_errno). Errors that speak of an earlier send are swallowed
-   Blocking  only the first call of a round waits; later ones return TUO_MORE instead */
+             TUO_E_SYSTEM (rx_errno)
+   Errors    of earlier sends are counted (rx_errors) and never returned
+   Blocking  only the first call of a round waits; later calls return TUO_MORE instead */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next(tuo_udp *udp, tuo_udp_datagram *datagram);
 
-/* tuo_udp_pending: 1: datagrams are left that poll does not see. As tuo_tun_pending. */
+/* tuo_udp_pending: 1 if datagrams are left inside that poll does not see. As tuo_tun_pending. */
 TUO_API int tuo_udp_pending(const tuo_udp *udp);
 
-/* tuo_udp_send_batch: for programs with arrays of buffers: push each, then flush.
-   Reads     bufs[i] from offset on: one datagram to peers[i]. It is copied, so the buffers are the
-             caller's again. ops: NULL: tuo_buf. The user of a lost datagram is bufs[i]
-   Writes    *taken, always
+/* tuo_udp_send_batch: push each buffer, then flush.
+     peers[i] where bufs[i] goes; a lost datagram has bufs[i] as its user
+     ops      NULL: tuo_buf
+     bufs[i]  offset bytes of headroom, then one datagram, which is copied
+     *taken   how many buffers were taken; set on every return
    Returns   all taken, and nothing is left inside: TUO_OK
-             socket full: TUO_AGAIN. bufs[*taken..count) were not taken, and are not counted; of the
-             others the rest is held
-             bufs[*taken] shorter than offset, or longer than offset + 65507: TUO_E_INVALID. Those
-             before it were flushed
-             as tuo_udp_flush: TUO_E_WOKEN, TUO_E_SYSTEM */
+             socket full: TUO_AGAIN. bufs[*taken..count) were neither taken nor counted. The rest of
+             the taken datagrams is held
+             bufs[*taken] shorter than offset, or longer than offset + 65507: TUO_E_INVALID. The
+             datagrams before it were flushed
+             otherwise: TUO_E_WOKEN, TUO_E_SYSTEM as tuo_udp_flush */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_send_batch(tuo_udp *udp, const tuo_udp_peer *peers, const tuo_buf_ops *ops,
                                                      void *const *bufs, size_t count, size_t offset, size_t *taken);
 
 /* tuo_udp_recv_batch: up to count datagrams, one per buffer, behind offset bytes of headroom.
-   Writes    bufs[0..*received), peers[0..*received) unless peers is NULL; *received, always
-   Returns   at least one: TUO_OK
+   Writes    bufs[0..*received), and peers[0..*received) unless peers is NULL; *received, always
+   Returns   at least one datagram, or count 0: TUO_OK
              none: TUO_AGAIN, TUO_MORE, TUO_E_WOKEN, TUO_E_SYSTEM as tuo_udp_next
-             the first buffer is too small: TUO_E_NOSPACE; its resize failed: TUO_E_BUFFER. The
-             datagram waits: bring a larger buffer, or take it with tuo_udp_next */
+             the first buffer is too small: TUO_E_NOSPACE
+             resize of the first buffer failed: TUO_E_BUFFER
+   After TUO_E_NOSPACE and TUO_E_BUFFER the datagram waits: retry with a larger buffer, or call
+   tuo_udp_next. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void *const *bufs,
                                                      size_t count, size_t offset, tuo_udp_peer *peers,
                                                      size_t *received);
