@@ -85,8 +85,8 @@ planted "UDP length beyond the packet" 'udp_len < TUOI_UDP_LEN || udp_len > len'
 planted "IPv6 length beyond the bytes" '    if (info->total_len > len) return TUO_E_IP_LENGTH;
     info->tos' '    info->tos'
 planted "a fifth tag" 'if (info->vlan_count == TUO_VLAN_MAX)' 'if (info->vlan_count > TUO_VLAN_MAX)'
-planted "bytes behind a UDP superpacket" 'if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len != info->ip_off + info->total_len)' \
-    'if (type == TUO_GSO_UDP_L4 && info->payload_off + info->payload_len > info->ip_off + info->total_len)'
+planted "a superpacket longer than its bytes" 'info->payload_len = info->ip_off + info->total_len - info->payload_off;' \
+    'info->payload_len = info->ip_off + info->total_len - info->payload_off + 1;'
 planted "a superpacket of 65536 bytes" 'if (len - info.ip_off > 0xFFFFu) return TUO_E_IP_LENGTH;' \
     'if (len - info.ip_off > 0x10000u) return TUO_E_IP_LENGTH;'
 planted "trailing bytes merge" '    if (info->trailer_len) return TUO_V_TRAILING_BYTES;' '    if (0) return TUO_V_TRAILING_BYTES;'
