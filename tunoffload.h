@@ -3,20 +3,20 @@
    tunoffload.h - v0.2.0 - GRO and GSO for TUN devices in one C header. Licence texts and history
    are at the end of this file.
 
-   Coalesces TCP and UDP packets into superpackets before they are written to a TUN device, and
-   splits the superpackets that are read from one. IPv4 and IPv6, checksums, virtio-net headers,
-   bounded memory, no allocation, no dependency.
+   Coalesces TCP and UDP packets into superpackets for a TUN device, and splits superpackets that a
+   TUN device hands out. IPv4 and IPv6, checksums, virtio-net headers, bounded memory, no
+   allocation, no dependency.
 
    Do this in exactly one C or C++ file:
 
        #define TUNOFFLOAD_IMPLEMENTATION
        #include "tunoffload.h"
 
-   and plainly #include "tunoffload.h" wherever else it is used.
+   All other files only #include "tunoffload.h".
 
    Contents (search for the tag):
 
-       >>manual      what it does, how to use it, what it promises
+       >>manual      three ways to use this header, promises, limits
        >>config      compile-time options and constants
        >>results     tuo_result and tuo_verdict
        >>types       structs that cross the interface
@@ -31,16 +31,16 @@
        >>flow        flow keys and the flow table
        >>account     finishing a superpacket: lengths, checksums, vnet header
        >>buffers     tuo_buf as one kind of buffer among those of the callbacks
-       >>gro-rules   may this packet join that item? (decides, writes nothing)
+       >>gro-rules   decides whether a packet may join an item; writes nothing
        >>gro         records, items, push and drain
        >>gso         plan and write segments
-       >>tx          capabilities of a device, the ladder on top of both, bursts
+       >>tx          capabilities of a device, offloads to match them, bursts
        >>udp-plan    which datagrams leave in one message
        >>names       texts of results and verdicts, version, sizes
-       >>linux       what the two optional parts share
+       >>linux       parts that TUN and UDP share
        >>linux-tun   a TUN device: define TUNOFFLOAD_TUN
        >>linux-udp   a UDP socket: define TUNOFFLOAD_UDP
-       >>history     what changed
+       >>history     changes of each version
        >>license     MIT-0 / Unlicense
 */
 #ifndef TUNOFFLOAD_H
@@ -48,71 +48,37 @@
 
 /* ---------------------------------------------------------------------------------------- >>manual
 
-   QUICK START, COALESCE (GRO)
+   WHICH WAY IS YOURS
 
-   Packets in, superpackets out. Nothing is copied: writev() gathers the vnet header, the headers
-   and each packet's payload.
+   Choose one of three ways. Each has a page below, with code that is compiled by the tests.
 
-       // --- example manual_gro.c
-       #define TUNOFFLOAD_IMPLEMENTATION
-       #include "tunoffload.h"
-       #include <sys/uio.h>
+   1. The verbs. This header opens the TUN device and the UDP socket, reads, writes, merges and
+      splits, and repeats refused writes. Choose the verbs for a VPN or a tunnel. Linux only.
 
-       // tun_fd: opened with IFF_TUN | IFF_NO_PI | IFF_VNET_HDR (the default vnet header has 10 bytes)
-       size_t write_batch(int tun_fd, tuo_gro *gro, tuo_buf *packets, size_t count) {
-           size_t next = 0, unwritten = 0;
-           while (next < count) {
-               tuo_superpacket sp;
-               for (; next < count; next++) {
-                   tuo_buf *p = &packets[next];
-                   if (tuo_gro_push(gro, p->data, p->len, p, 0) == TUO_V_NO_ROOM) break; // drain, then again
-               }
-               while (tuo_gro_next(gro, &sp) == TUO_OK) { // to the end: the rest would go with the next batch
-                   ssize_t n = writev(tun_fd, (const struct iovec *)sp.iov, (int)sp.iov_count);
-                   if (n < 0) unwritten += sp.packet_count; // these are sp.users
-               }
-           }
-           return unwritten;
-       }
-       // --- end
+          while (tuo_tun_next(tun, &packet) == TUO_OK) ...   // packets of wire size
+          tuo_tun_push(tun, bytes, len);                     // one packet, copied
+          tuo_tun_flush(tun);                                // before the loop sleeps
 
-   The instance is caller-owned memory, prepared once:
+   2. The core on your own descriptor. Your program opens the TUN device and calls read and writev.
+      Choose the core if the I/O of your program is fixed already (io_uring, an event library).
 
-       // --- example manual_init.c
-       #include "tunoffload.h"
-       static uint64_t memory[8192]; // 64 KiB: tuo_gro_memory_size() of a zero desc is below
+          tuo_gro_push(gro, bytes, len, user, 0);            // packets in
+          while (tuo_gro_next(gro, &superpacket) == TUO_OK) ...
+          tuo_gso_init(&gso, bytes, len, &vnet, 0);          // one superpacket in
+          while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) ...
 
-       tuo_gro *make_gro(uint64_t random_number) {
-           tuo_gro_desc desc = { 0 };
-           tuo_gro *gro = 0;
-           desc.hash_seed = random_number;
-           return tuo_gro_init(&gro, memory, sizeof memory, &desc) == TUO_OK ? gro : 0;
-       }
-       // --- end
+   3. The core in your own buffers or device. Five callbacks describe your buffers (mbufs, chains).
+      A tuo_caps describes your device (a NIC, a virtual machine, a stack in user space).
 
-   QUICK START, SPLIT (GSO)
-
-       // --- example manual_gso.c
-       #include "tunoffload.h"
-
-       // bytes: what read() returned from the TUN device, 10 bytes of vnet header first
-       tuo_result split(const uint8_t *bytes, size_t len, void (*send_packet)(const tuo_segment *)) {
-           tuo_vnet_hdr vnet;
-           tuo_gso gso;
-           tuo_segment segment;
-           tuo_result result = tuo_vnet_decode(bytes, len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet);
-           if (result == TUO_OK) result = tuo_gso_init(&gso, bytes + TUO_VNET_LEN, len - TUO_VNET_LEN, &vnet, 0);
-           if (result != TUO_OK) return result; // tuo_result_text() says why
-           while (tuo_gso_next(&gso, 0, &segment) == TUO_OK) send_packet(&segment); // headers, borrowed payload
-           return TUO_OK;
-       }
-       // --- end
+   TUO_OK is 0. Positive results are no errors: TUO_AGAIN (nothing now), TUO_MORE (call again),
+   TUO_DONE (the end). Negative results are errors, which tuo_result_text describes. The contract of
+   each function is above its declaration, below >>api.
 
    GLOSSARY
 
        segment        a packet as it is on the wire, small enough for the link
-       superpacket    one IP packet that stands for several segments; its vnet header says how to
-                      cut it
+       superpacket    one IP packet that stands for several segments; its vnet header has the size
+                      of these segments
        coalesce, GRO  make superpackets of segments (generic receive offload)
        split, GSO     make segments of superpackets (generic segmentation offload); TSO for TCP, USO
                       for UDP
@@ -120,179 +86,150 @@
        gso_size       payload bytes of each segment of a superpacket but the last; for TCP the MSS
                       without options
        pseudo-header sum
-                      the part of a TCP or UDP checksum that covers addresses, protocol and length;
-                      a packet whose checksum field holds only that has a partial checksum
-                      (NEEDS_CSUM)
+                      the part of a TCP or UDP checksum that covers addresses, protocol and length
+       partial checksum (NEEDS_CSUM)
+                      a checksum field that holds only the pseudo-header sum
        flow           packets of one connection in one direction: the same IP version, addresses,
                       protocol, ports, bytes of Ethernet header and tags
-       item           what GRO holds of packets that will leave as one
+       item           packets held by GRO that will leave as one packet
        candidate      a packet that could merge with a suitable neighbour
-       verdict        what GRO did with a packet, and which rule decided
+       drain          take all held packets out of GRO (tuo_gro_next until TUO_DONE)
+       verdict        the decision of GRO about a packet, and the rule behind this decision
 
-   WHAT IT DOES
+   WAY 1: THE VERBS
 
-   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share.
-   - Repairs the order of TCP segments within a batch: late ones are put where their bytes belong,
-     and merge there.
-   - Splits what it or a kernel coalesced, like the kernel does.
-   - Lossless: splitting what was coalesced gives back the same bytes. One exception: packets with
-     DF that all carry the same IPv4 ID come back numbered id, id+1, ... as from every kernel (RFC
-     6864 gives the ID of such packets no meaning). TUO_IP_ID_EXACT refuses to merge them;
-     TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge, and renumber, more.
-   - Never marks a checksum good that it did not verify. A packet with a wrong checksum is not
-     merged, not repaired, and leaves as it came.
-   - Keeps the order of each connection, whatever flow labels and extension headers its packets have.
-     A packet that can never merge closes its flow, so that nothing overtakes it. Only a late TCP
-     segment may move forward to where its bytes belong (disable_prepend stops that).
-   - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket; every
-     segment of a superpacket is handed out, however many there are.
-   - Bounded: memory is fixed at init, work per packet has an upper limit for any traffic
-     (tuo_gro_push, Cost).
-
-   WHAT IT DOES NOT DO
-
-   - It has no timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end
-     of each batch that your socket or device gave you.
-   - It does not fragment or reassemble IP, and refuses legacy UFO and the UDP-tunnel GSO types by
-     name.
-   - It does not coalesce UDP datagrams without a checksum: splitting could not give them back.
-   - The core makes no system call. The Linux parts do, if TUNOFFLOAD_TUN or TUNOFFLOAD_UDP is
-     defined.
-   - It does not encrypt, and knows no tunnel protocol.
-   - The ladder takes contiguous packets. Of a gathered tuo_superpacket, a device that does not take
-     it whole gets the packets (sp.users).
-
-   COALESCING
-
-   tuo_gro_push looks at a packet's headers. A packet that can never merge (a TCP segment without
-   payload, a fragment, ...) is held to leave alone in its place. A candidate is looked up by its
-   flow. There it joins an open item at its end (append) or front (prepend), or becomes the head of
-   a new item. All of that is decided from headers; only when a packet is about to join are
-   checksums verified, the packet's own and, once, those of the heads. So traffic that does not
-   merge is never summed. A packet that looks like the one before it in its flow takes a fast path:
-   one masked comparison of the headers instead of parser, lookup and rules, with the same outcome.
-
-   A TCP flow can have several open items with gaps between them, in a list in sequence order, so
-   that a late segment still finds its place. Two items that come to touch when a gap is filled
-   become one, if the upper one may follow the lower one by the rules for a packet. If a flow has
-   more items than max_items_per_flow, the oldest is closed. A UDP flow has one item.
-
-   tuo_gro_next drains in order of arrival. The items of a TCP flow leave in sequence order, in the
-   places in which they arrived. All other packets leave where they arrived. Superpackets have their
-   headers in one new piece and borrow every payload. Single packets are handed out as they came,
-   with a zero vnet header: the kernel drops some superpackets of one segment silently (TCP options
-   make its length arithmetic go wrong), so none is made.
-
-   By copy (tuo_gro_batch, tuo_gro_push_buf): the payloads are appended to the buffer of the first
-   packet instead, for programs that hand each packet on as one contiguous buffer. Plain buffers
-   (tuo_buf) are filled while checksums are verified, in one pass. Where an item of several packets
-   has joined one below it, all payloads of the two are copied at the drain, so a payload is copied
-   twice at most.
-
-   SPEED
-
-   Payloads are summed by SSE2, AVX2, AVX-512 or NEON. tuo_gro_init asks the processor; a tuo_tun
-   asks once, when it is opened. Calls that keep nothing use what the compiler may assume (SSE2 on
-   x86-64): hand TUO_F_SIMD(tuo_simd_best()) to tuo_gso_init, having asked once. No compiler flags
-   are needed.
-
-   SPLITTING
-
-   tuo_gso_init checks the vnet header against the packet and plans. Then one of:
-       tuo_gso_next           headers in scratch memory, payload borrowed; input const
-       tuo_gso_next_in_place  each segment contiguous inside the input buffer, which is consumed; no
-                              copy, no second buffer
-       tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and
-                              resumes when buffers run out
-   A packet that is no superpacket comes out as one segment, with its partial checksum completed if
-   it had one. All of this works for any csum_start: the inner checksum of an encapsulated packet,
-   for instance.
-
-   hdr_len of the vnet header is never used: Linux fills it with the length of the linear part of
-   its buffer.
-
-   A DAEMON'S LOOP (LINUX)
-
-   #define TUNOFFLOAD_TUN adds a TUN device, #define TUNOFFLOAD_UDP a UDP socket (everywhere, before
-   the #include). Both have the same verbs:
+   #define TUNOFFLOAD_TUN adds a TUN device, #define TUNOFFLOAD_UDP a UDP socket, before every
+   #include of this header. Device and socket have the same verbs:
 
        next      the next packet or datagram; reads only when nothing is left of the last read
-       pending   packets are left inside that poll does not see: the loop over next was left early
-       push      one packet, copied; its bytes are free at once (UDP: or reserve, then commit)
-       flush     write what was pushed, coalesced; before the loop sleeps
-       held      flush said TUO_AGAIN: poll for POLLOUT as well
+       push      takes a copy of one packet. For UDP also reserve, then commit: built in place
+       flush     writes the pushed packets, coalesced. Call flush before the loop sleeps
+       held      1: flush returned TUO_AGAIN. Poll for POLLOUT as well
+       pending   1: the loop over next was left early, and packets are left that poll does not see
 
-       // --- example manual_loop.c
+   A tunnel. One packet is one datagram:
+
+       // --- example manual_tunnel.c
        #define TUNOFFLOAD_TUN
        #define TUNOFFLOAD_UDP
        #include "tunoffload.h"
+       #include <errno.h>
        #include <poll.h>
+       #include <stdio.h>
        #include <string.h>
 
-       // One packet is one datagram. Two places for a cipher: where bytes are copied, and where they are pushed.
-       tuo_result tunnel(tuo_tun *tun, tuo_udp *udp, tuo_udp_peer peer) {
-           for (;;) {
-               struct pollfd fds[2] = { { tuo_tun_fd(tun), POLLIN, 0 }, { tuo_udp_fd(udp), POLLIN, 0 } };
-               tuo_udp_datagram datagram;
-               tuo_buf packet;
-               tuo_result result;
-               while ((result = tuo_tun_next(tun, &packet)) == TUO_OK) {
-                   void *out = tuo_udp_reserve(udp, packet.len);
-                   if (!out) continue; // the socket is full: dropped and counted, as by a router
-                   memcpy(out, packet.data, packet.len);
-                   tuo_udp_commit(udp, &peer, packet.len, NULL);
-               }
-               if (result < 0) return result; // TUO_E_GONE: the device was deleted
-               while ((result = tuo_udp_next(udp, &datagram)) == TUO_OK) {
-                   if (datagram.len) (void)tuo_tun_push(tun, datagram.data, datagram.len);
-               }
-               if (result < 0) return result;
-               (void)tuo_udp_flush(udp); // what it could not send is counted, and told by tuo_udp_next_lost
-               (void)tuo_tun_flush(tun);
-               if (tuo_tun_held(tun)) fds[0].events |= POLLOUT;
-               if (tuo_udp_held(udp)) fds[1].events |= POLLOUT;
-               (void)poll(fds, 2, -1);
+       enum { CIPHER_LEN = 0, OVERHEAD = 40 + 8 + CIPHER_LEN }; // outer IPv6 and UDP headers
+
+       struct tunnel { tuo_tun *tun; tuo_udp *udp; tuo_udp_peer peer; unsigned long lost; };
+
+       // here: address and port of the socket (struct sockaddr_in or sockaddr_in6). 1: open.
+       int open_tunnel(struct tunnel *t, const struct sockaddr *here) {
+           tuo_tun_failure why;
+           tuo_tun_desc desc = { .name = "tun0", .address4 = "10.9.0.1/24", .up = 1,
+                                 .mtu = 1500 - OVERHEAD, .failure = &why };
+           int error = 0;
+           tuo_result result = tuo_udp_open(&t->udp, here, NULL, &error);
+           if (result != TUO_OK) {
+               fprintf(stderr, "UDP: %s\n", error ? strerror(error) : tuo_result_text(result));
+               return 0;
            }
+           if (tuo_tun_open(&t->tun, &desc, NULL) == TUO_OK) return 1;
+           fprintf(stderr, "TUN: %s\n", why.text);
+           tuo_udp_close(t->udp);
+           return 0;
+       }
+
+       tuo_result from_tun(struct tunnel *t) {
+           tuo_buf packet;
+           tuo_result result;
+           while ((result = tuo_tun_next(t->tun, &packet)) == TUO_OK) {
+               void *datagram = tuo_udp_reserve(t->udp, packet.len + CIPHER_LEN);
+               if (!datagram) { t->lost++; continue; } // the socket is full
+               memcpy(datagram, packet.data, packet.len); // CIPHER: encrypt packet into datagram
+               tuo_udp_commit(t->udp, &t->peer, packet.len + CIPHER_LEN, NULL);
+           }
+           return result;
+       }
+
+       tuo_result from_udp(struct tunnel *t) {
+           tuo_udp_datagram datagram;
+           tuo_result result;
+           while ((result = tuo_udp_next(t->udp, &datagram)) == TUO_OK) {
+               // CIPHER: decrypt datagram in place; if that fails: lost++, continue
+               if (!tuo_udp_same_addr(&t->peer, datagram.peer) ||
+                   tuo_tun_push(t->tun, datagram.data, datagram.len - CIPHER_LEN) != TUO_OK)
+                   t->lost++;
+           }
+           return result;
+       }
+
+       tuo_result flush(struct tunnel *t) {
+           tuo_udp_lost datagram;
+           tuo_result result = tuo_tun_flush(t->tun);
+           if (result < 0 && result != TUO_E_DOWN) return result; // down: dropped and counted
+           result = tuo_udp_flush(t->udp);
+           for (; tuo_udp_next_lost(t->udp, &datagram) == TUO_OK; t->lost++)
+               if (datagram.mtu > OVERHEAD && result >= 0) // the path got narrower
+                   result = tuo_tun_set_mtu(t->tun, datagram.mtu - OVERHEAD);
+           return result;
+       }
+
+       tuo_result run(struct tunnel *t) { // t->peer.addr: where the datagrams go
+           tuo_result result = TUO_OK;
+           while (result >= 0) { // while one side is full, the other is not read
+               int tun_held = tuo_tun_held(t->tun), udp_held = tuo_udp_held(t->udp);
+               int tun_events = (udp_held ? 0 : POLLIN) | (tun_held ? POLLOUT : 0);
+               int udp_events = (tun_held ? 0 : POLLIN) | (udp_held ? POLLOUT : 0);
+               struct pollfd fds[2] = { { tuo_tun_fd(t->tun), (short)tun_events, 0 },
+                                        { tuo_udp_fd(t->udp), (short)udp_events, 0 } };
+               if (poll(fds, 2, -1) < 0 && errno != EINTR) return TUO_E_SYSTEM;
+               if (fds[0].revents & ~POLLOUT) result = from_tun(t);
+               if (result >= 0 && (fds[1].revents & ~POLLOUT)) result = from_udp(t);
+               if (result >= 0) result = flush(t);
+           }
+           return result; // TUO_E_GONE: the device was deleted
        }
        // --- end
 
-   Rounds: next ends a round after 128 packets or 256 KiB (TUO_MORE), so that the other side gets its
-   turn. Poll is level-triggered and calls again. With edge-triggered epoll, sleep only after
-   TUO_AGAIN.
+   Opening: tuo_tun_open makes the device and negotiates the offloads of this kernel. desc.failure
+   describes a failure in words. A device that has queues already, of any process, is refused with
+   EBUSY. desc.share, with desc.multi_queue, joins this device instead. Settings that hold already
+   need no right and no netlink, so an unprivileged daemon can open a device prepared for its user.
+   desc.no_netlink: no AF_NETLINK socket is made. tuo_tun_adopt takes a descriptor that another
+   process opened; desc.adopt_negotiate also sets its vnet header and offloads.
 
-   Bursts: one read can give 45 packets. A loop whose own queue behind is full may leave early. The
-   packets then wait inside (pending), and the loop does not poll that side for POLLIN until its
-   queue has room.
+   Rounds: next ends a round with TUO_MORE after 128 packets or 256 KiB, so that the other side gets
+   its turn. A level-triggered poll then returns at once. With edge-triggered epoll, keep a flag
+   "perhaps not empty" for each descriptor: an event sets the flag, TUO_AGAIN of next clears the
+   flag. Sleep only while all flags are clear. While held is 1, also wait for EPOLLOUT.
 
-   TUN: opens or adopts a device and negotiates what the kernel has. A device that has queues already
-   is refused, unless desc.share. desc.failure says in words what failed. Settings that hold already
-   need no right and no netlink, so an unprivileged daemon can open a device that was prepared for
-   its user.
+   Bursts: one read can give 45 packets, so every queue behind the device must hold 64 KiB or more.
+   A loop with a full queue may leave early. The packets then wait inside (pending). Do not poll
+   that side for POLLIN until the queue has room.
 
-   A superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) or has no memory for (ENOBUFS,
-   ENOMEM) is resent at once as its original packets. After several refusals in a row that protocol
-   is no longer coalesced for a while. For programs that keep arrays of buffers: tuo_tun_recv_batch
-   and tuo_tun_send_batch, which copy no payload.
+   Refusals: a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) or has no memory for
+   (ENOBUFS, ENOMEM) is resent at once as its original packets. After desc.refusal_limit refusals in
+   a row, that protocol is no longer coalesced for desc.retry_after packets.
 
-   UDP: sends what fits together as one message (UDP_SEGMENT) and reads what the kernel merged
-   (UDP_GRO), for any number of peers. A refused message is resent as single datagrams. The refusal
-   of one peer never delays another.
+   UDP: datagrams that fit together leave as one message (UDP_SEGMENT), to any number of peers. One
+   read brings all datagrams that the kernel merged (UDP_GRO). A refused message is resent as single
+   datagrams. The refusal of one peer never delays another. datagram.peer is the sender, and the
+   peer for an answer.
 
-   MTU: one packet is one datagram. So the MTU of the TUN device is the path MTU less 28 bytes (IPv4
-   outside) or 48 (IPv6), and less what a cipher adds. tuo_udp_mtu knows the path MTU at the start.
-   Later tuo_udp_next_lost says EMSGSIZE and the new path MTU; then call tuo_tun_set_mtu.
+   MTU: the MTU of the TUN device is the path MTU less 28 bytes (IPv4 outside) or 48 (IPv6), and
+   less the bytes that a cipher adds. tuo_udp_mtu returns the path MTU at the start. Later
+   tuo_udp_next_lost reports EMSGSIZE and the new path MTU; then call tuo_tun_set_mtu.
 
    Two threads: one receiving thread and one sending thread may use a queue or a socket at the same
    time. Queues are independent of each other (tuo_tun_group). Functions that change the device
    (tuo_tun_set_*, _add_address, _probe, _configure) belong to its sending thread. tuo_tun_inject
-   writes one packet from any thread. Counters of a side may be read by its thread, or by any thread
-   after that one has ended.
+   writes one packet from any thread. The thread of a side may read the counters of this side. Any
+   thread may read them after the thread of this side has ended.
 
        // --- example manual_threads.c
        #define TUNOFFLOAD_TUN
        #define TUNOFFLOAD_UDP
        #include "tunoffload.h"
-       #include <string.h>
 
        struct tunnel { tuo_tun *tun; tuo_udp *udp; tuo_udp_peer peer; };
 
@@ -300,13 +237,13 @@
        void *outward(void *argument) {
            struct tunnel *t = (struct tunnel *)argument;
            tuo_result result = TUO_OK;
-           while (result == TUO_OK || result == TUO_AGAIN) { // ends with TUO_E_GONE, or TUO_E_WOKEN by tuo_tun_wake
+           while (result >= 0) { // ends with TUO_E_GONE, or TUO_E_WOKEN by tuo_tun_wake
                tuo_buf packet;
                while ((result = tuo_tun_next(t->tun, &packet)) == TUO_OK)
                    (void)tuo_udp_push(t->udp, &t->peer, packet.data, packet.len, NULL);
                (void)tuo_udp_flush(t->udp);
-               if (result == TUO_MORE) result = TUO_OK;
-               else if (result == TUO_AGAIN) result = tuo_tun_wait(t->tun, 0, tuo_udp_held(t->udp) ? 1 : 1000);
+               if (result == TUO_AGAIN)
+                   result = tuo_tun_wait(t->tun, 0, tuo_udp_held(t->udp) ? 1 : 1000);
            }
            return NULL;
        }
@@ -315,19 +252,20 @@
        void *inward(void *argument) {
            struct tunnel *t = (struct tunnel *)argument;
            tuo_result result = TUO_OK;
-           while (result == TUO_OK || result == TUO_AGAIN) {
+           while (result >= 0) {
                tuo_udp_datagram datagram;
                while ((result = tuo_udp_next(t->udp, &datagram)) == TUO_OK)
-                   if (datagram.len) (void)tuo_tun_push(t->tun, datagram.data, datagram.len);
+                   if (tuo_udp_same_addr(&t->peer, datagram.peer))
+                       (void)tuo_tun_push(t->tun, datagram.data, datagram.len);
                (void)tuo_tun_flush(t->tun);
-               if (result == TUO_MORE) result = TUO_OK;
-               else if (result == TUO_AGAIN) result = tuo_udp_wait(t->udp, 0, 1000);
+               if (result == TUO_AGAIN)
+                   result = tuo_udp_wait(t->udp, 0, tuo_tun_held(t->tun) ? 1 : 1000);
            }
            return NULL;
        }
        // --- end
 
-   States of a queue, and what the verbs return:
+   States of a queue, and the results of the verbs:
 
        state             next          push, reserve         flush             held   poll
        nothing to read   TUO_AGAIN                                                    no POLLIN
@@ -340,67 +278,356 @@
        woken, blocking   TUO_E_WOKEN   TUO_AGAIN, NULL once  TUO_E_WOKEN       1
                          if it waits   its memory is full    if it waits
 
-   A wake-up concerns both threads of a queue or socket, and only calls that wait: tuo_tun_wait,
+   A wake-up ends the waiting calls of both threads of a queue or socket: tuo_tun_wait,
    tuo_udp_wait, and in blocking mode next, push, reserve and flush. A signal handler ends the two
-   wait functions only. An interface is taken down before it is deleted, so the last packets can
-   count as dropped for either reason.
+   wait functions only. The kernel takes an interface down before deleting the interface. So the
+   last packets can count as dropped for either reason.
 
-   Edge-triggered epoll: keep a flag "perhaps not empty" for each descriptor. An event sets it,
-   TUO_AGAIN of next clears it. While held is 1, also wait for EPOLLOUT.
+   Where packets are lost: tuo_tun_query_tx_stats and tuo_udp_query_tx_stats count packets that were
+   pushed and not written, by reason. tuo_udp_next_lost names the last 64 lost datagrams. Packets
+   that the kernel drops in front of a TUN device never reach this library. Their counter is
+   /sys/class/net/NAME/statistics/tx_dropped. desc.tx_queue_len makes the queue of the device
+   longer.
 
-   Where packets are lost: tuo_tun_tx_stats and tuo_udp_tx_stats count what was pushed and not
-   written, by reason. tuo_udp_next_lost names the last 64 datagrams. What a full transmit queue in front of a TUN
-   device drops never reaches this library: /sys/class/net/NAME/statistics/tx_dropped has it.
+   WAY 2: THE CORE ON YOUR OWN DESCRIPTOR
 
-   ANY DEVICE
+   The core makes no system call and allocates nothing. Your program opens the device with
+   IFF_VNET_HDR. TUNSETOFFLOAD is for reading: without this call, Linux never hands out
+   superpackets. Writing superpackets needs no TUNSETOFFLOAD. A write while the interface is down
+   fails with EIO.
 
-   A tuo_caps says what a device can do: a NIC's port, a virtual machine's, a stack on the other
-   side, a TUN device (tuo_tun_caps). The ladder, tuo_tx_init and tuo_tx_next, hands out a packet
-   for it with the least work here: whole; in smaller superpackets; in segments whose checksums the
-   device finishes; or finished. What reaches the wire is the same each time.
+       // --- example manual_core.c
+       #include "tunoffload.h"
+       #include <errno.h>
+       #include <fcntl.h>
+       #include <linux/if_tun.h>
+       #include <net/if.h>
+       #include <poll.h>
+       #include <stdio.h>
+       #include <stdlib.h>
+       #include <sys/ioctl.h>
+       #include <sys/random.h>
+       #include <sys/uio.h>
+       #include <unistd.h>
+
+       int open_tun(const char *name) { // -1: errno says why
+           const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+           const unsigned udp = 0x60; // TUN_F_USO4 | TUN_F_USO6: Linux 6.2
+           const int vnet_hdr_len = TUO_VNET_LEN;
+           struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
+           int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC), error;
+           if (tun < 0) return -1;
+           snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+           if (ioctl(tun, TUNSETIFF, &request) == 0 &&
+               ioctl(tun, TUNSETVNETHDRSZ, &vnet_hdr_len) == 0 &&
+               (ioctl(tun, TUNSETOFFLOAD, tcp | udp) == 0 || ioctl(tun, TUNSETOFFLOAD, tcp) == 0))
+               return tun;
+           error = errno;
+           close(tun);
+           errno = error;
+           return -1;
+       }
+
+       tuo_gro *make_gro(void **memory) { // later: free(*memory)
+           tuo_gro_desc desc = { 0 };
+           const size_t len = tuo_gro_memory_size(&desc); // 50 KiB
+           tuo_gro *gro = NULL;
+           if (getrandom(&desc.hash_seed, sizeof desc.hash_seed, 0) != sizeof desc.hash_seed ||
+               !(*memory = malloc(len))) return NULL;
+           return tuo_gro_init(&gro, *memory, len, &desc) == TUO_OK ? gro : NULL;
+       }
+
+       // Writes one packet or superpacket. 1: the kernel refused it.
+       static size_t write_one(int tun, const tuo_iov *iov, size_t iov_count) {
+           struct pollfd room = { .fd = tun, .events = POLLOUT };
+           while (writev(tun, (const struct iovec *)iov, (int)iov_count) < 0) {
+               if (errno == EAGAIN) (void)poll(&room, 1, 10); // full, if tun is non-blocking
+               else if (errno != EINTR) return 1;
+           }
+           return 0;
+       }
+
+       // Writes a batch of any size. All checksums are finished. Returns how many were refused.
+       size_t write_batch(int tun, tuo_gro *gro, tuo_buf *packets, size_t count) {
+           static const uint8_t no_offload[TUO_VNET_LEN];
+           size_t next = 0, refused = 0;
+           while (next < count) {
+               tuo_superpacket sp;
+               for (; next < count; next++) {
+                   tuo_buf *p = &packets[next]; // NO_ROOM: drain, then push this packet again
+                   if (tuo_gro_push(gro, p->data, p->len, p, 0) == TUO_V_NO_ROOM) break;
+               }
+               while (tuo_gro_next(gro, &sp) == TUO_OK) {
+                   if (write_one(tun, sp.iov, sp.iov_count) == 0) continue;
+                   for (size_t i = 0; i < sp.packet_count; i++) { // refused: its packets singly
+                       const tuo_buf *p = (const tuo_buf *)sp.users[i];
+                       const tuo_iov iov[2] = { { no_offload, 10 }, { p->data, p->len } };
+                       refused += write_one(tun, iov, 2);
+                   }
+               }
+           }
+           return refused;
+       }
+
+       // Reads one packet or superpacket, sends its segments. simd: TUO_F_SIMD(tuo_simd_best())
+       tuo_result read_one(int tun, unsigned simd, void (*send_packet)(const tuo_segment *)) {
+           static uint8_t bytes[TUO_VNET_LEN + 65535], *const packet = bytes + TUO_VNET_LEN;
+           const ssize_t len = read(tun, bytes, sizeof bytes);
+           tuo_vnet_hdr vnet;
+           tuo_gso gso;
+           tuo_segment segment;
+           tuo_result result;
+           if (len < 0) return errno == EINTR || errno == EAGAIN ? TUO_AGAIN : TUO_E_SYSTEM;
+           result = tuo_vnet_decode(bytes, (size_t)len, TUO_VNET_LEN, TUO_ORDER_NATIVE, &vnet);
+           if (result == TUO_OK)
+               result = tuo_gso_init(&gso, packet, (size_t)len - TUO_VNET_LEN, &vnet, simd);
+           if (result != TUO_OK) return result; // vnet header and packet contradict each other
+           while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) send_packet(&segment);
+           return TUO_OK;
+       }
+       // --- end
+
+   Writing: call write_batch with all packets that your program has, before the program waits again.
+   A batch of one packet cannot merge. writev gathers vnet header, headers and payloads; no payload
+   is copied. One system call for several superpackets (io_uring): see MEMORY.
+
+   Reading: the bytes of a segment are in segment.iov, 1 to 3 pieces. They are good until the next
+   tuo_gso_next and the next read. To keep headers for sendmmsg, pass TUO_HEADER_MAX bytes for each
+   segment instead of NULL. Contiguous segments without a second buffer: tuo_gso_next_in_place.
+
+   TAP devices: use IFF_TAP and set desc.ethernet. Add TUO_F_ETHERNET to the flags of tuo_gso_init,
+   and 14 bytes and 4 for each tag to the size of the read buffer.
+
+   WAY 3: THE CORE IN YOUR OWN BUFFERS OR DEVICE
+
+   Your own buffers. Functions that write into your buffers take a tuo_buf_ops; NULL means tuo_buf.
+   The callbacks may fail, and no packet is lost then (see each function). `offset` is headroom in
+   front of the packet in each buffer, for vnet or tunnel headers; `offset` may be 0. tuo_gro_push
+   and tuo_gro_next, which gather, need no headroom.
+
+       // --- example manual_buffers.c
+       #define TUNOFFLOAD_TUN
+       #include "tunoffload.h"
+       #include <string.h>
+
+       enum { HEADROOM = 64, ROOM = HEADROOM + 9000, BATCH = 256 };
+
+       struct packet { uint32_t len; uint8_t bytes[ROOM]; }; // len: headroom included
+
+       uint8_t *packet_data(void *user, void *buf) {
+           (void)user;
+           return ((struct packet *)buf)->bytes;
+       }
+
+       size_t packet_len(void *user, const void *buf) {
+           (void)user;
+           return ((const struct packet *)buf)->len;
+       }
+
+       size_t packet_capacity(void *user, const void *buf) { (void)user, (void)buf; return ROOM; }
+
+       int packet_resize(void *user, void *buf, size_t len) {
+           (void)user;
+           if (len > ROOM) return -1;
+           ((struct packet *)buf)->len = (uint32_t)len;
+           return 0;
+       }
+
+       int packet_append(void *user, void *buf, const uint8_t *bytes, size_t len) {
+           struct packet *p = (struct packet *)buf;
+           const size_t old_len = p->len;
+           if (packet_resize(user, p, old_len + len) != 0) return -1;
+           memcpy(p->bytes + old_len, bytes, len);
+           return 0;
+       }
+
+       const tuo_buf_ops packet_ops = { NULL, packet_data, packet_len, packet_capacity,
+                                        packet_resize, packet_append };
+
+       // tun: opened with desc.blocking. bufs[0..BATCH): struct packet *.
+       tuo_result reply(tuo_tun *tun, void **bufs, void (*change)(uint8_t *packet, size_t len)) {
+           size_t count, taken;
+           tuo_result result = tuo_tun_recv_batch(tun, &packet_ops, bufs, BATCH, HEADROOM, &count);
+           if (result == TUO_E_NOSPACE) tuo_tun_recv_discard(tun); // longer than ROOM: the MTU rose
+           else if (result < 0) return result;
+           for (size_t i = 0; i < count; i++) {
+               struct packet *p = (struct packet *)bufs[i];
+               change(p->bytes + HEADROOM, p->len - HEADROOM);
+           }
+           return tuo_tun_send_batch(tun, &packet_ops, bufs, count, HEADROOM, &taken);
+       }
+       // --- end
+
+   tuo_tun_send_batch copies no payload, and a blocking queue takes all buffers. TUO_E_DOWN: the
+   interface is down; the packets are dropped and counted.
+
+   The core takes the same callbacks. tuo_gro_batch coalesces a batch inside its buffers.
+   tuo_gro_push_buf and tuo_gro_next_copy do the same packet by packet: the payloads are appended to
+   the buffer of the first packet. tuo_gso_split fills buffers with segments, in one pass for copy
+   and checksum, and resumes when buffers run out. UDP: tuo_udp_recv_batch, tuo_udp_send_batch.
+
+   Your own device. A tuo_caps describes a device: the port of a NIC, a virtual machine, a stack, a
+   TUN device (tuo_tun_caps). tuo_tx_init and tuo_tx_next hand out a packet in the form that needs
+   the least work here: whole; smaller superpackets; segments whose checksums the device finishes;
+   finished segments. The bytes on the wire are the same each time (tuo_tx_init, Wire).
 
        // --- example manual_tx.c
        #include "tunoffload.h"
 
-       // a port that sums TCP and UDP over IPv4 and segments TCP over IPv4 up to 32 KiB, by DPDK's conventions
+       // Checksums of TCP and UDP over IPv4, TSO over IPv4 up to 32 KiB, by DPDK's conventions.
        static const tuo_caps port = { .tx_csum_ip4 = 1, .tx_csum_tcp4 = 1, .tx_csum_udp4 = 1,
                                       .tso_sum_no_len = 1, .max_tcp4 = 32768, .ethernet = 1 };
 
-       // frame and vnet: what tuo_tun_recv gave (a TAP device), or a stack by way of tuo_tso_prepare
+       // frame and vnet: from tuo_tun_recv (a TAP device), or from a stack and tuo_tso_prepare.
        tuo_result transmit(const void *frame, size_t len, const tuo_vnet_hdr *vnet,
                            void (*post)(const tuo_tx_packet *)) {
            tuo_tx tx;
            tuo_tx_packet packet;
            tuo_result result = tuo_tx_init(&tx, &port, frame, len, vnet, 0);
            if (result != TUO_OK) return result;
-           // pieces; what to ask of the port; l2_len, l3_len, l4_len
+           // pieces; offloads to ask of the port; l2_len, l3_len, l4_len
            while (tuo_tx_next(&tx, 0, &packet) == TUO_OK) post(&packet);
            return TUO_OK;
        }
        // --- end
 
-   A stack that builds large packets itself gives them their metadata with tuo_tso_prepare. What a
-   device says of a received packet becomes the hint of tuo_gro_push by tuo_rx_hint. tuo_tx_queue
-   keeps, in order, what a device did not take; tuo_rx_queue hands out injected packets first.
+   tuo_tx_init takes contiguous packets. Pass the packets of a gathered tuo_superpacket (sp.users)
+   one by one to a device that does not take the superpacket whole. tuo_tso_prepare gives large
+   packets of a stack their metadata. tuo_rx_hint turns the metadata of a received packet into the
+   hint of tuo_gro_push. tuo_tx_queue keeps, in order, the packets that a device did not take.
+   tuo_rx_queue hands out injected packets first.
 
-   BUFFERS
+   Virtual machines: a virtio 1.x guest expects num_buffers 1. Set desc.virtio_guest, and 12 or more
+   for desc.vnet_hdr_len. A TUN device neither fills nor reads num_buffers.
 
-   Functions that write into buffers of yours take a tuo_buf_ops, or NULL for tuo_buf. The callbacks
-   may fail; what was not written is not lost (each function says what then holds). `offset` is
-   headroom in front of the packet in each buffer, for vnet or tunnel headers; it may be 0. Gather
-   mode needs none.
+   PROMISES
+
+   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share.
+   - Lossless: splitting a superpacket gives back the same bytes. One exception: packets with DF and
+     a constant IPv4 ID leave numbered id, id+1, ... as from every kernel. RFC 6864 gives this ID no
+     meaning. TUO_IP_ID_EXACT refuses to merge these packets. TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY
+     merge and renumber more.
+   - Never marks a checksum good without having verified it, unless the caller declares the packets
+     trusted. A packet with a wrong checksum is not merged, not repaired, and leaves unchanged.
+   - Keeps the order of each connection, also if flow labels or extension headers change. A packet
+     that can never merge closes its flow, so that no later packet overtakes it. Only order repair
+     moves a packet forward.
+   - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket. Every
+     segment of a superpacket is handed out.
+   - Bounded: memory is fixed at init, and work per packet has an upper limit for any traffic
+     (tuo_gro_push, Cost).
+
+   OUT OF SCOPE
+
+   - No timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end of
+     each batch from your socket or device.
+   - No IP fragmentation or reassembly. Legacy UFO and the UDP-tunnel GSO types are refused by name.
+   - UDP datagrams without a checksum are not coalesced: splitting could not give them back.
+   - No system call in the core. TUNOFFLOAD_TUN and TUNOFFLOAD_UDP add system calls.
+   - No encryption, no tunnel protocol.
+
+   COALESCING
+
+   tuo_gro_push reads the headers of a packet. A packet that can never merge (a TCP segment without
+   payload, a fragment, ...) is held, and leaves alone in its place. A candidate is looked up by its
+   flow. The candidate joins an open item at its end (append) or front (prepend), or becomes the
+   head of a new item. Checksums are verified only when a packet is about to join: those of this
+   packet and, once, of the heads. Traffic that does not merge is never summed.
+
+   Fast path: if a packet resembles the packet before it in its flow, its headers are compared once,
+   under a mask. Parser and lookup are left out. The outcome is the same.
+
+   Order repair: a TCP flow can have several open items with gaps between them, in sequence order. A
+   late segment is put where its bytes belong, and merges there. Two items become one when a gap is
+   filled, if the rules for a packet let the upper item follow the lower item. If a flow has more
+   than max_items_per_flow items, the oldest item is closed. A UDP flow has one item.
+   disable_prepend switches order repair off; strict_kernel includes disable_prepend.
+
+   tuo_gro_next drains in order of arrival. The items of a TCP flow leave in sequence order, in the
+   places in which they arrived. All other packets leave where they arrived. The headers of a
+   superpacket are one new piece, every payload is borrowed. Single packets leave unchanged, with a
+   zero vnet header. No superpacket of one segment is made, because the kernel drops some of them
+   silently (TCP options make its length arithmetic go wrong).
+
+   By copy (tuo_gro_batch, tuo_gro_push_buf): plain buffers (tuo_buf) are filled while checksums are
+   verified, in one pass. If an item of several packets has joined an item below it, all payloads of
+   both items are copied at the drain. So a payload is copied twice at most.
+
+   Exclusions: disable_tcp4 to disable_udp6 switch protocols off. tcp_excluded_ports and
+   udp_excluded_ports, each with its count, name ports whose packets never merge. A tuo_tun_desc has
+   these members in desc.gro.
+
+   SPLITTING
+
+   tuo_gso_init checks the vnet header against the packet and plans. Then use one of:
+       tuo_gso_next           headers in scratch memory, payload borrowed; input const
+       tuo_gso_next_in_place  each segment contiguous inside the input buffer, which is consumed; no
+                              copy, no second buffer
+       tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and
+                              resumes when buffers run out
+   A packet that is no superpacket leaves as one segment, and a partial checksum is completed. All
+   functions work for any csum_start: the inner checksum of an encapsulated packet, for instance.
+   hdr_len of the vnet header is never used: Linux fills hdr_len with the length of the linear part
+   of its buffer.
+
+   SPEED
+
+   Payloads are summed by SSE2, AVX2, AVX-512 or NEON. No compiler flags are needed. tuo_gro_init
+   asks the processor; a tuo_tun asks once, when it is opened. tuo_gso_init and tuo_tx_init keep no
+   state and use only instructions that the compiler may assume (SSE2 on x86-64). For more, pass
+   TUO_F_SIMD(tuo_simd_best()); call tuo_simd_best only once.
+
+   MEMORY
+
+   The library keeps these pointers after a call has returned. A garbage collector must neither free
+   nor move the memory behind them. No other pointer is kept, and strings of a desc are not kept.
+
+       call                          keeps                 until
+       tuo_gro_init                  mem                   the last use of the instance
+       tuo_gro_push                  pkt, user             the superpacket that has them was used
+       tuo_gro_push_buf              buf                   the same, of tuo_gro_next_copy
+       tuo_gro_next, _next_copy      sp: iov may point     iov was used
+                                     into *sp
+       tuo_gso_init, tuo_tx_init     pkt                   the last segment or packet was used
+       tuo_gso_next, tuo_tx_next     gso, tx or header:    the segment or packet was used
+                                     iov points into it
+       tuo_flow_table_init           mem                   the last use of the table
+       tuo_tx_queue_init             slots, send, user     the last use of the queue
+       tuo_tx_queue_push             packet                the device or tuo_tx_queue_take took it
+       tuo_rx_queue_init             slots, recv, user     the last use of the queue
+       tuo_rx_queue_inject           packet->bytes, user   tuo_rx_queue_batch handed them out
+       tuo_tun_send_batch            bufs[0..*taken),      this or a later sending call returned
+                                     callbacks of ops,     TUO_OK, or tuo_tun_discard, or
+                                     ops->user             tuo_tun_close
+       tuo_udp_commit, _push,        user (never           tuo_udp_next_lost returned it, or the
+       _send_batch                   followed)             datagram left
+
+   The library hands out these pointers into its own memory:
+
+       sp.iov, sp.users              good until the first push or reset after TUO_DONE, so several
+                                     superpackets can be written by one system call
+       packet of tuo_tun_next        good until the next receiving call on this queue
+       datagram of tuo_udp_next      good until the next receiving call on this socket; peer as well
+       memory of tuo_udp_reserve     good until the next sending call on this socket
+       tuo_flow_table_find, _insert  good until the next insert, remove or reset
+
+   Instances are caller-owned memory, aligned for uint64_t: malloc, static or on the stack. There is
+   nothing to free but this memory. A tuo_tun or tuo_udp is one allocation (TUO_CALLOC), freed by
+   close. Callbacks run on the thread of the caller, during a call only.
 
    ERRORS AND VERDICTS
 
-   tuo_result: did the call do its job? Negative: no, and out-parameters are as before. tuo_verdict:
-   what became of one packet; never an error. tuo_result_name, tuo_result_text, tuo_verdict_name and
-   tuo_verdict_text put words to both; tuo_gro_stats counts packets per verdict. Bytes from the
-   network never lead to an assertion.
+   A tuo_result says whether the call did its job. If the result is negative, out-parameters are
+   unchanged, unless the function says otherwise. A tuo_verdict says how GRO treated one packet, and
+   is never an error. tuo_result_name, tuo_result_text, tuo_verdict_name and tuo_verdict_text return
+   their names and texts. tuo_gro_stats counts packets per verdict. Bytes from the network never
+   lead to an assertion.
 
    THREADS
 
    No globals. One instance (tuo_gro, tuo_gso, tuo_flow_table) by one thread at a time; any number
-   of instances in parallel. Everything else is stateless.
+   of instances in parallel. A tuo_tun or tuo_udp: one receiving and one sending thread. Everything
+   else is stateless.
 
    COMPILE-TIME OPTIONS
 
@@ -410,18 +637,19 @@
                                   (system headers, calloc at open)
        TUNOFFLOAD_UDP             everywhere, before the #include: adds the UDP socket of Linux
                                   (the same)
-       TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in as many files as
-                                  you like: functions are static to each
+       TUO_STATIC                 only together with TUNOFFLOAD_IMPLEMENTATION, in any number of
+                                  files: functions are static to each file
        TUO_API                    everywhere: your own decoration of public functions
-       TUO_ASSERT(condition)      implementation file: called with what must hold between caller and
-                                  library; default: nothing
+       TUO_ASSERT(condition)      implementation file: called with conditions that must hold between
+                                  caller and library; default: nothing
        TUO_CALLOC, TUO_FREE       implementation file, both or neither: memory of the Linux parts,
                                   calloc(count, size) and free(pointer)
-       TUO_NO_LIBC                implementation file: no <string.h>; TUO_MEMCPY, TUO_MEMMOVE,
-                                  TUO_MEMSET, TUO_MEMCMP must all be defined (they can be without
-                                  it, too: all or none). Implies TUO_NO_SIMD. Compilers may call
-                                  memcpy and memset all the same, for structures: a freestanding
-                                  environment has to provide these
+       TUO_NO_LIBC                implementation file: no <string.h>. TUO_MEMCPY, TUO_MEMMOVE,
+                                  TUO_MEMSET and TUO_MEMCMP must all be defined. Implies
+                                  TUO_NO_SIMD. Compilers may still call memcpy and memset for
+                                  structures: a freestanding environment has to provide these
+       TUO_MEMCPY, TUO_MEMMOVE, TUO_MEMSET, TUO_MEMCMP
+                                  implementation file, all or none: instead of those of <string.h>
        TUO_NO_SIMD                implementation file: portable code only; for code that may not use
                                   vector registers (kernels)
 
@@ -429,31 +657,32 @@
 
    LIMITS
 
-   - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers;
-     beyond that a packet passes GRO alone and is refused by GSO. IPv4 with options never merges (as
-     in the kernel), but splits.
-   - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands of what is
-     written to a TUN device. Split and ladder take larger ones (IP length 0), and tuo_tso_prepare
-     makes them for devices that allow it. A jumbo payload option (RFC 2675) is copied like any
-     other, and must be removed first: no segment may have one.
-   - Deviations from kernel GRO, all towards losing nothing: another flow label or extension header
-     closes the flow, where the kernel would take it for another flow; packets whose TCP checksum or IPv4
-     header checksum is 0xffff do not merge (splitting writes the other zero); the urgent pointer
-     must be equal; a constant IPv4 ID needs DF (kernels before 6.18 agree) for UDP too; CWR never
-     merges (kernel generations disagree); a packet that cannot merge closes its flow even if the
-     kernel lets it overtake.
+   - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers.
+     Beyond these limits a packet passes GRO alone and is refused by GSO. IPv4 with options never
+     merges (as in the kernel), but splits.
+   - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands on a TUN device.
+     tuo_gso_init and tuo_tx_init take larger ones (IP length 0), and tuo_tso_prepare makes larger
+     ones for devices that allow them. A jumbo payload option (RFC 2675) is copied like any other
+     option. Remove this option first: no segment may have it.
+   - Stricter than GRO of the kernel, so that nothing is lost:
+     another flow label or extension header closes the flow (the kernel sees another flow);
+     packets with a TCP checksum or IPv4 header checksum of 0xffff do not merge (splitting writes
+     the other zero);
+     the urgent pointer must be equal;
+     a constant IPv4 ID needs DF, for UDP as well (kernels before 6.18 agree);
+     CWR never merges (kernel generations disagree);
+     a packet that cannot merge closes its flow, even if the kernel lets this packet overtake.
    - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve
-     device. If inner packets can be such, exclude their ports: desc.udp_excluded_ports = { 4789,
-     8472, 6081, 4500 }, or disable_udp4 and disable_udp6.
+     device. If inner packets can be VXLAN or Geneve, exclude their ports: udp_excluded_ports =
+     { 4789, 8472, 6081, 4500 }, udp_excluded_port_count = 4. Or set disable_udp4 and disable_udp6.
 
    SOURCES
 
    RFC 791 (IPv4), 8200 (IPv6), 9293 (TCP), 768 (UDP), 1071 and 1624 (checksum), 3168 (ECN), 6864
    (IPv4 ID), 4418 (hash); virtio 1.3 5.1.6; IEEE 802.1Q. Linux: net/core/gro.c,
    net/ipv4/{af_inet,tcp_offload,udp_offload}.c, net/ipv6/{ip6_offload,tcpv6_offload}.c,
-   include/net/gro.h, include/linux/virtio_net.h, drivers/net/tun.c. "K 4.7" and the like in
-   comments: the list of measured kernel facts that this project keeps beside its sources; the
-   kernel functions named here are where they come from. */
+   include/net/gro.h, include/linux/virtio_net.h, drivers/net/tun.c. "K 4.7" and "U 1.4" in comments
+   are numbers in tests/kernel-rules.md of this project, the list of measured kernel facts. */
 
 /* ------------------------------------------------------------------------------------- >>config */
 
@@ -463,9 +692,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* TUO_API: put in front of every public function. Define it before every #include of this header,
-   if at all (dllexport and the like). TUO_STATIC: define it instead to make every function static
-   to the including file. */
+/* TUO_API: decoration of every public function (dllexport, for instance). If you define TUO_API,
+   do so before every #include of this header. TUO_STATIC instead makes every function static to the
+   including file. */
 #if defined(__GNUC__) || defined(__clang__)
 #define TUOI_UNUSED __attribute__((unused))
 #define TUO_MUST_CHECK __attribute__((warn_unused_result))
@@ -485,48 +714,53 @@
 extern "C" {
 #endif
 
-/* Bytes from the start of a frame to the start of the TCP or UDP payload (Ethernet, VLAN tags, IP
-   options, IPv6 extension headers and TCP options included) that this library copies or stamps.
-   Packets with longer headers pass GRO alone (TUO_V_HEADER_TOO_LONG) and are refused by GSO
-   (TUO_E_HEADER_TOO_LONG). 14 + 2*4 + 60 + 60 fits, so every IPv4 packet with up to two tags
-   does. */
+/* The most header bytes that this library copies or stamps, from the start of a frame to the TCP or
+   UDP payload. Ethernet, VLAN tags, IP options, IPv6 extension headers and TCP options count.
+   Packets with longer headers pass GRO alone (TUO_V_HEADER_TOO_LONG), and GSO refuses them
+   (TUO_E_HEADER_TOO_LONG). Every IPv4 packet with up to two tags fits: 14 + 2*4 + 60 + 60. */
 #define TUO_HEADER_MAX 256
 
-/* Bounds of the parser: more than this is a named rejection, never a longer walk. */
+/* Bounds of the parser. A packet with more gets a named rejection. */
 #define TUO_VLAN_MAX 4      /* stacked 802.1Q / 802.1ad tags */
 #define TUO_IP6_EXT_MAX 8   /* IPv6 extension headers in front of TCP or UDP */
 
-/* Flags, or-ed together. Each function says which ones it looks at; others are ignored. */
+/* Flags, or-ed together. Each function names the flags that it reads, and ignores all others. */
 enum {
-    TUO_F_ETHERNET = 1,    /* the bytes start with an Ethernet header (TAP, packet sockets), not with an IP header
-                              (TUN) */
-    TUO_F_PSEUDO = 2,      /* segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that
-                              finishes it */
-    TUO_F_TRUST = 4,       /* the source of these bytes is trusted (authenticated tunnel, own stack): do not verify
-                              checksums */
-    TUO_F_WRITE = 8,       /* tuo_vnet_check: also apply what the kernel demands of a packet that is written to a TUN
-                              or TAP device */
-    TUO_F_SUPERPACKET = 16, /* an IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets) */
-    TUO_F_TRUST_L4 = 32    /* tuo_gro_push: a device has verified the TCP or UDP checksum; the IPv4 header is still
-                              summed */
+    /* Bytes start with an Ethernet header (TAP, packet sockets), not with an IP header (TUN). */
+    TUO_F_ETHERNET = 1,
+    /* Segments keep the pseudo-header sum in their TCP or UDP checksum field, for a device that
+       finishes checksums. */
+    TUO_F_PSEUDO = 2,
+    /* Do not verify checksums: the source of these bytes is trusted (authenticated tunnel, own
+       stack). */
+    TUO_F_TRUST = 4,
+    /* tuo_vnet_check: also apply the rules of the kernel for a packet written to a TUN or TAP
+       device. */
+    TUO_F_WRITE = 8,
+    /* An IP or UDP length field of 0 means "up to the end" (BIG TCP, oversize superpackets). */
+    TUO_F_SUPERPACKET = 16,
+    /* tuo_gro_push: a device has verified the TCP or UDP checksum. The IPv4 header is still
+       summed. */
+    TUO_F_TRUST_L4 = 32
 };
 
-/* Which instructions sum payloads. Results never depend on it. */
+/* Instructions that sum payloads. Results never depend on them. */
 typedef enum tuo_simd {
-    TUO_SIMD_DETECT = 0, /* tuo_gro_desc: the best that is usable. TUO_F_SIMD: what the compiler may assume of the
-                            target */
+    /* tuo_gro_desc: the best usable level. TUO_F_SIMD: instructions that the compiler may assume of
+       the target. */
+    TUO_SIMD_DETECT = 0,
     TUO_SIMD_SCALAR = 1, /* portable C, 64 bits at a time */
     TUO_SIMD_SSE2 = 2,
     TUO_SIMD_NEON = 3,
     TUO_SIMD_AVX2 = 4,
-    TUO_SIMD_AVX512 = 5, /* F, BW and VNNI (Ice Lake, Zen 4 and later: older processors slow down for 512-bit
-                            vectors) */
+    /* F, BW and VNNI: Ice Lake, Zen 4 and later. Older processors slow down for 512-bit vectors. */
+    TUO_SIMD_AVX512 = 5,
     TUOI_SIMD_ANY_INT = -0x7FFFFFFF - 1 /* private, as below */
 } tuo_simd;
 
-/* A level as a flag, for functions that keep nothing between calls: CPUID takes a microsecond in a
-   virtual machine, so ask tuo_simd_best() once. A level that is not usable is undefined behaviour
-   (an illegal instruction). */
+/* A level as a flag, for functions that keep nothing between calls. CPUID takes a microsecond in a
+   virtual machine, so call tuo_simd_best() only once. A level that is not usable is undefined
+   behaviour (an illegal instruction). */
 #define TUO_F_SIMD(level) ((unsigned)(level) << 8)
 
 /* ------------------------------------------------------------------------------------ >>results */
@@ -10432,18 +10666,20 @@ TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void
 
 /* --------------------------------------------------------------------------------------- >>history
 
-   0.2.0   Names mended before anybody depends on them: tuo_csum_check, tuo_tun_group,
-           tuo_tun_parts, ..._batch, tuo_buf.capacity, tuo_caps.ethernet. Outputs are the last
-           arguments; what is made by an init or open is the first. tuo_gro_desc.ip_id replaces
-           exact_ip_id and ignore_df_ip_id, and adds TUO_IP_ID_ANY. tuo_tun_query_info,
+   0.2.0   Renamed: tuo_csum_check, tuo_tun_group, tuo_tun_parts, ..._batch, tuo_buf.capacity,
+           tuo_caps.ethernet. Outputs are the last arguments, but an init or open has its new object
+           first. tuo_gro_desc.ip_id replaces exact_ip_id and ignore_df_ip_id, and adds
+           TUO_IP_ID_ANY.
+           New: order repair joins items when a gap is filled; tuo_tun_next, _push, _flush for event
+           loops, and the same for a UDP socket (TUNOFFLOAD_UDP, tuo_udp_plan); tuo_tun_failure,
+           tuo_tun_set_offloads, tuo_tun_inject, tuo_tun_group_adopt; tuo_tun_query_info,
            _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
-           TUO_FREE. An event loop has tuo_tun_next, _push, _flush and the same on a UDP socket
-           (TUNOFFLOAD_UDP, tuo_udp_plan). TUO_E_DOWN of tuo_tun_send_batch drops, and what is held
-           is verified again before it leaves (hold_when_down, tuo_tun_inject, borrowed, path,
-           tuo_tun_group_adopt are new). tuo_csum_update16 of equal words leaves the field as it is. Writes of a few
-           pieces need little stack. Settings reach no other interface and need no right where they
-           hold already; a device in use is refused (tuo_tun_desc.share). New: tuo_tun_failure,
-           tuo_tun_set_offloads, no_netlink, address6_optional, tx_queue_len.
+           TUO_FREE; in tuo_tun_desc share, no_netlink, address6_optional, tx_queue_len,
+           hold_when_down, borrowed, path; in tuo_gro_desc virtio_guest, tcp_excluded_ports.
+           Changed: TUO_E_DOWN of tuo_tun_send_batch drops. Held packets are verified again before
+           they leave. A device in use is refused. Settings reach no other interface, and need no
+           right where they hold already. tuo_csum_update16 of equal words leaves the field
+           unchanged. Writes of a few pieces need little stack.
    0.1.0   GRO, GSO, checksums, virtio-net headers, flow table, capabilities, Linux TUN backend. */
 
 /* --------------------------------------------------------------------------------------- >>license
