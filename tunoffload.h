@@ -5118,9 +5118,7 @@ static tuoi_position tuoi_gro_position(tuo_gro *gro, uint32_t newest, const tuoi
     return position;
 }
 
-static tuo_verdict tuoi_bad_csum_verdict(tuoi_csum csum) {
-    return csum == TUOI_CSUM_BAD_IP ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM;
-}
+static tuo_verdict tuoi_bad_csum_verdict(int of_ip) { return of_ip ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM; }
 
 /* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet
    is summed once at most, and where the head's buffer collects the payloads, copied there in the
@@ -5134,7 +5132,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *it
     } else if (copy_to) {
         TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
-    if (pkt->csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(pkt->csum);
+    if (pkt->csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(pkt->csum == TUOI_CSUM_BAD_IP);
     if (item->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, item);
     return item->head_csum == TUOI_CSUM_RIGHT ? TUO_V_APPENDED : TUO_V_HEAD_BAD_CSUM;
 }
@@ -5142,7 +5140,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *it
 /* The same for two items; all but their heads are known to be right. The upper one is held. */
 static tuo_verdict tuoi_gro_verify_heads(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
     if (lower->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, lower);
-    if (lower->head_csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict((tuoi_csum)lower->head_csum);
+    if (lower->head_csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(lower->head_csum == TUOI_CSUM_BAD_IP);
     if (upper->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, upper);
     return upper->head_csum == TUOI_CSUM_RIGHT ? TUO_V_HELD : TUO_V_HEAD_BAD_CSUM;
 }
