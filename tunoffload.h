@@ -200,8 +200,10 @@
 
    Rounds: next ends a round with TUO_MORE after 128 packets or 256 KiB, so that the other side gets
    its turn. A level-triggered poll then returns at once. With edge-triggered epoll, keep a flag
-   "perhaps not empty" for each descriptor: an event sets the flag, TUO_AGAIN of next clears the
-   flag. Sleep only while all flags are clear. While held is 1, also wait for EPOLLOUT.
+   "perhaps not empty" for each descriptor. Each flag starts set. An event sets the flag (EPOLLIN,
+   EPOLLERR, EPOLLHUP); TUO_AGAIN of next clears the flag. While one side is held, do not read the
+   other side, and ignore the flag of the other side. Sleep while no other flag is set. EPOLLOUT may
+   stay registered.
 
    Bursts: one read can give 45 packets, so every queue behind the device must hold 64 KiB or more.
    A loop with a full queue may leave early. The packets then wait inside (pending). Do not poll
@@ -269,14 +271,14 @@
 
        state             next          push, reserve         flush             held   poll
        nothing to read   TUO_AGAIN                                                    no POLLIN
-       device or socket                TUO_AGAIN, NULL once  TUO_AGAIN         1      POLLOUT when
-       full                            its memory is full                             there is room
+       device or socket                if no memory is left: TUO_AGAIN         1      POLLOUT when
+       full                            TUO_AGAIN or NULL                              there is room
        interface down    TUO_AGAIN     TUO_OK                TUO_E_DOWN, all   0      POLLOUT when
                                                              dropped                  it is up
        device deleted    TUO_E_GONE    TUO_OK, TUO_E_GONE    TUO_E_GONE, all   0      POLLERR
                                        if it has to write    dropped
-       woken, blocking   TUO_E_WOKEN   TUO_AGAIN, NULL once  TUO_E_WOKEN       1
-                         if it waits   its memory is full    if it waits
+       woken, blocking   TUO_E_WOKEN   if no memory is left: TUO_E_WOKEN       1
+                         if it waits   TUO_AGAIN or NULL     if it waits
 
    A wake-up ends the waiting calls of both threads of a queue or socket: tuo_tun_wait,
    tuo_udp_wait, and in blocking mode next, push, reserve and flush. A signal handler ends the two
@@ -2231,7 +2233,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t of
              desc.round_packets packets or 256 KiB, at the end of a superpacket; or before a read
              that would most likely find nothing
    Writes    *packet: data, len. The caller may write to data[-64..len). Valid until the next
-             receiving call, which overwrites the last bytes
+             receiving call, which overwrites the last bytes of this packet
    Returns   a packet: TUO_OK
              the device is empty: TUO_AGAIN
              the round is over, the device perhaps not empty: TUO_MORE. Also after 16 lost packets
