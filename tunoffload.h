@@ -6894,9 +6894,7 @@ static int tuoi_why_errno(int returned) {
     return why ? why->error : -returned;
 }
 
-static tuo_result tuoi_why_result(int returned) {
-    return tuoi_why_errno(returned) == EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
-}
+static int tuoi_why_unsupported(int returned) { return tuoi_why_errno(returned) == EOPNOTSUPP; }
 
 static void tuoi_say(tuo_tun_failure *failure, const char *words) {
     size_t len = 0;
@@ -7464,7 +7462,8 @@ static tuo_result tuoi_tun_set_public(tuo_tun *tun, tuoi_setting setting) {
     if (returned >= 0) return tuoi_leave(&tun->waiter, TUO_OK);
     error = tuoi_why_errno(returned);
     __atomic_store_n(&tun->tx.last_errno, error, __ATOMIC_RELAXED);
-    return tuoi_leave(&tun->waiter, error == EBADFD ? TUO_E_GONE : tuoi_why_result(returned));
+    if (error == EBADFD) return tuoi_leave(&tun->waiter, TUO_E_GONE);
+    return tuoi_leave(&tun->waiter, error == EOPNOTSUPP ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM);
 }
 
 TUO_API tuo_result tuo_tun_set_up(tuo_tun *tun, int up) {
@@ -7774,16 +7773,14 @@ static size_t tuoi_tun_layout(const tuo_tun_desc *desc, const tuo_gro_desc *gro_
     return *pushed + push_bytes;
 }
 
-static tuo_result tuoi_tun_desc_failed(const tuo_tun_desc *desc, int *error, const char *words) {
+static void tuoi_tun_desc_failed(const tuo_tun_desc *desc, int *error, const char *words) {
     if (error) *error = 0;
     tuoi_say_early(desc->failure, TUO_TUN_STEP_DESC, "desc", 0, words);
-    return TUO_E_INVALID;
 }
 
-static tuo_result tuoi_tun_no_memory(const tuo_tun_desc *desc, int *error) {
+static void tuoi_tun_no_memory(const tuo_tun_desc *desc, int *error) {
     if (error) *error = ENOMEM;
     tuoi_say_early(desc->failure, TUO_TUN_STEP_MEMORY, "a queue", ENOMEM, NULL);
-    return TUO_E_SYSTEM;
 }
 
 static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, const char *path, int *error) {
@@ -7794,10 +7791,16 @@ static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, con
     uint8_t *block;
     if (error) *error = 0;
     gro_desc.vnet_hdr_len = 0;
-    if (wrong) return tuoi_tun_desc_failed(desc, error, wrong);
+    if (wrong) {
+        tuoi_tun_desc_failed(desc, error, wrong);
+        return TUO_E_INVALID;
+    }
     len = tuoi_tun_layout(desc, &gro_desc, &held, &pushed);
     tun = (tuo_tun *)TUO_CALLOC(1, len);
-    if (!tun) return tuoi_tun_no_memory(desc, error);
+    if (!tun) {
+        tuoi_tun_no_memory(desc, error);
+        return TUO_E_SYSTEM;
+    }
     block = (uint8_t *)tun;
     tun->waiter.fd = tun->netlink_fd = tun->waiter.wake_fd = -1;
     tuoi_tun_keep_desc(tun, desc, path);
@@ -7805,7 +7808,8 @@ static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, con
     if (tuo_gro_init(&tun->tx.gro, block + tuoi_align_up(sizeof *tun), held - tuoi_align_up(sizeof *tun), &gro_desc) !=
         TUO_OK) {
         TUO_FREE(tun);
-        return tuoi_tun_desc_failed(desc, error, "gro: a member is out of its range");
+        tuoi_tun_desc_failed(desc, error, "gro: a member is out of its range");
+        return TUO_E_INVALID;
     }
     gro_desc.simd = tun->tx.gro->desc.simd; /* found out once */
     tun->tx.gro_desc = gro_desc;
@@ -7867,7 +7871,7 @@ static tuo_result tuoi_tun_opened(tuo_tun *tun, int returned, const tuo_tun_desc
     if (error) *error = tuoi_why_errno(returned);
     tuoi_tun_say(tun, desc, returned);
     tuoi_tun_free(tun);
-    return tuoi_why_result(returned);
+    return tuoi_why_unsupported(returned) ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
 }
 
 static int tuoi_tun_open(tuo_tun *tun, const tuo_tun_desc *desc) {
@@ -8475,7 +8479,7 @@ static tuo_result tuoi_tun_write_listed(tuo_tun *tun, const tuo_vnet_hdr *vnet, 
     all[0].len = tun->vnet_hdr_len;
     all[1] = pieces->first;
     if (pieces->rest_count) TUO_MEMCPY(all + 2, pieces->rest, pieces->rest_count * sizeof *all);
-    for (i = 2; replaced; i++) all[i] = tuoi_piece_behind(all[i], &replaced);
+    for (i = 2; replaced && i < pieces->rest_count + 2; i++) all[i] = tuoi_piece_behind(all[i], &replaced);
     return tuoi_tun_writev(tun, all, pieces->rest_count + 2);
 }
 
@@ -9133,10 +9137,14 @@ struct tuo_tun_group {
 
 static tuo_result tuoi_tun_group_allocate(tuo_tun_group **group, size_t queue_count, const tuo_tun_desc *desc,
                                           int *error) {
-    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX)
-        return tuoi_tun_desc_failed(desc, error, "the number of queues: not 1 to 64");
+    if (queue_count == 0 || queue_count > TUOI_QUEUES_MAX) {
+        tuoi_tun_desc_failed(desc, error, "the number of queues: not 1 to 64");
+        return TUO_E_INVALID;
+    }
     *group = (tuo_tun_group *)TUO_CALLOC(1, sizeof **group);
-    return *group ? TUO_OK : tuoi_tun_no_memory(desc, error);
+    if (*group) return TUO_OK;
+    tuoi_tun_no_memory(desc, error);
+    return TUO_E_SYSTEM;
 }
 
 TUO_API tuo_result tuo_tun_group_open(tuo_tun_group **group, const tuo_tun_desc *desc, size_t queue_count, int *error) {
@@ -9199,7 +9207,7 @@ static tuo_result tuoi_tun_group_adopt(tuo_tun_group *g, const int *fds, size_t 
     if (returned >= 0) return result;
     if (error) *error = tuoi_why_errno(returned);
     tuoi_tun_say(g->queues[at], desc, returned);
-    return tuoi_why_result(returned);
+    return tuoi_why_unsupported(returned) ? TUO_E_UNSUPPORTED : TUO_E_SYSTEM;
 }
 
 TUO_API tuo_result tuo_tun_group_adopt(tuo_tun_group **group, const int *fds, size_t fd_count, const tuo_tun_desc *desc,

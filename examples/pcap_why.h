@@ -132,7 +132,7 @@ struct trial {
 
 static int has_change(const struct trial *t, enum change change)
 {
-    return (t->changes >> change) & 1;
+    return (t->changes >> change & 1) != 0;
 }
 
 static void find_flows(struct trial *t)
