@@ -1,6 +1,6 @@
 /* write_gro - the core on a descriptor of your own: coalesce packets and write them to a TUN device.
    cc -std=c99 -O2 -I.. -o write_gro write_gro.c
-   Standard input has IP packets without anything between them, as read_gso writes them. As root, a bridge:
+   Reads IP packets back to back from standard input, as read_gso writes them. As root, tun0 to tun1:
    ./read_gso tun0 | ./write_gro tun1 &
    ip link set tun0 up; ip link set tun1 up */
 #define _DEFAULT_SOURCE /* struct ifreq, getrandom */
@@ -41,14 +41,14 @@ static tuo_gro *make_gro(void) {
     return gro;
 }
 
-/* Writes one packet or superpacket, which a TUN device takes whole. Returns 1 if it was refused. */
+/* Writes one packet or superpacket, which a TUN device never writes in part. Returns 1 if it was refused. */
 static size_t write_one(int tun, const tuo_iov *iov, size_t iov_count) {
     ssize_t len;
     while ((len = writev(tun, (const struct iovec *)iov, (int)iov_count)) < 0 && errno == EINTR) continue;
     return len < 0;
 }
 
-/* Writes a batch of any size. All checksums are finished. Returns how many packets the kernel refused. */
+/* Writes a batch of any size. The caller has finished all checksums. Returns how many packets were refused. */
 static size_t write_batch(int tun, tuo_gro *gro, tuo_buf *packets, size_t count) {
     static const uint8_t no_offload[TUO_VNET_LEN];
     size_t next = 0, refused = 0;
@@ -70,7 +70,7 @@ static size_t write_batch(int tun, tuo_gro *gro, tuo_buf *packets, size_t count)
     return refused;
 }
 
-/* Bytes of the IP packet that begins here; 0 if it does not end here. */
+/* Length of the IP packet at bytes; 0 if fewer than all its bytes are there. */
 static size_t packet_len(const uint8_t *bytes, size_t have) {
     size_t len = 0;
     if (have < 6) return 0;
@@ -93,7 +93,7 @@ int main(int argc, char **argv) {
         for (; (len = packet_len(bytes + at, have - at)) > 0; at += len)
             packets[count++] = (tuo_buf){ bytes + at, len, len };
         refused += write_batch(tun, gro, packets, count);
-        memmove(bytes, bytes + at, have -= at); /* the begin of a packet */
+        memmove(bytes, bytes + at, have -= at); /* keep the first part of a packet */
     }
     if (refused) fprintf(stderr, "write_gro: %zu packets refused, the last one: %s\n", refused, strerror(errno));
     return got < 0 || have || refused;
