@@ -12,7 +12,8 @@
        #define TUNOFFLOAD_IMPLEMENTATION
        #include "tunoffload.h"
 
-   All other files only #include "tunoffload.h".
+   All other files only include the header. To use the Linux parts, define TUNOFFLOAD_TUN or
+   TUNOFFLOAD_UDP before the #include in every file.
 
    Contents (search for the tag):
 
@@ -52,8 +53,9 @@
 
    Choose one of three ways. Each has a page below, with code that is compiled by the tests.
 
-   1. The verbs. This header opens the TUN device and the UDP socket, reads, writes, merges and
-      splits, and repeats refused writes. Choose the verbs for a VPN or a tunnel. Linux only.
+   1. The verbs: five functions (next, push, flush, held, pending) of a TUN device or a UDP socket.
+      This header opens both, reads, writes, merges and splits, and repeats refused writes. Choose
+      the verbs for a VPN or a tunnel. Linux only.
 
           while (tuo_tun_next(tun, &packet) == TUO_OK) ...   // packets of wire size
           tuo_tun_push(tun, bytes, len);                     // one packet, copied
@@ -92,14 +94,17 @@
        flow           packets of one connection in one direction: the same IP version, addresses,
                       protocol, ports, bytes of Ethernet header and tags
        item           packets held by GRO that will leave as one packet
+       lower, upper   of two items or segments of a TCP flow: the one with the lower or the higher
+                      sequence numbers
        candidate      a packet that could merge with a suitable neighbour
        drain          take all held packets out of GRO (tuo_gro_next until TUO_DONE)
        verdict        the decision of GRO about a packet, and the rule behind this decision
+       train          UDP datagrams that are sent or received as one message
 
    WAY 1: THE VERBS
 
-   #define TUNOFFLOAD_TUN adds a TUN device, #define TUNOFFLOAD_UDP a UDP socket, before every
-   #include of this header. Device and socket have the same verbs:
+   Before every #include of this header, define TUNOFFLOAD_TUN for a TUN device and TUNOFFLOAD_UDP
+   for a UDP socket. Device and socket have the same verbs:
 
        next      the next packet or datagram; reads only when nothing is left of the last read
        push      takes a copy of one packet. For UDP also reserve, then commit: built in place
@@ -193,7 +198,7 @@
 
    Opening: tuo_tun_open makes the device and negotiates the offloads of this kernel. desc.failure
    describes a failure in words. A device that has queues already, of any process, is refused with
-   EBUSY. desc.share, with desc.multi_queue, joins this device instead. Settings that hold already
+   EBUSY. desc.share, with desc.multi_queue, joins this device instead. Settings already in effect
    need no right and no netlink, so an unprivileged daemon can open a device prepared for its user.
    desc.no_netlink: no AF_NETLINK socket is made. tuo_tun_adopt takes a descriptor that another
    process opened; desc.adopt_negotiate also sets its vnet header and offloads.
@@ -210,12 +215,14 @@
    that side for POLLIN until the queue has room.
 
    Refusals: a superpacket that the kernel refuses (EINVAL, EIO, EMSGSIZE) or has no memory for
-   (ENOBUFS, ENOMEM) is resent at once as its original packets. After desc.refusal_limit refusals in
-   a row, that protocol is no longer coalesced for desc.retry_after packets.
+   (ENOBUFS, ENOMEM) is resent at once as its original packets. EIO can mean a refused superpacket
+   or an interface that is down. If a single packet also fails with EIO, the interface is down.
+   After desc.refusal_limit refusals in a row, that protocol is no longer coalesced for
+   desc.retry_after packets.
 
-   UDP: datagrams that fit together leave as one message (UDP_SEGMENT), to any number of peers. One
-   read brings all datagrams that the kernel merged (UDP_GRO). A refused message is resent as single
-   datagrams. The refusal of one peer never delays another. datagram.peer is the sender, and the
+   UDP: datagrams that fit together leave as one train (UDP_SEGMENT), to any number of peers. One
+   read returns all datagrams that the kernel merged (UDP_GRO). A refused train is resent as single
+   datagrams. A refusal for one peer never delays another peer. datagram.peer is the sender, and the
    peer for an answer.
 
    MTU: the MTU of the TUN device is the path MTU less 28 bytes (IPv4 outside) or 48 (IPv6), and
@@ -267,18 +274,21 @@
        }
        // --- end
 
-   States of a queue, and the results of the verbs:
+   States of a queue, and the results of the verbs. An empty cell: the state does not change the
+   result.
 
        state             next          push, reserve         flush             held   poll
        nothing to read   TUO_AGAIN                                                    no POLLIN
-       device or socket                if no memory is left: TUO_AGAIN         1      POLLOUT when
-       full                            TUO_AGAIN or NULL                              there is room
+       device or socket                if its memory is      TUO_AGAIN         1      POLLOUT when
+       full                            full: push TUO_AGAIN,                          there is room
+                                       reserve NULL
        interface down    TUO_AGAIN     TUO_OK                TUO_E_DOWN, all   0      POLLOUT when
                                                              dropped                  it is up
        device deleted    TUO_E_GONE    TUO_OK, TUO_E_GONE    TUO_E_GONE, all   0      POLLERR
                                        if it has to write    dropped
-       woken, blocking   TUO_E_WOKEN   if no memory is left: TUO_E_WOKEN       1
-                         if it waits   TUO_AGAIN or NULL     if it waits
+       woken, blocking   TUO_E_WOKEN   if its memory is      TUO_E_WOKEN       1
+                         if it waits   full: push TUO_AGAIN, if it waits
+                                       reserve NULL
 
    A wake-up ends the waiting calls of both threads of a queue or socket: tuo_tun_wait,
    tuo_udp_wait, and in blocking mode next, push, reserve and flush. A signal handler ends the two
@@ -349,7 +359,7 @@
            return 0;
        }
 
-       // Writes a batch of any size. All checksums are finished. Returns how many were refused.
+       // Writes a batch of any size. Checksums must be finished. Returns how many were refused.
        size_t write_batch(int tun, tuo_gro *gro, tuo_buf *packets, size_t count) {
            static const uint8_t no_offload[TUO_VNET_LEN];
            size_t next = 0, refused = 0;
@@ -469,9 +479,10 @@
    and checksum, and resumes when buffers run out. UDP: tuo_udp_recv_batch, tuo_udp_send_batch.
 
    Your own device. A tuo_caps describes a device: the port of a NIC, a virtual machine, a stack, a
-   TUN device (tuo_tun_caps). tuo_tx_init and tuo_tx_next hand out a packet in the form that needs
-   the least work here: whole; smaller superpackets; segments whose checksums the device finishes;
-   finished segments. The bytes on the wire are the same each time (tuo_tx_init, Wire).
+   TUN device (tuo_tun_caps). tuo_tx_init chooses the form that needs the least CPU work. The forms
+   are, from least to most work: the whole packet, smaller superpackets, segments whose checksums
+   the device finishes, finished segments. tuo_tx_next hands out the packets. The bytes on the wire
+   are the same for each form (tuo_tx_init, Wire).
 
        // --- example manual_tx.c
        #include "tunoffload.h"
@@ -504,18 +515,20 @@
 
    PROMISES
 
-   - Coalesces TCP and UDP over IPv4 and IPv6 by the rules that all Linux kernels since 6.1 share.
-   - Lossless: splitting a superpacket gives back the same bytes. One exception: packets with DF and
-     a constant IPv4 ID leave numbered id, id+1, ... as from every kernel. RFC 6864 gives this ID no
-     meaning. TUO_IP_ID_EXACT refuses to merge these packets. TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY
-     merge and renumber more.
+   - Coalesces TCP and UDP over IPv4 and IPv6. By default merges only segments that every Linux
+     kernel since 6.1 would merge. Order repair is the one extension. LIMITS lists stricter rules.
+   - Lossless: by default, splitting a superpacket reproduces the same bytes, except constant IPv4
+     IDs under DF. These IDs leave as id, id+1, ... as from every kernel. RFC 6864 gives them no
+     meaning. TUO_IP_ID_EXACT removes this exception. TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge and
+     renumber more. With trust_checksums, lossless holds only for right checksums.
    - Never marks a checksum good without having verified it, unless the caller declares the packets
      trusted. A packet with a wrong checksum is not merged, not repaired, and leaves unchanged.
-   - Keeps the order of each connection, also if flow labels or extension headers change. A packet
-     that can never merge closes its flow, so that no later packet overtakes it. Only order repair
-     moves a packet forward.
-   - Loses nothing: every pushed packet is emitted exactly once, alone or in a superpacket. Every
-     segment of a superpacket is handed out.
+   - Emits the packets of a flow in the order of their pushes, also if flow labels or extension
+     headers change. A packet that can never merge closes its flow, so that no later packet
+     overtakes it. Only order repair changes the order: a late TCP segment moves forward to its
+     place in the byte stream.
+   - Loses nothing: every packet that tuo_gro_push takes is emitted exactly once, alone or in a
+     superpacket, unless tuo_gro_reset discards it. Every segment of a superpacket is handed out.
    - Bounded: memory is fixed at init, and work per packet has an upper limit for any traffic
      (tuo_gro_push, Cost).
 
@@ -524,7 +537,7 @@
    - No timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end of
      each batch from your socket or device.
    - No IP fragmentation or reassembly. Legacy UFO and the UDP-tunnel GSO types are refused by name.
-   - UDP datagrams without a checksum are not coalesced: splitting could not give them back.
+   - UDP datagrams without a checksum are not coalesced: splitting could not reproduce them.
    - No system call in the core. TUNOFFLOAD_TUN and TUNOFFLOAD_UDP add system calls.
    - No encryption, no tunnel protocol.
 
@@ -533,26 +546,27 @@
    tuo_gro_push reads the headers of a packet. A packet that can never merge (a TCP segment without
    payload, a fragment, ...) is held, and leaves alone in its place. A candidate is looked up by its
    flow. The candidate joins an open item at its end (append) or front (prepend), or becomes the
-   head of a new item. Checksums are verified only when a packet is about to join: those of this
-   packet and, once, of the heads. Traffic that does not merge is never summed.
+   head of a new item. A checksum is verified only when a packet would otherwise merge. Then GRO
+   verifies this packet, and the head of each item at most once. A packet without a matching
+   neighbour is never summed.
 
    Fast path: if a packet resembles the packet before it in its flow, its headers are compared once,
    under a mask. Parser and lookup are left out. The outcome is the same.
 
    Order repair: a TCP flow can have several open items with gaps between them, in sequence order. A
-   late segment is put where its bytes belong, and merges there. Two items become one when a gap is
-   filled, if the rules for a packet let the upper item follow the lower item. If a flow has more
-   than max_items_per_flow items, the oldest item is closed. A UDP flow has one item.
-   disable_prepend switches order repair off; strict_kernel includes disable_prepend.
+   late segment takes its place in sequence order. The segment merges if it touches an open item. If
+   the segment fills a gap, the two neighbours become one item when the merge rules let the upper
+   item follow the lower item. If a flow has more than max_items_per_flow items, the oldest item is
+   closed. A UDP flow has one item. disable_prepend and strict_kernel switch order repair off.
 
-   tuo_gro_next drains in order of arrival. The items of a TCP flow leave in sequence order, in the
-   places in which they arrived. All other packets leave where they arrived. The headers of a
-   superpacket are one new piece, every payload is borrowed. Single packets leave unchanged, with a
-   zero vnet header. No superpacket of one segment is made, because the kernel drops some of them
-   silently (TCP options make its length arithmetic go wrong).
+   tuo_gro_next drains in order of arrival. The position of an item is that of its first pushed
+   packet. The items of one TCP flow fill their positions in sequence order. The headers of a
+   superpacket are one new piece; the payloads are borrowed. A single packet leaves unchanged, with
+   a zero vnet header. A single packet never gets a GSO type: with TCP options the kernel can drop
+   such a packet silently (K 1.8).
 
    By copy (tuo_gro_batch, tuo_gro_push_buf): plain buffers (tuo_buf) are filled while checksums are
-   verified, in one pass. If an item of several packets has joined an item below it, all payloads of
+   verified, in one pass. If an item of several packets has joined a lower item, all payloads of
    both items are copied at the drain. So a payload is copied twice at most.
 
    Exclusions: disable_tcp4 to disable_udp6 switch protocols off. tcp_excluded_ports and
@@ -567,10 +581,10 @@
                               copy, no second buffer
        tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and
                               resumes when buffers run out
-   A packet that is no superpacket leaves as one segment, and a partial checksum is completed. All
-   functions work for any csum_start: the inner checksum of an encapsulated packet, for instance.
-   hdr_len of the vnet header is never used: Linux fills hdr_len with the length of the linear part
-   of its buffer.
+   A packet that is no superpacket leaves as one segment, and a partial checksum is completed.
+   Without a GSO type, csum_start may point anywhere in the packet, for instance to an inner TCP
+   header. With a GSO type and NEEDS_CSUM, csum_start must be the TCP or UDP header. hdr_len of the
+   vnet header is never used: Linux fills hdr_len with the length of the linear part of its buffer.
 
    SPEED
 
@@ -599,15 +613,17 @@
        tuo_rx_queue_init             slots, recv, user     the last use of the queue
        tuo_rx_queue_inject           packet->bytes, user   tuo_rx_queue_batch handed them out
        tuo_tun_send_batch            bufs[0..*taken),      this or a later sending call returned
-                                     callbacks of ops,     TUO_OK, or tuo_tun_discard, or
-                                     ops->user             tuo_tun_close
+                                     callbacks of ops,     TUO_OK, or TUO_E_DOWN without
+                                     ops->user             hold_when_down; or tuo_tun_discard, or
+                                                           tuo_tun_close
        tuo_udp_commit, _push,        user (never           tuo_udp_next_lost returned it, or the
        _send_batch                   followed)             datagram left
 
    The library hands out these pointers into its own memory:
 
-       sp.iov, sp.users              good until the first push or reset after TUO_DONE, so several
-                                     superpackets can be written by one system call
+       sp.iov, sp.users              good until the first push or reset after TUO_DONE. iov[0] may
+                                     point into *sp: for several superpackets in one system call,
+                                     use one tuo_superpacket for each
        packet of tuo_tun_next        good until the next receiving call on this queue
        datagram of tuo_udp_next      good until the next receiving call on this socket; peer as well
        memory of tuo_udp_reserve     good until the next sending call on this socket
@@ -627,9 +643,9 @@
 
    THREADS
 
-   No globals. One instance (tuo_gro, tuo_gso, tuo_flow_table) by one thread at a time; any number
-   of instances in parallel. A tuo_tun or tuo_udp: one receiving and one sending thread. Everything
-   else is stateless.
+   No globals. Use each instance from one thread at a time: tuo_gro, tuo_gso, tuo_tx,
+   tuo_flow_table, tuo_tx_queue, tuo_rx_queue. Different instances are independent. A tuo_tun or
+   tuo_udp can have one receiving and one sending thread. All other functions are stateless.
 
    COMPILE-TIME OPTIONS
 
@@ -660,8 +676,8 @@
    LIMITS
 
    - Headers up to TUO_HEADER_MAX bytes, TUO_VLAN_MAX tags, TUO_IP6_EXT_MAX extension headers.
-     Beyond these limits a packet passes GRO alone and is refused by GSO. IPv4 with options never
-     merges (as in the kernel), but splits.
+     Beyond these limits GRO emits the packet alone. tuo_gso_init refuses the packet only with a
+     GSO type. IPv4 with options never merges (as in the kernel), but splits.
    - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands on a TUN device.
      tuo_gso_init and tuo_tx_init take larger ones (IP length 0), and tuo_tso_prepare makes larger
      ones for devices that allow them. A jumbo payload option (RFC 2675) is copied like any other
@@ -674,9 +690,10 @@
      a constant IPv4 ID needs DF, for UDP as well (kernels before 6.18 agree);
      CWR never merges (kernel generations disagree);
      a packet that cannot merge closes its flow, even if the kernel lets this packet overtake.
-   - UDP: some kernels before 6.8.5 lose coalesced datagrams that end in a local VXLAN or Geneve
-     device. If inner packets can be VXLAN or Geneve, exclude their ports: udp_excluded_ports =
-     { 4789, 8472, 6081, 4500 }, udp_excluded_port_count = 4. Or set disable_udp4 and disable_udp6.
+   - UDP: some kernels before 6.8.5 lose coalesced datagrams for local tunnel endpoints. Exclude the
+     ports of these endpoints: 4789 and 8472 (VXLAN), 6081 (Geneve), 4500 (IPsec over UDP). Set
+     udp_excluded_ports = { 4789, 8472, 6081, 4500 }, udp_excluded_port_count = 4. Or set
+     disable_udp4 and disable_udp6.
 
    SOURCES
 
@@ -718,8 +735,9 @@ extern "C" {
 
 /* The most header bytes that this library copies or stamps, from the start of a frame to the TCP or
    UDP payload. Ethernet, VLAN tags, IP options, IPv6 extension headers and TCP options count.
-   Packets with longer headers pass GRO alone (TUO_V_HEADER_TOO_LONG), and GSO refuses them
-   (TUO_E_HEADER_TOO_LONG). Every IPv4 packet with up to two tags fits: 14 + 2*4 + 60 + 60. */
+   GRO emits packets with longer headers alone (TUO_V_HEADER_TOO_LONG). GSO refuses superpackets
+   with longer headers (TUO_E_HEADER_TOO_LONG). Every IPv4 packet fits, even with TUO_VLAN_MAX tags:
+   14 + 4*4 + 60 + 60. */
 #define TUO_HEADER_MAX 256
 
 /* Bounds of the parser. A packet with more gets a named rejection. */
@@ -767,7 +785,8 @@ typedef enum tuo_simd {
 
 /* ------------------------------------------------------------------------------------ >>results */
 
-/* tuo_result: did the call do its job? 0: yes. Positive: yes, with a note. Negative: no.
+/* tuo_result: did the call do its job? 0: yes. Positive: no error, but the call may have done only
+   part of its job, or nothing. Negative: no.
    TUO_DONE, TUO_MORE and TUO_AGAIN are positive. Where a function can return them, test `!= TUO_OK`
    instead of `< 0`. A negative result leaves everything that the caller can see as before, unless
    the function says otherwise.
@@ -776,9 +795,11 @@ typedef enum tuo_simd {
     X(OK, 0, "done")                                                                               \
     X(DONE, 1, "nothing more to hand out")                                                         \
     X(MORE, 2, "there may be more: call again, with fresh output buffers or in the next round")    \
-    X(AGAIN, 3, "would block, or time is over; what was taken is kept")                            \
+    X(AGAIN, 3,                                                                                    \
+      "would block, or time is over; each function says what happened to its packets")             \
     X(E_INVALID, -1, "an argument is outside its documented range")                                \
-    X(E_NOSPACE, -2, "an output buffer or the given memory is too small; nothing was written")     \
+    X(E_NOSPACE, -2,                                                                               \
+      "an output buffer or the given memory is too small, or all slots are in use")                \
     X(E_BUFFER, -3, "a buffer callback failed")                                                    \
     X(E_NOT_IP, -4, "neither IPv4 nor IPv6 (version nibble or ethertype)")                         \
     X(E_TRUNCATED, -5, "the bytes end inside a vnet, Ethernet or IP header")                       \
@@ -813,7 +834,8 @@ typedef enum tuo_simd {
     X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                               \
     X(E_VNET_SEG_LIMIT, -29, "UDP_L4 superpacket of more than 128 segments (write rule)")          \
     X(E_SYSTEM, -30, "a system call failed; errno is available (Linux parts)")                     \
-    X(E_UNSUPPORTED, -31, "the descriptor or device cannot do that (TUN backend)")                 \
+    X(E_UNSUPPORTED, -31,                                                                          \
+      "the device, descriptor, kernel or network namespace does not support the request")          \
     X(E_WOKEN, -32, "woken by tuo_tun_wake, tuo_udp_wake or a close (Linux parts)")                \
     X(E_DOWN, -33, "the interface is down (TUN backend)")                                          \
     X(E_GONE, -34, "the device was deleted (TUN backend)")                                         \
@@ -1099,7 +1121,8 @@ typedef enum tuo_ip_id {
     TUOI_IP_ID_ANY_INT = -0x7FFFFFFF - 1 /* private, as above */
 } tuo_ip_id;
 
-/* GRO configuration. Zero-initialised: valid, safe, and right for most programs. */
+/* GRO configuration. Zero-initialised: valid. Set hash_seed to a random number; the other defaults
+   suit most programs. */
 #define TUO_EXCLUDED_PORTS_MAX 16
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
@@ -1114,7 +1137,8 @@ typedef struct tuo_gro_desc {
     /* bytes of the IP packet; 0 = 65535 (IPv4 length field, kernel's bound for IPv6); 576..65535 */
     uint32_t max_bytes;
     uint32_t max_segs;           /* TCP segments; 0 = no limit; from 2 */
-    /* UDP datagrams; 0 = 64 (Linux 6.2 to 6.8 refuse more); 2..128 (all kernels refuse more) */
+    /* UDP datagrams; 0 = 64 (a TUN device of Linux 6.2 to 6.8 refuses more); 2..128 (a TUN device
+       of any kernel refuses more) */
     uint32_t max_udp_segs;
     /* gather mode: iovecs with payload; 0 = 1022 (IOV_MAX is 1024); 2..65535 */
     uint32_t max_frags;
@@ -1132,7 +1156,9 @@ typedef struct tuo_gro_desc {
     /* do not merge TCP with IPv6 extension headers: Linux 6.12.117 and 7.2 drop some of these
        superpackets when they forward them (K 1.23) */
     uint8_t disable_tcp6_ext;
-    uint8_t strict_kernel;       /* merge as the kernel does; includes disable_prepend */
+    /* no order repair, as in the kernel; same effect as disable_prepend. Stricter rules remain
+       (manual, LIMITS) */
+    uint8_t strict_kernel;
     /* never let a late segment move forward: one open item per flow, append only */
     uint8_t disable_prepend;
     /* never verify: every packet comes from an authenticated or internal source. Superpackets get
@@ -1140,8 +1166,8 @@ typedef struct tuo_gro_desc {
        an IPv6 Home Address option (RFC 6275): their checksum covers another address */
     uint8_t trust_checksums;
     uint8_t virtio_guest;        /* num_buffers is 1 for virtio 1.x guests, if the header has it */
-    /* A packet with one of these ports as source or destination does not merge. UDP ports that are
-       worth excluding: 4789 8472 6081 4500 (manual, LIMITS). */
+    /* A packet with one of these ports as source or destination does not merge. UDP ports of local
+       tunnel endpoints, for some kernels before 6.8.5: 4789 8472 6081 4500 (manual, LIMITS). */
     uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t tcp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
@@ -1155,10 +1181,10 @@ typedef struct tuo_gro_stats {
     uint64_t merged_packets;          /* input packets inside superpackets */
     /* appends to a buffer that failed; the packets behind were emitted one by one */
     uint64_t append_failures;
-    /* by copy: packets that lack up to offset bytes of their IP length. The buffer's len left out
-       the headroom, or the packet came truncated */
+    /* by copy: packets whose IP length exceeds their bytes by at most `offset`. Likely cause: the
+       buffer's len does not count the headroom. Packets truncated before the push count as well */
     uint64_t headroom_short;
-    uint64_t joined_items;            /* times that a late segment made one of two held items */
+    uint64_t joined_items;            /* times that a late segment merged two held items into one */
     uint64_t verified_packets;        /* checksums computed: at most 1 per packet, 3 per push */
     uint64_t item_checks;             /* items compared: at most max_items_per_flow per push */
     tuo_flow_stats flow;
@@ -1202,7 +1228,8 @@ typedef struct tuo_caps {
        tx_csum_tcp4 to tx_csum_udp6. The next two members do not limit these checksums */
     uint8_t tx_csum_any;
     /* 1: offloads work behind IPv6 extension headers. Behind a routing header with segments left
-       only tx_csum_any works: that checksum covers another destination than the IP header's */
+       only tx_csum_any works: the checksum covers the final destination, and the IP header has
+       another address */
     uint8_t tx_ip6_ext;
     uint8_t tx_vlan_max;      /* VLAN tags that offloads work behind; 0..TUO_VLAN_MAX */
     /* 1: segmenting leaves CWR on the first segment only (Linux NETIF_F_TSO_ECN, virtio HOST_ECN).
@@ -1438,8 +1465,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
 /* tuo_vnet_check: does this header fit this packet?
    Flags     TUO_F_ETHERNET. TUO_F_WRITE refuses also what Linux refuses, drops or corrupts when the
              packet is written to a TUN or TAP device
-   Small     a GSO type on up to gso_size bytes of payload, none included, means nothing, as in
-             Linux: the packet counts as an ordinary packet
+   Small     with 0 to gso_size bytes of payload, the GSO type is ignored, as in Linux. The packet
+             counts as an ordinary packet
    Length 0  an IP length of 0 is accepted as by TUO_F_SUPERPACKET
 
    Returns   the first that applies:
@@ -1568,7 +1595,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t 
    Returns   done: TUO_OK
              a member is out of range, or a capacity differs: TUO_E_INVALID
              packets are held: TUO_E_INVALID
-   After a failure the old configuration holds. */
+   After a failure the old configuration stays in effect. */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gro_reconfigure(tuo_gro *gro, const tuo_gro_desc *desc);
 
 /* tuo_gro_query_desc: the effective configuration, defaults filled in. tuo_gro_query_stats:
@@ -1603,11 +1630,11 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
    Writes    *sp: vnet header, iovecs, users
    Returns   a packet: TUO_OK
              nothing is held any more: TUO_DONE. *sp is untouched
-   Order     a superpacket leaves in the place of the packet in it that was pushed first. The items
-             of one TCP flow share their places, and leave in sequence order
-   Ownership sp->iov and sp->users point into the instance, iov[0] perhaps into *sp. Both are valid
-             until the first push or reset after TUO_DONE. So one sendmsg or io_uring submission can
-             use several superpackets
+   Order     the position of a superpacket is that of its first pushed packet. The items of one TCP
+             flow fill their positions in sequence order
+   Ownership sp->iov and sp->users stay valid until the first push or reset after TUO_DONE. iov[0]
+             may point into *sp: to send several superpackets at once, use one tuo_superpacket for
+             each
    Note      tuo_gro_next also drains packets of tuo_gro_push_buf, but max_frags did not limit them
    Sources   virtio 1.3 5.1.6.2 (header); linux tcp_offload.c tcp4_gro_complete, udp_offload.c
              udp_gro_complete */
@@ -1696,15 +1723,15 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
              superpacket with a wrong IPv4 header checksum: TUO_E_IP_CSUM
              superpacket without NEEDS_CSUM, wrong TCP checksum: TUO_E_L4_CSUM
              superpacket without NEEDS_CSUM, behind a routing header with segments left:
-             TUO_E_VNET_NEEDS_CSUM. Only the sum in the field would know the final address
+             TUO_E_VNET_NEEDS_CSUM. Only a pseudo-header sum contains the final address
    Plan      superpacket: ceil(payload / gso_size) segments, at least 2
              NEEDS_CSUM only: one segment, the checksum completed (with TUO_F_PSEUDO: left as it is)
              neither: one segment, the input itself
    Seed      with NEEDS_CSUM the checksums of segments are derived from the pseudo-header sum in the
              packet, as in Linux: a wrong sum stays wrong. A UDP sum includes the UDP length; if the
              UDP length is 0, the length of the IP payload
-   Small     as in Linux, a GSO type on up to gso_size bytes of payload means nothing. A pure ACK or
-             a single datagram is such an ordinary packet
+   Small     with 0 to gso_size bytes of payload, the GSO type is ignored, as in Linux. A pure ACK
+             or a single datagram counts as an ordinary packet
    Lengths   as in Linux, the payload of UDP is the IP payload, whatever the UDP length says. With a
              GSO type, bytes beyond the IP packet are not part of the packet
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
@@ -1775,8 +1802,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_caps_intersect(const tuo_caps *a, const tu
              otherwise: 0 */
 TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
 
-/* tuo_tso_prepare: make a superpacket with metadata of one large TCP or UDP packet of a stack. The
-   packet is pkt[0..len), whatever its length fields say.
+/* tuo_tso_prepare: turn one large TCP or UDP packet of a stack into a superpacket, and fill *vnet.
+   The length fields in pkt are ignored: the packet is pkt[0..len).
    gso_size  payload bytes per segment (for TCP the MSS less options)
    caps      ethernet, and whether the device takes an IP length of 0. tuo_tx_init handles its other
              limits
@@ -1790,12 +1817,12 @@ TUO_API unsigned tuo_rx_hint(const tuo_caps *caps, const tuo_vnet_hdr *vnet);
              not TCP or UDP, or a routing header with segments left: TUO_E_VNET_PROTOCOL
              headers longer than TUO_HEADER_MAX: TUO_E_HEADER_TOO_LONG
              gso_size is 0 or 65535, or segments exceed an IP packet: TUO_E_VNET_GSO_SIZE
-             large, and larger than the device segments (max_tcp4, ...): TUO_E_IP_LENGTH
+             large, and longer than the limit of the device (max_tcp4, ...): TUO_E_IP_LENGTH
    After a failure nothing is written.
-   Large     an IP packet beyond 65535 bytes (IPv6: payload) gets an IP length of 0 (BIG TCP). The
-             parser takes it with TUO_F_SUPERPACKET, split and tuo_tx_init always
-   Small     a payload of up to gso_size bytes, none included, makes an ordinary packet with a
-             partial checksum
+   Large     an IP packet beyond 65535 bytes (IPv6: payload) gets an IP length of 0 (BIG TCP).
+             tuo_parse accepts this length only with TUO_F_SUPERPACKET. tuo_gso_init and tuo_tx_init
+             always accept this length
+   Small     0 to gso_size bytes of payload make an ordinary packet with a partial checksum
    Cost      headers only
    Sources   linux net/ipv4/tcp_output.c, net/ipv6/ip6_output.c (payload length 0) */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, const tuo_caps *caps,
@@ -1846,12 +1873,12 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tu
 TUO_API size_t tuo_tx_remaining(const tuo_tx *tx);
 
 /* tuo_tx_queue_init: a queue in front of a device that takes packets in bursts, perhaps fewer than
-   offered. Packets not taken stay, in order, for the next flush. Nothing is dropped or freed: a
-   lost segment costs its connection a retransmission time-out.
+   offered. Packets not taken stay, in order, for the next flush. The queue never drops or frees a
+   packet, because a lost segment can delay its connection by a retransmission time-out.
    slots     slots[0..slot_count): caller-owned memory for handles, in use as long as the queue
-   send      send(user, packets, count): offers packets[0..count), count at least 1. Returns how many
-             of the first the device took and now owns. Called by push and flush only, on their
-             thread; must not use this queue
+   send      send(user, packets, count): offers packets[0..count), count at least 1. Returns n: the
+             device took packets[0..n) and owns these packets now. Called by push and flush only, on
+             their thread; must not use this queue
    Returns   ready: TUO_OK
              no slots or no callback: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_queue_init(tuo_tx_queue *queue, void **slots, size_t slot_count,
@@ -1902,7 +1929,8 @@ TUO_API size_t tuo_rx_queue_batch(tuo_rx_queue *queue, tuo_rx_packet *packets, s
 /* Limits of one train: a message of several datagrams. Zero-initialised: 64 datagrams, 65000
    bytes. */
 typedef struct tuo_udp_limits {
-    uint32_t max_segs;       /* datagrams; 0 = 64 (Linux before 6.1 takes no more); 1..128 */
+    /* datagrams; 0 = 64 (UDP_SEGMENT of some kernels before 6.9 refuses more); 1..128 */
+    uint32_t max_segs;
     /* bytes of payload; 0 = 65000 (longer messages are cut in software, U 1.4); 1..65507 */
     uint32_t max_bytes;
     /* 1: the last datagram must be shorter than the others (Linux 7.0.0 to 7.1.4) */
@@ -1999,8 +2027,8 @@ typedef struct tuo_tun_desc {
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
     uint8_t hold_when_down;      /* tuo_tun_send_batch holds buffers while the interface is down */
     uint8_t up;                  /* bring the interface up */
-    /* Never open an AF_NETLINK socket (for a seccomp filter that kills). A setting that does not
-       hold already then gives TUO_E_UNSUPPORTED. */
+    /* Never open an AF_NETLINK socket (for a seccomp filter that kills). A setting that is not yet
+       in effect then gives TUO_E_UNSUPPORTED. */
     uint8_t no_netlink;
     uint8_t address6_optional;   /* if IPv6 is off, leave address6 out; *failure says so */
     uint8_t set_owner, set_group; /* let owner, group open the persistent device */
@@ -2051,7 +2079,7 @@ typedef struct tuo_tun_tx_stats {
     uint64_t tx_dropped_error;           /* lost: device deleted, or another error */
     uint64_t tx_again;                   /* writes that would have blocked */
     /* Buffers of tuo_tun_send_batch whose length most likely leaves out the headroom. The packet or
-       its end is lost. 0 in a correct program. */
+       its end is lost. Packets truncated before the call count as well. */
     uint64_t headroom_short;
     uint64_t switched_off;               /* times that refusals switched a protocol off */
     uint8_t tcp4_off, tcp6_off, udp_off; /* 1: switched off now */
@@ -2073,7 +2101,7 @@ typedef struct tuo_tun_info {
      a member of the desc is out of its range: TUO_E_INVALID
      the device exists and has a vnet header, though no_vnet_hdr: TUO_E_UNSUPPORTED
      a shared device has a vnet header of another size than 10, 12, 20, 24: TUO_E_UNSUPPORTED
-     a setting does not hold yet, and netlink is denied or no_netlink: TUO_E_UNSUPPORTED
+     a setting is not yet in effect, and netlink is denied or no_netlink: TUO_E_UNSUPPORTED
      the device has queues already, and share is not set: TUO_E_SYSTEM with EBUSY
      a system call or the allocation failed: TUO_E_SYSTEM
 
@@ -2088,9 +2116,10 @@ typedef struct tuo_tun_info {
    Exclusive a device with queues, of any process, is refused before anything is changed. rtnetlink
              counts the queues of a multi-queue device. Where rtnetlink does not count (before Linux
              4.20, no_netlink, netlink denied), an existing multi-queue device is refused
-   Rights    CAP_NET_ADMIN, or ownership of a persistent device. A setting that holds already needs
-             no right and no netlink, so an administrator can prepare the device. An address holds
-             only with the same prefix length. /proc/thread-self/net/if_inet6 tells IPv6 addresses
+   Rights    CAP_NET_ADMIN, or ownership of a persistent device. A setting already in effect needs
+             no right and no netlink, so an administrator can prepare the device. An address is in
+             effect only with the same prefix length. IPv6 addresses are read from
+             /proc/thread-self/net/if_inet6
    Calls     with no_netlink and no setting: open, ioctl, fcntl, eventfd, close, and getrandom
              unless gro.hash_seed is set. For a setting also fstat and an AF_INET socket, closed at
              once; for address6 also read
@@ -2108,7 +2137,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
      the device has a vnet header, though no_vnet_hdr: TUO_E_UNSUPPORTED
      the vnet header is of another size than 10, 12, 20, 24, and no adopt_negotiate:
      TUO_E_UNSUPPORTED
-     a setting does not hold yet, and rtnetlink does not reach the device: TUO_E_UNSUPPORTED
+     a setting is not yet in effect, and rtnetlink does not reach the device: TUO_E_UNSUPPORTED
      otherwise: as tuo_tun_open
 
    After a failure the descriptor stays the caller's, with its former vnet header and offloads.
@@ -2158,7 +2187,7 @@ TUO_API void tuo_tun_wake_clear(tuo_tun *tun);
      woken, or being closed: TUO_E_WOKEN
      poll() failed: TUO_E_SYSTEM
 
-   Note      an interface that is down has no room: for_writing waits until the interface is up */
+   Note      while the interface is down, poll reports no room: for_writing waits until it is up */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms);
 
 /* tuo_tun_fd: the descriptor, for the caller's poll loop.
@@ -2169,10 +2198,11 @@ TUO_API const char *tuo_tun_name(const tuo_tun *tun);
 /* tuo_tun_query_info: negotiated properties, and the last errno of each side. Any thread. */
 TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info);
 
-/* tuo_tun_caps: what can be written to the device. With a vnet header a TUN device takes TCP
-   superpackets, whatever was negotiated for reading, and UDP superpackets if the kernel has USO. A
-   TAP device made with IFF_NAPI_FRAGS takes fewer pieces and bytes. The sending functions join
-   pieces if a packet has too many. */
+/* tuo_tun_caps: offloads of the device. The tx and max members do not depend on the read-side
+   offloads. With a vnet header a TUN device takes TCP superpackets, and UDP superpackets if the
+   kernel has USO. The members rx_csum_tcp4 to rx_csum_udp6 are 1 if TUO_TUN_CSUM is on. A TAP
+   device made with IFF_NAPI_FRAGS takes fewer pieces and bytes. The sending functions join pieces
+   if a packet has too many. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 
 /* tuo_tun_query_rx_stats: counters of the receiving side. Receiving thread.
@@ -2188,13 +2218,13 @@ TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats);
      mtu      bytes
      text     "192.0.2.1/24" or "2001:db8::1/64"
 
-     the setting holds: TUO_OK. If the setting held before, nothing was sent
+     the setting is in effect: TUO_OK. If it was in effect before, nothing was sent
      text is no address: TUO_E_INVALID
      the device was deleted: TUO_E_GONE
      the device is in another network namespace now: TUO_E_UNSUPPORTED
      rtnetlink cannot be used (denied, no_netlink, see tuo_tun_adopt): TUO_E_UNSUPPORTED
      the kernel refused: TUO_E_SYSTEM. tx_errno of tuo_tun_query_info is EPERM without
-     CAP_NET_ADMIN. ENOBUFS: the answer was lost, the setting may hold
+     CAP_NET_ADMIN. ENOBUFS: the answer was lost, the setting may be in effect
      being closed: TUO_E_WOKEN
 
    An interface that only has the name or the index of the device is never touched. Linux before 5.2
@@ -2244,8 +2274,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t of
    Loop      while (tuo_tun_next(tun, &packet) == TUO_OK) ... Level-triggered: then sleep.
              Edge-triggered: sleep only after TUO_AGAIN
    Blocking  only the first call of a round waits; later calls return TUO_MORE instead
-   Note      never TUO_E_NOSPACE, however large the MTU became: check len before a copy. Do not mix
-             with tuo_tun_recv and tuo_tun_recv_batch while packets are left */
+   Note      never returns TUO_E_NOSPACE. A packet can be as long as the current MTU, so check len
+             before a copy. Do not mix with tuo_tun_recv and tuo_tun_recv_batch while packets are
+             left */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_next(tuo_tun *tun, tuo_buf *packet);
 
 /* tuo_tun_next_copy: as tuo_tun_next, but copied and summed in one pass. For packets that are kept,
@@ -2376,9 +2407,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send(tuo_tun *tun, const void *pkt, si
              superpackets split
    Lengths   Linux drops or corrupts most superpackets whose length fields are 0. Such fields are
              filled, in a copy of the headers, if they can hold the length
-   Note      some kernels take and later drop TCP superpackets with IPv6 extension headers or a
-             gso_size below 8 (K 1.9, 1.23). No kernel takes more than 128 datagrams. tuo_tx_init
-             with tuo_tun_caps cuts these superpackets */
+   Note      some kernels take TCP superpackets with IPv6 extension headers and later drop them
+             (K 1.23). Some cut a gso_size below 8 into segments of 8 bytes (K 1.9). No kernel takes
+             more than 128 datagrams. tuo_tx_init with tuo_tun_caps cuts these superpackets */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_iov(tuo_tun *tun, const tuo_iov *iov, size_t iov_count,
                                                    const tuo_vnet_hdr *vnet);
 
@@ -2408,12 +2439,13 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_send_gso(tuo_tun *tun, const tuo_tun_p
      *taken   how many buffers the queue took; set on every return
    Returns   all written: TUO_OK
              the device takes nothing now: TUO_AGAIN
-             interface down: TUO_E_DOWN. bufs[0..*taken) were written or dropped (tx_dropped_down).
-             With desc.hold_when_down the unwritten buffers are held
+             interface down: TUO_E_DOWN. The unwritten buffers of bufs[0..*taken) are dropped
+             (tx_dropped_down), or held with desc.hold_when_down
              otherwise: TUO_E_WOKEN, TUO_E_GONE, TUO_E_SYSTEM as tuo_tun_send
-   After another result than TUO_OK and TUO_E_DOWN the queue holds the unwritten part of
-   bufs[0..*taken). Leave held buffers alone until a sending call returns TUO_OK, or until
-   tuo_tun_discard. The array bufs and *ops are not kept.
+   After TUO_OK, and TUO_E_DOWN without hold_when_down, the queue holds nothing. After any other
+   result the queue holds the unwritten buffers of bufs[0..*taken). Leave held buffers alone until a
+   sending call returns TUO_OK (or TUO_E_DOWN without hold_when_down), or until tuo_tun_discard. The
+   queue keeps copies of the handles and callbacks, not the array bufs or *ops.
    Held      held buffers go first, in order, with the next sending call. While buffers are held, no
              other buffer is taken (*taken is 0). Held packets are verified again, so changed bytes
              never leave under a checksum of other bytes
@@ -2526,8 +2558,8 @@ typedef struct tuo_udp_desc {
     size_t send_bytes;       /* memory of committed datagrams; 0 = 256 KiB; 65507 to 2^30 */
     size_t recv_bytes;       /* memory of one received message; 0 = 65535; 65535 to 2^30 */
     uint32_t round_packets;  /* datagrams in a round of tuo_udp_next; 0 = 128 */
-    /* Datagrams after which trains are tried again to a peer that refused trains; 0 = 4096. Doubles
-       with each further refusal in a row. */
+    /* After the kernel refused a train: single datagrams to this peer before the next train;
+       0 = 4096. Doubles with each further refusal in a row. */
     uint32_t retry_after;
     tuo_udp_limits limits;   /* of trains */
 } tuo_udp_desc;
@@ -2619,15 +2651,15 @@ typedef struct tuo_udp_tx_stats {
              One allocation (calloc) of about 475 KiB, none later
    Adopt     sets UDP_GRO, UDP_SEGMENT to 0, and the options that report local addresses, traffic
              classes and drops. Sets buffers, DF and traffic class only if the desc says so. Ignores
-             ip6_only and reuseport. The library discards entries of the error queue (IP_RECVERR,
-             transmit timestamps). The caller must set these options before */
+             ip6_only and reuseport. Set IP_RECVERR and transmit timestamps before tuo_udp_adopt.
+             The library reads the error queue and discards its entries */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_open(tuo_udp **udp, const struct sockaddr *local, const tuo_udp_desc *desc,
                                                int *error);
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_adopt(tuo_udp **udp, int fd, const tuo_udp_desc *desc, int *error);
 
 /* tuo_udp_close, tuo_udp_wake, tuo_udp_wake_clear, tuo_udp_wait, tuo_udp_fd: as the functions of
-   tuo_tun. The caller may change the DF policy, and options that tuo_udp_desc does not name, with
-   setsockopt at any time. */
+   tuo_tun. With setsockopt the caller may change the DF policy at any time, and options that
+   tuo_udp_desc does not name, except IP_RECVERR and transmit timestamps (see Adopt). */
 TUO_API void tuo_udp_close(tuo_udp *udp);
 TUO_API void tuo_udp_wake(tuo_udp *udp);
 TUO_API void tuo_udp_wake_clear(tuo_udp *udp);
@@ -2666,7 +2698,7 @@ TUO_API tuo_result tuo_udp_push(tuo_udp *udp, const tuo_udp_peer *peer, const vo
              woken while it waited (blocking), or being closed: TUO_E_WOKEN. Held
              no socket any more (EBADF, ENOTSOCK; blocking: shut down), now or in a sending call
              since the last flush: TUO_E_SYSTEM. Dropped and counted (tx_lost)
-   Ignore    safe. The refusal of one peer is never a result: see tuo_udp_next_lost
+   Ignore    safe. A refusal for one peer is never a result: see tuo_udp_next_lost
    Refusals  datagrams of a refused train are sent singly in the same call. If all of them leave,
              the next desc.retry_after datagrams to this peer are sent singly as well. ENOBUFS,
              ENOMEM and ICMP errors say nothing about trains and switch nothing off. Nothing is sent
@@ -2685,7 +2717,8 @@ TUO_API int tuo_udp_held(const tuo_udp *udp);
    Returns   one datagram: TUO_OK
              no more: TUO_DONE
    Ignore    safe: the last 64 are kept, and counters stay exact
-   Refusals  each of them, also ENOBUFS, loses the datagram: only EAGAIN means a full socket */
+   Refusals  a single datagram that the kernel refuses is lost, even with ENOBUFS. Only EAGAIN means
+             that the socket is full */
 TUO_API TUO_MUST_CHECK tuo_result tuo_udp_next_lost(tuo_udp *udp, tuo_udp_lost *lost);
 
 /* tuo_udp_mtu: the kernel's path MTU to a peer, in bytes of the IP packet. A v4-mapped peer has the
@@ -4215,9 +4248,9 @@ TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t 
 }
 
 /* ---------------------------------------------------------------------------------- >>gro-rules */
-/* Decides, writes nothing: what a packet is (classify), which header bytes must be equal (rows),
-   where a packet stands in the byte stream (position), and whether it may join there (decide).
-   Contract: K 4, K 5, K 9 C1-C7. */
+/* This section decides and changes no item. classify: may this type of packet merge? rows: header
+   bytes that must be equal. position: the place in the byte stream. decide: may the packet join
+   there? Contract: tests/kernel-rules.md, K 4, K 5 and K 9 (C1 to C7). */
 
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
 #define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.list: leaves at the position of another record */
@@ -4225,18 +4258,18 @@ TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t 
 
 typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT } tuoi_id_mode;
 
-/* What GRO holds of packets that will leave together: one to begin with. Items of a TCP flow with
-   gaps between them are a list in sequence order. The newest has the highest sequence numbers. */
+/* An item: packets that will leave together. A new item has one packet. The items of a TCP flow,
+   with gaps between them, are a list in sequence order. The newest item has the highest sequence
+   numbers. */
 typedef struct tuoi_item {
     const uint8_t *bytes;     /* of the first segment */
-    uint8_t *collect;         /* the same, where all payloads are copied behind it as they come; NULL: they stay where
-                                 they are */
+    uint8_t *collect;         /* bytes, if payloads are copied behind the head at the push; NULL: no copy at the push */
     uint32_t head, tail;      /* records of the first and last segment */
     uint32_t first;           /* record that arrived first: an item of the list leaves at its position */
     uint32_t older, newer;    /* neighbours in the list, with lower and with higher sequence numbers, or TUOI_NONE */
-    uint32_t list;            /* item with which the list began; the next two are used in that item only */
+    uint32_t list;            /* item with which the list began; only this item uses the next two members */
     uint32_t leaves;          /* item of the list that leaves next; the oldest, until the drain begins */
-    uint32_t open_count;      /* items of the list that packets may join: so many, from the newest on */
+    uint32_t open_count;      /* number of open items of the list, counted from the newest */
     uint32_t seq;             /* TCP: of the first payload byte */
     uint32_t payload_len;     /* of all segments; below 65536 */
     uint32_t seg_count;
@@ -4244,18 +4277,19 @@ typedef struct tuoi_item {
     uint16_t gso_size;        /* payload of the first segment */
     uint16_t ip_id;           /* of the first segment */
     uint8_t id_mode;          /* tuoi_id_mode */
-    uint8_t closed;           /* verdict for who wants to append, or TUO_V_HELD: open */
-    uint8_t head_csum;        /* tuoi_csum of the head; the others are right always */
-    uint8_t fast;             /* the fast path may look at it: newest of its list, no tags, no extension headers */
+    uint8_t closed;           /* verdict for a packet that would append; TUO_V_HELD: open */
+    uint8_t head_csum;        /* tuoi_csum of the head; the checksums of all other packets are right */
+    uint8_t fast;             /* 1: the fast path may use it: newest of its list, no tags, no extension headers */
     tuoi_shape shape;
 } tuoi_item;
 
-/* All that the rules read of a packet. Every path that parses fills all of it: tuoi_parse_plain,
-   tuoi_classify_parsed, tuoi_gro_recognise. */
+/* All that the rules read of a packet. Three functions fill every member: tuoi_parse_plain,
+   tuoi_classify_parsed, tuoi_gro_recognise. If the packet is broken, the members hold only what was
+   parsed before the error. */
 typedef struct tuoi_facts {
     tuoi_shape shape;
     uint32_t payload_len;
-    uint32_t total_len;       /* of the IP packet; of a broken one as far as it was read, as all of this */
+    uint32_t total_len;       /* bytes of the IP packet */
     uint32_t seq;             /* TCP; 0 of others */
     uint16_t ip_id;           /* IPv4; 0 of others */
     uint8_t ip_version;
@@ -4269,15 +4303,15 @@ typedef struct tuoi_packet {
     const uint8_t *bytes;
     size_t len;
     uint32_t capacity;        /* frame bytes that its buffer can take */
-    uint32_t record;          /* the record it has */
-    uint8_t *collect;         /* bytes, if they are in a tuo_buf and may be written behind; or NULL */
-    uint64_t plain_hash;      /* of its flow, if it turns out to be plain; 0: not computed */
+    uint32_t record;          /* index of its record */
+    uint8_t *collect;         /* bytes, if they are in a tuo_buf with memory behind them that may be written; or NULL */
+    uint64_t plain_hash;      /* hash of its flow, valid if the packet is plain; 0: not computed */
     tuoi_csum csum;
     tuoi_facts facts;
 } tuoi_packet;
 
-/* Header bytes that must be equal, and the verdict if they are not. Their order is the order in
-   which differences are named. */
+/* A header byte that must be equal under a mask, and the verdict if it differs. The first row that
+   differs gives the verdict. */
 typedef struct tuoi_equal_row {
     uint8_t off, mask, verdict;
 } tuoi_equal_row;
@@ -4323,8 +4357,8 @@ static const tuoi_layer tuoi_layers[TUOI_LAYER_COUNT] = {
     { TUOI_ROWS(tuoi_equal_tcp), TUOI_TCP_LEN },
 };
 
-/* Where a packet of the same flow and kind has the same bytes, besides those rows: the rest of the
-   flow key, and what says that it is a candidate with headers of the same length. */
+/* Byte ranges that must also be equal. They hold the rest of the flow key, and the fields that make
+   a packet a candidate with the same header length. */
 typedef struct tuoi_range {
     uint8_t off, len;
 } tuoi_range;
@@ -4338,7 +4372,7 @@ static const tuoi_range tuoi_same_tcp[] = { { 0, 4 }, { TUOI_TCP_DOFF, 1 }, { TU
 static const tuoi_range tuoi_same_udp[] = { { 0, 4 }, { 0, 0 } };
 
 /* Rows and ranges as byte masks over the IP header (without extension headers) and the L4 header of
-   each kind: one pass of words says "equal", and rows are only read to name a difference. */
+   each kind. One pass over words tests for equality. Rows are read only to name a difference. */
 enum { TUOI_SAME_MAX = 104 }; /* 40 + 60 */
 typedef struct tuoi_masks {
     uint8_t same[5][TUOI_SAME_MAX]; /* by kind */
@@ -4377,13 +4411,14 @@ static tuo_verdict tuoi_layer_differs(unsigned layer, const uint8_t *a, const ui
     return TUO_V_HELD;
 }
 
-/* a and b: IPv6 headers with extension headers, so many bytes. */
+/* a and b: IPv6 header with extension headers, a_len and b_len bytes. */
 static int tuoi_same_ext(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len) {
     return a_len == b_len && a[TUOI_IP6_NEXT] == b[TUOI_IP6_NEXT] &&
            tuoi_same_bytes(a + TUOI_IP6_LEN, b + TUOI_IP6_LEN, a_len - TUOI_IP6_LEN);
 }
 
-/* The same for all headers of an item and of a packet of its flow (tuoi_same_flow), one by one. */
+/* TUO_V_HELD if all headers of an item and of a packet of its flow (tuoi_same_flow) are equal where
+   they must be. Compares one header after the other. */
 static TUOI_NOINLINE tuo_verdict tuoi_name_difference(const tuoi_item *item, const uint8_t *bytes,
                                                       const tuoi_shape *other) {
     const tuoi_shape *const shape = &item->shape;
@@ -4403,7 +4438,8 @@ static TUOI_NOINLINE tuo_verdict tuoi_name_difference(const tuoi_item *item, con
 
 TUOI_FORCE_INLINE uint32_t tuoi_fixed_len(int ip4) { return ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN; }
 
-/* And in one pass where there are no extension headers. */
+/* tuoi_name_difference with a fast path: one masked comparison if neither packet has extension
+   headers. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_headers_differ(const tuoi_masks *masks, const tuoi_item *item, const uint8_t *bytes,
                                                   const tuoi_shape *other) {
     const tuoi_shape *const shape = &item->shape;
@@ -4464,9 +4500,9 @@ static tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     return TUO_V_HELD;
 }
 
-/* The shape that most packets have, as a shortcut through parser and tuoi_classify_ip: no tags,
-   options, fragments or extension headers, and every length field exactly right. 0: another shape,
-   or not right; nothing is decided. ip4 is known at compile time. */
+/* Fast path for the shape that most packets have, instead of parser and tuoi_classify_ip. 1: no
+   tags, IP options, fragments or extension headers, and every length field exactly right. 0: any
+   other packet; nothing is decided. ip4 is known at compile time. */
 TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuoi_facts *facts) {
     const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
     const uint8_t *ip, *l4;
@@ -4553,8 +4589,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_
     return TUO_V_HELD;
 }
 
-/* TUO_V_HELD: what it is does not keep it from merging. ip_off: where the IP header is without
-   tags; 0 means that there is no Ethernet header. */
+/* TUO_V_HELD: the packet's type allows merging. ip_off: offset of the IP header without tags; 0
+   means that there is no Ethernet header. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *bytes, size_t len, tuoi_facts *facts) {
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
@@ -4564,7 +4600,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *byte
     return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts) : verdict;
 }
 
-/* TUO_V_HELD: the caller's configuration does not, either. */
+/* TUO_V_HELD: the configuration allows the packet to merge. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8_t *bytes, const tuoi_facts *facts) {
     if (tuoi_kind_disabled(desc, facts)) return TUO_V_DISABLED;
     /* K 7.3 */
@@ -4574,20 +4610,20 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8
     return facts->total_len > desc->max_bytes ? TUO_V_TOO_LARGE : TUO_V_HELD;
 }
 
-/* May no segment leave before one that arrived earlier? */
+/* 1: order repair is off, so no segment may leave before a segment that arrived earlier. */
 static int tuoi_in_order_only(const tuo_gro_desc *desc) { return desc->disable_prepend || desc->strict_kernel; }
 
-/* Where a packet stands among the open items of its flow: between two, one or both of which it may
-   touch. Those it touches have to be asked the rest. */
+/* Position of a packet among the open items of its flow. The packet may touch the lower item, the
+   upper item or both. The caller then applies the remaining rules to each touched item. */
 typedef struct tuoi_position {
-    tuo_verdict verdict;      /* of a packet that touches neither */
+    tuo_verdict verdict;      /* of a packet that touches no item */
     uint32_t lower, upper;    /* neighbours in the list, or TUOI_NONE */
     uint8_t touches_lower, touches_upper;
-    uint32_t check_count;     /* items looked at */
+    uint32_t check_count;     /* items compared */
 } tuoi_position;
 
-/* Walks from the newest item to older ones, as far as they are open. Differences are taken modulo
-   2^32 (RFC 9293 3.4). */
+/* Walks over the open items, from the newest to the oldest. Differences are taken modulo 2^32
+   (RFC 9293 3.4). */
 TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuoi_item *items, uint32_t newest, const tuoi_facts *facts) {
     const uint32_t open_count = items[items[newest].list].open_count;
     tuoi_position position = { TUO_V_SEQ_GAP, newest, TUOI_NONE, 0, 0, 0 };
@@ -4609,8 +4645,8 @@ TUOI_WRAPS static tuoi_position tuoi_position_tcp(const tuoi_item *items, uint32
     return position;
 }
 
-/* Does a packet that joins nothing open an item in its place in the list? Otherwise the flow is
-   closed, and its list begins anew. */
+/* 1: a packet that cannot join starts a new item, in sequence order in the list. 0: the flow is
+   closed, and the packet starts a new list. */
 static int tuoi_opens_in_place(const tuo_gro_desc *desc, unsigned kind, tuo_verdict verdict) {
     if (!tuoi_is_tcp(kind) || tuoi_in_order_only(desc)) return 0;
     switch ((int)verdict) {
@@ -4622,8 +4658,9 @@ static int tuoi_opens_in_place(const tuo_gro_desc *desc, unsigned kind, tuo_verd
     }
 }
 
-/* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF;
-   the second packet decides which. ip_id and id_mode: of what would follow the item. */
+/* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF.
+   The second packet decides between these modes. ip_id and id_mode: of the packet or item that
+   would follow. */
 TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_ids_fit(const tuo_gro_desc *desc, const tuoi_item *item, uint16_t ip_id,
                                                  unsigned id_mode, int df) {
     const uint16_t counting = (uint16_t)(item->ip_id + item->seg_count);
@@ -4633,7 +4670,7 @@ TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_ids_fit(const tuo_gro_desc *desc, const
            desc->ip_id == TUO_IP_ID_DEFAULT;
 }
 
-/* For what would follow the item. gathered: without buffers. */
+/* Limits for data appended to the item. gathered: gather mode, without buffers. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, uint32_t more_len,
                                           uint32_t more_segs, int gathered) {
     const uint32_t payload_len = item->payload_len + more_len, seg_count = item->seg_count + more_segs;
@@ -4659,8 +4696,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
-/* Two items that touch, with equal headers: TUO_V_HELD if the upper one may go on where the lower
-   one ends. The same rules, for the head of the upper item. */
+/* For two items that touch and have equal headers. TUO_V_HELD: the upper item may follow the lower
+   item. The rules are those of tuoi_decide_append, applied to the head of the upper item. */
 static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *lower, const tuoi_item *upper) {
     const uint8_t *const ip = lower->bytes + lower->shape.ip_off;
     const int single = upper->seg_count == 1;
@@ -4673,12 +4710,13 @@ static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *l
 }
 
 /* ---------------------------------------------------------------------------------------- >>gro */
-/* Applies what the rules decide. Everything pushed is a record, in order of arrival; an item chains
-   the records that leave as one. The index leads from a flow to the newest item of its list.
-   Invariants: a record with a list is the first-arrived of one of its items; absorbed records leave
-   with an item; all others leave alone. Draining walks the records once: at the position of a
-   record with a list leaves the next item of that list, so a list leaves in sequence order, in the
-   places in which its items arrived. */
+/* Applies what the rules decide. Every pushed packet is a record, in order of arrival. An item
+   chains the records that leave as one packet. The index maps a flow to the newest item of its
+   list.
+   Invariants: a record with a list is the first-arrived record of an item of this list; absorbed
+   records leave with an item; all other records leave alone. The drain walks the records once. At
+   each record with a list, the next item of this list leaves. So the items of a list leave in
+   sequence order, at the positions of their first arrivals. */
 
 enum { TUOI_RECENT_BITS = 5, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 64 };
 
@@ -4687,14 +4725,14 @@ typedef struct tuoi_record {
                        alone */
     void *user;
     uint32_t next; /* record of the next segment in the item, or TUOI_NONE */
-    uint32_t list; /* list of which an item leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at
+    uint32_t list; /* list whose next item leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at
                       another position */
 } tuoi_record;
 
-/* What a lookup has found lately. It holds until the index changes. */
+/* A recent result of a lookup, valid until the index changes. */
 typedef struct tuoi_recent {
-    uint64_t flow;    /* addresses and ports, mixed: flows that are equal in this push each other out */
-    uint64_t changes; /* of the index, then; 0 is never now */
+    uint64_t flow;    /* hash of addresses and ports */
+    uint64_t changes; /* changes of the index at the lookup; 0: no result (an index never has 0) */
     uint32_t item;
 } tuoi_recent;
 
@@ -4704,7 +4742,7 @@ struct tuo_gro {
     tuoi_masks masks;
     const tuoi_sums *sums;
     uint64_t fast_count; /* packets that joined by the fast path: one lookup, one item check each */
-    uint64_t dice;       /* state of the numbers by which a full bucket chooses */
+    uint64_t dice;       /* state of the pseudo-random numbers that choose an entry of a full bucket */
     tuoi_index flows;  /* its stats are part of stats */
     tuoi_record *records;
     tuoi_item *items;
@@ -4758,8 +4796,8 @@ static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
            d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
 }
 
-/* Four entries per flow, so that flows in turn hardly ever displace each other: the index has twice
-   what it is asked for. */
+/* Four entries per flow, so that flows rarely displace each other: the index itself doubles this
+   number. */
 static uint32_t tuoi_gro_entries(const tuo_gro_desc *d) { return d->max_flows * 2; }
 
 /* One block: instance, index, records, items, iovs, users. */
@@ -4875,15 +4913,15 @@ TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats) {
 }
 
 /* --- flows --- */
-/* What a flow is, is said once, by tuoi_same_flow, in terms of packets: the index holds no keys.
-   The hash only has to agree with it. */
+/* tuoi_same_flow alone defines a flow, by comparing packets: the index holds no keys. Packets of
+   the same flow must have the same hash. */
 
-/* Sum over the two addresses, which is a hash by itself (barriers), and a part of the flow's. */
+/* Sum over the two addresses: a hash for the barriers, and a part of the hash of the flow. */
 TUOI_FORCE_INLINE uint64_t tuoi_nh_addresses(const tuoi_index *index, const uint8_t *ip, int ip4) {
     return ip4 ? tuoi_nh(index, ip + TUOI_IP4_SRC, 2, 0) : tuoi_nh(index, ip + TUOI_IP6_SRC, 8, 0);
 }
 
-/* Ports and protocol. */
+/* Addresses, ports and protocol. */
 TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_flow_hash(const tuoi_index *index, const uint8_t *ip, const uint8_t *l4,
                                                      int ip4, unsigned proto) {
     const uint32_t ports = tuoi_load32(l4) + index->word_keys[8];
@@ -4891,20 +4929,20 @@ TUOI_WRAPS TUOI_FORCE_INLINE uint64_t tuoi_flow_hash(const tuoi_index *index, co
     return tuoi_hash_finish(index, tuoi_nh_addresses(index, ip, ip4) + (uint64_t)ports * rest);
 }
 
-/* For bytes that few flows have: tags. */
+/* For the bytes in front of the IP header of a packet with tags, which few flows have. */
 TUOI_WRAPS static uint64_t tuoi_hash_bytes(uint64_t hash, const uint8_t *p, uint32_t len) {
     uint32_t i;
     for (i = 0; i < len; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
     return hash;
 }
 
-/* Where a packet would have its headers without tags, options and extension headers. */
+/* Offset of the IP header of a plain packet: no tags and no extension headers. */
 TUOI_FORCE_INLINE uint32_t tuoi_plain_ip_off(const tuo_gro *gro) { return gro->plain_ip_off; }
 TUOI_FORCE_INLINE uint8_t tuoi_is_plain(const tuo_gro *gro, const tuoi_shape *shape, int ip4) {
     return shape->ip_off == tuoi_plain_ip_off(gro) && shape->l4_off == shape->ip_off + tuoi_fixed_len(ip4);
 }
 
-/* The place of a parsed packet's flow: by the hash of a plain packet, or the same for any other. */
+/* The bucket for the flow of a parsed packet. Uses plain_hash, or computes the hash. */
 TUOI_FORCE_INLINE tuoi_slot tuoi_gro_probe(const tuo_gro *gro, const tuoi_packet *pkt) {
     const tuoi_facts *const facts = &pkt->facts;
     const uint8_t *const ip = pkt->bytes + facts->shape.ip_off;
@@ -4932,8 +4970,8 @@ static int tuoi_same_flow(const tuoi_item *item, const tuoi_packet *pkt) {
     return tuoi_same_bytes(item->bytes, pkt->bytes, facts->shape.ip_off);
 }
 
-/* The flow's place in the index, whose value is its newest item; way TUO_FLOW_WAYS if it has
-   none. */
+/* The slot of the packet's flow in the index. The value of the slot is the newest item of the flow.
+   way is TUO_FLOW_WAYS if the flow has no slot. */
 TUOI_FORCE_INLINE tuoi_slot tuoi_gro_find(tuo_gro *gro, const tuoi_packet *pkt) {
     tuoi_slot slot = tuoi_gro_probe(gro, pkt);
     tuoi_index_count_lookup(&gro->flows, &slot);
@@ -4948,9 +4986,9 @@ static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
                          TUOI_BARRIERS];
 }
 
-/* Packets that pass may belong to a flow that is held. Those whose ports are known close just that
-   flow, the others all flows of their addresses, and those without readable addresses none: nobody
-   could receive them out of order. */
+/* For a packet that never merges, but may belong to a held flow. If its ports are known, this flow
+   is closed. Otherwise all flows of its addresses are closed. Packets of other protocols, and
+   packets too broken for a receiver, close no flow. */
 static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuoi_packet *pkt) {
     const tuoi_facts *const facts = &pkt->facts;
     const int ports_known = facts->shape.l4_off && facts->shape.ip_off + facts->total_len - facts->shape.l4_off >= 4;
@@ -4965,7 +5003,7 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
     }
     if (ports_known && verdict != TUO_V_IP_FRAGMENT && verdict != TUO_V_IP6_EXT && verdict != TUO_V_TCP_HEADER) {
         tuoi_slot slot;
-        /* nothing with that many header bytes is ever held to be joined */
+        /* no candidate has that many header bytes */
         if (facts->shape.l4_off > TUO_HEADER_MAX) return;
         slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) tuoi_index_remove(&gro->flows, &slot);
@@ -4978,7 +5016,7 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
 
 /* --- joining --- */
 
-/* Of candidates, whose IPv4 headers have no options. */
+/* For candidates: their IPv4 headers have no options. */
 TUOI_FORCE_INLINE int tuoi_gro_ip_csum_ok(const uint8_t *bytes, const tuoi_shape *shape) {
     return !tuoi_is_ip4(shape->kind) || tuoi_ip4_csum_ok(bytes + shape->ip_off, TUOI_IP4_LEN);
 }
@@ -5000,7 +5038,7 @@ static TUOI_NOINLINE void tuoi_gro_verify_head(tuo_gro *gro, tuoi_item *item) {
                                     : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL));
 }
 
-/* Why nothing can be appended behind this packet, if so. */
+/* The verdict for a packet behind this one; TUO_V_HELD: packets may be appended. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuoi_facts *facts, uint32_t gso_size, int head) {
     const int tcp = tuoi_is_tcp(facts->shape.kind);
     if (tcp && (facts->tcp_flags & (TUOI_FIN | TUOI_PSH))) return TUO_V_AFTER_PSH_FIN; /* K 4.11 */
@@ -5008,7 +5046,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuoi_facts *facts, uint32_
     return facts->payload_len < gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD;             /* K 4.10, 5.5 */
 }
 
-/* The packet as an item and a list of its own: the next one, which the caller has to count. */
+/* Fills the next item with this packet, as a list of one item. The caller then increments
+   item_count. */
 TUOI_FORCE_INLINE tuoi_item *tuoi_item_fill(tuo_gro *gro, const tuoi_packet *pkt) {
     tuoi_item *const item = &gro->items[gro->item_count];
     item->bytes = pkt->bytes;
@@ -5042,7 +5081,7 @@ TUOI_FORCE_INLINE void tuoi_item_append(tuoi_record *records, tuoi_item *item, c
     item->closed = (uint8_t)tuoi_closes_after(facts, item->gso_size, 0);
 }
 
-/* Adds an item that was filled, between two neighbours or at an end. */
+/* Inserts a filled item between its neighbours in the list. */
 static void tuoi_list_add(tuo_gro *gro, uint32_t list, uint32_t added, const tuoi_position *position) {
     tuoi_item *const items = gro->items, *const item = &items[added];
     item->list = list;
@@ -5061,7 +5100,7 @@ static void tuoi_list_add(tuo_gro *gro, uint32_t list, uint32_t added, const tuo
     items[list].open_count++;
 }
 
-/* If a list has more open items than it may have, the oldest is closed. */
+/* Closes the oldest open item if the list has more than max_items_per_flow open items. */
 static void tuoi_list_trim(tuo_gro *gro, tuoi_item *list) {
     list->open_count = tuoi_min32(list->open_count, gro->desc.max_items_per_flow);
 }
@@ -5074,11 +5113,11 @@ static void tuoi_list_remove_upper(tuo_gro *gro, tuoi_item *lower, tuoi_item *up
     } else {
         lower->fast = tuoi_is_plain(gro, &lower->shape, tuoi_is_ip4(lower->shape.kind));
     }
-    upper->fast = 0; /* may be remembered by tuoi_recent */
+    upper->fast = 0; /* a tuoi_recent may still refer to it */
     gro->items[lower->list].open_count--;
 }
 
-/* What the IDs of two items and the end of the upper one make of the lower one. */
+/* Sets id_mode and closed of the lower item, which takes the packets of the upper item. */
 static void tuoi_item_join_rules(tuoi_item *lower, const tuoi_item *upper) {
     if (lower->seg_count == 1) lower->id_mode = upper->id_mode;
     if (lower->id_mode == TUOI_ID_UNDECIDED)
@@ -5088,9 +5127,9 @@ static void tuoi_item_join_rules(tuoi_item *lower, const tuoi_item *upper) {
         lower->closed = (uint8_t)(upper->payload_len < lower->gso_size ? TUO_V_AFTER_SHORT : TUO_V_HELD);
 }
 
-/* Two items become one, the lower: their chains are joined, and the place of the one that came
-   later is given up. A single payload is copied where the lower item collects its payloads; several,
-   which the upper item may have collected, are left to the drain. */
+/* Moves the packets of the upper item into the lower item. The list gives up the later of
+   their two positions. If the lower item collects its payloads, a single payload is copied now.
+   Several payloads, which the upper item may have collected, are left to the drain. */
 static void tuoi_item_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
     const uint32_t later = lower->first > upper->first ? lower->first : upper->first;
     const uint32_t hdr_len = lower->shape.hdr_len;
@@ -5107,7 +5146,7 @@ static void tuoi_item_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
     tuoi_list_remove_upper(gro, lower, upper);
 }
 
-/* Where a packet stands in its flow, of which newest is the newest item. */
+/* Position of a packet in its flow. newest: the newest item of the flow. */
 static tuoi_position tuoi_gro_position(tuo_gro *gro, uint32_t newest, const tuoi_packet *pkt) {
     const uint8_t *const ip = pkt->bytes + pkt->facts.shape.ip_off;
     tuoi_position position = { TUO_V_HELD, newest, TUOI_NONE, 1, 0, 1 };
@@ -5122,9 +5161,9 @@ static tuoi_position tuoi_gro_position(tuo_gro *gro, uint32_t newest, const tuoi
 
 static tuo_verdict tuoi_bad_csum_verdict(int of_ip) { return of_ip ? TUO_V_BAD_IP_CSUM : TUO_V_BAD_L4_CSUM; }
 
-/* K 9 C1: both sides of a merge must be known to be right, now or by the caller's word. Each packet
-   is summed once at most, and where the head's buffer collects the payloads, copied there in the
-   same pass: behind its end, where it matters only if the packet does join. */
+/* K 9 C1: the checksums on both sides of a merge must be right, verified here or trusted by the
+   caller. Each packet is summed at most once. If the item collects its payloads, the same pass
+   copies the payload behind the last payload. The copy is used only if the packet joins. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt,
                                                      uint32_t payload_len) {
     uint8_t *const copy_to = item->collect ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
@@ -5139,7 +5178,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *it
     return item->head_csum == TUOI_CSUM_RIGHT ? TUO_V_APPENDED : TUO_V_HEAD_BAD_CSUM;
 }
 
-/* The same for two items; all but their heads are known to be right. The upper one is held. */
+/* K 9 C1 for two items: verifies their heads, because all other packets are known to be right.
+   TUO_V_HELD: both heads are right. */
 static tuo_verdict tuoi_gro_verify_heads(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
     if (lower->head_csum >= TUOI_CSUM_L4_RIGHT) tuoi_gro_verify_head(gro, lower);
     if (lower->head_csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(lower->head_csum == TUOI_CSUM_BAD_IP);
@@ -5148,13 +5188,13 @@ static tuo_verdict tuoi_gro_verify_heads(tuo_gro *gro, tuoi_item *lower, tuoi_it
 }
 
 /* --- the fast path --- */
-/* Most packets look like the one before them in their flow. One masked comparison with the head of
-   the flow's newest item finds out what parser, classification and header rules would: same flow,
-   candidate, headers equal. It only ever appends; all other packets take the slow path, which finds
-   out the same again and more. */
+/* Most packets resemble the packet before them in their flow. One masked comparison with the head
+   of the flow's newest item replaces parser, classification and header rules: same flow, candidate,
+   equal headers. The fast path only appends. All other packets take the slow path, which starts
+   from the beginning. */
 
-/* The facts of a packet whose headers equal the head's. 0: they do not. ip4 is known at compile
-   time. */
+/* 1: the headers of the packet equal those of the head, and *facts is filled. 0: they differ, or
+   the packet cannot be appended. ip4 is known at compile time. */
 TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt, int ip4,
                                          tuoi_facts *facts) {
     const uint32_t ip_off = tuoi_plain_ip_off(gro), hdr_len = item->shape.hdr_len;
@@ -5185,8 +5225,8 @@ TUOI_FORCE_INLINE int tuoi_gro_recognise(const tuo_gro *gro, const tuoi_item *it
     return tuoi_classify_l4(pkt->bytes, facts) == TUO_V_HELD;
 }
 
-/* The newest item of the flow that a plain packet has, or another item, or TUOI_NONE;
-   remembered. */
+/* A guess at the newest item of the packet's flow, if the packet is plain: perhaps an item of
+   another flow, or TUOI_NONE. Stores the guess in recent. */
 static TUOI_NOINLINE uint32_t tuoi_gro_look_up(tuo_gro *gro, tuoi_packet *pkt, const uint8_t *ip, int ip4,
                                                uint64_t flow) {
     tuoi_recent *const recent = &gro->recent[flow >> (64 - TUOI_RECENT_BITS)];
@@ -5226,7 +5266,7 @@ TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt, const uint8_
     return 1;
 }
 
-/* What is not IPv4 is taken for IPv6 here; the slow path decides what it is. */
+/* Treats every packet that is not IPv4 as IPv6; the header comparison refuses other packets. */
 TUOI_FORCE_INLINE int tuoi_gro_try_fast(tuo_gro *gro, tuoi_packet *pkt) {
     const uint32_t ip_off = tuoi_plain_ip_off(gro);
     const uint8_t *ip;
@@ -5240,8 +5280,9 @@ TUOI_FORCE_INLINE int tuoi_gro_try_fast(tuo_gro *gro, tuoi_packet *pkt) {
 
 /* --- the slow path --- */
 
-/* The entry of a bucket for a flow that has none: a free one; that of a flow whose newest item takes
-   nothing more; or any, so that flows in turn do not all displace each other. */
+/* Chooses the entry of a bucket for a new flow. First a free entry, then the entry of a flow whose
+   newest item is closed, then a random entry, so that alternating flows do not all displace each
+   other. */
 TUOI_FORCE_INLINE uint32_t tuoi_gro_choose_way(tuo_gro *gro, tuoi_bucket *bucket) {
     uint32_t way = tuoi_index_free_way(&gro->flows, bucket);
     if (way < TUO_FLOW_WAYS) return way;
