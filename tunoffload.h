@@ -1394,8 +1394,8 @@ TUO_API uint16_t tuo_csum(const void *bytes, size_t len, uint16_t initial);
 TUO_API uint16_t tuo_csum_copy(const void *src, size_t len, uint16_t initial, void *dst);
 
 /* tuo_csum_pseudo: sum of the TCP or UDP pseudo-header.
-   Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6). Another addr_len sums that many
-             bytes
+   Reads     src and dst, addr_len bytes each: 4 (IPv4) or 16 (IPv6). Another addr_len sums as
+             many bytes
    l4_len    bytes of TCP or UDP header and payload
    Returns   the folded sum: the checksum field of a packet with NEEDS_CSUM
    Sources   RFC 9293 3.1, RFC 768, RFC 8200 8.1 */
@@ -1504,8 +1504,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
    Otherwise:
      the header fits: TUO_OK
 
-   Linux     counts as payload all bytes from csum_start on, less 20 (TCP) or 8 (UDP). So TCP options
-             and bytes behind the IP packet count. Without NEEDS_CSUM: len - 20 (K 1.8, 1.28)
+   Linux     counts as payload all bytes from csum_start on, less 20 (TCP) or 8 (UDP). So TCP
+             options and bytes behind the IP packet count. Without NEEDS_CSUM: len - 20 (K 1.8, 1.28)
    hdr_len   checked with TUO_F_WRITE only: a hint, which Linux fills with other things
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c
              tun_get_user */
@@ -1668,9 +1668,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_
    count     any number: max_packets only limits which packets can merge
    Writes    to_write[0..*to_write_count): indices of the buffers to write, in order. to_write needs
              room for count entries
-   Buffers   a listed buffer has its headroom, then a packet or superpacket. The vnet header is right
-             in front of the packet, at offset - vnet_hdr_len. The others were merged into listed
-             buffers
+   Buffers   a listed buffer has its headroom, then a packet or superpacket. The vnet header is
+             right in front of the packet, at offset - vnet_hdr_len. The others were merged into
+             listed buffers
    Returns   done: TUO_OK
              packets of earlier pushes are held: TUO_E_INVALID
              offset < vnet_hdr_len, or no_vnet_hdr is set: TUO_E_INVALID. A superpacket is useless
@@ -1714,8 +1714,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
 /* --- GSO --- */
 
 /* tuo_gso_init: plan the split of one packet with its vnet header.
-   Reads     pkt[0..len); headers only, unless a checksum must be verified. pkt must not change while
-             the split goes on
+   Reads     pkt[0..len); headers only, unless a checksum must be verified. pkt must not change
+             while the split goes on
    Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not
              verify; TUO_F_SIMD
    Returns   planned: TUO_OK
@@ -1905,8 +1905,9 @@ TUO_API void *tuo_tx_queue_take(tuo_tx_queue *queue);
 /* tuo_rx_queue_init: batches from a device, with a place for injected packets, which go first (an
    ARP answer, a packet put back).
    slots     slots[0..slot_count): caller-owned memory for injected packets; slot_count may be 0
-   recv      recv(user, packets, count): fills packets[0..n) and returns n, at most count. Not called
-             while injected packets fill a burst, so count is at least 1. Must not use this queue
+   recv      recv(user, packets, count): fills packets[0..n) and returns n, at most count. Not
+             called while injected packets fill a burst, so count is at least 1. Must not use this
+             queue
    Returns   ready: TUO_OK
              no callback, or slot_count without slots: TUO_E_INVALID */
 TUO_API TUO_MUST_CHECK tuo_result tuo_rx_queue_init(tuo_rx_queue *queue, tuo_rx_packet *slots, size_t slot_count,
@@ -2015,7 +2016,7 @@ typedef struct tuo_tun_failure {
 /* Zero-initialised: a non-blocking TUN device, named by the kernel, with every offload that the
    kernel has. No pointer in it is kept after the call. */
 typedef struct tuo_tun_desc {
-    const char *name;            /* up to 15 characters, may hold one %d; NULL, "": kernel's choice */
+    const char *name;            /* up to 15 characters, may hold one %d; NULL: kernel's choice */
     uint8_t tap;                 /* Ethernet frames instead of IP packets */
     uint8_t blocking;            /* calls wait for data, room or tuo_tun_wake; 0: TUO_AGAIN */
     uint8_t multi_queue;         /* allow tuo_tun_add_queue */
