@@ -1505,7 +1505,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
      the header fits: TUO_OK
 
    Linux     counts as payload all bytes from csum_start on, less 20 (TCP) or 8 (UDP). So TCP
-             options and bytes behind the IP packet count. Without NEEDS_CSUM: len - 20 (K 1.8, 1.28)
+             options and bytes behind the IP packet count. Without NEEDS_CSUM: len - 20 (K 1.8,
+             1.28)
    hdr_len   checked with TUO_F_WRITE only: a hint, which Linux fills with other things
    Sources   linux include/linux/virtio_net.h __virtio_net_hdr_to_skb, drivers/net/tun.c
              tun_get_user */

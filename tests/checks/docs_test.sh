@@ -132,6 +132,13 @@ sed -n 's/^       >>\([a-z0-9-]*\) .*/\1/p' "$repository/tunoffload.h" > "$build
 sed -n 's/^\/\* -* >>\([a-z0-9-]*\).*/\1/p' "$repository/tunoffload.h" > "$build/sections"
 cmp "$build/contents" "$build/sections"; result "contents list and sections agree, in order" $?
 ! LC_ALL=C grep -n '[^ -~]' "$repository/tunoffload.h"; result "header is ASCII without tabs" $?
+awk '
+    length > 120 { print FNR ": longer than 120"; bad = 1 }
+    /^#endif \/\* TUNOFFLOAD_H/ { public_ended = 1 }
+    { comment = inside || /\/\*/ } /\/\*/ { inside = 1 } /\*\// { inside = 0 }
+    comment && !public_ended && length > 100 { print FNR ": comment beyond column 100"; bad = 1 }
+    END { exit bad }' "$repository/tunoffload.h"
+result "header has lines of 120 columns, and public comments of 100" $?
 
 # --- figures ---
 
