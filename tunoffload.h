@@ -6778,6 +6778,7 @@ typedef struct tuoi_ifreq {
         short flags;
         int number;           /* index, MTU, length of the queue */
         char room[24];
+        void *data; /* so that the alignment is that of struct ifreq */
     } u;
 } tuoi_ifreq;
 
