@@ -239,7 +239,7 @@ static int watch(const char *name)
     return fd;
 }
 
-/* All units out of this device, to whoever reads it. */
+/* All units out of this device, to its reader. */
 static void inject(int watcher, const char *name, int ethernet)
 {
     static uint8_t bytes[FRAME_MAX];

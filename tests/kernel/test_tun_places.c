@@ -148,7 +148,7 @@ static void as_nobody(void (*what)(void))
 
 /* ------------------------------------------------------------------------------------- the device is somewhere else */
 
-/* Whoever has the name or the index of a device that is gone or elsewhere is not touched. */
+/* An interface that has the name or the index of a device that is gone or elsewhere is not touched. */
 TEST(settings_touch_no_other_interface)
 {
     enum { DELETED, MOVED };
