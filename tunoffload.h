@@ -7132,7 +7132,7 @@ static int tuoi_netlink_find(const uint8_t *bytes, size_t *off, size_t *end, uns
     return 0;
 }
 
-/* Facts about an interface from rtnetlink, which needs no right; linux include/uapi/linux/if_link.h. */
+/* Facts about an interface from rtnetlink, which needs no right; linux if_link.h. */
 enum {
     TUOI_IFLA_LINKINFO = 18, TUOI_IFLA_INFO_KIND = 1, TUOI_IFLA_INFO_DATA = 2,
     TUOI_IFLA_TUN_TYPE = 3, TUOI_IFLA_TUN_PI = 4, TUOI_IFLA_TUN_MULTI_QUEUE = 7, TUOI_IFLA_TUN_NUM_QUEUES = 8,
