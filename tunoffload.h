@@ -9297,7 +9297,9 @@ TUO_API void tuo_tun_group_close(tuo_tun_group *group) {
    and sends messages. Every call is non-blocking for the kernel; waiting is done by poll().
    Contract: U 1 to U 3. */
 
-#include <asm/socket.h> /* what strict C99 hides of <sys/socket.h> */
+#ifdef __GLIBC__
+#include <asm/socket.h> /* strict C99 hides some of it in <sys/socket.h>; musl does not */
+#endif
 
 /* linux/udp.h, linux/in.h, linux/in6.h: hidden from strict C99, or quarrelling with <netinet/in.h>.
    */

@@ -65,11 +65,12 @@ static void read_control(fuzz_input *in, step *s)
     struct cmsghdr header;
     size_t data_len = (len & 0x80) != 0 ? len & 0x3f : lens[kind & 7], i;
     memset(&header, 0, sizeof header);
-    header.cmsg_len = CMSG_LEN(data_len);
+    header.cmsg_len = (__typeof__(header.cmsg_len))CMSG_LEN(data_len);
     header.cmsg_level = kinds[kind & 7][0];
     header.cmsg_type = kinds[kind & 7][1];
     if ((kind & 0x30) == 0x30) {
-        header.cmsg_len = (size_t)fuzz_u16(in) << (kind & 0x40 ? 8 * sizeof(size_t) - 16 : 0); /* a length that lies */
+        /* a length that lies */
+        header.cmsg_len = (__typeof__(header.cmsg_len))((size_t)fuzz_u16(in) << (kind & 0x40 ? 8 * sizeof header.cmsg_len - 16 : 0));
     }
     if (s->control_len + CMSG_SPACE(data_len) > CONTROL_MAX) {
         return;
@@ -321,7 +322,7 @@ static ssize_t fake_recvmsg(int fd, struct msghdr *message, int flags)
     }
     memcpy(message->msg_control, s->control, s->control_len);
     memcpy(message->msg_name, &s->name, s->name_len);
-    message->msg_controllen = s->control_len;
+    message->msg_controllen = (__typeof__(message->msg_controllen))s->control_len;
     message->msg_namelen = s->name_len;
     message->msg_flags = s->flags;
     return (ssize_t)s->len;

@@ -335,7 +335,7 @@ TEST(every_short_input)
     size_t row, count, i;
 
     for (row = 0; row < CHECK_COUNT_OF(limits); row++) {
-        unsigned long bad = 0, divided = 0, trains = 0;
+        size_t bad = 0, divided = 0, trains = 0;
         check_row("max_segs %lu, max_bytes %lu, no_equal_tail %u", (unsigned long)limits[row].max_segs,
                   (unsigned long)limits[row].max_bytes, limits[row].no_equal_tail);
         for (count = 0; count <= 6; count++) {
