@@ -6956,7 +6956,7 @@ static void tuoi_say_number(tuo_tun_failure *failure, uint32_t number) {
     tuoi_say(failure, digits + at);
 }
 
-/* subject: words, or the errno. */
+/* words; without, those of the table; without, the errno. */
 static void tuoi_say_why(tuo_tun_failure *failure, int code, const char *words) {
     const tuoi_why *const why = tuoi_why_of(code, failure->step);
     tuoi_say(failure, ": ");

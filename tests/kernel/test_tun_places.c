@@ -1058,7 +1058,7 @@ TEST(a_shared_device_with_an_odd_header)
 
 /* Another program attaches after it was seen that there is none. */
 static int competitor = -1;
-static int somebody_is_faster(unsigned long request, void *argument)
+static int another_queue_comes_first(unsigned long request, void *argument)
 {
     if (request == TUNSETIFF && !(((tuoi_ifreq *)argument)->u.flags & (short)IFF_TUN_EXCL))
         competitor = raw_open("tuop", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, O_NONBLOCK);
@@ -1078,7 +1078,7 @@ TEST(two_at_the_same_time)
     close(fd);
     desc.name = "tuop";
     desc.multi_queue = 1;
-    filter.ioctl_errno = somebody_is_faster;
+    filter.ioctl_errno = another_queue_comes_first;
     CHECK_RESULT(tuo_tun_open(&tun, &desc, &error), TUO_E_SYSTEM);
     CHECK_EQ_INT(error, EBUSY);
     filter_off();
