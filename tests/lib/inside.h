@@ -62,6 +62,7 @@ INSIDE_API void inside_mislead(tuo_gro *gro, const void *pkt, size_t len, unsign
     tuoi_slot slot = inside_slot(gro, pkt, len, flags);
 
     tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, 0);
+    memset(gro->guess, 0, sizeof gro->guess);
 }
 
 INSIDE_API uint64_t inside_fast_count(const tuo_gro *gro)
@@ -106,6 +107,8 @@ INSIDE_API plain_outcome inside_plain(const uint8_t *pkt, size_t len, unsigned f
         taken = tuoi_parse_plain(pkt, len, ip_off, 0, &quick);
     if (!taken)
         return PLAIN_NOT_TAKEN;
+    if (!quick.plain)
+        return PLAIN_DIFFERS;
     if (tuo_parse(pkt, len, flags & TUO_F_ETHERNET, &info) != TUO_OK || tuoi_classify_ip(&info) != TUO_V_HELD)
         return PLAIN_DIFFERS;
     full = tuoi_facts_of(&info);
