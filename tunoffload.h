@@ -2983,9 +2983,11 @@ TUOI_INLINE uint64_t tuoi_differing(const uint8_t *a, const uint8_t *b, const ui
 /* Are len bytes, 16 or more, equal under the mask? The last step overlaps the one before it. */
 TUOI_FORCE_INLINE int tuoi_equal_masked(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t len) {
 #if TUOI_BASE_SSE2
-    __m128i differing = tuoi_differing_sse2(a, b, mask, len - 16);
+    const uint32_t last = len - 16;
+    __m128i differing =
+        _mm_or_si128(tuoi_differing_sse2(a, b, mask, 0), tuoi_differing_sse2(a, b, mask, last));
     uint32_t i;
-    for (i = 0; i < len - 16; i += 16) differing = _mm_or_si128(differing, tuoi_differing_sse2(a, b, mask, i));
+    for (i = 16; i < last; i += 16) differing = _mm_or_si128(differing, tuoi_differing_sse2(a, b, mask, i));
     return _mm_movemask_epi8(_mm_cmpeq_epi8(differing, _mm_setzero_si128())) == 0xFFFF;
 #else
     uint64_t differing = tuoi_differing(a, b, mask, len - 8);
@@ -4296,24 +4298,24 @@ typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT 
 typedef struct tuoi_item {
     const uint8_t *bytes;     /* of the first segment */
     uint8_t *collect;         /* bytes, if payloads are copied behind the head at the push; NULL: no copy at the push */
-    uint32_t head, tail;      /* records of the first and last segment */
+    uint32_t head;            /* record of the first segment */
+    uint32_t seq;             /* TCP: of the first payload byte */
+    uint32_t tail;            /* record of the last segment */
+    uint32_t payload_len;     /* of all segments; below 65536 */
     uint32_t first;           /* record that arrived first: an item of the list leaves at its position */
+    uint32_t seg_count;
     uint32_t older, newer;    /* neighbours in the list, with lower and with higher sequence numbers, or TUOI_NONE */
     uint32_t list;            /* item with which the list began; only this item uses the next two members */
     uint32_t leaves;          /* item of the list that leaves next; the oldest, until the drain begins */
     uint32_t open_count;      /* number of open items of the list, counted from the newest */
-    uint32_t seq;             /* TCP: of the first payload byte */
-    uint32_t payload_len;     /* of all segments; below 65536 */
-    uint32_t seg_count;
     uint32_t max_len;         /* frame bytes that it may grow to: max_bytes, and the buffer of the head */
     uint32_t fast_len;        /* frame bytes of a segment that the fast path may append; 0: none */
     uint16_t gso_size;        /* payload of the first segment */
     uint16_t ip_id;           /* of the first segment */
-    uint16_t max_segs;        /* 65535: no limit, since an item has fewer payload bytes */
+    uint16_t max_segs;        /* also for max_frags. 65535: no limit, since an item has fewer payload bytes */
     uint8_t id_mode;          /* tuoi_id_mode */
     uint8_t closed;           /* verdict for a packet that would append; TUO_V_HELD: open */
     uint8_t head_csum;        /* tuoi_csum of the head; the checksums of all other packets are right */
-    uint8_t gathered;         /* 1: the head is in no buffer that could be appended to */
     uint8_t plain;            /* as in tuoi_facts */
     tuoi_shape shape;
 } tuoi_item;
@@ -4713,33 +4715,31 @@ TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_ids_fit(const tuo_gro_desc *desc, const
            desc->ip_id == TUO_IP_ID_DEFAULT;
 }
 
-/* 1: the item can grow by that much. gathered: gather mode, without buffers. */
-TUOI_FORCE_INLINE int tuoi_within_limits(const tuo_gro_desc *desc, const tuoi_item *item, uint32_t more_len,
-                                         uint32_t more_segs, int gathered) {
-    const uint32_t seg_count = item->seg_count + more_segs;
-    return item->shape.hdr_len + item->payload_len + more_len <= item->max_len && seg_count <= item->max_segs &&
-           !(gathered && seg_count > desc->max_frags);
+/* 1: the item may have that many segments, and that many bytes with its headers. */
+TUOI_FORCE_INLINE int tuoi_within_limits(const tuoi_item *item, uint32_t len, uint32_t seg_count) {
+    return len <= item->max_len && seg_count <= item->max_segs;
 }
 
 /* TUO_V_HELD: the item can grow by that much. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, uint32_t more_len,
-                                          uint32_t more_segs, int gathered) {
-    const uint32_t ip_len = item->shape.hdr_len - item->shape.ip_off + item->payload_len + more_len;
-    if (tuoi_within_limits(desc, item, more_len, more_segs, gathered)) return TUO_V_HELD;
-    if (ip_len > desc->max_bytes) return TUO_V_CAP_BYTES;                       /* K 4.13 */
-    if (item->seg_count + more_segs > item->max_segs) return TUO_V_CAP_SEGS;    /* K 5.6 */
-    return gathered && item->seg_count + more_segs > desc->max_frags ? TUO_V_CAP_FRAGS : TUO_V_CAP_BUFFER;
+                                          uint32_t more_segs) {
+    const uint32_t len = item->shape.hdr_len + item->payload_len + more_len, seg_count = item->seg_count + more_segs;
+    if (tuoi_within_limits(item, len, seg_count)) return TUO_V_HELD;
+    if (len - item->shape.ip_off > desc->max_bytes) return TUO_V_CAP_BYTES;      /* K 4.13 */
+    if (seg_count <= item->max_segs) return TUO_V_CAP_BUFFER;
+    return seg_count > (tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs) ? TUO_V_CAP_SEGS /* K 5.6 */
+                                                                                           : TUO_V_CAP_FRAGS;
 }
 
 /* K 4.10: all but the last segment have gso_size bytes. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const tuoi_item *item,
-                                                 const tuoi_facts *facts, uint32_t pkt_capacity) {
+                                                 const tuoi_facts *facts) {
     tuo_verdict caps;
     if (item->closed != TUO_V_HELD) return (tuo_verdict)item->closed;
     if (facts->payload_len > item->gso_size) return TUO_V_LONGER;
     if (facts->ip_version == 4 && !tuoi_ip_ids_fit(desc, item, facts->ip_id, TUOI_ID_UNDECIDED, facts->df))
         return TUO_V_IP_ID_DIFFERS;
-    caps = tuoi_limits(desc, item, facts->payload_len, 1, pkt_capacity == TUOI_GATHERED);
+    caps = tuoi_limits(desc, item, facts->payload_len, 1);
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
@@ -4753,7 +4753,7 @@ static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *l
     if (tuoi_is_ip4(lower->shape.kind) &&
         !tuoi_ip_ids_fit(desc, lower, upper->ip_id, upper->id_mode, (ip[TUOI_IP4_FRAG] & 0x40) != 0))
         return TUO_V_IP_ID_DIFFERS;
-    return tuoi_limits(desc, lower, upper->payload_len, upper->seg_count, lower->gathered);
+    return tuoi_limits(desc, lower, upper->payload_len, upper->seg_count);
 }
 
 /* ---------------------------------------------------------------------------------------- >>gro */
@@ -4765,7 +4765,7 @@ static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *l
    each record with a list, the next item of this list leaves. So the items of a list leave in
    sequence order, at the positions of their first arrivals. */
 
-enum { TUOI_GUESSES = 64, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 64 };
+enum { TUOI_GUESSES = 256, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 64 };
 
 typedef struct tuoi_record {
     tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves
@@ -4788,18 +4788,19 @@ struct tuo_gro {
     tuoi_item *items;
     tuo_iov *iovs;     /* of superpackets, handed out by the drain: 1 per record, and 1 per item of at least 2 */
     void **users;      /* of superpackets, handed out by the drain */
-    uint32_t record_count, item_count, iov_count, user_count;
+    uint32_t record_count, iov_count, item_count, user_count;
+    uint32_t plain_ip_off; /* bytes in front of an IP header without tags */
     uint32_t emit_idx; /* record that the drain looks at next */
     uint32_t leftover; /* rest of a chain whose copying failed, or TUOI_NONE: leaves before emit_idx */
     uint8_t flows_open;   /* pushed since the index was reset */
     uint8_t drained;      /* TUO_DONE was returned: the next push starts over */
     uint8_t borrowed;     /* a held packet came from tuo_gro_push and has no buffer */
     uint8_t barriers_set;
-    uint8_t plain_ip_off; /* bytes in front of an IP header without tags */
     uint8_t hint;         /* TUO_F_TRUST: for every packet */
     uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
-    uint16_t max_tcp_segs;
-    uint32_t guess[TUOI_GUESSES]; /* by ports: newest item of some flow that has them, or TUOI_NONE */
+    uint16_t max_segs[2][2]; /* of an item: gathered or not, TCP or not */
+    uint32_t guess_base;          /* of valid guesses; above 0 */
+    uint32_t guess[TUOI_GUESSES]; /* guess_base plus an item, by some bits of a packet: the newest of its flow? */
     uint32_t barrier[TUOI_BARRIERS]; /* by hash of the addresses: flows of items that started before this record are
                                         closed */
 };
@@ -4870,10 +4871,18 @@ static void tuoi_gro_clear(tuo_gro *gro) {
     gro->drained = gro->borrowed = 0;
 }
 
+/* Guesses made so far are below guess_base afterwards: a counter increment, until it would wrap. */
+static void tuoi_gro_forget_guesses(tuo_gro *gro) {
+    gro->guess_base += gro->desc.max_packets;
+    if (gro->guess_base < TUOI_NONE - 2 * TUOI_PACKETS_MAX) return;
+    TUO_MEMSET(gro->guess, 0, sizeof gro->guess);
+    gro->guess_base = 1;
+}
+
 static TUOI_NOINLINE void tuoi_gro_close_flows_now(tuo_gro *gro) {
     gro->flows_open = 0;
     tuoi_index_reset(&gro->flows);
-    TUO_MEMSET(gro->guess, 0xFF, sizeof gro->guess);
+    tuoi_gro_forget_guesses(gro);
     if (gro->barriers_set) TUO_MEMSET(gro->barrier, 0, sizeof gro->barrier);
     gro->barriers_set = 0;
 }
@@ -4888,12 +4897,17 @@ TUO_API void tuo_gro_reset(tuo_gro *gro) {
 }
 
 static void tuoi_gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
+    uint32_t i;
     gro->desc = *effective;
     if (gro->desc.simd == TUO_SIMD_DETECT) gro->desc.simd = tuo_simd_best();
     gro->sums = tuoi_sums_of(gro->desc.simd);
     gro->plain_ip_off = effective->ethernet ? TUOI_ETH_LEN : 0;
     gro->hint = effective->trust_checksums ? TUO_F_TRUST : 0;
-    gro->max_tcp_segs = (uint16_t)tuoi_min32(effective->max_segs, 0xFFFF);
+    for (i = 0; i < 2; i++) {
+        const uint32_t max_segs = i ? effective->max_frags : 0xFFFF; /* max_frags is at most that */
+        gro->max_segs[i][0] = (uint16_t)tuoi_min32(max_segs, effective->max_udp_segs);
+        gro->max_segs[i][1] = (uint16_t)tuoi_min32(max_segs, effective->max_segs);
+    }
     gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
 }
 
@@ -4915,7 +4929,7 @@ TUO_API tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const 
     g->users = (void **)(void *)(base + at.users);
     tuoi_index_init(&g->flows, base + at.flows, tuoi_gro_entries(&d), d.hash_seed);
     g->dice = g->flows.finish_key;
-    TUO_MEMSET(g->guess, 0xFF, sizeof g->guess);
+    g->guess_base = 1;
     tuoi_gro_clear(g);
     *gro = g;
     return TUO_OK;
@@ -5061,7 +5075,7 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
     } else {
         *tuoi_gro_barrier(gro, pkt->bytes + facts->shape.ip_off, facts->ip_version == 4) = pkt->record + 1;
         gro->barriers_set = 1;
-        TUO_MEMSET(gro->guess, 0xFF, sizeof gro->guess);
+        tuoi_gro_forget_guesses(gro);
     }
 }
 
@@ -5116,13 +5130,12 @@ TUOI_FORCE_INLINE tuoi_item *tuoi_item_fill(tuo_gro *gro, const tuoi_packet *pkt
     item->payload_len = pkt->facts.payload_len;
     item->seg_count = 1;
     item->max_len = tuoi_min32(gro->desc.max_bytes + pkt->facts.shape.ip_off, pkt->capacity);
-    item->max_segs = pkt->facts.l4_proto == TUOI_PROTO_TCP ? gro->max_tcp_segs : (uint16_t)gro->desc.max_udp_segs;
+    item->max_segs = gro->max_segs[pkt->capacity == TUOI_GATHERED][pkt->facts.l4_proto == TUOI_PROTO_TCP];
     item->gso_size = (uint16_t)pkt->facts.payload_len; /* total_len is at most max_bytes */
     item->ip_id = pkt->facts.ip_id;
     item->id_mode = TUOI_ID_UNDECIDED;
     item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 1);
     item->head_csum = (uint8_t)pkt->csum;
-    item->gathered = pkt->capacity == TUOI_GATHERED;
     item->plain = pkt->facts.plain;
     item->shape.ip_off = pkt->facts.shape.ip_off;
     item->shape.l4_off = pkt->facts.shape.l4_off;
@@ -5231,12 +5244,14 @@ static tuo_verdict tuoi_bad_csum_verdict(int of_ip) { return of_ip ? TUO_V_BAD_I
    copies the payload behind the last payload. The copy is used only if the packet joins. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt,
                                                      uint32_t payload_len) {
-    uint8_t *const copy_to = item->collect ? item->collect + item->shape.hdr_len + item->payload_len : NULL;
-    if (pkt->csum == TUOI_CSUM_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
+    uint8_t *const copy_to = pkt->capacity != TUOI_GATHERED && item->collect
+                                 ? item->collect + item->shape.hdr_len + item->payload_len
+                                 : NULL;
     if (pkt->csum == TUOI_CSUM_UNKNOWN) {
         pkt->csum = tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
-    } else if (copy_to) {
-        TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
+    } else {
+        if (pkt->csum == TUOI_CSUM_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
+        if (copy_to) TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
     }
     if (pkt->csum != TUOI_CSUM_RIGHT) return tuoi_bad_csum_verdict(pkt->csum == TUOI_CSUM_BAD_IP);
     if (item->head_csum == TUOI_CSUM_RIGHT) return TUO_V_APPENDED;
@@ -5263,7 +5278,7 @@ static tuo_verdict tuoi_gro_verify_heads(tuo_gro *gro, tuoi_item *lower, tuoi_it
    the last bytes of addresses and ports: flows that count one of these up do not collide. */
 TUOI_FORCE_INLINE uint32_t *tuoi_gro_guess(tuo_gro *gro, const uint8_t *l4, int ip4) {
     const uint8_t *const dst = l4 - 1, *const src = dst - (ip4 ? 4 : 16);
-    return &gro->guess[(unsigned)(*src ^ *dst ^ l4[1] ^ l4[3]) % TUOI_GUESSES];
+    return &gro->guess[(uint8_t)(*src ^ *dst ^ l4[1] ^ l4[3])];
 }
 
 /* For a packet whose headers are those of the next full segment under tuoi_masks.next: do the fields
@@ -5282,7 +5297,7 @@ TUOI_FORCE_INLINE int tuoi_fields_go_on(const tuo_gro_desc *desc, const tuoi_ite
 }
 
 /* 1: the packet was appended. */
-TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt) {
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt) {
     const uint32_t ip_off = tuoi_plain_ip_off(gro);
     const uint8_t *ip, *l4;
     uint32_t guess;
@@ -5292,15 +5307,15 @@ TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt) {
     ip = pkt->bytes + ip_off;
     ip4 = ip[0] >> 4 == 4;
     l4 = ip + tuoi_fixed_len(ip4);
-    guess = *tuoi_gro_guess(gro, l4, ip4);
-    if (guess == TUOI_NONE) return 0;
+    guess = *tuoi_gro_guess(gro, l4, ip4) - gro->guess_base;
+    if (guess >= gro->item_count) return 0;
     item = &gro->items[guess];
     if (pkt->len != item->fast_len) return 0;
     if (!tuoi_equal_masked(item->bytes, pkt->bytes, gro->masks.next[item->shape.kind] + TUOI_ETH_LEN - ip_off,
                            item->shape.hdr_len))
         return 0;
     if (!tuoi_fields_go_on(&gro->desc, item, ip, l4)) return 0;
-    if (!tuoi_within_limits(&gro->desc, item, item->gso_size, 1, pkt->capacity == TUOI_GATHERED)) return 0;
+    if (!tuoi_within_limits(item, item->fast_len + item->payload_len, item->seg_count + 1)) return 0;
     if (tuoi_gro_verify_append(gro, item, pkt, item->gso_size) != TUO_V_APPENDED) return 0;
     tuoi_item_append(gro->records, item, pkt->record, item->gso_size, tuoi_rd16(ip + TUOI_IP4_ID));
     return 1;
@@ -5322,7 +5337,7 @@ TUOI_FORCE_INLINE uint32_t tuoi_gro_choose_way(tuo_gro *gro, tuoi_bucket *bucket
 
 /* Lets the fast path find an item, if it may append to it. */
 TUOI_FORCE_INLINE void tuoi_gro_offer(tuo_gro *gro, uint32_t at, const uint8_t *l4, int ip4) {
-    if (gro->items[at].fast_len) *tuoi_gro_guess(gro, l4, ip4) = at;
+    if (gro->items[at].fast_len) *tuoi_gro_guess(gro, l4, ip4) = gro->guess_base + at;
 }
 
 /* Makes an item the newest of its flow; newest is in the index. */
@@ -5345,7 +5360,7 @@ static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t 
                                        const tuoi_position *position) {
     tuoi_item *const item = &gro->items[position->lower];
     tuo_verdict verdict = tuoi_headers_differ(&gro->masks, item, pkt->bytes, &pkt->facts.shape);
-    if (verdict == TUO_V_HELD) verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts, pkt->capacity);
+    if (verdict == TUO_V_HELD) verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts);
     if (verdict == TUO_V_APPENDED) verdict = tuoi_gro_verify_append(gro, item, pkt, pkt->facts.payload_len);
     if (verdict != TUO_V_APPENDED) return verdict;
     tuoi_item_append(gro->records, item, pkt->record, pkt->facts.payload_len, pkt->facts.ip_id);
@@ -5512,13 +5527,13 @@ enum { TUOI_AHEAD = 8 };
 
 TUO_API size_t tuo_gro_push_batch(tuo_gro *gro, const tuo_packet *packets, size_t count, unsigned hint,
                                   tuo_verdict *verdicts) {
-    const size_t taken = tuoi_gro_room(gro, count);
+    const size_t taken = tuoi_gro_room(gro, count), ahead_count = taken > TUOI_AHEAD ? taken - TUOI_AHEAD : 0;
     const tuoi_csum csum = tuoi_csum_hinted(gro, hint);
     size_t i;
     if (taken) gro->borrowed = 1;
     for (i = 0; i < taken; i++) {
         tuo_verdict verdict;
-        if (i + TUOI_AHEAD < taken) TUOI_PREFETCH(packets[i + TUOI_AHEAD].bytes);
+        if (i < ahead_count) TUOI_PREFETCH(packets[i + TUOI_AHEAD].bytes);
         verdict = tuoi_gro_take_gathered(gro, packets[i].bytes, packets[i].len, packets[i].user, csum);
         if (verdicts) verdicts[i] = verdict;
     }
@@ -5529,16 +5544,14 @@ TUO_API size_t tuo_gro_push_batch(tuo_gro *gro, const tuo_packet *packets, size_
 
 /* The next record at whose position something leaves, or NULL. */
 TUOI_FORCE_INLINE tuoi_record *tuoi_gro_next_place(tuo_gro *gro) {
-    const uint32_t place = gro->emit_idx, count = gro->record_count;
-    tuoi_record *const record = &gro->records[place];
-    uint32_t ahead = 1;
-    if (place == count) {
+    const uint32_t count = gro->record_count;
+    tuoi_record *const record = &gro->records[gro->emit_idx], *next = record;
+    if (gro->emit_idx == count) {
         gro->drained = 1;
         return NULL;
     }
     /* never stands on an absorbed record: what is behind it then is still held */
-    while (place + ahead < count && record[ahead].list == TUOI_ABSORBED) ahead++;
-    gro->emit_idx = place + ahead;
+    while (++gro->emit_idx < count && (++next)->list == TUOI_ABSORBED) {}
     return record;
 }
 
@@ -5581,25 +5594,29 @@ static TUOI_NOINLINE void tuoi_gro_for_guest(const tuo_gro *gro, tuo_superpacket
 }
 
 /* Everything in *sp but vnet. */
-TUOI_FORCE_INLINE void tuoi_gro_emit(tuo_gro *gro, tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count,
-                                     size_t len, size_t vnet_len, void *const *users, size_t packet_count) {
+TUOI_FORCE_INLINE void tuoi_gro_describe(tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len,
+                                         size_t vnet_len, void *const *users, size_t packet_count) {
     sp->iov = iov;
     sp->iov_count = iov_count;
     sp->len = len;
     sp->vnet_len = vnet_len;
     sp->users = users;
     sp->packet_count = packet_count;
+}
+
+TUOI_FORCE_INLINE void tuoi_gro_count_out(tuo_gro *gro, size_t len) {
     gro->stats.packets_out++;
-    gro->stats.bytes_out += len - vnet_len;
+    gro->stats.bytes_out += len;
 }
 
 /* The users of an item's packets, in segment order; with iov, also their payloads. */
-TUOI_FORCE_INLINE void *const *tuoi_gro_emit_chain(tuo_gro *gro, const tuoi_item *item, tuo_iov *iov) {
+TUOI_FORCE_INLINE void *const *tuoi_gro_list_chain(tuo_gro *gro, const tuoi_item *item, tuo_iov *iov) {
     void **const users = &gro->users[gro->user_count];
-    const uint32_t hdr_len = item->shape.hdr_len;
+    const uint32_t hdr_len = item->shape.hdr_len, count = item->seg_count;
+    const tuoi_record *const records = gro->records;
     uint32_t i, at = item->head;
-    for (i = 0; i < item->seg_count; i++) {
-        const tuoi_record *const record = &gro->records[at];
+    for (i = 0; i < count; i++) {
+        const tuoi_record *const record = &records[at];
         if (iov) {
             iov[i].base = (const uint8_t *)record->iov[1].base + hdr_len;
             iov[i].len = record->iov[1].len - hdr_len;
@@ -5607,9 +5624,7 @@ TUOI_FORCE_INLINE void *const *tuoi_gro_emit_chain(tuo_gro *gro, const tuoi_item
         users[i] = record->user;
         at = record->next;
     }
-    gro->user_count += i;
-    gro->stats.superpackets++;
-    gro->stats.merged_packets += i;
+    gro->user_count += count;
     return users;
 }
 
@@ -5625,8 +5640,11 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     iov->base = sp->tuoi_head;
     iov->len = vnet_len + hdr_len;
     gro->iov_count += 1 + item->seg_count;
-    tuoi_gro_emit(gro, sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_emit_chain(gro, item, iov + 1),
-                  item->seg_count);
+    tuoi_gro_describe(sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_list_chain(gro, item, iov + 1),
+                      item->seg_count);
+    tuoi_gro_count_out(gro, len - vnet_len);
+    gro->stats.superpackets++;
+    gro->stats.merged_packets += item->seg_count;
     if (gro->desc.virtio_guest) tuoi_gro_for_guest(gro, sp);
 }
 
@@ -5637,8 +5655,9 @@ TUOI_FORCE_INLINE void tuoi_gro_emit_single(tuo_gro *gro, tuoi_record *record, t
     TUO_MEMSET(sp->tuoi_head, 0, TUO_VNET_LEN_MAX);
     record->iov[0].base = sp->tuoi_head;
     record->iov[0].len = vnet_len;
-    tuoi_gro_emit(gro, sp, &record->iov[vnet_len == 0], 2 - (size_t)(vnet_len == 0), vnet_len + record->iov[1].len,
-                  vnet_len, &record->user, 1);
+    tuoi_gro_describe(sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len,
+                      vnet_len, &record->user, 1);
+    tuoi_gro_count_out(gro, record->iov[1].len);
     if (gro->desc.virtio_guest) tuoi_gro_for_guest(gro, sp);
 }
 
@@ -5673,13 +5692,18 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_buf(tuo_gro *gro, const tuo_buf_ops 
     static const uint8_t nothing[1] = { 0 };
     const size_t len = tuoi_ops_len(ops, buf), capacity = tuoi_ops_capacity(ops, buf);
     const size_t room = capacity > offset ? capacity - offset : 0;
-    uint8_t *const bytes = len > offset ? tuoi_ops_data(ops, buf) + offset : NULL;
     tuoi_packet pkt;
     tuo_verdict verdict;
-    pkt.bytes = bytes ? bytes : nothing;
-    pkt.len = bytes ? len - offset : 0;
+    pkt.bytes = nothing;
+    pkt.len = 0;
+    pkt.collect = NULL;
+    if (len > offset) {
+        uint8_t *const bytes = tuoi_ops_data(ops, buf) + offset;
+        pkt.bytes = bytes;
+        pkt.len = len - offset;
+        if (ops == &tuoi_plain_ops) pkt.collect = bytes;
+    }
     pkt.capacity = room < TUOI_GATHERED ? (uint32_t)room : TUOI_GATHERED - 1;
-    pkt.collect = ops == &tuoi_plain_ops ? bytes : NULL;
     pkt.csum = csum;
     verdict = tuoi_gro_take(gro, &pkt, buf);
     if (verdict == TUO_V_IP_LENGTH) tuoi_gro_count_short(gro, &pkt, offset);
@@ -5689,11 +5713,11 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_buf(tuo_gro *gro, const tuo_buf_ops 
 /* The verdict on the last of count packets, for which there is room. */
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_bufs(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs,
                                                     size_t count, size_t offset, tuoi_csum csum) {
+    const size_t ahead_count = ops == &tuoi_plain_ops && count > TUOI_AHEAD ? count - TUOI_AHEAD : 0;
     tuo_verdict verdict = TUO_V_NO_ROOM;
     size_t i;
     for (i = 0; i < count; i++) {
-        if (ops == &tuoi_plain_ops && i + TUOI_AHEAD < count)
-            TUOI_PREFETCH(((const tuo_buf *)bufs[i + TUOI_AHEAD])->data + offset);
+        if (i < ahead_count) TUOI_PREFETCH(((const tuo_buf *)bufs[i + TUOI_AHEAD])->data + offset);
         verdict = tuoi_gro_take_buf(gro, ops, bufs[i], offset, csum);
     }
     return verdict;
@@ -5727,78 +5751,92 @@ static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
     }
 }
 
-/* The whole of a packet in its buffer, with room for its vnet header in front, becomes record->iov[0].
-   Its start, or NULL: it is shorter than its headroom, so there is no packet and no place for a
+/* The bytes of the vnet header in front of a packet by copy. */
+TUOI_FORCE_INLINE size_t tuoi_gro_vnet_len_at(const tuo_gro *gro, size_t offset) {
+    return offset < gro->vnet_len ? 0 : gro->vnet_len;
+}
+
+/* A packet in its buffer, and its vnet header in front, become record->iov[0]. Returns where the header
+   goes, or NULL: the buffer is shorter than its headroom, so there is no packet and no place for a
    header. */
-TUOI_FORCE_INLINE uint8_t *tuoi_gro_whole(const tuo_buf_ops *ops, size_t offset, size_t vnet_len, tuoi_record *record) {
+TUOI_FORCE_INLINE uint8_t *tuoi_gro_whole(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len,
+                                          tuoi_record *record) {
     uint8_t *const data = tuoi_ops_data(ops, record->user);
     const size_t len = tuoi_ops_len(ops, record->user);
-    const int there = data && len >= offset;
-    record->iov[0].base = there ? data + offset - vnet_len : data;
-    record->iov[0].len = there ? len - offset + vnet_len : 0;
-    return there ? data + offset - vnet_len : NULL;
+    record->iov[0].base = data;
+    record->iov[0].len = 0;
+    gro->stats.packets_out++;
+    if (!data || len < offset) return NULL;
+    record->iov[0].base = data + offset - vnet_len;
+    record->iov[0].len = len - offset + vnet_len;
+    gro->stats.bytes_out += len - offset;
+    return data + offset - vnet_len;
 }
 
-TUOI_FORCE_INLINE void tuoi_gro_emit_single_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset,
-                                                 tuoi_record *record, tuo_superpacket *sp) {
-    const size_t vnet_len = offset < gro->vnet_len ? 0 : gro->vnet_len;
-    uint8_t *const start = tuoi_gro_whole(ops, offset, vnet_len, record);
-    TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
-    sp->vnet.num_buffers = gro->desc.virtio_guest != 0;
-    if (start && gro->desc.virtio_guest) {
-        tuoi_vnet_write(start, vnet_len, gro->desc.vnet_order, &sp->vnet);
-    } else if (start) {
-        tuoi_vnet_clear(start, vnet_len);
-    }
-    tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, start ? vnet_len : 0, &record->user, 1);
+/* Completes a packet that leaves as it came, with a vnet header that says nothing. */
+TUOI_FORCE_INLINE void tuoi_gro_complete_single(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len,
+                                                tuoi_record *record) {
+    uint8_t *const start = tuoi_gro_whole(gro, ops, offset, vnet_len, record);
+    if (start) tuoi_vnet_clear(start, vnet_len);
+    if (start && gro->desc.virtio_guest && vnet_len >= TUO_VNET_LEN_V1)
+        tuoi_wr16_in(start + 10, tuoi_order_is_big(gro->desc.vnet_order), 1);
 }
 
-/* 0: a callback failed at once, so that the first packet leaves alone. */
-static TUOI_NOINLINE int tuoi_gro_emit_item_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuoi_item *item,
-                                                 tuo_superpacket *sp) {
-    const size_t vnet_len = offset < gro->vnet_len ? 0 : gro->vnet_len;
-    tuoi_record *const record = &gro->records[item->head];
+/* Completes a superpacket in the buffer of its first packet. 0: a callback failed at once, so that the
+   first packet leaves alone. */
+static TUOI_NOINLINE int tuoi_gro_complete_item(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len,
+                                                tuoi_item *item, tuo_vnet_hdr *vnet) {
     uint8_t *start;
     tuoi_gro_append_all(gro, ops, offset, item);
     if (item->seg_count == 1) return 0;
-    start = tuoi_gro_whole(ops, offset, vnet_len, record);
-    tuoi_gro_account(gro, start + vnet_len, item, &sp->vnet);
-    sp->vnet.num_buffers = gro->desc.virtio_guest != 0;
-    tuoi_vnet_write(start, vnet_len, gro->desc.vnet_order, &sp->vnet);
-    tuoi_gro_emit(gro, sp, record->iov, 1, record->iov[0].len, vnet_len, tuoi_gro_emit_chain(gro, item, NULL),
-                  item->seg_count);
+    start = tuoi_gro_whole(gro, ops, offset, vnet_len, &gro->records[item->head]);
+    tuoi_gro_account(gro, start + vnet_len, item, vnet);
+    vnet->num_buffers = gro->desc.virtio_guest != 0;
+    tuoi_vnet_write(start, vnet_len, gro->desc.vnet_order, vnet);
+    gro->stats.superpackets++;
+    gro->stats.merged_packets += item->seg_count;
     return 1;
 }
 
-/* The drain by copy: the record whose buffer *sp is in, or NULL. */
-TUOI_FORCE_INLINE const tuoi_record *tuoi_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset,
-                                                        tuo_superpacket *sp) {
-    tuoi_item *item;
-    tuoi_record *const record = tuoi_gro_leave(gro, &item);
-    if (record == NULL || (item && tuoi_gro_emit_item_copy(gro, ops, offset, item, sp))) return record;
-    tuoi_gro_emit_single_copy(gro, ops, offset, record, sp);
-    return record;
-}
-
 TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp) {
+    const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
+    const size_t vnet_len = tuoi_gro_vnet_len_at(gro, offset);
+    tuoi_item *item;
+    tuoi_record *record;
     if (gro->borrowed && tuoi_gro_holds(gro)) return TUO_E_INVALID;
-    return tuoi_gro_next_copy(gro, ops ? ops : &tuoi_plain_ops, offset, sp) ? TUO_OK : TUO_DONE;
+    record = tuoi_gro_leave(gro, &item);
+    if (record == NULL) return TUO_DONE;
+    if (item && tuoi_gro_complete_item(gro, o, offset, vnet_len, item, &sp->vnet)) {
+        tuoi_gro_describe(sp, record->iov, 1, record->iov[0].len, vnet_len, tuoi_gro_list_chain(gro, item, NULL),
+                          item->seg_count);
+        return TUO_OK;
+    }
+    tuoi_gro_complete_single(gro, o, offset, vnet_len, record);
+    TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
+    sp->vnet.num_buffers = gro->desc.virtio_guest != 0;
+    tuoi_gro_describe(sp, record->iov, 1, record->iov[0].len, record->iov[0].len ? vnet_len : 0, &record->user, 1);
+    return TUO_OK;
 }
 
 TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs, size_t count, size_t offset,
                                  size_t *to_write, size_t *to_write_count) {
     const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
     const tuoi_csum csum = tuoi_csum_hinted(gro, 0);
-    tuo_superpacket sp;
-    const tuoi_record *head;
+    const size_t vnet_len = gro->vnet_len;
     size_t first, taken, written = 0;
+    tuoi_record *record;
+    tuoi_item *item;
+    tuo_vnet_hdr vnet;
     if (tuoi_gro_holds(gro) || gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len) return TUO_E_INVALID;
     tuo_gro_reset(gro); /* so that record numbers are positions in the batch */
     for (first = 0; first < count; first += taken) {
         taken = tuoi_gro_room(gro, count - first);
         (void)tuoi_gro_push_bufs(gro, o, bufs + first, taken, offset, csum);
-        while ((head = tuoi_gro_next_copy(gro, o, offset, &sp)) != NULL)
-            to_write[written++] = first + (size_t)(head - gro->records);
+        while ((record = tuoi_gro_leave(gro, &item)) != NULL) {
+            if (!item || !tuoi_gro_complete_item(gro, o, offset, vnet_len, item, &vnet))
+                tuoi_gro_complete_single(gro, o, offset, vnet_len, record);
+            to_write[written++] = first + (size_t)(record - gro->records);
+        }
     }
     *to_write_count = written;
     return TUO_OK;
