@@ -1780,6 +1780,13 @@ TUO_API size_t tuo_gso_remaining(const tuo_gso *gso);
    Cost      one pass over the payload for its sum; none with TUO_F_PSEUDO */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment);
 
+/* tuo_gso_next_batch: many segments, each with headers of its own, as for one sendmmsg.
+   Writes    headers[0..returned), segments[0..returned): as tuo_gso_next one after the other
+   Returns   the number of segments, at most count. Less than count: all segments are out
+   Ownership headers are caller-owned; the segments point into them and into the input */
+TUO_API TUO_MUST_CHECK size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MAX], tuo_segment *segments,
+                                                 size_t count);
+
 /* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer. Its headers
    are written in front of its payload, over the end of the segment before, which must have been
    used by then.
@@ -6103,6 +6110,13 @@ TUO_API tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segm
     return TUO_OK;
 }
 
+TUO_API size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MAX], tuo_segment *segments,
+                                  size_t count) {
+    size_t i = 0;
+    while (i < count && tuo_gso_next(gso, headers[i], &segments[i]) == TUO_OK) i++;
+    return i;
+}
+
 TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment) {
     uint8_t *data = (uint8_t *)pkt;
     size_t len = gso->tuoi_pkt_len;
@@ -8930,18 +8944,41 @@ static tuo_result tuoi_tun_tx_flush(tuo_tun *tun) {
     return result;
 }
 
-static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
+/* Some buffers to GRO, as many as have a packet, or one that has none: that one counts as taken, since
+   there is nothing to write. Returns the number taken; 0: GRO is full. */
+static size_t tuoi_tun_tx_take_run(tuo_tun *tun, void *const *bufs, size_t count) {
+    enum { RUN = 32 };
     tuoi_tun_tx *const tx = &tun->tx;
+    tuo_packet packets[RUN];
+    tuo_verdict verdicts[RUN];
+    size_t i, taken;
+    for (i = 0; i < count && i < RUN; i++) {
+        const size_t len = tx->ops.len(tx->ops.user, bufs[i]);
+        if (len <= tx->offset) break;
+        packets[i].bytes = tx->ops.data(tx->ops.user, bufs[i]) + tx->offset;
+        packets[i].len = len - tx->offset;
+        packets[i].user = bufs[i];
+    }
+    if (i == 0) {
+        tx->stats.headroom_short += (uint64_t)tuoi_tun_tx_is_headroom_short(tun, bufs[0]);
+        return 1;
+    }
+    taken = tuo_gro_push_batch(tx->gro, packets, i, 0, verdicts);
+    for (i = 0; i < taken; i++) {
+        if (tuoi_is_short(verdicts[i]) && tuoi_tun_tx_is_headroom_short(tun, bufs[i])) tx->stats.headroom_short++;
+    }
+    tx->stats.tx_packets += taken;
+    return taken;
+}
+
+static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
     tuo_result result = tuoi_tun_tx_configure(tun);
     while (result == TUO_OK && *taken < count) {
-        while (*taken < count) {
-            const uint64_t before = tx->gro->stats.bytes_in;
-            const tuo_verdict verdict = tuoi_tun_tx_take(tx, bufs[*taken], 0);
-            if (verdict == TUO_V_NO_ROOM) break;
-            if (tuoi_is_short(verdict) && tuoi_tun_tx_is_headroom_short(tun, bufs[*taken])) tx->stats.headroom_short++;
-            ++*taken;
-            tx->stats.tx_packets += tx->gro->stats.bytes_in != before;
-        }
+        size_t run;
+        do {
+            run = tuoi_tun_tx_take_run(tun, bufs + *taken, count - *taken);
+            *taken += run;
+        } while (run && *taken < count);
         result = tuoi_tun_tx_flush(tun);
     }
     return result;
