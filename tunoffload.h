@@ -4550,7 +4550,8 @@ static tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
     if (info->flags & TUO_PKT_ROUTING) return TUO_V_IP6_ROUTING;
     if (info->trailer_len) return TUO_V_TRAILING_BYTES;                    /* K 4.1 */
     if (info->payload_off > TUO_HEADER_MAX) return TUO_V_HEADER_TOO_LONG;
-    return TUO_V_HELD;
+    return info->payload_off + info->payload_len == info->ip_off + info->total_len ? TUO_V_HELD
+                                                                                  : TUO_V_UDP_LENGTH; /* K 5.4 */
 }
 
 /* For the shape that most packets have, instead of parser and tuoi_classify_ip. 1: no tags, IP
@@ -4630,9 +4631,6 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_
         if (facts->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
         if (tuoi_rd16(l4 + TUOI_TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     } else {
-        /* K 5.4 */
-        if (facts->shape.hdr_len + facts->payload_len != facts->shape.ip_off + facts->total_len)
-            return TUO_V_UDP_LENGTH;
         if (tuoi_rd16(l4 + TUOI_UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
         if (facts->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
     }
@@ -5437,7 +5435,14 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_settle(tuo_gro *gro, const tuoi_packet *p
             tuoi_gro_open_flow(gro, pkt, &slot);
         }
     } else if (gro->flows.live_count) {
-        const tuoi_packet copy = *pkt;
+        tuoi_packet copy; /* of the members that are read */
+        copy.bytes = pkt->bytes;
+        copy.record = pkt->record;
+        copy.facts.shape.ip_off = pkt->facts.shape.ip_off;
+        copy.facts.shape.l4_off = pkt->facts.shape.l4_off;
+        copy.facts.total_len = pkt->facts.total_len;
+        copy.facts.ip_version = pkt->facts.ip_version;
+        copy.facts.l4_proto = pkt->facts.l4_proto;
         tuoi_gro_close_behind(gro, verdict, &copy);
     }
     gro->stats.verdicts[verdict]++;
@@ -5763,27 +5768,26 @@ TUOI_FORCE_INLINE size_t tuoi_gro_vnet_len_at(const tuo_gro *gro, size_t offset)
     return offset < gro->vnet_len ? 0 : gro->vnet_len;
 }
 
-/* A packet in its buffer, and its vnet header in front, become record->iov[0]. Returns where the header
-   goes, or NULL: the buffer is shorter than its headroom, so there is no packet and no place for a
-   header. */
+/* *whole: a packet in its buffer, and its vnet header in front. Returns where the header goes, or NULL:
+   the buffer is shorter than its headroom, so there is no packet and no place for a header. */
 TUOI_FORCE_INLINE uint8_t *tuoi_gro_whole(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len,
-                                          tuoi_record *record) {
+                                          const tuoi_record *record, tuo_iov *whole) {
     uint8_t *const data = tuoi_ops_data(ops, record->user);
     const size_t len = tuoi_ops_len(ops, record->user);
-    record->iov[0].base = data;
-    record->iov[0].len = 0;
+    whole->base = data;
+    whole->len = 0;
     gro->stats.packets_out++;
     if (!data || len < offset) return NULL;
-    record->iov[0].base = data + offset - vnet_len;
-    record->iov[0].len = len - offset + vnet_len;
+    whole->base = data + offset - vnet_len;
+    whole->len = len - offset + vnet_len;
     gro->stats.bytes_out += len - offset;
     return data + offset - vnet_len;
 }
 
 /* Completes a packet that leaves as it came, with a vnet header that says nothing. */
 TUOI_FORCE_INLINE void tuoi_gro_complete_single(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len,
-                                                tuoi_record *record) {
-    uint8_t *const start = tuoi_gro_whole(gro, ops, offset, vnet_len, record);
+                                                const tuoi_record *record, tuo_iov *whole) {
+    uint8_t *const start = tuoi_gro_whole(gro, ops, offset, vnet_len, record, whole);
     if (start) tuoi_vnet_clear(start, vnet_len);
     if (start && gro->desc.virtio_guest && vnet_len >= TUO_VNET_LEN_V1)
         tuoi_wr16_in(start + 10, tuoi_order_is_big(gro->desc.vnet_order), 1);
@@ -5792,11 +5796,11 @@ TUOI_FORCE_INLINE void tuoi_gro_complete_single(tuo_gro *gro, const tuo_buf_ops 
 /* Completes a superpacket in the buffer of its first packet. 0: a callback failed at once, so that the
    first packet leaves alone. */
 static TUOI_NOINLINE int tuoi_gro_complete_item(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len,
-                                                tuoi_item *item, tuo_vnet_hdr *vnet) {
+                                                tuoi_item *item, tuo_iov *whole, tuo_vnet_hdr *vnet) {
     uint8_t *start;
     tuoi_gro_append_all(gro, ops, offset, item);
     if (item->seg_count == 1) return 0;
-    start = tuoi_gro_whole(gro, ops, offset, vnet_len, &gro->records[item->head]);
+    start = tuoi_gro_whole(gro, ops, offset, vnet_len, &gro->records[item->head], whole);
     tuoi_gro_account(gro, start + vnet_len, item, vnet);
     vnet->num_buffers = gro->desc.virtio_guest != 0;
     tuoi_vnet_write(start, vnet_len, gro->desc.vnet_order, vnet);
@@ -5813,12 +5817,12 @@ TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_
     if (gro->borrowed && tuoi_gro_holds(gro)) return TUO_E_INVALID;
     record = tuoi_gro_leave(gro, &item);
     if (record == NULL) return TUO_DONE;
-    if (item && tuoi_gro_complete_item(gro, o, offset, vnet_len, item, &sp->vnet)) {
+    if (item && tuoi_gro_complete_item(gro, o, offset, vnet_len, item, record->iov, &sp->vnet)) {
         tuoi_gro_describe(sp, record->iov, 1, record->iov[0].len, vnet_len, tuoi_gro_list_chain(gro, item, NULL),
                           item->seg_count);
         return TUO_OK;
     }
-    tuoi_gro_complete_single(gro, o, offset, vnet_len, record);
+    tuoi_gro_complete_single(gro, o, offset, vnet_len, record, record->iov);
     TUO_MEMSET(&sp->vnet, 0, sizeof sp->vnet);
     sp->vnet.num_buffers = gro->desc.virtio_guest != 0;
     tuoi_gro_describe(sp, record->iov, 1, record->iov[0].len, record->iov[0].len ? vnet_len : 0, &record->user, 1);
@@ -5833,6 +5837,7 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
     size_t first, taken, written = 0;
     tuoi_record *record;
     tuoi_item *item;
+    tuo_iov unread;
     tuo_vnet_hdr vnet;
     if (tuoi_gro_holds(gro) || gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len) return TUO_E_INVALID;
     tuo_gro_reset(gro); /* so that record numbers are positions in the batch */
@@ -5840,8 +5845,8 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
         taken = tuoi_gro_room(gro, count - first);
         (void)tuoi_gro_push_bufs(gro, o, bufs + first, taken, offset, csum);
         while ((record = tuoi_gro_leave(gro, &item)) != NULL) {
-            if (!item || !tuoi_gro_complete_item(gro, o, offset, vnet_len, item, &vnet))
-                tuoi_gro_complete_single(gro, o, offset, vnet_len, record);
+            if (!item || !tuoi_gro_complete_item(gro, o, offset, vnet_len, item, record->iov, &vnet))
+                tuoi_gro_complete_single(gro, o, offset, vnet_len, record, &unread);
             to_write[written++] = first + (size_t)(record - gro->records);
         }
     }

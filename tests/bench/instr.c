@@ -70,6 +70,8 @@ struct workload {
 static uint8_t packet[PACKETS][HEADROOM + SUPER_ROOM], header[PACKETS][128];
 static size_t packet_len[PACKETS], header_len;
 static tuo_buf bufs[PACKETS];
+static tuo_packet pushed[PACKETS];
+static tuo_superpacket leaving[PACKETS];
 static void *handles[PACKETS];
 static uint64_t memory[16384];
 static tuo_gro *gro;
@@ -120,6 +122,8 @@ static void make_packets(const workload *w)
         header_len = pkt_payload_off(&s);
         memcpy(header[i], packet[i] + HEADROOM, header_len);
         set_buf(i, packet[i], packet_len[i]);
+        pushed[i].bytes = packet[i] + HEADROOM;
+        pushed[i].len = packet_len[i];
     }
     open_gro(w);
 }
@@ -135,6 +139,14 @@ static void gather(const workload *w)
         sink += (uint64_t)tuo_gro_push(gro, packet[i] + HEADROOM, packet_len[i], NULL, 0);
     for (emitted = 0; tuo_gro_next(gro, &sp) == TUO_OK; emitted++)
         sink += sp.len;
+}
+
+/* The same by batch calls. */
+static void batch(const workload *w)
+{
+    sink += tuo_gro_push_batch(gro, pushed, w->units, 0, NULL);
+    emitted = tuo_gro_next_batch(gro, leaving, PACKETS);
+    sink += tuo_gro_next_batch(gro, leaving, 1);
 }
 
 /* The superpackets' buffers get back what they had in front and their length. */
@@ -328,6 +340,14 @@ static const workload workloads[] = {
     {"gro_tcp4_128flows_trust_gather", gather, PKT_TCP4, 1448, 128, 128, 0, 0, 128},
     {"gro_tcp4_128acks", gather, PKT_TCP4, PKT_ZERO, 128, 1, 0, 1, 128},
     {"gro_tcp4_reordered", gather, PKT_TCP4, 1448, 128, 1, 10, 0, 3},
+    {"batch_tcp4_1flow_trust", batch, PKT_TCP4, 1448, 128, 1, 0, 0, 3},
+    {"batch_tcp4_1flow_verify", batch, PKT_TCP4, 1448, 128, 1, 0, 1, 3},
+    {"batch_tcp6_1flow_trust", batch, PKT_TCP6, 1428, 128, 1, 0, 0, 3},
+    {"batch_tcp4_8flows_trust", batch, PKT_TCP4, 1448, 128, 8, 0, 0, 8},
+    {"batch_tcp4_128flows_trust", batch, PKT_TCP4, 1448, 128, 128, 0, 0, 128},
+    {"batch_tcp4_128acks", batch, PKT_TCP4, PKT_ZERO, 128, 1, 0, 1, 128},
+    {"batch_tcp4_128acks_copy", copy, PKT_TCP4, PKT_ZERO, 128, 1, 0, 1, 128},
+    {"batch_tcp4_reordered", batch, PKT_TCP4, 1448, 128, 1, 10, 0, 3},
 #ifdef __linux__
     {"push_tcp4_1flow", push, PKT_TCP4, 1448, 128, 1, 0, 1, 3},
     {"push_udp4_1flow", push, PKT_UDP4, 1400, 128, 1, 0, 1, 3},
