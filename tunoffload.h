@@ -1633,15 +1633,12 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
    Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint);
 
-/* tuo_gro_push_batch: many packets in, as tuo_gro_push one after the other. Faster, above all for
-   packets that are not in the processor's cache: it fetches headers some packets ahead.
-
-   packets   array of count; read before the return, and not kept
-   hint      as of tuo_gro_push, for all of them
-   Returns   the number of packets taken, from the front: less than count if the instance is full
-             (max_packets, TUO_V_NO_ROOM is counted once). Drain, then push the rest
-   Out       verdicts: count elements, or NULL. One per packet taken
-   Ownership, Cost: as tuo_gro_push for each packet */
+/* tuo_gro_push_batch: many packets in, as tuo_gro_push one after the other. Faster, above all if they
+   are not in the processor's cache: headers are fetched some packets ahead.
+   Reads     packets[0..count); the array is not kept
+   Out       verdicts: NULL, or one per packet taken
+   Returns   the number of packets taken, from the front. Less than count: the instance is full
+             (NO_ROOM is counted once). Drain, then push the rest */
 TUO_API TUO_MUST_CHECK size_t tuo_gro_push_batch(tuo_gro *gro, const tuo_packet *packets, size_t count, unsigned hint,
                                                  tuo_verdict *verdicts);
 
@@ -1662,8 +1659,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next(tuo_gro *gro, tuo_superpacket *sp
 
 /* tuo_gro_next_batch: many packets out, as tuo_gro_next one after the other.
    Writes    sps[0..returned)
-   Returns   the number of packets, at most count. Less than count: nothing is held any more
-   Ownership, Order: as of tuo_gro_next */
+   Returns   the number of packets, at most count. Less than count: nothing is held any more */
 TUO_API TUO_MUST_CHECK size_t tuo_gro_next_batch(tuo_gro *gro, tuo_superpacket *sps, size_t count);
 
 /* tuo_gro_push_buf, tuo_gro_next_copy: the same by copy. The packet is in a caller-owned buffer,
@@ -1782,8 +1778,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tu
 
 /* tuo_gso_next_batch: many segments, each with headers of its own, as for one sendmmsg.
    Writes    headers[0..returned), segments[0..returned): as tuo_gso_next one after the other
-   Returns   the number of segments, at most count. Less than count: all segments are out
-   Ownership headers are caller-owned; the segments point into them and into the input */
+   Returns   the number of segments, at most count. Less than count: all segments are out */
 TUO_API TUO_MUST_CHECK size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MAX], tuo_segment *segments,
                                                  size_t count);
 
@@ -4415,19 +4410,13 @@ static const tuoi_range tuoi_same_ip6[] = { { 0, 4 }, { TUOI_IP6_NEXT, 1 }, { TU
 static const tuoi_range tuoi_same_tcp[] = { { 0, 4 }, { TUOI_TCP_DOFF, 1 }, { TUOI_TCP_LEN, 40 }, { 0, 0 } };
 static const tuoi_range tuoi_same_udp[] = { { 0, 4 }, { 0, 0 } };
 
-/* What a segment of full length has in common with the head in addition: its lengths, and flags
-   without FIN and PSH. */
-static const tuoi_range tuoi_next_ip4[] = { { TUOI_IP4_TOTAL, 2 }, { 0, 0 } };
-static const tuoi_range tuoi_next_ip6[] = { { TUOI_IP6_PAYLOAD, 2 }, { 0, 0 } };
-static const tuoi_range tuoi_next_tcp[] = { { TUOI_TCP_FLAGS, 1 }, { 0, 0 } };
-static const tuoi_range tuoi_next_udp[] = { { TUOI_UDP_TOTAL, 2 }, { 0, 0 } };
-
 /* Rows and ranges as byte masks over the IP header (without extension headers) and the L4 header of
    each kind. One pass over words tests for equality. Rows are read only to name a difference. */
 enum { TUOI_SAME_MAX = 104 }; /* 40 + 60 */
 typedef struct tuoi_masks {
     uint8_t same[5][TUOI_SAME_MAX];                /* by kind; from the IP header on */
-    uint8_t next[5][TUOI_ETH_LEN + TUOI_SAME_MAX]; /* for the next full segment; from an Ethernet header on */
+    /* the same, lengths, and all flags: of the next full segment; from an Ethernet header on */
+    uint8_t next[5][TUOI_ETH_LEN + TUOI_SAME_MAX];
 } tuoi_masks;
 
 static void tuoi_masks_add_rows(uint8_t *mask, unsigned layer) {
@@ -4445,16 +4434,16 @@ static void tuoi_masks_build(tuoi_masks *masks) {
     TUO_MEMSET(masks, 0, sizeof *masks);
     for (i = TUO_KIND_TCP4; i <= TUO_KIND_UDP6; i++) {
         const unsigned ip = tuoi_is_ip4(i) ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6;
-        uint8_t *const l4 = masks->same[i] + tuoi_layers[ip].len;
+        uint8_t *l4 = masks->same[i] + tuoi_layers[ip].len;
         tuoi_masks_add_rows(masks->same[i], ip);
         if (tuoi_is_tcp(i)) tuoi_masks_add_rows(l4, TUOI_LAYER_TCP);
         tuoi_masks_add(masks->same[i], tuoi_is_ip4(i) ? tuoi_same_ip4 : tuoi_same_ip6);
         tuoi_masks_add(l4, tuoi_is_tcp(i) ? tuoi_same_tcp : tuoi_same_udp);
         TUO_MEMSET(masks->next[i], 0xFF, TUOI_ETH_LEN);
         TUO_MEMCPY(masks->next[i] + TUOI_ETH_LEN, masks->same[i], TUOI_SAME_MAX);
-        tuoi_masks_add(masks->next[i] + TUOI_ETH_LEN, tuoi_is_ip4(i) ? tuoi_next_ip4 : tuoi_next_ip6);
-        tuoi_masks_add(masks->next[i] + TUOI_ETH_LEN + tuoi_layers[ip].len,
-                       tuoi_is_tcp(i) ? tuoi_next_tcp : tuoi_next_udp);
+        l4 = masks->next[i] + TUOI_ETH_LEN + tuoi_layers[ip].len;
+        TUO_MEMSET(masks->next[i] + TUOI_ETH_LEN + (tuoi_is_ip4(i) ? TUOI_IP4_TOTAL : TUOI_IP6_PAYLOAD), 0xFF, 2);
+        TUO_MEMSET(l4 + (tuoi_is_tcp(i) ? TUOI_TCP_FLAGS : TUOI_UDP_TOTAL), 0xFF, tuoi_is_tcp(i) ? 1 : 2);
     }
 }
 
@@ -5040,11 +5029,6 @@ TUOI_FORCE_INLINE tuoi_slot tuoi_gro_find(tuo_gro *gro, const tuoi_packet *pkt) 
     return slot;
 }
 
-/* The same as a call. */
-static TUOI_NOINLINE tuoi_slot tuoi_gro_find_any(tuo_gro *gro, const tuoi_packet *pkt) {
-    return tuoi_gro_find(gro, pkt);
-}
-
 static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
     return &gro->barrier[(tuoi_hash_finish(&gro->flows, tuoi_nh_addresses(&gro->flows, ip, ip4)) >> 40) %
                          TUOI_BARRIERS];
@@ -5075,7 +5059,7 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
         tuoi_slot slot;
         /* no candidate has that many header bytes */
         if (facts->shape.l4_off > TUO_HEADER_MAX) return;
-        slot = tuoi_gro_find_any(gro, pkt);
+        slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) tuoi_gro_close_flow(gro, &slot);
     } else {
         *tuoi_gro_barrier(gro, pkt->bytes + facts->shape.ip_off, facts->ip_version == 4) = pkt->record + 1;
@@ -5424,10 +5408,10 @@ TUOI_FORCE_INLINE void tuoi_gro_open_flow(tuo_gro *gro, const tuoi_packet *pkt, 
 }
 
 /* A classified packet. Calls get a copy of it, so that *pkt can live in registers. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_gro_settle(tuo_gro *gro, const tuoi_packet *pkt, int plain, tuo_verdict verdict) {
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_settle(tuo_gro *gro, const tuoi_packet *pkt, tuo_verdict verdict) {
     if (verdict == TUO_V_HELD) verdict = tuoi_allowed(&gro->desc, pkt->bytes, &pkt->facts);
     if (verdict == TUO_V_HELD) {
-        const tuoi_slot slot = plain ? tuoi_gro_find(gro, pkt) : tuoi_gro_find_any(gro, pkt);
+        const tuoi_slot slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) {
             tuoi_packet copy = *pkt;
             verdict = tuoi_gro_try_join(gro, &copy, &slot);
@@ -5459,18 +5443,27 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t
     pkt.record = gro->record_count - 1;
     pkt.collect = collect;
     pkt.csum = csum;
-    return tuoi_gro_settle(gro, &pkt, 0, tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts));
+    return tuoi_gro_settle(gro, &pkt, tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts));
 }
 
-/* Of a packet with the verdict IP_LENGTH: would up to offset bytes more be all of it? Then its
-   length may be one that forgot the headroom. A packet that came truncated looks the same, so this
-   is counted, and nothing is asserted. */
+static int tuoi_is_short(tuo_verdict verdict) {
+    return verdict == TUO_V_TRUNCATED || verdict == TUO_V_IP_HEADER || verdict == TUO_V_IP_LENGTH;
+}
+
+/* Of a packet that is too short: does its IP header promise up to offset bytes more? Then its length may
+   be one that forgot the headroom. A packet that came truncated looks the same, so this is counted,
+   and nothing is asserted. */
 static int tuoi_headroom_short(const uint8_t *bytes, size_t len, size_t offset, unsigned flags) {
+    size_t total = 0;
     tuo_pkt_info info;
-    size_t stated_len;
     (void)tuoi_parse(bytes, len, flags, &info);
-    stated_len = (size_t)info.ip_off + info.total_len;
-    return stated_len > len && stated_len - len <= offset;
+    if ((flags & TUO_F_ETHERNET) && info.ip_off == 0) return 0;
+    bytes += info.ip_off;
+    len -= info.ip_off;
+    if (len >= TUOI_IP4_TOTAL + 2 && bytes[0] >> 4 == 4) total = tuoi_rd16(bytes + TUOI_IP4_TOTAL);
+    if (len >= TUOI_IP6_PAYLOAD + 2 && bytes[0] >> 4 == 6)
+        total = TUOI_IP6_LEN + (size_t)tuoi_rd16(bytes + TUOI_IP6_PAYLOAD);
+    return total > len && total - len <= offset;
 }
 
 static TUOI_NOINLINE void tuoi_gro_count_short(tuo_gro *gro, const tuoi_packet *pkt, size_t offset) {
@@ -5511,7 +5504,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take(tuo_gro *gro, tuoi_packet *pkt, void
         return TUO_V_APPENDED;
     }
     if (gro->plain_ip_off == 0 && tuoi_parse_plain(pkt->bytes, pkt->len, 0, 1, &pkt->facts))
-        return tuoi_gro_settle(gro, pkt, 1, tuoi_classify_l4(pkt->bytes, &pkt->facts));
+        return tuoi_gro_settle(gro, pkt, tuoi_classify_l4(pkt->bytes, &pkt->facts));
     return tuoi_gro_push_other(gro, pkt->bytes, pkt->len, pkt->capacity, pkt->collect, pkt->csum);
 }
 
@@ -5599,12 +5592,6 @@ static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *
     tuoi_account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
 }
 
-/* Write the vnet header again, with the num_buffers that a guest wants (virtio 1.3 5.1.6.4). */
-static TUOI_NOINLINE void tuoi_gro_for_guest(const tuo_gro *gro, tuo_superpacket *sp) {
-    sp->vnet.num_buffers = 1;
-    tuoi_vnet_write(sp->tuoi_head, gro->vnet_len, gro->desc.vnet_order, &sp->vnet);
-}
-
 /* Everything in *sp but vnet. */
 TUOI_FORCE_INLINE void tuoi_gro_describe(tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len,
                                          size_t vnet_len, void *const *users, size_t packet_count) {
@@ -5648,6 +5635,7 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     const size_t len = (size_t)vnet_len + hdr_len + item->payload_len;
     TUO_MEMCPY(hdr, item->bytes, hdr_len);
     tuoi_gro_account(gro, hdr, item, &sp->vnet);
+    sp->vnet.num_buffers = gro->desc.virtio_guest != 0; /* virtio 1.3 5.1.6.4 */
     tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
     iov->base = sp->tuoi_head;
     iov->len = vnet_len + hdr_len;
@@ -5657,7 +5645,6 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     tuoi_gro_count_out(gro, len - vnet_len);
     gro->stats.superpackets++;
     gro->stats.merged_packets += item->seg_count;
-    if (gro->desc.virtio_guest) tuoi_gro_for_guest(gro, sp);
 }
 
 /* A packet that leaves as it came. */
@@ -5670,7 +5657,9 @@ TUOI_FORCE_INLINE void tuoi_gro_emit_single(tuo_gro *gro, tuoi_record *record, t
     tuoi_gro_describe(sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len,
                       vnet_len, &record->user, 1);
     tuoi_gro_count_out(gro, record->iov[1].len);
-    if (gro->desc.virtio_guest) tuoi_gro_for_guest(gro, sp);
+    if (!gro->desc.virtio_guest) return;
+    sp->vnet.num_buffers = 1;
+    tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
 }
 
 /* 0: nothing is held. */
@@ -5718,7 +5707,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_buf(tuo_gro *gro, const tuo_buf_ops 
     pkt.capacity = room < TUOI_GATHERED ? (uint32_t)room : TUOI_GATHERED - 1;
     pkt.csum = csum;
     verdict = tuoi_gro_take(gro, &pkt, buf);
-    if (verdict == TUO_V_IP_LENGTH) tuoi_gro_count_short(gro, &pkt, offset);
+    if (tuoi_is_short(verdict)) tuoi_gro_count_short(gro, &pkt, offset);
     return verdict;
 }
 
@@ -5761,11 +5750,6 @@ static void tuoi_gro_append_all(tuo_gro *gro, const tuo_buf_ops *ops, size_t off
         item->payload_len += (uint32_t)packet->len - hdr_len;
         item->seg_count++;
     }
-}
-
-/* The bytes of the vnet header in front of a packet by copy. */
-TUOI_FORCE_INLINE size_t tuoi_gro_vnet_len_at(const tuo_gro *gro, size_t offset) {
-    return offset < gro->vnet_len ? 0 : gro->vnet_len;
 }
 
 /* *whole: a packet in its buffer, and its vnet header in front. Returns where the header goes, or NULL:
@@ -5811,7 +5795,7 @@ static TUOI_NOINLINE int tuoi_gro_complete_item(tuo_gro *gro, const tuo_buf_ops 
 
 TUO_API tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, tuo_superpacket *sp) {
     const tuo_buf_ops *const o = ops ? ops : &tuoi_plain_ops;
-    const size_t vnet_len = tuoi_gro_vnet_len_at(gro, offset);
+    const size_t vnet_len = offset < gro->vnet_len ? 0 : gro->vnet_len;
     tuoi_item *item;
     tuoi_record *record;
     if (gro->borrowed && tuoi_gro_holds(gro)) return TUO_E_INVALID;
@@ -8871,29 +8855,15 @@ static tuo_verdict tuoi_tun_tx_take(tuoi_tun_tx *tx, void *buf, unsigned hint) {
     return tuo_gro_push(tx->gro, tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, buf, hint);
 }
 
-/* Is a packet too short because the length of its buffer leaves out the headroom? Then nothing is
-   left of it, or its IP header promises up to offset bytes more. */
+/* Is a packet too short because the length of its buffer leaves out the headroom? Perhaps nothing is left
+   of it. */
 static int tuoi_tun_tx_is_headroom_short(const tuo_tun *tun, void *buf) {
     const tuoi_tun_tx *const tx = &tun->tx;
-    const size_t buf_len = tx->ops.len(tx->ops.user, buf);
-    const uint8_t *ip;
-    size_t len, total = 0;
-    tuo_pkt_info info;
-    TUO_ASSERT(buf_len == 0 || buf_len >= tx->offset); /* the length counts the headroom */
-    if (buf_len <= tx->offset) return buf_len != 0;
-    ip = tx->ops.data(tx->ops.user, buf) + tx->offset;
-    len = buf_len - tx->offset;
-    (void)tuoi_parse(ip, len, tuoi_tun_frame_flags(tun), &info);
-    if (tun->is_tap && info.ip_off == 0) return 0;
-    ip += info.ip_off;
-    len -= info.ip_off;
-    if (len >= TUOI_IP4_TOTAL + 2 && ip[0] >> 4 == 4) total = tuoi_rd16(ip + TUOI_IP4_TOTAL);
-    if (len >= TUOI_IP6_PAYLOAD + 2 && ip[0] >> 4 == 6) total = TUOI_IP6_LEN + (size_t)tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
-    return total > len && total - len <= tx->offset;
-}
-
-static int tuoi_is_short(tuo_verdict verdict) {
-    return verdict == TUO_V_TRUNCATED || verdict == TUO_V_IP_HEADER || verdict == TUO_V_IP_LENGTH;
+    const size_t len = tx->ops.len(tx->ops.user, buf);
+    TUO_ASSERT(len == 0 || len >= tx->offset); /* the length counts the headroom */
+    if (len <= tx->offset) return len != 0;
+    return tuoi_headroom_short(tx->ops.data(tx->ops.user, buf) + tx->offset, len - tx->offset, tx->offset,
+                               tuoi_tun_frame_flags(tun));
 }
 
 /* Buffers of the caller's that an earlier call has left may hold other bytes by now, or other
