@@ -5536,6 +5536,7 @@ TUO_API size_t tuo_gro_push_batch(tuo_gro *gro, const tuo_packet *packets, size_
     const tuoi_csum csum = tuoi_csum_hinted(gro, hint);
     size_t i;
     if (taken) gro->borrowed = 1;
+    for (i = 0; i < taken && i < TUOI_AHEAD; i++) TUOI_PREFETCH(packets[i].bytes);
     for (i = 0; i < taken; i++) {
         tuo_verdict verdict;
         if (i < ahead_count) TUOI_PREFETCH(packets[i + TUOI_AHEAD].bytes);
