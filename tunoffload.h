@@ -404,8 +404,8 @@
    is copied. One system call for several superpackets (io_uring): see MEMORY.
 
    Reading: the bytes of a segment are in segment.iov, 1 to 3 pieces. They are good until the next
-   tuo_gso_next and the next read. To keep headers for sendmmsg, pass TUO_HEADER_MAX bytes for each
-   segment instead of NULL. Contiguous segments without a second buffer: tuo_gso_next_in_place.
+   tuo_gso_next and the next read. For one sendmmsg of many segments: tuo_gso_next_batch. Contiguous
+   segments without a second buffer: tuo_gso_next_in_place.
 
    TAP devices: use IFF_TAP and set desc.ethernet. Add TUO_F_ETHERNET to the flags of tuo_gso_init,
    and 14 bytes and 4 for each tag to the size of the read buffer.
@@ -550,8 +550,8 @@
    verifies this packet, and the head of each item at most once. A packet without a matching
    neighbour is never summed.
 
-   Fast path: if a packet resembles the packet before it in its flow, its headers are compared once,
-   under a mask. Parser and lookup are left out. The outcome is the same.
+   Fast path: if a packet is the next full segment of its flow, its headers are compared once, under
+   a mask. Parser and lookup are left out. The outcome is the same.
 
    Order repair: a TCP flow can have several open items with gaps between them, in sequence order. A
    late segment takes its place in sequence order. The segment merges if it touches an open item. If
@@ -577,6 +577,7 @@
 
    tuo_gso_init checks the vnet header against the packet and plans. Then use one of:
        tuo_gso_next           headers in scratch memory, payload borrowed; input const
+       tuo_gso_next_batch     the same for many segments, each with headers of its own
        tuo_gso_next_in_place  each segment contiguous inside the input buffer, which is consumed; no
                               copy, no second buffer
        tuo_gso_split          copies into your buffers, one pass for copy and checksum; stops and
@@ -593,6 +594,12 @@
    state and use only instructions that the compiler may assume (SSE2 on x86-64). For more, pass
    TUO_F_SIMD(tuo_simd_best()); call tuo_simd_best only once.
 
+   tuo_gro_push_batch and tuo_gro_next_batch save some instructions per packet. They also fetch
+   headers ahead: packets that another processor or a device wrote are not in the cache. A program
+   that pushes one packet at a time can do that itself. It prefetches the first bytes of the packets
+   that it will push next (__builtin_prefetch), some 8 packets ahead. tuo_gro_batch and
+   tuo_tun_send_batch fetch ahead by themselves.
+
    MEMORY
 
    The library keeps these pointers after a call has returned. A garbage collector must neither free
@@ -600,10 +607,10 @@
 
        call                          keeps                 until
        tuo_gro_init                  mem                   the last use of the instance
-       tuo_gro_push                  pkt, user             the superpacket that has them was used
+       tuo_gro_push, _push_batch     pkt, user             the superpacket that has them was used
        tuo_gro_push_buf              buf                   the same, of tuo_gro_next_copy
-       tuo_gro_next, _next_copy      sp: iov may point     iov was used
-                                     into *sp
+       tuo_gro_next, _next_batch,    sp: iov may point     iov was used
+       _next_copy                    into *sp
        tuo_gso_init, tuo_tx_init     pkt                   the last segment or packet was used
        tuo_gso_next, tuo_tx_next     gso, tx or header:    the segment or packet was used
                                      iov points into it
