@@ -1786,8 +1786,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tu
 /* tuo_gso_next_batch: many segments, each with headers of its own, as for one sendmmsg.
    Writes    headers[0..returned), segments[0..returned): as tuo_gso_next one after the other
    Returns   the number of segments, at most count. Less than count: all segments are out */
-TUO_API TUO_MUST_CHECK size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MAX], tuo_segment *segments,
-                                                 size_t count);
+TUO_API TUO_MUST_CHECK size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MAX],
+                                                 tuo_segment *segments, size_t count);
 
 /* tuo_gso_next_in_place: the next segment as one contiguous piece of the input buffer. Its headers
    are written in front of its payload, over the end of the segment before, which must have been
@@ -4553,7 +4553,8 @@ static tuo_verdict tuoi_classify_ip(const tuo_pkt_info *info) {
 /* For the shape that most packets have, instead of parser and tuoi_classify_ip. 1: no tags, IP
    options, fragments or extension headers, and every length field exactly right. 0: any other
    packet; nothing is decided. ip4 is known at compile time. */
-TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4, tuoi_facts *facts) {
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t len, uint32_t ip_off, int ip4,
+                                                  tuoi_facts *facts) {
     const uint32_t fixed_len = ip4 ? TUOI_IP4_LEN : TUOI_IP6_LEN;
     uint32_t l4_len, l4_hdr_len = TUOI_UDP_LEN, frag = 0;
     const uint8_t *ip, *l4;
@@ -4728,8 +4729,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_i
     if (tuoi_within_limits(item, len, seg_count)) return TUO_V_HELD;
     if (len - item->shape.ip_off > desc->max_bytes) return TUO_V_CAP_BYTES;      /* K 4.13 */
     if (seg_count <= item->max_segs) return TUO_V_CAP_BUFFER;
-    return seg_count > (tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs) ? TUO_V_CAP_SEGS /* K 5.6 */
-                                                                                           : TUO_V_CAP_FRAGS;
+    if (seg_count <= (tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs)) return TUO_V_CAP_FRAGS;
+    return TUO_V_CAP_SEGS; /* K 5.6 */
 }
 
 /* K 4.10: all but the last segment have gso_size bytes. */
