@@ -1634,14 +1634,14 @@ TUO_API void tuo_gro_reset(tuo_gro *gro);
              emitted packet whose users contain `user`
    Order     packets of a flow are emitted in the order of their pushes. Only a late TCP segment may
              move forward, in front of segments whose bytes follow its own
-   Cost      at most TUO_HEADER_MAX header bytes, two buckets of TUO_FLOW_WAYS flows,
+   Cost      at most TUO_HEADER_MAX header bytes, a bucket of TUO_FLOW_WAYS flows,
              max_items_per_flow items, 3 checksums (one per packet). With tuo_gro_push_buf also
              copies of two payloads
    Sources   TUO_VERDICTS, row by row */
 TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void *user, unsigned hint);
 
-/* tuo_gro_push_batch: many packets in, as tuo_gro_push one after the other. Faster, above all if they
-   are not in the processor's cache: headers are fetched some packets ahead.
+/* tuo_gro_push_batch: many packets in, as tuo_gro_push one after the other. Faster, above all for
+   packets that are not in the cache: headers are fetched some packets ahead.
    Reads     packets[0..count); the array is not kept
    Out       verdicts: NULL, or one per packet taken
    Returns   the number of packets taken, from the front. Less than count: the instance is full
