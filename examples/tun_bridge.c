@@ -25,7 +25,7 @@
 #include <time.h>
 
 enum {
-    BATCH = 256,          /* packets between two looks at the device; a superpacket has about 45 */
+    BATCH = 128,          /* packets between two looks at the device: two superpackets, which stay in the cache */
     ROOM_LEFT = 64,       /* a turn that leaves this much room has emptied the device */
     LATE_MAX = 16,        /* packets that --impair holds back at the same time */
     LATE_AFTER = 8,       /* a late packet comes up to this many packets later ... */

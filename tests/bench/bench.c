@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine_tunoffload.h"
+#include "peer_plain.h"
 #include "peer_textbook.h"
 #include "rows.h"
 #include "report.h"
@@ -53,6 +54,7 @@ static int pin(int processor)
 static void add_peers(bench_table *t, const char *program, int processor)
 {
     t->peers[t->peer_count++] = &textbook_engine;
+    t->peers[t->peer_count++] = &plain_engine;
 #ifdef HAVE_DPDK
     if (dpdk_start(program, processor))
         t->peers[t->peer_count++] = &dpdk_engine;
@@ -93,6 +95,7 @@ int main(int argc, char **argv)
     if (scaling.table.count) {
         measure_all(scaling.table.cases, scaling.table.count, o.rounds / 4 + 1);
         print_scaling(&scaling);
+        print_cold(&scaling);
     }
     if (!o.pattern) {
         print_memory();

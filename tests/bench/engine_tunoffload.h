@@ -4,34 +4,53 @@
 
 #include "engine.h"
 
-typedef struct tunoffload_gro {
+typedef struct tunoffload_gro tunoffload_gro;
+
+/* By which calls packets are gathered. */
+typedef struct gather_calls {
+    void (*push)(tunoffload_gro *t);    /* all packets of the set */
+    size_t (*drain)(tunoffload_gro *t); /* all there is; returns how many packets that are */
+} gather_calls;
+
+struct tunoffload_gro {
+    const gather_calls *calls;
     packet_set *set;
     tuo_gro *gro;
     unsigned hint;
     tuo_buf bufs[BATCH];
     void *pointers[BATCH];
     size_t to_write[BATCH], to_write_count;
-} tunoffload_gro;
+};
 
-static inline void tunoffload_push_all(tunoffload_gro *t)
+static inline void push_singly(tunoffload_gro *t)
 {
     const packet_set *set = t->set;
+    uint64_t all = 0;
     size_t i;
 
     for (i = 0; i < set->count; i++)
-        bench_sink += (uint64_t)tuo_gro_push(t->gro, set->at[i], set->len[i], set->at[i], t->hint);
+        all += (uint64_t)tuo_gro_push(t->gro, set->at[i], set->len[i], set->at[i], t->hint);
+    bench_sink += all;
+}
+
+static inline size_t drain_singly(tunoffload_gro *t)
+{
+    tuo_superpacket sp;
+    uint64_t all = 0;
+    size_t packets;
+
+    for (packets = 0; tuo_gro_next(t->gro, &sp) == TUO_OK; packets++)
+        all += sp.iov_count + sp.len;
+    bench_sink += all;
+    return packets;
 }
 
 static inline size_t tunoffload_gather(void *state)
 {
     tunoffload_gro *t = (tunoffload_gro *)state;
-    tuo_superpacket sp;
-    size_t packets;
 
-    tunoffload_push_all(t);
-    for (packets = 0; tuo_gro_next(t->gro, &sp) == TUO_OK; packets++)
-        bench_sink += sp.iov_count + sp.len;
-    return packets;
+    t->calls->push(t);
+    return t->calls->drain(t);
 }
 
 static inline void tunoffload_show_gather(void *state, emit_packet emit, void *user)
@@ -41,7 +60,7 @@ static inline void tunoffload_show_gather(void *state, emit_packet emit, void *u
     tuo_superpacket sp;
     size_t i, at;
 
-    tunoffload_push_all(t);
+    t->calls->push(t);
     while (tuo_gro_next(t->gro, &sp) == TUO_OK) {
         for (i = at = 0; i < sp.iov_count; at += sp.iov[i++].len)
             memcpy(flat + at, sp.iov[i].base, sp.iov[i].len);
@@ -120,12 +139,13 @@ static inline tuo_gro *tunoffload_instance(int trust, int level)
     return gro;
 }
 
-static inline int tunoffload_gro_open(const gro_job *job, engine_run *run)
+static inline int gro_open_with(const gather_calls *calls, const gro_job *job, engine_run *run)
 {
     tunoffload_gro *t = (tunoffload_gro *)bench_memory(sizeof *t);
     int churn = job->set->shape->churn != 0;
     size_t i;
 
+    t->calls = calls;
     t->set = job->set;
     t->hint = job->verify ? 0 : TUO_F_TRUST;
     t->gro = tunoffload_instance(!job->verify && job->copy, job->level);
@@ -142,6 +162,13 @@ static inline int tunoffload_gro_open(const gro_job *job, engine_run *run)
         run->work.prepare = churn ? tunoffload_next_flows_copy : tunoffload_restore;
     run->show = job->copy ? tunoffload_show_copy : tunoffload_show_gather;
     return 1;
+}
+
+static inline int tunoffload_gro_open(const gro_job *job, engine_run *run)
+{
+    static const gather_calls single_calls = {push_singly, drain_singly};
+
+    return gro_open_with(&single_calls, job, run);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- GSO */

@@ -192,7 +192,7 @@ static int dpdk_gro_open(const gro_job *job, engine_run *run)
     struct rte_mempool *pool;
     size_t i;
 
-    if (job->set->shape->kind != PKT_TCP4)
+    if (job->set->shape->kind != PKT_TCP4 || job->set->all) /* its packets are in mbufs, not where the set has them */
         return 0;
     g = (dpdk_gro *)bench_memory(sizeof *g);
     pool = make_pool("gro", BATCH, RTE_MBUF_DEFAULT_BUF_SIZE);

@@ -8,40 +8,10 @@ static const struct {
 } report_columns[] = {
     {"tunoffload", "best"},       {"tunoffload_scalar", "scalar"}, {"tunoffload_sse2", "sse2"}, {"tunoffload_neon", "neon"},
     {"tunoffload_avx2", "avx2"},  {"tunoffload_avx512", "avx512"}, {"dpdk", "dpdk"},            {"textbook", "textbook"},
-    {"limit_fused", "limit"},     {"limit_sum", "limit"},          {"limit_memcpy", "limit"},
+    {"plain_loop", "plain"},      {"limit_fused", "limit"},        {"limit_sum", "limit"},      {"limit_memcpy", "limit"},
 };
 
 enum { COLUMN_COUNT = sizeof report_columns / sizeof report_columns[0] };
-
-/* What the first pattern that matches a row's name asks for, in units of memcpy. */
-typedef struct report_goal {
-    const char *pattern;
-    double at_most;             /* 0: no goal */
-    const char *implementation; /* NULL: the best */
-} report_goal;
-
-static const report_goal report_goals[] = {
-    {"split_*_copy", 1.20, NULL},
-    {"split_*_in_place", 0.80, NULL},
-    {"split_*_iterator", 0.80, NULL},
-    {"gro_tcp4_acks_*", 0.20, NULL},
-    {"gro_*_1flow_verify_copy", 1.70, NULL},
-    {"gro_*_1flow_verify_gather", 1.35, NULL},
-    {"gro_*_1flow_trust_gather", 0.50, NULL},
-    {"gro_*_8flows_verify_gather", 1.45, NULL},
-    {"gro_*_128flows_*", 0.30, NULL},
-    {"csum_1500", 0.80, "tunoffload_avx2"},
-    {"*", 0, NULL},
-};
-
-static inline const report_goal *goal_of(const char *row)
-{
-    const report_goal *g = report_goals;
-
-    while (fnmatch(g->pattern, row, 0) != 0)
-        g++;
-    return g;
-}
 
 static inline const bench_case *find_case(const bench_table *t, const char *row, const char *implementation)
 {
@@ -77,22 +47,12 @@ static inline void print_title(const bench_table *t)
     for (i = 0; i < COLUMN_COUNT; i++)
         if (column_starts(i) && column_used(t, report_columns[i].title))
             printf(" %8.8s", report_columns[i].title);
-    printf(" %6s\n", "goal");
-}
-
-/* 1: yes; 0: no; -1: there is none, or it was not measured. */
-static inline int goal_met(const bench_table *t, const char *row)
-{
-    const report_goal *g = goal_of(row);
-    const bench_case *c = find_case(t, row, g->implementation ? g->implementation : "tunoffload");
-
-    return g->at_most > 0 && c ? c->ratio_median <= g->at_most : -1;
+    printf("\n");
 }
 
 /* Times of the first implementation and of its unit, in nanoseconds; then every implementation's ratio. */
 static inline void print_row(const bench_table *t, const bench_case *first)
 {
-    const report_goal *goal = goal_of(first->row);
     size_t i, j;
 
     printf("%-34s %9.1f %9.1f %6.0f%%", first->row, first->ns_median / first->ratio_median, first->ns_median,
@@ -108,8 +68,6 @@ static inline void print_row(const bench_table *t, const bench_case *first)
         else
             printf(" %8s", "-");
     }
-    if (goal->at_most > 0)
-        printf(" %6.2f %s", goal->at_most, goal_met(t, first->row) < 0 ? "" : goal_met(t, first->row) ? "met" : "MISSED");
     printf("\n");
 }
 
@@ -136,19 +94,15 @@ static inline int is_peer(const bench_table *t, const char *implementation)
     return 0;
 }
 
-/* Goals met, and rows in which a peer is faster. */
+/* The rows in which a peer is faster. */
 static inline void print_summary(const bench_table *t)
 {
-    unsigned goals = 0, met = 0, compared = 0, slower = 0;
+    unsigned compared = 0, slower = 0;
     size_t i;
 
     printf("\n");
     for (i = 0; i < t->count; i++) {
         const bench_case *c = &t->cases[i], *ours = find_case(t, c->row, "tunoffload");
-        if (c == ours && goal_met(t, c->row) >= 0) {
-            goals++;
-            met += (unsigned)goal_met(t, c->row);
-        }
         if (!ours || !is_peer(t, c->implementation))
             continue;
         compared++;
@@ -157,7 +111,7 @@ static inline void print_summary(const bench_table *t)
         slower++;
         printf("%s: %s is faster, %.2f against %.2f\n", c->row, c->implementation, c->ratio_median, ours->ratio_median);
     }
-    printf("%u of %u goals met; slower than a peer in %u of %u comparisons\n", met, goals, slower, compared);
+    printf("slower than a peer in %u of %u comparisons\n", slower, compared);
 }
 
 static inline FILE *open_csv(const char *directory, const char *name)

@@ -30,7 +30,10 @@ static const bench_level bench_levels[] = {
     {"tunoffload_avx512", TUO_SIMD_AVX512},
 };
 
-enum { LEVEL_COUNT = sizeof bench_levels / sizeof bench_levels[0] };
+/* The library by each kind of calls that it has, at its best level. */
+static const engine *const own_engines[] = {&tunoffload_engine};
+
+enum { LEVEL_COUNT = sizeof bench_levels / sizeof bench_levels[0], OWN_COUNT = sizeof own_engines / sizeof own_engines[0] };
 
 static inline tuo_simd level_or_best(tuo_simd level)
 {
@@ -340,7 +343,10 @@ static inline void add_gro_row(bench_table *t, gro_job *job, bench_work *unit)
     size_t i;
 
     snprintf(row, sizeof row, "gro_%s_%s_%s", shape, job->verify ? "verify" : "trust", job->copy ? "copy" : "gather");
-    for (i = 0; i < LEVEL_COUNT; i++)
+    job->level = TUO_SIMD_DETECT;
+    for (i = 0; i < OWN_COUNT; i++)
+        add_gro_case(t, row, own_engines[i]->name, own_engines[i], job, unit);
+    for (i = 1; i < LEVEL_COUNT; i++)
         if (level_usable(&bench_levels[i])) {
             job->level = (int)bench_levels[i].level;
             add_gro_case(t, row, bench_levels[i].implementation, &tunoffload_engine, job, unit);

@@ -2,7 +2,7 @@
 
    Every packet lies in a buffer of its own, behind 128 bytes of headroom. The buffers are one page-aligned block: 2176 bytes each
    (the data room of a DPDK mbuf), or, where a whole superpacket must fit into each of them, 67712 bytes: no multiple of a large
-   power of two, so that the packets do not compete for the same cache sets. */
+   power of two, so that the packets do not compete for the same cache sets. Scattered packets have a page each (make_scattered). */
 #ifndef BENCH_TRAFFIC_H
 #define BENCH_TRAFFIC_H
 
@@ -11,6 +11,7 @@
 
 enum { BATCH = 128, HEADROOM = 128, PACKET_ROOM = 2176, SUPERPACKET_ROOM = 65536 + PACKET_ROOM };
 enum { HEADER_ROOM = 96, TIMESTAMPS = 12 };
+enum { SLOT = 4096, SCATTERED = (64 << 20) / SLOT, CACHE_LINE = 64 };
 
 /* One kind of traffic. */
 typedef struct traffic_shape {
@@ -26,10 +27,12 @@ typedef struct traffic_shape {
 typedef struct packet_set {
     const traffic_shape *shape;
     size_t count, hdr_len, payload_len, room;
-    uint8_t *at[BATCH];      /* first byte of the packet */
-    size_t len[BATCH];
+    uint8_t **at;            /* first byte of each packet */
+    size_t *len;
     uint8_t *headers;        /* as they were built, HEADER_ROOM bytes each */
     uint32_t next_flow;      /* churn */
+    struct packet_set *all;  /* scattered: of which this is a batch; NULL: of nothing */
+    size_t next;             /* which comes next */
 } packet_set;
 
 /* A superpacket as it is read from a device, and where its segments go. */
@@ -103,27 +106,94 @@ static inline uint32_t traffic_order(const traffic_shape *shape, uint32_t place)
     return n && place % n == n - 1 ? place - 1 : place;
 }
 
-static inline packet_set *make_packets(const traffic_shape *shape, size_t count, size_t room)
+static inline packet_set *new_packet_set(const traffic_shape *shape, size_t count, size_t room)
 {
     packet_set *set = (packet_set *)bench_memory(sizeof *set);
-    uint8_t *block = (uint8_t *)bench_memory(count * room);
-    uint32_t i;
 
     set->shape = shape;
     set->count = count;
     set->room = room;
+    set->at = (uint8_t **)bench_memory(count * sizeof *set->at);
+    set->len = (size_t *)bench_memory(count * sizeof *set->len);
     set->headers = (uint8_t *)bench_memory(count * HEADER_ROOM);
+    return set;
+}
+
+/* Packet i of the set, which is number n of the traffic, at p. */
+static inline void make_packet(packet_set *set, size_t i, uint32_t n, uint8_t *p)
+{
+    const traffic_shape *shape = set->shape;
+    pkt_spec s = traffic_spec(shape->kind, shape->payload_len, n % shape->flows, n / shape->flows);
+
+    set->at[i] = p;
+    set->len[i] = pkt_build(p, PACKET_ROOM - HEADROOM, &s);
+    set->hdr_len = pkt_payload_off(&s);
+    set->payload_len = pkt_payload_len(&s);
+    if (!set->len[i] || set->hdr_len > HEADER_ROOM)
+        bench_die("a packet does not fit its buffer", shape->name);
+    memcpy(set->headers + i * HEADER_ROOM, p, set->hdr_len);
+}
+
+static inline packet_set *make_packets(const traffic_shape *shape, size_t count, size_t room)
+{
+    packet_set *set = new_packet_set(shape, count, room);
+    uint8_t *block = (uint8_t *)bench_memory(count * room);
+    uint32_t i;
+
+    for (i = 0; i < count; i++)
+        make_packet(set, i, traffic_order(shape, i), block + i * room + HEADROOM);
+    return set;
+}
+
+/* Out of all caches, where that can be asked for. */
+static inline void evict(const uint8_t *p, size_t len)
+{
+#if defined(__x86_64__)
+    size_t i;
+
+    for (i = 0; i < len; i += CACHE_LINE)
+        __asm__ volatile("clflush %0\n\tmfence" : : "m"(p[i]) : "memory");
+#else
+    (void)p;
+    (void)len;
+#endif
+}
+
+/* Fills a batch with the next packets of all, as a caller has just filled it. If there are others, the headers of the last ones
+   leave the caches. */
+static inline void next_batch(packet_set *set)
+{
+    size_t i;
+
+    for (i = 0; i < set->count && set->all->count > set->count; i++)
+        evict(set->at[i], set->hdr_len);
+    memcpy(set->at, set->all->at + set->next, set->count * sizeof *set->at);
+    memcpy(set->len, set->all->len + set->next, set->count * sizeof *set->len);
+    set->next = (set->next + set->count) % set->all->count;
+}
+
+/* A batch of count packets. Each has a page of its own, in random order, and starts at one of 32 places in it: at one place all would
+   compete for the same cache sets. */
+static inline packet_set *make_scattered(const traffic_shape *shape, size_t count)
+{
+    packet_set *all = new_packet_set(shape, count, SLOT), *set = new_packet_set(shape, BATCH, SLOT);
+    uint8_t *block = (uint8_t *)bench_memory(count * SLOT);
+    uint32_t *slots = (uint32_t *)bench_memory(count * sizeof *slots);
+    rng r = {count};
+    uint32_t i;
+
     for (i = 0; i < count; i++) {
-        uint32_t n = traffic_order(shape, i);
-        pkt_spec s = traffic_spec(shape->kind, shape->payload_len, n % shape->flows, n / shape->flows);
-        set->at[i] = block + i * room + HEADROOM;
-        set->len[i] = pkt_build(set->at[i], room - HEADROOM, &s);
-        set->hdr_len = pkt_payload_off(&s);
-        set->payload_len = pkt_payload_len(&s);
-        if (!set->len[i] || set->hdr_len > HEADER_ROOM)
-            bench_die("a packet does not fit its buffer", shape->name);
-        memcpy(set->headers + i * HEADER_ROOM, set->at[i], set->hdr_len);
+        uint32_t j = rng_below(&r, i + 1); /* of those so far: a shuffle from the front */
+        slots[i] = slots[j];
+        slots[j] = i;
     }
+    for (i = 0; i < count; i++)
+        make_packet(all, i, i, block + (size_t)slots[i] * SLOT + HEADROOM + i % 32 * CACHE_LINE);
+    set->hdr_len = all->hdr_len;
+    set->payload_len = all->payload_len;
+    set->all = all;
+    memcpy(set->at, all->at, BATCH * sizeof *set->at);
+    memcpy(set->len, all->len, BATCH * sizeof *set->len);
     return set;
 }
 
