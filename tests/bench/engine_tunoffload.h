@@ -20,6 +20,7 @@ struct tunoffload_gro {
     tuo_buf bufs[BATCH];
     void *pointers[BATCH];
     size_t to_write[BATCH], to_write_count;
+    tuo_packet packets[BATCH];
 };
 
 static inline void push_singly(tunoffload_gro *t)
@@ -43,6 +44,19 @@ static inline size_t drain_singly(tunoffload_gro *t)
         all += sp.iov_count + sp.len;
     bench_sink += all;
     return packets;
+}
+
+static inline void push_batch(tunoffload_gro *t)
+{
+    bench_sink += tuo_gro_push_batch(t->gro, t->packets, t->set->count, t->hint, NULL);
+}
+
+static inline size_t drain_batch(tunoffload_gro *t)
+{
+    static tuo_superpacket sps[BATCH];
+    size_t packets = tuo_gro_next_batch(t->gro, sps, BATCH);
+
+    return packets + tuo_gro_next_batch(t->gro, sps, 1); /* at most BATCH: says that there are no more */
 }
 
 static inline size_t tunoffload_gather(void *state)
@@ -154,6 +168,8 @@ static inline int gro_open_with(const gather_calls *calls, const gro_job *job, e
         t->bufs[i].len = HEADROOM + job->set->len[i];
         t->bufs[i].capacity = job->set->room;
         t->pointers[i] = &t->bufs[i];
+        t->packets[i].bytes = t->packets[i].user = job->set->at[i];
+        t->packets[i].len = job->set->len[i];
     }
     run->work.state = t;
     run->work.run = job->copy ? tunoffload_copy : tunoffload_gather;
@@ -169,6 +185,13 @@ static inline int tunoffload_gro_open(const gro_job *job, engine_run *run)
     static const gather_calls single_calls = {push_singly, drain_singly};
 
     return gro_open_with(&single_calls, job, run);
+}
+
+static inline int tunoffload_batch_open(const gro_job *job, engine_run *run)
+{
+    static const gather_calls batch_calls = {push_batch, drain_batch};
+
+    return !job->copy && gro_open_with(&batch_calls, job, run); /* tuo_gro_batch is one already */
 }
 
 /* --------------------------------------------------------------------------------------------------------------- GSO */
@@ -312,5 +335,6 @@ static inline int tunoffload_gso_open(const gso_job *job, engine_run *run)
 }
 
 static const engine tunoffload_engine = {"tunoffload", tunoffload_gro_open, tunoffload_gso_open, NULL};
+static const engine tunoffload_batch_engine = {"tunoffload_batch", tunoffload_batch_open, NULL, NULL};
 
 #endif /* BENCH_ENGINE_TUNOFFLOAD_H */

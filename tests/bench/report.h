@@ -6,7 +6,7 @@
 static const struct {
     const char *implementation, *title;
 } report_columns[] = {
-    {"tunoffload", "best"},       {"tunoffload_scalar", "scalar"}, {"tunoffload_sse2", "sse2"}, {"tunoffload_neon", "neon"},
+    {"tunoffload", "best"},       {"tunoffload_batch", "batch"},   {"tunoffload_scalar", "scalar"}, {"tunoffload_sse2", "sse2"}, {"tunoffload_neon", "neon"},
     {"tunoffload_avx2", "avx2"},  {"tunoffload_avx512", "avx512"}, {"dpdk", "dpdk"},            {"textbook", "textbook"},
     {"plain_loop", "plain"},      {"limit_fused", "limit"},        {"limit_sum", "limit"},      {"limit_memcpy", "limit"},
 };

@@ -31,7 +31,7 @@ static const bench_level bench_levels[] = {
 };
 
 /* The library by each kind of calls that it has, at its best level. */
-static const engine *const own_engines[] = {&tunoffload_engine};
+static const engine *const own_engines[] = {&tunoffload_engine, &tunoffload_batch_engine};
 
 enum { LEVEL_COUNT = sizeof bench_levels / sizeof bench_levels[0], OWN_COUNT = sizeof own_engines / sizeof own_engines[0] };
 

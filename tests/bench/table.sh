@@ -15,13 +15,13 @@ awk -F, '
 function cell(row, implementation) { return (row, implementation) in ratio ? sprintf("%.2f", ratio[row, implementation]) : "-" }
 function line(row, text,    limit) {
     limit = cell(row, row ~ /copy/ && row !~ /^csum_[0-9]/ ? "limit_fused" : "limit_sum")
-    printf "| %s | **%s** | %s | %s | %s | %s | %s |\n", text, cell(row, "tunoffload"), cell(row, "tunoffload_scalar"), cell(row, "dpdk"),
+    printf "| %s | **%s** | %s | %s | %s | %s | %s | %s |\n", text, cell(row, "tunoffload"), cell(row, "tunoffload_batch"), cell(row, "tunoffload_scalar"), cell(row, "dpdk"),
         cell(row, "textbook"), cell(row, "plain_loop"), limit
 }
 { ratio[$1, $2] = $6 }
 END {
-    print "| work | tunoffload | without SIMD | DPDK | textbook C | plain loop | limit |"
-    print "|---|---:|---:|---:|---:|---:|---:|"
+    print "| work | tunoffload | batch calls | without SIMD | DPDK | textbook C | plain loop | limit |"
+    print "|---|---:|---:|---:|---:|---:|---:|---:|"
     line("split_tcp4_copy", "split 45 x 1448, TCP/IPv4, copied")
     line("split_tcp4_iterator", "the same, headers and borrowed payload")
     line("split_tcp4_in_place", "the same, in place")
