@@ -597,7 +597,7 @@
    tuo_gro_push_batch and tuo_gro_next_batch save some instructions per packet. They also fetch
    headers ahead: packets that another processor or a device wrote are not in the cache. A program
    that pushes one packet at a time can do that itself. It prefetches the first bytes of the packets
-   that it will push next (__builtin_prefetch), some 8 packets ahead. tuo_gro_batch and
+   that it will push next (__builtin_prefetch), some 16 packets ahead. tuo_gro_batch and
    tuo_tun_send_batch fetch ahead by themselves.
 
    MEMORY
@@ -5536,7 +5536,7 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
 }
 
 /* Packets ahead whose headers are on their way to the cache. */
-enum { TUOI_AHEAD = 8 };
+enum { TUOI_AHEAD = 16 };
 
 TUO_API size_t tuo_gro_push_batch(tuo_gro *gro, const tuo_packet *packets, size_t count, unsigned hint,
                                   tuo_verdict *verdicts) {

@@ -46,8 +46,15 @@ static inline size_t drain_singly(tunoffload_gro *t)
     return packets;
 }
 
+/* Listing the packets is part of it: the set is another one each time where packets are cold. */
 static inline void push_batch(tunoffload_gro *t)
 {
+    size_t i;
+
+    for (i = 0; i < t->set->count; i++) {
+        t->packets[i].bytes = t->packets[i].user = t->set->at[i];
+        t->packets[i].len = t->set->len[i];
+    }
     bench_sink += tuo_gro_push_batch(t->gro, t->packets, t->set->count, t->hint, NULL);
 }
 
@@ -168,8 +175,6 @@ static inline int gro_open_with(const gather_calls *calls, const gro_job *job, e
         t->bufs[i].len = HEADROOM + job->set->len[i];
         t->bufs[i].capacity = job->set->room;
         t->pointers[i] = &t->bufs[i];
-        t->packets[i].bytes = t->packets[i].user = job->set->at[i];
-        t->packets[i].len = job->set->len[i];
     }
     run->work.state = t;
     run->work.run = job->copy ? tunoffload_copy : tunoffload_gather;
