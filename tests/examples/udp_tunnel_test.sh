@@ -33,6 +33,7 @@ page_has() { # the four commands, as they are run here
 
 # --- the commands of the page ---
 
+expect "at most 350 lines" at_least 350 "$(wc -l < examples/udp_tunnel.c)"
 expect "examples/README.md has the commands of this test" page_has
 mkdir -p "$build"
 here() { echo "${1//build\//$build/}"; }

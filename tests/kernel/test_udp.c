@@ -285,10 +285,25 @@ static struct {
     unsigned long callocs, frees;
     size_t bytes;        /* of the last calloc */
     int no_memory;
+    unsigned gro_late;   /* UDP_GRO was set on a socket that is bound, or switched off */
 } host;
+
+static void look_at_gro(int fd, const void *value)
+{
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    int on = 0;
+
+    memset(&name, 0, sizeof name);
+    memcpy(&on, value, sizeof on);
+    (void)getsockname(fd, (struct sockaddr *)&name, &len);
+    host.gro_late += !on || name.sin6_port != 0; /* at the same place for both families */
+}
 
 static int test_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
+    if (level == 17 && name == 104)
+        look_at_gro(fd, value);
     if ((host.unknown_gro && level == 17 && name == 104) || (host.unknown_gso && level == 17 && name == 103)) {
         errno = ENOPROTOOPT;
         return -1;
@@ -719,6 +734,25 @@ TEST(trains_are_switched_off_for_one_peer)
     }
     check_as_sendto(udp);
     CHECK_EQ_INT(tx_stats(udp).switched_off, 5);
+    tuo_udp_close(udp);
+
+    check_row("by default, 4096 datagrams go singly");
+    udp = open_udp(NULL);
+    forget();
+    kernel.refuses = TRAINS;
+    kernel.error = EIO;
+    for (i = 0; i < 10; i++)
+        push(udp, 0, 500);
+    flush_all(udp);
+    kernel.refuses = NOBODY;
+    for (i = 0; i < 4106; i++) {
+        push(udp, 0, 100);
+        if (i % 2)
+            flush_all(udp);
+    }
+    check_as_sendto(udp);
+    CHECK_EQ_INT(tx_stats(udp).tx_singles, 10 + 4096);
+    CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 10);
     tuo_udp_close(udp);
 
     check_row("within one flush: one refusal, not one per train");
@@ -1159,7 +1193,9 @@ TEST(lost_with_its_path_mtu)
     tuo_udp_tx_stats stats;
     tuo_udp_lost lost = {0};
     uint32_t mtu = 0;
+    const int next_fd = dup(0);
 
+    close(next_fd);
     forget();
     kernel.refuses = EVERYTHING;
     kernel.error = EMSGSIZE;
@@ -1180,6 +1216,8 @@ TEST(lost_with_its_path_mtu)
     CHECK_EQ_INT(stats.tx_lost, 2);
     CHECK_EQ_INT(stats.tx_too_long, 1);
     CHECK_RESULT(tuo_udp_mtu(udp, &(tuo_udp_peer){0}, &mtu), TUO_E_INVALID);
+    CHECK_EQ_INT(dup(0), next_fd); /* no descriptor is left open */
+    close(next_fd);
     tuo_udp_close(udp);
 }
 
@@ -1915,6 +1953,7 @@ TEST(opening)
     int family, df, error;
 
     quiet();
+    host.gro_late = 0;
     for (family = 0; family < 2; family++)
         for (df = 0; df < 4; df++) {
             const struct sockaddr *local = family ? (const struct sockaddr *)&any6 : (const struct sockaddr *)&any4;
@@ -1937,6 +1976,7 @@ TEST(opening)
             CHECK_EQ_INT(option(fd, IPPROTO_IP, IP_RECVTOS), 1);
             CHECK_EQ_INT(option(fd, 17, 103), 0);
             CHECK_EQ_INT(option(fd, 17, 104), 1);
+            CHECK_EQ_INT(host.gro_late, 0); /* U 2.10 */
             CHECK_EQ_INT(option(fd, SOL_SOCKET, SO_REUSEPORT), desc.reuseport);
             if (family) {
                 CHECK_EQ_INT(option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER), modes[df]);
@@ -1954,6 +1994,7 @@ TEST(opening)
             CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
             tuo_udp_close(udp);
             CHECK_EQ_INT(fcntl(fd, F_GETFD), -1);
+            CHECK_EQ_INT(host.gro_late, 0);
         }
 }
 
@@ -1973,6 +2014,16 @@ TEST(buffers_without_the_right_to_exceed)
     CHECK_EQ_INT(info.send_buffer, 200000);
     CHECK(info.recv_buffer == 600000 || info.recv_buffer == 425984);
     tuo_udp_close(udp);
+}
+
+static int plain_socket(int family)
+{
+    struct sockaddr_in6 any6 = loopback6("::");
+    struct sockaddr_in any4 = loopback(0);
+    int fd = socket(family, SOCK_DGRAM, 0);
+
+    CHECK_EQ_INT(family == AF_INET ? bind(fd, (struct sockaddr *)&any4, sizeof any4) : bind(fd, (struct sockaddr *)&any6, sizeof any6), 0);
+    return fd;
 }
 
 TEST(arguments)
@@ -1996,8 +2047,10 @@ TEST(arguments)
     bad[5].max_datagrams = (1u << 20) + 1;
     bad[6].df = (tuo_udp_df)-1;
     bad[7].send_bytes = (size_t)-1;
-    for (i = 0; i < CHECK_COUNT_OF(bad); i++)
+    for (i = 0; i < CHECK_COUNT_OF(bad); i++) {
         CHECK_RESULT(tuo_udp_open(&udp, any, &bad[i], &error), TUO_E_INVALID);
+        CHECK_RESULT(tuo_udp_adopt(&udp, -1, &bad[i], &error), TUO_E_INVALID);
+    }
     CHECK_EQ_INT(error, 0);
     CHECK_RESULT(tuo_udp_open(&udp, NULL, NULL, &error), TUO_E_INVALID);
     CHECK_RESULT(tuo_udp_open(&udp, &nothing, NULL, NULL), TUO_E_INVALID);
@@ -2022,18 +2075,12 @@ TEST(arguments)
     host.no_memory = 1;
     CHECK_RESULT(tuo_udp_open(&udp, any, NULL, &error), TUO_E_SYSTEM);
     CHECK_EQ_INT(error, ENOMEM);
+    pair[0] = plain_socket(AF_INET);
+    CHECK_RESULT(tuo_udp_adopt(&udp, pair[0], NULL, &error), TUO_E_SYSTEM);
+    CHECK_EQ_INT(error, ENOMEM);
+    CHECK_EQ_INT(close(pair[0]), 0); /* still ours */
     host.no_memory = 0;
     tuo_udp_close(NULL);
-}
-
-static int plain_socket(int family)
-{
-    struct sockaddr_in6 any6 = loopback6("::");
-    struct sockaddr_in any4 = loopback(0);
-    int fd = socket(family, SOCK_DGRAM, 0);
-
-    CHECK_EQ_INT(family == AF_INET ? bind(fd, (struct sockaddr *)&any4, sizeof any4) : bind(fd, (struct sockaddr *)&any6, sizeof any6), 0);
-    return fd;
 }
 
 static tuo_udp_peer peer_at(int fd)
@@ -2215,6 +2262,40 @@ TEST(a_long_error_queue)
     close(far);
 }
 
+/* U 3.6, U 5 6: entries of a dead peer, for which nobody reads, leave the receive buffer to the others. */
+TEST(a_dead_peer_does_not_deafen)
+{
+    struct sockaddr_in here;
+    socklen_t len = sizeof here;
+    int far = plain_socket(AF_INET), fd = plain_socket(AF_INET), dead = plain_socket(AF_INET), on = 1;
+    tuo_udp_peer peer = peer_at(dead);
+    tuo_udp_datagram d;
+    tuo_result result;
+    uint8_t bytes[100] = {0};
+    unsigned i, got = 0;
+    tuo_udp *udp;
+
+    quiet();
+    close(dead);
+    CHECK_EQ_INT(getsockname(fd, (struct sockaddr *)&here, &len), 0);
+    CHECK_EQ_INT(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+    udp = adopt(fd, NULL);
+    for (i = 0; i < 1000; i++) {
+        CHECK_RESULT(tuo_udp_push(udp, &peer, bytes, sizeof bytes, NULL), TUO_OK);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+    }
+    CHECK_EQ_INT(tx_stats(udp).tx_singles, 1000);
+    CHECK(tx_stats(udp).tx_errors > 900); /* each of them raised one */
+    for (i = 0; i < 60; i++)
+        CHECK_EQ_INT(sendto(far, bytes, sizeof bytes, 0, (const struct sockaddr *)&here, sizeof here), (ssize_t)sizeof bytes);
+    while ((result = tuo_udp_next(udp, &d)) == TUO_OK || result == TUO_MORE)
+        got += result == TUO_OK;
+    CHECK_RESULT(result, TUO_AGAIN);
+    CHECK_EQ_INT(got, 60);
+    tuo_udp_close(udp);
+    close(far);
+}
+
 static void *next_main(void *argument)
 {
     tuo_udp_datagram d;
@@ -2222,6 +2303,37 @@ static void *next_main(void *argument)
 
     result = tuo_udp_next((tuo_udp *)argument, &d);
     return &result;
+}
+
+/* U 3.3: an entry of the error queue wakes a blocking reader up, and does not end it. */
+TEST(an_error_does_not_end_a_waiting_reader)
+{
+    struct sockaddr_in here, nobody;
+    socklen_t len = sizeof here;
+    int far = plain_socket(AF_INET), fd = plain_socket(AF_INET), dead = plain_socket(AF_INET), on = 1;
+    tuo_udp_desc desc = {0};
+    pthread_t thread;
+    void *result = NULL;
+    tuo_udp *udp;
+
+    quiet();
+    nobody = peer_at(dead).addr.ip4;
+    close(dead);
+    CHECK_EQ_INT(getsockname(fd, (struct sockaddr *)&here, &len), 0);
+    CHECK_EQ_INT(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+    desc.blocking = 1;
+    udp = adopt(fd, &desc);
+    CHECK_EQ_INT(pthread_create(&thread, NULL, next_main, udp), 0);
+    (void)poll(NULL, 0, 20);
+    CHECK_EQ_INT(sendto(fd, "x", 1, 0, (const struct sockaddr *)&nobody, sizeof nobody), 1);
+    (void)poll(NULL, 0, 20);
+    CHECK_EQ_INT(sendto(far, "y", 1, 0, (const struct sockaddr *)&here, sizeof here), 1);
+    (void)poll(NULL, 0, 20);
+    tuo_udp_wake(udp); /* so that the test ends in any case */
+    pthread_join(thread, &result);
+    CHECK_RESULT(*(tuo_result *)result, TUO_OK);
+    tuo_udp_close(udp);
+    close(far);
 }
 
 /* shutdown() ends a blocking reader; it does not make it spin. */
@@ -2490,6 +2602,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(traffic_class_of_a_connected_peer),
         CHECK_ENTRY(spellings_of_one_peer),
         CHECK_ENTRY(a_long_error_queue),
+        CHECK_ENTRY(a_dead_peer_does_not_deafen),
+        CHECK_ENTRY(an_error_does_not_end_a_waiting_reader),
         CHECK_ENTRY(shut_down),
         CHECK_ENTRY(connected_to_a_dead_port),
         CHECK_ENTRY(one_allocation),

@@ -209,15 +209,20 @@ static far_end fars[FARS];
 static unsigned far_count;
 enum { PORT = 20000 };
 
-static void open_fars(family f, unsigned count, const tuo_udp_desc *desc)
+static void open_fars_in(int namespace, family f, unsigned count)
 {
     unsigned i;
 
     far_count = count;
     for (i = 0; i < count; i++) {
-        fars[i].udp = open_at(there, f, PORT + i, desc);
+        fars[i].udp = open_at(namespace, f, PORT + i, NULL);
         fars[i].pushed = fars[i].got = 0;
     }
+}
+
+static void open_fars(family f, unsigned count)
+{
+    open_fars_in(there, f, count);
 }
 
 static void close_fars(void)
@@ -354,7 +359,7 @@ TEST(every_datagram_once_and_in_order)
                 tuo_udp *udp;
                 p = (m + o + f) % 3;
                 check_row("%s, MTU %u, %s, %u peers", family_names[f], mtus[m], offloads[o], peers[p]);
-                open_fars((family)f == MAPPED ? IP6 : (family)f, peers[p], NULL);
+                open_fars((family)f == MAPPED ? IP6 : (family)f, peers[p]);
                 udp = open_at(here, (family)f, 0, NULL);
                 exchange(udp, &to, fits, &dice);
                 if (o < 2 || is_since(6, 12)) { /* before, EIO without checksum offload: U 1.12 */
@@ -377,15 +382,82 @@ TEST(every_datagram_once_and_in_order)
     run_in(there, "ip link set vb mtu 1500");
 }
 
+/* Over loopback, up to the longest datagram in one piece. */
+TEST(loopback)
+{
+    static const unsigned mtus[] = {1280, 1500, 9000, 65536}, peers[] = {1, 2, 64};
+    rng dice = rng_start("loopback", 1);
+    size_t m, f;
+
+    if (!ready())
+        return;
+    for (m = 0; m < CHECK_COUNT_OF(mtus); m++)
+        for (f = IP4; f <= MAPPED; f++) {
+            const size_t headers = f == IP6 ? 48 : 28, fits = mtus[m] - headers < 65507 ? mtus[m] - headers : 65507;
+            const tuo_udp_peer to = address_of((family)f, "127.0.0.1", "::1", 0);
+            const unsigned count = peers[(m + f) % 3];
+            tuo_udp_desc desc = {0};
+            int fragments;
+
+            check_row("%s, MTU %u, %u peers", family_names[f], mtus[m], count);
+            run_in(here, "ip link set lo mtu %u", mtus[m]);
+            open_fars_in(here, f == MAPPED ? IP6 : (family)f, count);
+            for (fragments = 0; fragments < 2; fragments++) {
+                tuo_udp *udp;
+                desc.df = fragments ? TUO_UDP_DF_KERNEL : TUO_UDP_DF_SET;
+                udp = open_at(here, (family)f, 0, &desc);
+                exchange(udp, &to, fragments ? 65507 : fits, &dice);
+                if (!fragments && is_since(6, 1)) { /* uncut: U 2.3 */
+                    CHECK(fits > 10000 || tx_stats(udp).tx_in_trains > 300);
+                    CHECK_EQ_INT(tx_stats(udp).tx_refused_trains, 0);
+                    CHECK_EQ_INT(trains_received(), tx_stats(udp).tx_trains);
+                }
+                tuo_udp_close(udp);
+            }
+            close_fars();
+        }
+}
+
+/* U 2.3, U 5 1, U 5 2: trains of 128 datagrams arrive as such, and an empty datagram between them ends nothing. */
+TEST(trains_of_128)
+{
+    size_t f;
+    unsigned i;
+
+    if (!ready())
+        return;
+    for (f = IP4; f <= MAPPED; f++) {
+        const tuo_udp_peer to = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 0);
+        tuo_udp_desc desc = {0};
+        tuo_udp *udp;
+
+        check_row("%s", family_names[f]);
+        desc.limits.max_segs = 128;
+        open_fars(f == IP4 ? IP4 : IP6, 1);
+        udp = open_at(here, (family)f, 0, &desc);
+        for (i = 0; i < 257; i++)
+            push(udp, to, 0, i == 128 ? 0 : 100);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_EQ_INT(read_fars_within(200), 0);
+        CHECK_EQ_INT(rx_stats(fars[0].udp).rx_datagrams, 257);
+        if (is_since(6, 1)) {
+            CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 256);
+            CHECK_EQ_INT(rx_stats(fars[0].udp).rx_messages, 3);
+        }
+        tuo_udp_close(udp);
+        close_fars();
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ peers in trouble */
 
-static unsigned collect_lost(tuo_udp *udp, int error)
+static unsigned collect_lost(tuo_udp *udp, int error, int or_error)
 {
     tuo_udp_lost lost;
     unsigned count = 0;
 
     while (tuo_udp_next_lost(udp, &lost) == TUO_OK) {
-        CHECK_EQ_INT(lost.error, error);
+        CHECK_EQ_INT(lost.error, lost.error == or_error ? or_error : error);
         count++;
     }
     return count;
@@ -426,7 +498,7 @@ TEST(unreachable_peers)
             check_row("%s, %s", rows[r].name, family_names[f]);
             if (rows[r].route4)
                 run_in(here, "ip %s route add %s", f == IP6 ? "-6" : "-4", f == IP6 ? rows[r].route6 : rows[r].route4);
-            open_fars(f == IP4 ? IP4 : IP6, 2, NULL);
+            open_fars(f == IP4 ? IP4 : IP6, 2);
             udp = open_at(here, (family)f, 0, NULL);
             for (i = 0; i < 60; i++) {
                 push(udp, good, i % 2, 800);
@@ -434,7 +506,7 @@ TEST(unreachable_peers)
             }
             CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
             CHECK_EQ_INT(read_fars_within(200), 0);
-            CHECK_EQ_INT(collect_lost(udp, error), error ? 60 : 0);
+            CHECK_EQ_INT(collect_lost(udp, error, error), error ? 60 : 0);
             CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
             CHECK_EQ_INT(tx_stats(udp).tx_in_trains, error ? 60 : 120);
             CHECK_EQ_INT(tx_stats(udp).tx_local_gone, 0);
@@ -530,7 +602,32 @@ TEST(mtu_of_another_namespace)
     tuo_udp_close(far);
 }
 
-/* U 1.5, U 1.19, U 3.7. */
+/* The routes that the socket's mark and its device choose are those that the kernel is asked about. */
+TEST(mtu_of_a_mark_and_of_a_device)
+{
+    const tuo_udp_peer to = address_of(IP4, "10.9.0.2", "::", PORT);
+    const int mark = 7;
+    uint32_t mtu = 0;
+    tuo_udp *udp;
+
+    if (!ready())
+        return;
+    run_in(here, "ip link add vx mtu 1400 type veth peer name vy && ip link set vy up && ip link set vx up && "
+                 "ip route add 10.9.0.2/32 dev vx && ip rule add fwmark 7 table 77 && ip route add 10.9.0.0/24 dev va mtu 1350 table 77");
+    udp = open_at(here, IP4, 0, NULL);
+    CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
+    CHECK_EQ_INT(mtu, 1400);
+    CHECK_EQ_INT(setsockopt(tuo_udp_fd(udp), SOL_SOCKET, SO_BINDTODEVICE, "va", 2), 0);
+    CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
+    CHECK_EQ_INT(mtu, 1500);
+    CHECK_EQ_INT(setsockopt(tuo_udp_fd(udp), SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+    CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
+    CHECK_EQ_INT(mtu, 1350);
+    tuo_udp_close(udp);
+    run_in(here, "ip link del vx && ip rule del fwmark 7 && ip route flush table 77");
+}
+
+/* U 1.5, U 1.19, U 3.7: to two peers, whose paths differ. */
 TEST(a_path_that_shrinks)
 {
     size_t f;
@@ -540,23 +637,27 @@ TEST(a_path_that_shrinks)
         return;
     for (f = IP4; f <= MAPPED; f++) {
         const char *route = f == IP6 ? "-6 route %s 2001:db8:9::2/128 dev va mtu 1300" : "route %s 10.9.0.2/32 dev va mtu 1300";
+        const char *other_route = f == IP6 ? "-6 route %s 2001:db8:9::4/128 dev va mtu 1350" : "route %s 10.9.0.4/32 dev va mtu 1350";
         const tuo_udp_peer to = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 9);
+        const tuo_udp_peer other = address_of((family)f, "10.9.0.4", "2001:db8:9::4", 9);
         tuo_udp_desc desc = {0};
         tuo_udp_lost lost;
         tuo_udp *udp;
         uint32_t mtu = 0;
         char line[128];
         check_row("%s, DF", family_names[f]);
-        open_fars(f == IP4 ? IP4 : IP6, 1, NULL);
+        open_fars(f == IP4 ? IP4 : IP6, 1);
         udp = open_at(here, (family)f, 0, NULL);
         CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
         CHECK_EQ_INT(mtu, 1500);
         snprintf(line, sizeof line, route, "add");
         run_in(here, "ip %s", line);
+        snprintf(line, sizeof line, other_route, "add");
+        run_in(here, "ip %s", line);
         CHECK_RESULT(tuo_udp_mtu(udp, &to, &mtu), TUO_OK);
         CHECK_EQ_INT(mtu, 1300);
-        for (i = 0; i < 20; i++)
-            push_other(udp, &to, 1400);
+        for (i = 0; i < 40; i++)
+            push_other(udp, i % 4 ? &to : &other, 1400);
         for (i = 0; i < 20; i++)
             push(udp, to, 0, 1200);
         CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
@@ -564,12 +665,14 @@ TEST(a_path_that_shrinks)
         CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
         for (i = 0; tuo_udp_next_lost(udp, &lost) == TUO_OK; i++) {
             CHECK_EQ_INT(lost.error, EMSGSIZE);
-            CHECK_EQ_INT(lost.mtu, 1300);
+            CHECK_EQ_INT(lost.mtu, tuo_udp_same_addr(&lost.peer, &to) ? 1300 : 1350);
             CHECK_EQ_INT(lost.len, 1400);
         }
-        CHECK_EQ_INT(i, 20);
+        CHECK_EQ_INT(i, 40);
         CHECK_EQ_INT(read_fars_within(200), 0);
         tuo_udp_close(udp);
+        snprintf(line, sizeof line, other_route, "del");
+        run_in(here, "ip %s", line);
 
         check_row("%s, fragments", family_names[f]);
         desc.df = TUO_UDP_DF_KERNEL;
@@ -586,6 +689,152 @@ TEST(a_path_that_shrinks)
         run_in(here, "ip %s", line);
         close_fars();
     }
+}
+
+/* The path behind the other namespace takes 1300 bytes. */
+static void narrow_path(void)
+{
+    run_in(there, "ip link add vc address 02:00:00:00:00:0c type veth peer name vd && ip link set vc mtu 1300 up && ip link set vd up && "
+                  "ip addr add 10.77.0.1/24 dev vc && ip addr add 2001:db8:77::1/64 dev vc nodad");
+    run_in(there, "ip neigh add 10.77.0.9 lladdr 02:00:00:00:00:0d dev vc && ip neigh add 2001:db8:77::9 lladdr 02:00:00:00:00:0d dev vc && "
+                  "echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+    go(there);
+    wait_for_address6("2001:db8:77::1/64");
+    go(here);
+    run_in(here, "ip route add 10.77.0.0/24 via 10.9.0.2 && ip -6 route add 2001:db8:77::/64 via 2001:db8:9::2");
+}
+
+/* U 1.17, U 1.21, U 5 5: a router refuses a train, which has DF. The kernel learns of it, and the next train is lost with the path MTU. */
+TEST(a_path_mtu_that_a_router_tells)
+{
+    size_t f;
+    unsigned i, tries;
+
+    if (!ready())
+        return;
+    narrow_path();
+    for (f = IP4; f <= MAPPED; f++) {
+        const tuo_udp_peer good = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 0);
+        const tuo_udp_peer narrow = address_of((family)f, "10.77.0.9", "2001:db8:77::9", 9);
+        tuo_udp_lost lost;
+        uint32_t mtu = 0;
+        tuo_udp *udp;
+
+        check_row("%s", family_names[f]);
+        run_in(here, "ip route flush cache && ip -6 route flush cache");
+        open_fars(f == IP4 ? IP4 : IP6, 1);
+        udp = open_at(here, (family)f, 0, NULL);
+        for (i = 0; i < 40; i++)
+            i % 2 ? push(udp, good, 0, 1400) : push_other(udp, &narrow, 1400);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 40); /* nobody knows yet */
+        for (tries = 0; tries < 500 && mtu != 1300; tries++) {
+            CHECK_RESULT(tuo_udp_mtu(udp, &narrow, &mtu), TUO_OK);
+            (void)poll(NULL, 0, 1);
+        }
+        CHECK_EQ_INT(mtu, 1300);
+        CHECK_RESULT(tuo_udp_mtu(udp, &good, &mtu), TUO_OK);
+        CHECK_EQ_INT(mtu, 1500);
+        for (i = 0; i < 40; i++)
+            i % 2 ? push(udp, good, 0, 1400) : push_other(udp, &narrow, 1400);
+        CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+        for (i = 0; tuo_udp_next_lost(udp, &lost) == TUO_OK; i++) {
+            CHECK_EQ_INT(lost.error, EMSGSIZE);
+            CHECK_EQ_INT(lost.mtu, 1300);
+            CHECK(tuo_udp_same_addr(&lost.peer, &narrow));
+        }
+        CHECK_EQ_INT(i, 20);
+        CHECK_EQ_INT(read_fars_within(200), 0);
+        CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 60);
+        CHECK_EQ_INT(tx_stats(udp).switched_off, 0);
+        check_counters(udp);
+        tuo_udp_close(udp);
+        close_fars();
+    }
+    run_in(here, "ip route del 10.77.0.0/24 && ip -6 route del 2001:db8:77::/64");
+    run_in(there, "ip link del vc");
+}
+
+static int has_module(const char *name)
+{
+    FILE *file = fopen("/proc/modules", "r");
+    char line[256];
+    int found = 0;
+
+    while (file && fgets(line, sizeof line, file))
+        found |= strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ' ';
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* IPsec for what goes from src to dst, or a policy that lets nothing pass. 0: this kernel cannot. AH stands for ESP: it needs fewer
+   modules, and the kernel refuses trains for both alike. */
+static int cover(int block, const char *src, const char *dst)
+{
+    char state[256];
+
+    snprintf(state, sizeof state, "ip xfrm state add src %s dst %s proto ah spi 0x100 mode transport auth 'hmac(sha256)' 0x%064d", src,
+             dst, 7);
+    if (block) {
+        run_in(here, "ip xfrm policy add dir out src %s dst %s action block", src, dst);
+    } else if (shell("%s 2> /dev/null", state) != 0) {
+        printf("  no AH in this kernel\n");
+        CHECK(!has_module("ah4"));
+        return 0;
+    } else {
+        run_in(there, "%s", state);
+        run_in(here, "ip xfrm policy add dir out src %s dst %s tmpl src %s dst %s proto ah mode transport", src, dst, src, dst);
+    }
+    return 1;
+}
+
+/* U 1.14, U 5 3, U 5 4: IPsec covers one peer: its trains are refused with EIO, and its singles pass. Or nothing passes. The other peer
+   keeps its trains, in the next batch as well. */
+TEST(a_peer_behind_ipsec)
+{
+    static const char *const addresses[2][2] = {{"10.9.0.1", "10.9.0.3"}, {"2001:db8:9::1", "2001:db8:9::3"}};
+    size_t f, block;
+    unsigned i, round;
+
+    if (!ready())
+        return;
+    run_in(here, "ip neigh add 10.9.0.3 lladdr 02:00:00:00:00:0b dev va && ip neigh add 2001:db8:9::3 lladdr 02:00:00:00:00:0b dev va");
+    run_in(there, "ip addr add 10.9.0.3/24 dev vb && ip addr add 2001:db8:9::3/64 dev vb nodad");
+    go(there);
+    wait_for_address6("2001:db8:9::3/64");
+    go(here);
+    for (block = 0; block < 2; block++)
+        for (f = IP4; f <= MAPPED; f++) {
+            const char *const src = addresses[f == IP6][0], *const dst = addresses[f == IP6][1];
+            const tuo_udp_peer good = address_of((family)f, "10.9.0.2", "2001:db8:9::2", 0);
+            const tuo_udp_peer covered = address_of((family)f, "10.9.0.3", "2001:db8:9::3", 0);
+            tuo_udp *udp;
+
+            check_row("%s, %s", family_names[f], block ? "blocked" : "AH");
+            if (!cover((int)block, src, dst))
+                continue;
+            open_fars(f == IP4 ? IP4 : IP6, 2);
+            udp = open_at(here, (family)f, 0, NULL);
+            for (round = 0; round < 2; round++) {
+                for (i = 0; i < 60; i++) {
+                    push(udp, good, 0, 800);
+                    block ? push_other(udp, &covered, 700) : push(udp, covered, 1, 700);
+                }
+                CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
+                CHECK_EQ_INT(read_fars_within(500), 0);
+                CHECK_EQ_INT(collect_lost(udp, EINVAL, EPERM), block ? 60 : 0);
+            }
+            CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 120);
+            CHECK_EQ_INT(tx_stats(udp).tx_refused_trains, block ? 2 : 1);
+            CHECK_EQ_INT(tx_stats(udp).switched_off, !block);
+            check_counters(udp);
+            tuo_udp_close(udp);
+            close_fars();
+            run_in(here, "ip xfrm policy flush && ip xfrm state flush");
+            run_in(there, "ip xfrm state flush");
+        }
+    run_in(there, "ip addr del 10.9.0.3/24 dev vb && ip addr del 2001:db8:9::3/64 dev vb");
 }
 
 /* ------------------------------------------------------------------------------------------------ full queues, threads */
@@ -623,7 +872,7 @@ TEST(a_full_socket)
         desc.send_buffer = 20000;
         desc.blocking = (uint8_t)blocking;
         run_in(here, "tc qdisc replace dev va root tbf rate 100mbit burst 20kb limit 4mb");
-        open_fars(IP4, 3, NULL);
+        open_fars(IP4, 3);
         udp = open_at(here, IP4, 0, &desc);
         for (i = 0; i < 240; i++)
             push(udp, to, i / 2 % 3, i % 50 == 7 ? 100 : 1400);
@@ -753,10 +1002,15 @@ int main(int argc, char **argv)
 {
     static const check_test tests[] = {
         CHECK_ENTRY(every_datagram_once_and_in_order),
+        CHECK_ENTRY(loopback),
+        CHECK_ENTRY(trains_of_128),
         CHECK_ENTRY(unreachable_peers),
         CHECK_ENTRY(local_addresses),
         CHECK_ENTRY(mtu_of_another_namespace),
+        CHECK_ENTRY(mtu_of_a_mark_and_of_a_device),
         CHECK_ENTRY(a_path_that_shrinks),
+        CHECK_ENTRY(a_path_mtu_that_a_router_tells),
+        CHECK_ENTRY(a_peer_behind_ipsec),
         CHECK_ENTRY(a_full_socket),
         CHECK_ENTRY(reuseport),
         CHECK_ENTRY(drops_of_a_full_receive_buffer),

@@ -385,7 +385,8 @@ static int set_up_machine(void)
     static const struct {
         const char *directory, *type;
     } mounts[] = {{"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/sys", "sysfs"}, {"/tmp", "tmpfs"}};
-    static const char *const modules[] = {"/tun.ko", "/veth.ko", "/sch_tbf.ko"};
+    static const char *const modules[] = {"/tun.ko", "/veth.ko", "/sch_tbf.ko", "/xfrm_algo.ko", "/xfrm_user.ko", "/ah4.ko",
+                                          "/ah6.ko"};
     size_t i;
     int fd, ok = 1;
 
