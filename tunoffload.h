@@ -5720,6 +5720,11 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_buf(tuo_gro *gro, const tuo_buf_ops 
     return verdict;
 }
 
+/* For a packet whose turn comes soon. There may be no memory behind offset. */
+TUOI_FORCE_INLINE void tuoi_buf_fetch(const tuo_buf *buf, size_t offset) {
+    if (buf->len > offset) TUOI_PREFETCH(buf->data + offset);
+}
+
 /* The verdict on the last of count packets, for which there is room. */
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_bufs(tuo_gro *gro, const tuo_buf_ops *ops, void *const *bufs,
                                                     size_t count, size_t offset, tuoi_csum csum) {
@@ -5727,7 +5732,7 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_bufs(tuo_gro *gro, const tuo_buf_
     tuo_verdict verdict = TUO_V_NO_ROOM;
     size_t i;
     for (i = 0; i < count; i++) {
-        if (i < ahead_count) TUOI_PREFETCH(((const tuo_buf *)bufs[i + TUOI_AHEAD])->data + offset);
+        if (i < ahead_count) tuoi_buf_fetch((const tuo_buf *)bufs[i + TUOI_AHEAD], offset);
         verdict = tuoi_gro_take_buf(gro, ops, bufs[i], offset, csum);
     }
     return verdict;

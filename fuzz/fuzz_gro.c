@@ -5,10 +5,11 @@
              tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
              and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); packets of one connection
              are emitted as they came, but for TCP segments in front of those that their bytes precede, and never across a
-             packet that closed the flow; what a connection emits is in the places in which it arrived; the copying modes give the same bytes as the gathering one, and lose nothing
-             when their callbacks fail; work per push stays within the documented bounds; the counters add up; a reset forgets what
+             packet that closed the flow; what a connection emits is in the places in which it arrived; the copying modes give the
+             same bytes as the gathering one, and lose nothing when their callbacks fail; work per push stays within the documented bounds; the counters add up; a reset forgets what
              is held and nothing else; tuo_gro_reconfigure refuses while packets are held, and what comes after it is judged by the new
-             configuration; another level of tuo_simd gives the same verdicts and bytes (an input in four). */
+             configuration; another level of tuo_simd gives the same verdicts and bytes (an input in four), and so do batches of sizes
+             that are in the input, with the same counters (the other inputs). */
 #include "fuzz.h"
 #include "../tests/lib/packets.h"
 #include "../tests/lib/simd_levels.h"
@@ -441,6 +442,7 @@ typedef struct progress {
 } progress;
 
 static size_t group_first[PACKETS_MAX], group_count; /* of what was emitted: the packet that was pushed first */
+static tuo_gro_stats gathered_stats;
 
 /* With the first configuration, whichever the last run ended with. */
 static tuo_gro *new_gro(void **mem)
@@ -530,6 +532,7 @@ static void check_counters(tuo_gro *gro, const emission *out, size_t forgotten)
     FUZZ_CHECK(stats.packets_in == packet_count && verdicts == packet_count);
     FUZZ_CHECK(stats.packets_out == out->emitted_count && stats.append_failures == 0);
     FUZZ_CHECK(stats.packets_in - forgotten - stats.packets_out == stats.merged_packets - stats.superpackets);
+    gathered_stats = stats;
     fuzz_deep += stats.superpackets > 0;
 }
 
@@ -642,6 +645,105 @@ static void check_another_level(const emission *gathered)
     FUZZ_CHECK(again.used == gathered->used && again.emitted_count == gathered->emitted_count);
     FUZZ_CHECK(again.used == 0 || memcmp(again.bytes, gathered->bytes, again.used) == 0);
     free(again.bytes);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- by batches */
+
+/* Sizes of batches: the bytes of the input, again and again, but never 0 twice in a row. */
+typedef struct batch_sizes {
+    fuzz_input all, left;
+    int was_0;
+} batch_sizes;
+
+static size_t next_size(batch_sizes *sizes)
+{
+    if (sizes->left.len == 0) {
+        sizes->left = sizes->all;
+    }
+    size_t size = fuzz_u8(&sizes->left) % 48u;
+    size += size == 0 && sizes->was_0;
+    sizes->was_0 = size == 0;
+    return size;
+}
+
+/* Takes `most` packets, or all; they are looked at after the last was handed out. */
+static void drain_batches(tuo_gro *gro, size_t most, batch_sizes *sizes, emission *out)
+{
+    static tuo_superpacket taken[PACKETS_MAX + 1];
+    size_t count = 0, asked = 0, got = 0;
+    while (got == asked && (most == 0 || count < most)) {
+        size_t left = most != 0 ? most - count : PACKETS_MAX + 1 - count;
+        asked = next_size(sizes);
+        asked = asked < left ? asked : left;
+        got = tuo_gro_next_batch(gro, taken + count, asked);
+        FUZZ_CHECK(got <= asked);
+        count += got;
+        FUZZ_CHECK(count <= packet_count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        put_emitted(out, &taken[i], index_of_packet);
+    }
+}
+
+/* The pushes from step `first` on that have the same hint, or some of them. Returns how many steps were done. */
+static size_t push_batch(tuo_gro *gro, size_t first, batch_sizes *sizes, emission *out)
+{
+    static tuo_packet list[PACKETS_MAX];
+    const unsigned hint = packets[steps[first].arg].hint;
+    size_t count = 0, most = next_size(sizes);
+    int with_verdicts = most % 4 != 3;
+    for (size_t i = first; i < step_count && steps[i].kind == STEP_PUSH && count < most; i++) {
+        packet *p = &packets[steps[i].arg];
+        if (p->hint != hint) {
+            break;
+        }
+        list[count].bytes = p->bytes;
+        list[count].len = p->len;
+        list[count++].user = p;
+    }
+    tuo_packet *batch = (tuo_packet *)(void *)fuzz_copy(list, count * sizeof *list);
+    tuo_verdict *verdicts = malloc(count > 0 ? count * sizeof *verdicts : 1);
+    FUZZ_CHECK(verdicts != NULL);
+    size_t taken = tuo_gro_push_batch(gro, batch, count, hint, with_verdicts ? verdicts : NULL);
+    FUZZ_CHECK(taken <= count);
+    for (size_t i = 0; i < taken && with_verdicts; i++) {
+        FUZZ_CHECK(verdicts[i] == packets[steps[first + i].arg].verdict);
+    }
+    free(batch);
+    free(verdicts);
+    if (taken < count) {
+        drain_batches(gro, 0, sizes, out);
+    }
+    return taken;
+}
+
+/* The script once more: verdicts, bytes and counters of single calls. */
+static void check_batches(const emission *gathered, batch_sizes sizes)
+{
+    emission out = {NULL, 0, 0, 0, 0};
+    void *mem;
+    tuo_gro_stats stats;
+    tuo_gro *gro = new_gro(&mem);
+    for (size_t i = 0; i < step_count;) {
+        size_t done = 1;
+        switch (steps[i].kind) {
+        case STEP_PUSH: done = push_batch(gro, i, &sizes, &out); break;
+        case STEP_DRAIN: drain_batches(gro, steps[i].arg, &sizes, &out); break;
+        case STEP_RESET: reset(gro, i % 4 == 0); break;
+        case STEP_CONFIGURE:
+            drain_batches(gro, 0, &sizes, &out);
+            reconfigure(gro, steps[i].arg);
+            break;
+        }
+        i += done;
+    }
+    drain_batches(gro, 0, &sizes, &out);
+    tuo_gro_query_stats(gro, &stats);
+    FUZZ_CHECK(memcmp(&stats, &gathered_stats, sizeof stats) == 0);
+    FUZZ_CHECK(out.used == gathered->used && out.emitted_count == gathered->emitted_count);
+    FUZZ_CHECK(out.used == 0 || memcmp(out.bytes, gathered->bytes, out.used) == 0);
+    free(out.bytes);
+    free(mem);
 }
 
 /* --------------------------------------------------------------------------------------------------------------- order */
@@ -907,6 +1009,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (size % 4 == 0) {
         check_another_level(&gathered);
+    } else {
+        batch_sizes sizes = {{data, size}, {data, size}, 0};
+        check_batches(&gathered, sizes);
     }
     emission copied = run_copy();
     if (!failing_buffers && !saw_frag_limit) {

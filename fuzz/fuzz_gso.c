@@ -1,8 +1,8 @@
 /* fuzz_gso.c - the splitter, with any packet and any virtio-net header.
    Input     1 byte of flags and level of tuo_simd (see below), 1 byte that says how the copying mode gets its buffers, vnet
              flags, gso_type, gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
-   Asserts   the iterator (scratch and own header storage), the in-place splitter and the copying splitter (whose buffers
-             run out and fail) give the same segments; their number is tuo_gso_count; the input is unchanged; a cut packet
+   Asserts   the iterator (scratch and own header storage, singly and by batches), the in-place splitter and the copying splitter
+             (whose buffers run out and fail) give the same segments; their number is tuo_gso_count; the input is unchanged; a cut packet
              loses no payload and gives what the naive splitter of the tests gives, with valid checksums (or pseudo-header
              sums where these are asked for); a packet that is not cut comes back as it is, its checksum completed where the
              header says so; the scalar level plans and cuts in the same way. */
@@ -97,6 +97,29 @@ static segment_list split_by_own_headers(tuo_gso gso)
     for (size_t i = 0; i < count; i++) {
         FUZZ_CHECK(tuo_gso_next(&gso, headers + i * TUO_HEADER_MAX, &segments[i]) == TUO_OK);
     }
+    for (size_t i = 0; i < count; i++) {
+        list_add(&list, segments[i].iov, segments[i].iov_count);
+    }
+    free(headers);
+    free(segments);
+    return list;
+}
+
+/* The same by calls for several segments at a time, in storage of exactly as many as there are; the last call finds none. */
+static segment_list split_by_batches(tuo_gso gso, size_t per_call)
+{
+    segment_list list = {NULL, 0, 0, 0};
+    size_t count = tuo_gso_count(&gso), taken = 0;
+    uint8_t(*headers)[TUO_HEADER_MAX] = malloc(count * TUO_HEADER_MAX);
+    tuo_segment *segments = malloc(count * sizeof *segments);
+    FUZZ_CHECK(headers != NULL && segments != NULL);
+    while (taken < count) {
+        size_t asked = per_call < count - taken ? per_call : count - taken;
+        FUZZ_CHECK(tuo_gso_next_batch(&gso, headers + taken, segments + taken, asked) == asked);
+        taken += asked;
+        FUZZ_CHECK(tuo_gso_remaining(&gso) == count - taken);
+    }
+    FUZZ_CHECK(tuo_gso_next_batch(&gso, headers, segments, per_call) == 0);
     for (size_t i = 0; i < count; i++) {
         list_add(&list, segments[i].iov, segments[i].iov_count);
     }
@@ -267,6 +290,7 @@ static void check_split(const split_case *c, const tuo_gso *gso)
     segment_list list = split_by_iterator(*gso);
     FUZZ_CHECK(list.count == tuo_gso_count(gso) && list.count == tuo_gso_remaining(gso));
     check_same(&list, split_by_own_headers(*gso));
+    check_same(&list, split_by_batches(*gso, 1 + c->buffers % 64u));
     check_same(&list, split_in_place(c));
     check_same(&list, split_by_copy(c, *gso));
     tuo_gso scalar;

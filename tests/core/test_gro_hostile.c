@@ -17,7 +17,7 @@ static h_batch batch;
 
 /* The most that one push did. */
 static struct {
-    uint64_t probes, items, sums;
+    uint64_t lookups, probes, items, sums;
     uint64_t all_sums, packets; /* of all pushes */
 } worst;
 
@@ -29,6 +29,8 @@ static tuo_verdict push_counted(tuo_gro *gro, const uint8_t *pkt, size_t len, vo
     tuo_gro_query_stats(gro, &before);
     v = tuo_gro_push(gro, pkt, len, user, 0);
     tuo_gro_query_stats(gro, &after);
+    if (after.flow.lookups - before.flow.lookups > worst.lookups)
+        worst.lookups = after.flow.lookups - before.flow.lookups;
     if (after.flow.probes - before.flow.probes > worst.probes)
         worst.probes = after.flow.probes - before.flow.probes;
     if (after.item_checks - before.item_checks > worst.items)
@@ -58,6 +60,7 @@ static void check_work(const tuo_gro *gro)
     tuo_gro_desc desc;
 
     tuo_gro_query_desc(gro, &desc);
+    CHECK(worst.lookups <= 1);
     CHECK(worst.probes <= TUO_FLOW_WAYS);
     CHECK(worst.items <= desc.max_items_per_flow);
     CHECK(worst.sums <= 3);
@@ -235,6 +238,43 @@ TEST(as_many_colliding_flows_as_ways_all_merge)
     CHECK_EQ_INT(batch.group_count, TUO_FLOW_WAYS);
     h_check_batch(&batch, &desc);
     h_close(&h);
+    h_clear(&batch);
+}
+
+/* Flows that share a guess of the fast path, which no seed protects: in turn, all but one find the guess of another one. They merge as
+   flows do, at no more than the cost of the other path. */
+TEST(colliding_guesses_cost_no_more_and_lose_nothing)
+{
+    enum { COLLIDING = 100, TURNS = 8 };
+    const tuo_gro_desc desc = {.max_packets = COLLIDING * TURNS};
+    int kind;
+
+    for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        h_gro h = h_open(&desc);
+        tuo_gro_stats stats;
+        size_t i;
+
+        check_row("kind %d", kind);
+        h_clear(&batch);
+        for (i = 0; i < COLLIDING * TURNS; i++) {
+            pkt_spec s = {.kind = (pkt_kind)kind, .payload_len = 20, .src_port = (int32_t)(1 + 256 * (i % COLLIDING)),
+                          .seq = (uint32_t)(i / COLLIDING * 20), .ip_id = (uint16_t)(i / COLLIDING)};
+            h_add(&batch, &s);
+            CHECK(inside_guess(h.gro, batch.pkt[i], batch.len[i]) == inside_guess(h.gro, batch.pkt[0], batch.len[0]));
+        }
+        start_counting();
+        push_batch_counted(h.gro);
+        check_work(h.gro);
+        CHECK_EQ_INT(worst.lookups, 1);
+        CHECK_EQ_INT(worst.items, 1);
+        CHECK(inside_fast_count(h.gro) < TURNS); /* they do collide: one of them has the guess */
+        tuo_gro_query_stats(h.gro, &stats);
+        CHECK_EQ_INT(stats.verified_packets, COLLIDING * TURNS);
+        h_drain(&batch, h.gro);
+        CHECK_EQ_INT(batch.group_count, COLLIDING);
+        h_check_batch(&batch, &desc);
+        h_close(&h);
+    }
     h_clear(&batch);
 }
 
@@ -498,6 +538,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(work_is_counted),
         CHECK_ENTRY(colliding_flows_cost_no_more_and_lose_nothing),
         CHECK_ENTRY(as_many_colliding_flows_as_ways_all_merge),
+        CHECK_ENTRY(colliding_guesses_cost_no_more_and_lose_nothing),
         CHECK_ENTRY(another_seed_scatters_colliding_flows),
         CHECK_ENTRY(flows_in_turn_at_the_default_size),
         CHECK_ENTRY(a_full_bucket_displaces_at_random),

@@ -596,6 +596,72 @@ TEST(capacity_limits)
         }
 }
 
+/* ------------------------------------------------------------------------------------------- several limits at the same time */
+
+enum { LIMIT_BYTES = 1, LIMIT_SEGS = 2, LIMIT_FRAGS = 4, LIMIT_BUFFER = 8, LIMITS = 16, WITH_GATHER = 7, WITH_BUFFERS = 11 };
+
+/* How the third packet comes: as the next of full length, as the next and shorter, or late, in front of the other two. */
+typedef enum third_way { THIRD_NEXT, THIRD_SHORT, THIRD_LATE, THIRD_WAYS } third_way;
+
+/* In this order they are named. */
+static tuo_verdict first_limit(unsigned reached, tuo_verdict none)
+{
+    return reached & LIMIT_BYTES    ? TUO_V_CAP_BYTES
+           : reached & LIMIT_SEGS   ? TUO_V_CAP_SEGS
+           : reached & LIMIT_FRAGS  ? TUO_V_CAP_FRAGS
+           : reached & LIMIT_BUFFER ? TUO_V_CAP_BUFFER
+                                    : none;
+}
+
+/* Three packets of 200 bytes, or two and a shorter one, of which two fit each of the limits. */
+static void check_limits(unsigned limits, pkt_kind kind, int by_copy, third_way way)
+{
+    enum { OFFSET = 10 };
+    const tuo_gro_desc desc = {.max_bytes = limits & LIMIT_BYTES ? 576 : 0, .max_segs = limits & LIMIT_SEGS ? 2 : 0,
+                               .max_udp_segs = limits & LIMIT_SEGS ? 2 : 0, .max_frags = limits & LIMIT_FRAGS ? 2 : 0};
+    const unsigned reached = limits & (by_copy ? WITH_BUFFERS : WITH_GATHER);
+    const size_t room = way == THIRD_LATE ? 399 : way == THIRD_SHORT ? 200 + 149 : 200 + 199;
+    tuo_verdict v[3];
+    tuo_buf bufs[3];
+    h_gro h = h_open(&desc);
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        size_t place = way == THIRD_LATE ? (i + 1) % 3 : i;
+        pkt_spec s = {.kind = kind, .payload_len = i == 2 && way == THIRD_SHORT ? 150 : 200, .seq = (uint32_t)(200 * place),
+                      .ip_id = (uint16_t)place};
+        bufs[i].data = (uint8_t *)h_alloc(1024);
+        bufs[i].len = OFFSET + pkt_build(bufs[i].data + OFFSET, 1024 - OFFSET, &s);
+        bufs[i].capacity = limits & LIMIT_BUFFER && i == (way == THIRD_LATE ? 2 : 0) ? bufs[i].len + room : 1024;
+        v[i] = by_copy ? tuo_gro_push_buf(h.gro, NULL, &bufs[i], OFFSET, 0)
+                       : tuo_gro_push(h.gro, bufs[i].data + OFFSET, bufs[i].len - OFFSET, NULL, 0);
+    }
+    CHECK_VERDICT(v[0], TUO_V_HELD);
+    CHECK_VERDICT(v[1], TUO_V_APPENDED);
+    CHECK_VERDICT(v[2], first_limit(reached, way == THIRD_LATE ? TUO_V_PREPENDED : TUO_V_APPENDED));
+    tuo_gro_reset(h.gro);
+    for (i = 0; i < 3; i++)
+        free(bufs[i].data);
+    h_close(&h);
+}
+
+TEST(limits_reached_at_the_same_time)
+{
+    unsigned limits;
+    int kind, by_copy, way;
+
+    for (limits = 0; limits < LIMITS; limits++)
+        for (by_copy = 0; by_copy < 2; by_copy++) {
+            check_row("%s%s%s%s%s", by_copy ? "by copy" : "gathered", limits & LIMIT_BYTES ? ", bytes" : "",
+                      limits & LIMIT_SEGS ? ", segments" : "", limits & LIMIT_FRAGS ? ", fragments" : "",
+                      limits & LIMIT_BUFFER ? ", buffer" : "");
+            for (kind = 0; kind < PKT_KIND_COUNT; kind++)
+                for (way = 0; way < THIRD_WAYS; way++)
+                    if (way != THIRD_LATE || kind == PKT_TCP4 || kind == PKT_TCP6)
+                        check_limits(limits, (pkt_kind)kind, by_copy, (third_way)way);
+        }
+}
+
 /* ------------------------------------------------------------------------------------------------- the plain buffer, batch */
 
 static void plain_buf(tuo_buf *buf, const pkt_spec *spec, size_t offset)
@@ -714,6 +780,65 @@ TEST(short_buffers_are_listed)
         CHECK_EQ_INT(bufs[1].len, lens[i]);
         for (k = 0; k < 3; k++)
             free(bufs[k].data);
+        h_close(&h);
+    }
+}
+
+/* The same far behind the front of a batch, where buffers are looked at ahead of time, and without any memory; and one by one. No
+   pointer is made of what is not there (UBSan), and no vnet header is written. */
+TEST(short_buffers_among_others)
+{
+    enum { COUNT = 30, OFFSET = 64 };
+    static const size_t lens[] = {0, 3, OFFSET, 10};
+    const tuo_gro_desc desc = {0};
+    tuo_buf bufs[COUNT];
+    void *pointers[COUNT];
+    size_t to_write[COUNT], written = 0, i, shorts = 0, way;
+    uint8_t before[OFFSET];
+    tuo_superpacket sp;
+
+    memset(before, HEADROOM_FILL, sizeof before);
+    for (way = 0; way < 2; way++) {
+        h_gro h = h_open(&desc);
+        check_row("%s", way ? "one by one" : "in one call");
+        for (i = shorts = 0; i < COUNT; i++) {
+            pointers[i] = &bufs[i];
+            if (i % 2 == 0) {
+                pkt_spec s = {.seq = (uint32_t)(100 * (i / 2)), .ip_id = (uint16_t)(i / 2)};
+                plain_buf(&bufs[i], &s, OFFSET);
+                continue;
+            }
+            bufs[i].len = bufs[i].capacity = lens[shorts++ % CHECK_COUNT_OF(lens)];
+            bufs[i].data = bufs[i].len ? (uint8_t *)h_alloc(bufs[i].len) : NULL;
+            if (bufs[i].len)
+                memset(bufs[i].data, HEADROOM_FILL, bufs[i].len);
+        }
+        if (way == 0) {
+            CHECK_RESULT(tuo_gro_batch(h.gro, NULL, pointers, COUNT, OFFSET, to_write, &written), TUO_OK);
+        } else {
+            for (i = 0; i < COUNT; i++)
+                CHECK_VERDICT(tuo_gro_push_buf(h.gro, NULL, &bufs[i], OFFSET, 0),
+                              i % 2 ? TUO_V_TRUNCATED : i ? TUO_V_APPENDED : TUO_V_HELD);
+            for (written = 0; tuo_gro_next_copy(h.gro, NULL, OFFSET, &sp) == TUO_OK; written++) {
+                const tuo_buf *buf = (const tuo_buf *)sp.users[0];
+                size_t vnet_len = buf->len < OFFSET ? 0 : 10;
+                to_write[written] = (size_t)(buf - bufs);
+                CHECK_EQ_INT(sp.vnet_len, vnet_len);
+                CHECK_EQ_INT(sp.len, buf->len < OFFSET ? 0 : buf->len - OFFSET + vnet_len);
+                CHECK_EQ_INT(sp.iov[0].len, sp.len);
+                CHECK(buf->len < OFFSET ? sp.iov[0].base == buf->data : sp.iov[0].base == buf->data + OFFSET - vnet_len);
+            }
+        }
+        CHECK_EQ_INT(written, 1 + COUNT / 2);
+        CHECK_EQ_INT(bufs[0].len, OFFSET + 40 + 100 * COUNT / 2);
+        for (i = 0; i < written; i++)
+            CHECK_EQ_INT(to_write[i], i ? 2 * i - 1 : 0);
+        for (i = 1; i < COUNT; i += 2) {
+            CHECK_BYTES(bufs[i].data, before, bufs[i].len < OFFSET ? bufs[i].len : OFFSET - 10);
+            CHECK_EQ_INT(bufs[i].len, bufs[i].capacity);
+        }
+        for (i = 0; i < COUNT; i++)
+            free(bufs[i].data);
         h_close(&h);
     }
 }
@@ -890,6 +1015,118 @@ TEST(modes_do_not_mix)
     h_close(&h);
 }
 
+/* Packets with and without a buffer, pushed in turn. */
+typedef struct mixed_push {
+    const tuo_gro_desc *desc;
+    size_t offset;
+    tuo_buf bufs[BUFS];
+    int has_buffer[BUFS];
+} mixed_push;
+
+/* The limits of an item are those of its first packet: max_frags, if that has no buffer; the room in its buffer, if it has one. */
+static int mixed_limits_hold(const mixed_push *m)
+{
+    size_t g;
+
+    for (g = 0; g < gathered.group_count; g++) {
+        const h_group *group = &gathered.group[g];
+        const size_t head = gathered.order[group->first];
+        if (group->count > 1 && m->has_buffer[head] && !CHECK(group->len <= m->bufs[head].capacity - m->offset))
+            return 0;
+        if (group->count > 1 && !m->has_buffer[head] && m->desc->max_frags && !CHECK(group->count <= m->desc->max_frags))
+            return 0;
+    }
+    return 1;
+}
+
+static int buffers_are_unchanged(const mixed_push *m)
+{
+    size_t i;
+
+    for (i = 0; i < gathered.count; i++)
+        if (!CHECK_EQ_INT(m->bufs[i].len, m->offset + gathered.len[i]) ||
+            !CHECK_BYTES(m->bufs[i].data + m->offset, gathered.pkt[i], gathered.len[i]))
+            return 0;
+    return guards_are_whole(m->bufs, gathered.count);
+}
+
+static void push_mixed(mixed_push *m, tuo_gro *gro, rng *r)
+{
+    size_t i;
+
+    for (i = 0; i < gathered.count; i++) {
+        m->has_buffer[i] = rng_chance(r, 1, 2);
+        gathered.trusted[i] = 0;
+        gathered.verdict[i] = m->has_buffer[i] ? tuo_gro_push_buf(gro, NULL, &m->bufs[i], m->offset, 0)
+                                               : tuo_gro_push(gro, gathered.pkt[i], gathered.len[i], &m->bufs[i], 0);
+    }
+}
+
+static void drain_mixed(const mixed_push *m, tuo_gro *gro)
+{
+    void *users[BUFS];
+    tuo_superpacket sp;
+    size_t i;
+
+    while (tuo_gro_next(gro, &sp) == TUO_OK) {
+        for (i = 0; i < sp.packet_count; i++)
+            users[i] = h_user(&gathered, (size_t)((const tuo_buf *)sp.users[i] - m->bufs));
+        sp.users = users;
+        h_collect(&gathered, &sp);
+    }
+}
+
+/* tuo_gro_next drains both; nothing is lost or changed, no buffer is left with other bytes than its own. */
+TEST(pushes_of_both_kinds_are_gathered)
+{
+    static const uint32_t max_frags[] = {0, 2, 3, 5};
+    static const size_t rooms[] = {0, 1, 99, 100, 200, 400, 3000, 65536};
+    static mixed_push m;
+    rng r = rng_start("both kinds", 79);
+    unsigned long merged = 0, of_both = 0;
+    unsigned round;
+    size_t i, g;
+    int ok = 1;
+
+    for (round = 0; ok && round < 400; round++) {
+        tuo_gro_desc desc;
+        moving_buf like[BUFS];
+        tuo_superpacket sp;
+        h_gro h;
+
+        random_packets(&r, &desc);
+        desc.max_frags = max_frags[round % CHECK_COUNT_OF(max_frags)];
+        m.desc = &desc;
+        m.offset = round % 3 * 12;
+        for (i = 0; i < gathered.count; i++)
+            like[i].capacity = m.offset + gathered.len[i] + rooms[rng_below(&r, CHECK_COUNT_OF(rooms))];
+        fill_plain(m.bufs, &gathered, like, m.offset);
+        h = h_open(&desc);
+        push_mixed(&m, h.gro, &r);
+        for (i = 0; i < gathered.count && m.has_buffer[i]; i++)
+            continue;
+        if (i < gathered.count) /* one that has no buffer: not by copy */
+            ok = CHECK_RESULT(tuo_gro_next_copy(h.gro, NULL, m.offset, &sp), TUO_E_INVALID);
+        drain_mixed(&m, h.gro);
+        ok = ok && h_check_batch(&gathered, &desc) && mixed_limits_hold(&m) && buffers_are_unchanged(&m);
+        for (g = 0; g < gathered.group_count; g++) {
+            int with = 0, without = 0;
+            for (i = 0; i < gathered.group[g].count; i++)
+                *(m.has_buffer[gathered.order[gathered.group[g].first + i]] ? &with : &without) = 1;
+            of_both += with && without;
+        }
+        merged += (unsigned long)(gathered.count - gathered.group_count);
+        for (i = 0; i < gathered.count; i++)
+            free(m.bufs[i].data);
+        h_close(&h);
+        if (!ok)
+            printf("round %u\n", round);
+    }
+    CHECK(ok);
+    CHECK(merged > 1000);
+    CHECK(of_both > 300);
+}
+
 int main(int argc, char **argv)
 {
     static const check_test tests[] = {
@@ -903,11 +1140,14 @@ int main(int argc, char **argv)
         CHECK_ENTRY(lengths_that_forgot_their_headroom),
         CHECK_ENTRY(guests_read_num_buffers),
         CHECK_ENTRY(capacity_limits),
+        CHECK_ENTRY(limits_reached_at_the_same_time),
         CHECK_ENTRY(batch_lists_what_to_write),
         CHECK_ENTRY(short_buffers_are_listed),
+        CHECK_ENTRY(short_buffers_among_others),
         CHECK_ENTRY(plain_buffer_that_shrinks),
         CHECK_ENTRY(max_frags_is_for_gather_only),
         CHECK_ENTRY(modes_do_not_mix),
+        CHECK_ENTRY(pushes_of_both_kinds_are_gathered),
     };
     int failed = CHECK_RUN(argc, argv, tests);
 

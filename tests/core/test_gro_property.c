@@ -1,6 +1,7 @@
 /* test_gro_property.c - random traffic against what must always hold: the emission is that of the naive merger, splitting gives
    back what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. Each round has a level
-   of tuo_simd of its own; some are run again at another one, and the same bytes must come out. */
+   of tuo_simd of its own; some are run again at another one, without the fast path and with wrong guesses in it, and the same bytes
+   and counters must come out. The calls for batches must do what single calls do. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -125,7 +126,7 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 /* ------------------------------------------------------------------------------------------------------------ properties */
 
 static struct {
-    unsigned long packets, merged, superpackets, joined, verdicts[TUO_V_COUNT], skipped, repeated;
+    unsigned long packets, merged, superpackets, joined, verdicts[TUO_V_COUNT], skipped, repeated, fast, batched;
 } total;
 
 /* A flow that was closed twice, by a packet without ports and then by one of its own: either reason is right for the next one. */
@@ -219,24 +220,57 @@ static void run_packets(tuo_gro *gro, const ref_pkt *pkts)
     h_drain(&batch, gro);
 }
 
-/* The batch once more at another level: scalar, or, if that is what it was, any. */
-static int same_at_another_level(const tuo_gro_desc *before, const ref_pkt *pkts)
+/* The fast path finds nothing, or finds any item for any packet: both change nothing but the time that it takes. */
+static void run_without_guesses(tuo_gro *gro, const ref_pkt *pkts)
+{
+    size_t i;
+
+    for (i = 0; i < batch.count; i++) {
+        inside_forget_guesses(gro);
+        h_push(&batch, gro, i, pkts[i].trusted ? TUO_F_TRUST : 0u);
+    }
+    h_drain(&batch, gro);
+    CHECK_EQ_INT(inside_fast_count(gro), 0);
+}
+
+static void run_with_wrong_guesses(tuo_gro *gro, const ref_pkt *pkts)
+{
+    size_t i;
+
+    for (i = 0; i < batch.count; i++) {
+        inside_scramble_guesses(gro, rng_u64(&dice));
+        h_push(&batch, gro, i, pkts[i].trusted ? TUO_F_TRUST : 0u);
+    }
+    h_drain(&batch, gro);
+}
+
+/* The batch once more in another way: the same verdicts, bytes and counters. */
+static int same_again(const tuo_gro_desc *desc, void (*run)(tuo_gro *, const ref_pkt *), const ref_pkt *pkts,
+                      const tuo_gro_stats *stats)
 {
     static h_batch first;
-    tuo_gro_desc desc = *before;
-    h_gro h;
+    tuo_gro_stats again;
+    h_gro h = h_open(desc);
     int ok;
 
-    desc.simd = before->simd == TUO_SIMD_SCALAR ? simd_level_at((unsigned)rng_u64(&dice)) : TUO_SIMD_SCALAR;
-    h = h_open(&desc);
     first = batch;
     batch.group_count = batch.order_count = 0; /* they are freed with `first` */
-    run_packets(h.gro, pkts);
-    ok = same_output(&first, &batch);
+    run(h.gro, pkts);
+    tuo_gro_query_stats(h.gro, &again);
+    ok = same_output(&first, &batch) && h_same_stats(&again, stats);
     h_forget_output(&first);
     h_close(&h);
     total.repeated++;
     return ok;
+}
+
+/* At another level: scalar, or, if that is what it was, any. */
+static int same_at_another_level(const tuo_gro_desc *before, const ref_pkt *pkts, const tuo_gro_stats *stats)
+{
+    tuo_gro_desc desc = *before;
+
+    desc.simd = before->simd == TUO_SIMD_SCALAR ? simd_level_at((unsigned)rng_u64(&dice)) : TUO_SIMD_SCALAR;
+    return same_again(&desc, run_packets, pkts, stats);
 }
 
 static void count_round(const tuo_gro *gro)
@@ -300,6 +334,7 @@ static int run_round(rng *r, size_t count, uint32_t disorder)
         tuo_gro_stats stats;
         run_packets(h.gro, pkts);
         tuo_gro_query_stats(h.gro, &stats);
+        total.fast += (unsigned long)inside_fast_count(h.gro);
         if (stats.flow.evictions)
             total.skipped++; /* more flows in one bucket than it holds: correct, but not what the naive merger does */
         else
@@ -308,7 +343,9 @@ static int run_round(rng *r, size_t count, uint32_t disorder)
         count_round(h.gro);
         h_close(&h);
         if (ok && rng_chance(&dice, 1, 8))
-            ok = same_at_another_level(&desc, pkts);
+            ok = same_at_another_level(&desc, pkts, &stats);
+        if (ok && rng_chance(&dice, 1, 4))
+            ok = same_again(&desc, run_without_guesses, pkts, &stats) && same_again(&desc, run_with_wrong_guesses, pkts, &stats);
     } else {
         total.skipped++;
     }
@@ -351,6 +388,116 @@ TEST(long_batches_out_of_order)
     run_rounds("long batches out of order", 20240604, 800, SPECS_MAX, 40);
 }
 
+/* ----------------------------------------------------------------------------------------------------------- by batches */
+
+/* One way to call: so many packets, or as many as there are, in each call, in and out. */
+typedef struct batch_way {
+    size_t in, out;
+    unsigned hint;
+    int with_verdicts;
+} batch_way;
+
+static void push_singly(tuo_gro *gro, unsigned hint)
+{
+    size_t i;
+
+    for (i = 0; i < batch.count; i++)
+        while (h_push(&batch, gro, i, hint) == TUO_V_NO_ROOM)
+            h_drain(&batch, gro);
+    h_drain(&batch, gro);
+}
+
+static void push_by_batches(tuo_gro *gro, const batch_way *way)
+{
+    size_t first, taken, count;
+
+    for (first = 0; first < batch.count; first += taken) {
+        count = batch.count - first < way->in ? batch.count - first : way->in;
+        taken = h_push_batch(&batch, gro, first, count, way->hint, way->with_verdicts);
+        if (taken < count)
+            h_drain_batch(&batch, gro, way->out);
+    }
+    h_drain_batch(&batch, gro, way->out);
+}
+
+/* More packets than the rounds above, so that batches of some hundred are in them: several senders' traffic, one after the other. */
+static void make_long_traffic(rng *r, int ethernet)
+{
+    enum { PARTS = 4 };
+    static pkt_spec specs[SPECS_MAX];
+    size_t part, i, n;
+
+    h_clear(&batch);
+    for (part = 0; part < PARTS; part++) {
+        n = make_traffic(r, specs, SPECS_MAX, ethernet);
+        if (part % 2)
+            disorder_traffic(r, specs, n, 1 + rng_below(r, 20));
+        for (i = 0; i < n; i++) {
+            h_add(&batch, &specs[i]);
+            batch.ethernet = ethernet;
+            if (rng_chance(r, 1, 60))
+                damage(r, batch.count - 1);
+        }
+    }
+}
+
+/* With verdicts or without: what h_push left of the first run is then what the second is compared with. */
+static int same_by_batches(rng *r, const batch_way *way)
+{
+    static const uint32_t max_packets[] = {0, 1, 5, 100, 1000};
+    static h_batch singly;
+    tuo_gro_desc desc = random_desc(r);
+    tuo_gro_stats stats, again;
+    h_gro h, h2;
+    int ok;
+
+    desc.max_packets = max_packets[rng_below(r, CHECK_COUNT_OF(max_packets))];
+    desc.max_flows = rng_chance(r, 1, 3) ? 1 : 0;
+    make_long_traffic(r, desc.ethernet);
+    h = h_open(&desc);
+    push_singly(h.gro, way->hint);
+    tuo_gro_query_stats(h.gro, &stats);
+    ok = h_check_batch(&batch, &desc);
+    singly = batch;
+    batch.group_count = batch.order_count = 0; /* they are freed with `singly` */
+    h2 = h_open(&desc);
+    push_by_batches(h2.gro, way);
+    tuo_gro_query_stats(h2.gro, &again);
+    ok = ok && same_output(&singly, &batch) && h_same_stats(&again, &stats);
+    total.batched += (unsigned long)stats.superpackets;
+    h_forget_output(&singly);
+    h_close(&h);
+    h_close(&h2);
+    return ok;
+}
+
+TEST(batches_as_single_calls)
+{
+    static const size_t in[] = {1, 2, 7, 64, 300}, out[] = {1, 3, 64, 700};
+    static const unsigned hints[] = {0, TUO_F_TRUST, TUO_F_TRUST_L4};
+    rng r = rng_start("batches", 20240605);
+    size_t i, k, round;
+    batch_way way;
+
+    for (i = 0; i < CHECK_COUNT_OF(in); i++)
+        for (k = 0; k < CHECK_COUNT_OF(hints); k++)
+            for (way.with_verdicts = 0; way.with_verdicts < 2; way.with_verdicts++) {
+                way.in = in[i];
+                way.hint = hints[k];
+                check_row("%lu a call, hint %u, %s", (unsigned long)way.in, way.hint, way.with_verdicts ? "verdicts" : "no verdicts");
+                for (round = 0; round < 8; round++) {
+                    way.out = out[round % CHECK_COUNT_OF(out)];
+                    if (!same_by_batches(&r, &way)) {
+                        printf("round %lu\n", (unsigned long)round);
+                        break;
+                    }
+                }
+                CHECK(total.batched > 100); /* superpackets of this row */
+                total.batched = 0;
+            }
+    h_clear(&batch);
+}
+
 /* The rounds prove nothing if their traffic never merges, or never fails to. */
 TEST(traffic_was_varied)
 {
@@ -358,8 +505,8 @@ TEST(traffic_was_varied)
 
     for (v = 0; v < TUO_V_COUNT; v++)
         seen += total.verdicts[v] != 0;
-    printf("%lu packets, %lu merged into %lu superpackets, %lu items joined, %d verdicts, %lu rounds not compared, %lu repeated at another "
-           "level\n", total.packets, total.merged, total.superpackets, total.joined, seen, total.skipped, total.repeated);
+    printf("%lu packets, %lu merged into %lu superpackets, %lu items joined, %d verdicts, %lu rounds not compared, %lu repeated in another "
+           "way\n", total.packets, total.merged, total.superpackets, total.joined, seen, total.skipped, total.repeated);
     if (!total.verdicts[TUO_V_HELD]) {
         check_skip("no traffic was made");
         return;
@@ -373,7 +520,8 @@ TEST(traffic_was_varied)
     CHECK(total.verdicts[TUO_V_PAIR_CLOSED] > 10);
     CHECK(seen >= 45);
     CHECK(total.skipped < 20);
-    CHECK(total.repeated > 400);
+    CHECK(total.repeated > 1000);
+    CHECK(total.fast > total.packets / 10);
 }
 
 int main(int argc, char **argv)
@@ -384,6 +532,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(short_batches_out_of_order),
         CHECK_ENTRY(long_batches_out_of_order),
         CHECK_ENTRY(traffic_was_varied),
+        CHECK_ENTRY(batches_as_single_calls),
     };
 
     return CHECK_RUN(argc, argv, tests);

@@ -1407,7 +1407,7 @@ TEST(evicted_flow_is_not_remembered)
     h_clear(&batch);
 }
 
-/* ----------------------------------------------------------------------------------- bounds, drains, reconfiguration */
+/* --------------------------------------------------------------------------------- what the fast path may find (white box) */
 
 static void add_run(pkt_spec spec, size_t count)
 {
@@ -1419,6 +1419,315 @@ static void add_run(pkt_spec spec, size_t count)
         spec.ip_id++;
     }
 }
+
+/* Two segments, the second of which the fast path appends; then something; then three more segments, of which it may append the first
+   only if nothing closed the item and no newer one is there, and the others where they find theirs. */
+typedef enum between { PACKETS, DISPLACEMENT, DRAIN_BEGINS, DRAIN_ENDS, RESET } between; /* after the last three: another flow */
+
+enum { FRONT = 2, BEHIND = 3, NOT_LOOKED_AT = -1, DISPLACING = 6 * TUO_FLOW_WAYS };
+
+typedef struct closing_row {
+    const char *name;
+    unsigned kinds;
+    tuo_verdict next;       /* of the first of the three */
+    int fast;               /* of the three, by the fast path */
+    const char *groups;     /* NULL: not looked at. It also says how many packets are in between */
+    between what;
+    tuo_gro_desc desc;
+    pkt_spec p[2];
+    tuo_verdict v[2];
+    uint32_t seq;           /* of the first of the three; 0: 200, right behind the first two */
+    uint16_t ip_id;         /* 0: 2 */
+} closing_row;
+
+#define CLOSING(text, kind_mask, next_verdict, fast_count, emission) \
+    .name = (text), .kinds = (kind_mask), .next = (next_verdict), .fast = (fast_count), .groups = (emission)
+
+static const closing_row closings[] = {
+    {CLOSING("nothing", ALL, APP, 3, "01234")},
+    {CLOSING("a pure ACK", TCP, OK_, 2, "01|2|345"), P{{.seq = 200, .payload_len = PKT_ZERO}}, V(X(TCP_EMPTY))},
+    {CLOSING("a pure ACK with an extension header", T6, OK_, 2, "01|2|345"),
+     P{{.seq = 200, .payload_len = PKT_ZERO, .ext_chain = "D"}}, V(X(TCP_EMPTY))},
+    {CLOSING("SYN", TCP, OK_, 2, "01|2|345"), P{{.seq = 200, .tcp_flags = PKT_SYN}}, V(X(TCP_FLAGS))},
+    {CLOSING("CWR", TCP, OK_, 2, "01|2|345"), P{{.seq = 200, .tcp_flags = PKT_CWR | PKT_ACK}}, V(X(TCP_CWR))},
+    {CLOSING("a datagram without payload", UDP, OK_, 2, "01|2|345"), P{{.payload_len = PKT_ZERO}}, V(X(UDP_EMPTY))},
+    {CLOSING("a datagram without checksum", UDP, OK_, 2, "01|2|345"), P{{.l4_csum_zero = 1}}, V(X(UDP_ZERO_CSUM))},
+    {CLOSING("a datagram of another length", UDP, OK_, 2, "01|2|345"), P{{.udp_len = 100}}, V(X(UDP_LENGTH))},
+    {CLOSING("IPv4 options", IP4, OK_, 2, "01|2|345"), P{{.seq = 200, .ip_id = 2, .ip_options = router_alert, .ip_options_len = 4}},
+     V(X(IP_OPTIONS))},
+    {CLOSING("padding", ALL, OK_, 2, "01|2|345"), P{{.seq = 200, .ip_id = 2, .trailer_len = 1}}, V(X(TRAILING_BYTES))},
+    {CLOSING("a packet that is too large", ALL, OK_, 2, "01|2|345"), .desc = {.max_bytes = 576},
+     P{{.seq = 200, .ip_id = 2, .payload_len = 900}}, V(X(TOO_LARGE))},
+    {CLOSING("a first fragment", IP4, X(PAIR_CLOSED), 2, "01|2|345"), P{{.seq = 200, .frag = 0x2000}}, V(X(IP_FRAGMENT))},
+    {CLOSING("a later fragment", IP4, X(PAIR_CLOSED), 2, "01|2|345"), P{{.seq = 200, .frag = 1}}, V(X(IP_FRAGMENT))},
+    {CLOSING("a fragment header", IP6, X(PAIR_CLOSED), 2, "01|2|345"), P{{.seq = 200, .ext_chain = "f"}}, V(X(IP_FRAGMENT))},
+    {CLOSING("an authentication header", IP6, X(PAIR_CLOSED), 2, "01|2|345"), P{{.seq = 200, .ext_chain = "A"}}, V(X(IP6_EXT))},
+    {CLOSING("two fragments", IP4, X(PAIR_CLOSED), 2, "01|2|3|456"), P{{.frag = 0x2000}, {.frag = 1}},
+     V(X(IP_FRAGMENT), X(IP_FRAGMENT))},
+    {CLOSING("a fragment between other addresses", IP4, APP, NOT_LOOKED_AT, "01345|2"), P{{.dst = 1, .frag = 0x2000}},
+     V(X(IP_FRAGMENT))},
+    {CLOSING("a bad checksum", ALL, OK_, 2, "01|2|345"), P{{.seq = 200, .ip_id = 2, .l4_csum_xor = 1}}, V(X(BAD_L4_CSUM))},
+    {CLOSING("a bad IPv4 header checksum", IP4, OK_, 2, "01|2|345"), P{{.seq = 200, .ip_id = 2, .ip_csum_xor = 1}}, V(X(BAD_IP_CSUM))},
+    {CLOSING("a late segment with a bad checksum", TCP, OK_, 2, "01|2|345"),
+     P{{.seq = (uint32_t)-100, .ip_id = 65535, .l4_csum_xor = 1}}, V(X(BAD_L4_CSUM))},
+    {CLOSING("displacement from a full bucket", ALL, OK_, 2, NULL), DISPLACEMENT, .desc = {.max_flows = 1}},
+    {CLOSING("the beginning of a drain", ALL, OK_, 2, "01|2|345"), DRAIN_BEGINS, P{{.src_port = 7}}, V(OK_)},
+    {CLOSING("a drain", ALL, OK_, 2, "01|2|345"), DRAIN_ENDS, P{{.src_port = 7}}, V(OK_)},
+    {CLOSING("a reset", ALL, OK_, 2, "2|345"), RESET, P{{.src_port = 7}}, V(OK_)},
+    {CLOSING("a newer item of another TTL", ALL, X(TTL_DIFFERS), 2, "01|2|345"), P{{.seq = 200, .ip_id = 2, .ttl = 9}},
+     V(X(TTL_DIFFERS)), .seq = 300, .ip_id = 3},
+    {CLOSING("a newer item of another TTL in the place of the next segment", TCP, X(SEQ_OVERLAP), 2, "01|2|345"),
+     P{{.seq = 200, .ip_id = 2, .ttl = 9}}, V(X(TTL_DIFFERS))},
+    {CLOSING("a newer item of another flow label", IP6, X(FLOW_LABEL_DIFFERS), 2, "01|2|345"), P{{.seq = 200, .flow_label = 1}},
+     V(X(FLOW_LABEL_DIFFERS)), .seq = 300},
+    {CLOSING("a newer item that overlaps", TCP, X(SEQ_GAP), 2, "01|2|345"), P{{.seq = 50, .ip_id = 1}}, V(X(SEQ_OVERLAP))},
+    {CLOSING("a newer item behind a gap: both are open", TCP, APP, 0, "01345|2"), P{{.seq = 900, .ip_id = 9}}, V(X(SEQ_GAP))},
+    {CLOSING("a newer item behind a gap, strict_kernel", TCP, X(SEQ_LATE), 2, "01|2|345"), .desc = {.strict_kernel = 1},
+     P{{.seq = 900, .ip_id = 9}}, V(X(SEQ_GAP))},
+    {CLOSING("a newer item behind a gap, one item per flow", TCP, X(SEQ_LATE), 0, "01|3|4|5|2"), .desc = {.max_items_per_flow = 1},
+     P{{.seq = 900, .ip_id = 9}}, V(X(SEQ_GAP))},
+    {CLOSING("an older item: the other one is still the newest", TCP, APP, 3, "2|01345"), P{{.seq = (uint32_t)-900, .ip_id = 9}},
+     V(X(SEQ_LATE))},
+    {CLOSING("a late segment in front: its item is the newest", TCP, APP, 3, "201345"), P{{.seq = (uint32_t)-100, .ip_id = 65535}},
+     V(PRE)},
+    {CLOSING("a gap that was filled: the lower item is the newest", TCP, APP, 3, "0132456"),
+     P{{.seq = 300, .ip_id = 3}, {.seq = 200, .ip_id = 2}}, V(X(SEQ_GAP), APP), .seq = 400, .ip_id = 4},
+    {CLOSING("PSH", TCP, X(AFTER_PSH_FIN), 2, "012|345"), P{{.seq = 200, .ip_id = 2, .tcp_flags = PA}}, V(APP), .seq = 300, .ip_id = 3},
+    {CLOSING("FIN", TCP, X(AFTER_PSH_FIN), 2, "012|345"), P{{.seq = 200, .ip_id = 2, .tcp_flags = FA}}, V(APP), .seq = 300, .ip_id = 3},
+    {CLOSING("a short segment", ALL, X(AFTER_SHORT), 2, "012|345"), P{{.seq = 200, .ip_id = 2, .payload_len = 99}}, V(APP),
+     .seq = 299, .ip_id = 3},
+    {CLOSING("nothing, but the item is full", ALL, X(CAP_SEGS), 1, "01|23|4"), .desc = {.max_segs = 2, .max_udp_segs = 2}},
+};
+
+/* The packets of the row, and those of other flows with which it displaces. */
+static void build_closing(const closing_row *row, pkt_spec s, size_t between_count)
+{
+    pkt_spec other = s;
+    size_t i;
+
+    h_clear(&batch);
+    add_run(s, FRONT);
+    for (i = 0; i < between_count; i++) {
+        pkt_spec p = row->p[row->what == DISPLACEMENT ? 0 : i];
+        other.src_port = (int32_t)(7 + i);
+        p.kind = s.kind;
+        p.ethernet = s.ethernet;
+        h_add(&batch, row->what == DISPLACEMENT ? &other : &p);
+    }
+    s.seq = row->seq ? row->seq : 200;
+    s.ip_id = row->ip_id ? row->ip_id : 2;
+    add_run(s, BEHIND);
+}
+
+static void do_between(between what, tuo_gro *gro)
+{
+    tuo_superpacket sp;
+
+    switch (what) {
+    case DRAIN_BEGINS:
+        CHECK_RESULT(tuo_gro_next(gro, &sp), TUO_OK);
+        h_collect(&batch, &sp);
+        break;
+    case DRAIN_ENDS: h_drain(&batch, gro); break;
+    case RESET: tuo_gro_reset(gro); break;
+    default: break;
+    }
+}
+
+static void run_closing(const closing_row *row, pkt_spec s)
+{
+    const size_t forgotten = row->what == RESET ? FRONT : 0;
+    const size_t between_count = row->groups ? packets_of(row->groups) + forgotten - FRONT - BEHIND : DISPLACING;
+    tuo_gro_desc desc = row->desc;
+    uint64_t fast;
+    char text[32];
+    size_t i;
+    h_gro h;
+
+    desc.ethernet = s.ethernet;
+    h = h_open(&desc);
+    build_closing(row, s, between_count);
+    CHECK_VERDICT(h_push(&batch, h.gro, 0, 0), TUO_V_HELD);
+    CHECK_VERDICT(h_push(&batch, h.gro, 1, 0), TUO_V_APPENDED);
+    CHECK_EQ_INT(inside_fast_count(h.gro), 1); /* so the fast path knows the flow */
+    do_between(row->what, h.gro);
+    for (i = FRONT; i < FRONT + between_count; i++)
+        CHECK_VERDICT(h_push(&batch, h.gro, i, 0), row->what == DISPLACEMENT ? TUO_V_HELD : row->v[i - FRONT]);
+    fast = inside_fast_count(h.gro);
+    for (; i < batch.count; i++)
+        h_push(&batch, h.gro, i, 0);
+    CHECK_VERDICT(batch.verdict[FRONT + between_count], row->next);
+    if (row->fast != NOT_LOOKED_AT)
+        CHECK_EQ_INT(inside_fast_count(h.gro) - fast, row->fast);
+    h_drain(&batch, h.gro);
+    if (row->groups)
+        CHECK_EQ_STR(h_groups(&batch, text, sizeof text), row->groups);
+    if (!forgotten)
+        h_check_batch(&batch, &desc);
+    h_close(&h);
+}
+
+TEST(nothing_is_appended_to_a_closed_flow)
+{
+    size_t i;
+    int kind;
+    uint8_t ethernet;
+
+    for (i = 0; i < CHECK_COUNT_OF(closings); i++)
+        for (kind = 0; kind < PKT_KIND_COUNT; kind++)
+            for (ethernet = 0; ethernet < 2; ethernet++) {
+                const pkt_spec s = {.kind = (pkt_kind)kind, .ethernet = ethernet};
+                if (!(closings[i].kinds >> kind & 1))
+                    continue;
+                check_row("%s, %s%s", closings[i].name, kind_names[kind], ethernet ? ", Ethernet" : "");
+                run_closing(&closings[i], s);
+            }
+    h_clear(&batch);
+}
+
+/* --- guesses that collide --- */
+
+enum { GUESSED_FLOWS = 12, GUESSED_TURNS = 6 };
+
+/* What may make two flows differ in bits that choose a guess, and what does not. */
+typedef struct guess_row {
+    const char *name;
+    unsigned kinds;
+    int src, dst, src_port, dst_port; /* added for each flow */
+    int places;                       /* of the guesses */
+} guess_row;
+
+static const guess_row guesses[] = {
+    {"one source port after the other", ALL, 0, 0, 1, 0, GUESSED_FLOWS},
+    {"one destination port after the other", ALL, 0, 0, 0, 1, GUESSED_FLOWS},
+    {"one source address after the other", ALL, 1, 0, 0, 0, GUESSED_FLOWS},
+    {"one destination address after the other", ALL, 0, 1, 0, 0, GUESSED_FLOWS},
+    {"upper bytes of the source port", ALL, 0, 0, 256, 0, 1},
+    {"upper bytes of the destination port", ALL, 0, 0, 0, 256, 1},
+    {"upper bytes of the source address", ALL, 256, 0, 0, 0, 1},
+    {"upper bytes of the destination address", ALL, 0, 256, 0, 0, 1},
+    {"upper bytes of all", ALL, 256, 512, 256, 768, 1},
+};
+
+/* The flows in turn, and in each turn something that closes one of them, or opens an item. */
+static void add_guessed_flows(const guess_row *row, int kind)
+{
+    size_t turn, flow;
+
+    h_clear(&batch);
+    for (turn = 0; turn < GUESSED_TURNS; turn++)
+        for (flow = 0; flow < GUESSED_FLOWS; flow++) {
+            pkt_spec s = {.kind = (pkt_kind)kind, .seq = (uint32_t)(turn * 100), .ip_id = (uint16_t)turn,
+                          .src = (uint16_t)(256 + row->src * (int)flow), .dst = (uint16_t)(256 + row->dst * (int)flow),
+                          .src_port = 256 + row->src_port * (int)flow, .dst_port = 256 + row->dst_port * (int)flow};
+            if (turn == 2 && flow == 1)
+                s.payload_len = PKT_ZERO;
+            if (turn == 2 && flow == 2)
+                s.ttl = 9;
+            if (turn == 3 && flow == 3)
+                s.l4_csum_xor = 1;
+            if (turn == 3 && flow == 4)
+                s.seq += 500;
+            if (turn == 3 && flow == 5)
+                s.payload_len = 60;
+            h_add(&batch, &s);
+        }
+}
+
+/* Flows that share a guess are as many as the table can tell apart; nothing but the time that they take depends on it. */
+TEST(colliding_guesses_change_nothing)
+{
+    static tuo_verdict verdicts[PKT_KIND_COUNT][H_PACKETS];
+    static size_t order[PKT_KIND_COUNT][H_PACKETS];
+    const tuo_gro_desc desc = {.hash_seed = 3};
+    size_t i, k;
+    int kind;
+
+    for (i = 0; i < CHECK_COUNT_OF(guesses); i++)
+        for (kind = 0; kind < PKT_KIND_COUNT; kind++) {
+            const void *place[GUESSED_FLOWS];
+            h_gro h = h_open(&desc);
+            tuo_gro_stats stats;
+            size_t places = 0;
+
+            check_row("%s, %s", guesses[i].name, kind_names[kind]);
+            add_guessed_flows(&guesses[i], kind);
+            for (k = 0; k < GUESSED_FLOWS; k++) {
+                size_t same = 0;
+                place[k] = inside_guess(h.gro, batch.pkt[k], batch.len[k]);
+                CHECK(place[k] != NULL);
+                while (place[same] != place[k])
+                    same++;
+                places += same == k;
+            }
+            CHECK_EQ_INT(places, guesses[i].places);
+            h_push_all(&batch, h.gro, 0);
+            h_drain(&batch, h.gro);
+            tuo_gro_query_stats(h.gro, &stats);
+            CHECK_EQ_INT(stats.flow.evictions, 0);
+            CHECK_EQ_INT(stats.flow.lookups, batch.count);
+            CHECK(guesses[i].places == 1 || inside_fast_count(h.gro) > batch.count / 2);
+            if (i == 0) {
+                memcpy(verdicts[kind], batch.verdict, sizeof batch.verdict);
+                memcpy(order[kind], batch.order, sizeof batch.order);
+            }
+            for (k = 0; k < batch.count; k++) {
+                CHECK_VERDICT(batch.verdict[k], verdicts[kind][k]);
+                CHECK_EQ_INT(batch.order[k], order[kind][k]);
+            }
+            h_check_batch(&batch, &desc);
+            h_close(&h);
+        }
+    h_clear(&batch);
+}
+
+/* The number that guesses count from grows with each drain and each fragment, until it would wrap: then all are forgotten. */
+TEST(guesses_begin_anew_before_their_number_wraps)
+{
+    enum { MAX_PACKETS = 64, ROUNDS = 8, RUN = 6 };
+    const tuo_gro_desc desc = {.max_packets = MAX_PACKETS};
+    const uint32_t last = 0xffffffffu - (2u << 20); /* from here on it begins anew */
+    uint32_t back, before;
+    int kind, round, wraps;
+    size_t i;
+
+    for (kind = 0; kind < PKT_KIND_COUNT; kind++)
+        for (back = 1; back <= 5; back++) { /* so many steps before: at a drain, or at a fragment in the middle */
+            const pkt_spec s = {.kind = (pkt_kind)kind};
+            const pkt_spec fragment = {.kind = (pkt_kind)kind, .frag = 0x2000, .ext_chain = kind == PKT_TCP6 || kind == PKT_UDP6 ? "f" : NULL};
+            h_gro h = h_open(&desc);
+            char text[64];
+
+            check_row("%s, %u steps before", kind_names[kind], (unsigned)back);
+            CHECK_EQ_INT(inside_guess_base(h.gro), 1);
+            inside_set_guess_base(h.gro, last - back * MAX_PACKETS + (back % 2 ? 0 : 1));
+            wraps = 0;
+            for (round = 0; round < ROUNDS; round++) {
+                h_clear(&batch);
+                add_run(s, RUN);
+                h_add(&batch, &fragment);
+                add_run(s, RUN);
+                for (i = 0; i < batch.count; i++) {
+                    before = inside_guess_base(h.gro);
+                    h_push(&batch, h.gro, i, 0);
+                    CHECK(inside_guesses_are_of_items(h.gro));
+                    CHECK(inside_guess_base(h.gro) >= 1 && inside_guess_base(h.gro) < last);
+                    wraps += inside_guess_base(h.gro) < before;
+                }
+                CHECK_EQ_INT(inside_fast_count(h.gro), (round + 1) * 2 * (RUN - 1));
+                before = inside_guess_base(h.gro);
+                h_drain(&batch, h.gro);
+                wraps += inside_guess_base(h.gro) < before;
+                CHECK_EQ_STR(h_groups(&batch, text, sizeof text), "012345|6|789abc");
+                h_check_batch(&batch, &desc);
+            }
+            CHECK_EQ_INT(wraps, 1);
+            h_close(&h);
+        }
+    h_clear(&batch);
+}
+
+/* ----------------------------------------------------------------------------------- bounds, drains, reconfiguration */
 
 TEST(no_room_then_drain_then_push)
 {
@@ -1959,6 +2268,9 @@ int main(int argc, char **argv)
         CHECK_ENTRY(checksum_aliases),
         CHECK_ENTRY(hash_collisions_do_not_merge),
         CHECK_ENTRY(evicted_flow_is_not_remembered),
+        CHECK_ENTRY(nothing_is_appended_to_a_closed_flow),
+        CHECK_ENTRY(colliding_guesses_change_nothing),
+        CHECK_ENTRY(guesses_begin_anew_before_their_number_wraps),
         CHECK_ENTRY(no_room_then_drain_then_push),
         CHECK_ENTRY(nothing_is_held_after_the_last_packet),
         CHECK_ENTRY(push_in_the_middle_of_a_drain),

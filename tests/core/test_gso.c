@@ -111,6 +111,40 @@ static ref_list by_own_headers(tuo_gso gso)
     return list;
 }
 
+/* By calls for several segments, the last of them for more than there are. All are alive before the first is used, when the iterator
+   is gone; each is what a single call hands out, with the header in storage of its own. */
+static ref_list by_batches(tuo_gso gso, size_t per_call)
+{
+    ref_list list = {NULL, NULL, 0};
+    size_t count = tuo_gso_count(&gso), taken = 0, got;
+    uint8_t(*headers)[TUO_HEADER_MAX] = ref_alloc(count + per_call, TUO_HEADER_MAX);
+    tuo_segment *segments = ref_alloc(count + per_call, sizeof *segments), single, unused;
+    tuo_gso singly = gso;
+    memset(segments, FILL, (count + per_call) * sizeof *segments);
+    memset(&unused, FILL, sizeof unused);
+    do {
+        got = tuo_gso_next_batch(&gso, headers + taken, segments + taken, per_call);
+        CHECK_EQ_INT(got, count - taken < per_call ? count - taken : per_call);
+        taken += got;
+        CHECK_EQ_INT(tuo_gso_remaining(&gso), count - taken);
+        CHECK_BYTES(&segments[taken], &unused, taken < count + per_call ? sizeof unused : 0);
+    } while (got == per_call);
+    memset(&gso, FILL, sizeof gso);
+    for (size_t i = 0; i < taken && CHECK_RESULT(tuo_gso_next(&singly, NULL, &single), TUO_OK); i++) {
+        const tuo_segment *segment = &segments[i];
+        CHECK(segment->iov_count == single.iov_count && segment->len == single.len && segment->payload_len == single.payload_len);
+        for (size_t k = 0; k < single.iov_count; k++) {
+            const uint8_t *base = segment->iov[k].base;
+            int own = base >= headers[i] && base + segment->iov[k].len <= headers[i] + TUO_HEADER_MAX;
+            CHECK(own || segment->iov[k].base == single.iov[k].base);
+        }
+        list_add(&list, segment->iov, segment->iov_count);
+    }
+    free(headers);
+    free(segments);
+    return list;
+}
+
 static ref_list in_place(const super *sp, unsigned flags)
 {
     ref_list list = {NULL, NULL, 0};
@@ -226,6 +260,8 @@ static ref_list split_all_ways(const super *sp, unsigned more_flags)
         CHECK_EQ_INT(tuo_gso_remaining(&gso), expected.count);
         check_same(&expected, by_iterator(gso), "iterator");
         check_same(&expected, by_own_headers(gso), "own headers");
+        check_same(&expected, by_batches(gso, 3), "three a call");
+        check_same(&expected, by_batches(gso, expected.count + 1), "all in one call");
         check_same(&expected, in_place(sp, flags), "in place");
         check_same(&expected, by_split(gso, 64, expected.len[0]), "split");
         CHECK_BYTES(sp->bytes, before, sp->len);
@@ -768,6 +804,8 @@ static void check_whole(const super *sp, unsigned flags, const uint8_t *expected
         CHECK_EQ_INT(tuo_gso_count(&gso), 1);
         check_same(&one, by_iterator(gso), "iterator");
         check_same(&one, by_own_headers(gso), "own headers");
+        check_same(&one, by_batches(gso, 1), "one a call");
+        check_same(&one, by_batches(gso, 3), "three a call");
         check_same(&one, in_place(sp, flags), "in place");
         check_same(&one, by_split(gso, 3, sp->len), "split");
         CHECK_BYTES(sp->bytes, before, sp->len);
@@ -1370,6 +1408,46 @@ TEST(copy_of_an_iterator)
     free(sp.bytes);
 }
 
+/* A batch of none does nothing; between batches the other calls go on where they were. */
+TEST(batches_among_single_calls)
+{
+    pkt_spec s = {0};
+    s.payload_len = 1000;
+    s.tcp_flags = PKT_ACK | PKT_PSH | PKT_CWR;
+    super sp = make_super(&s, 100);
+    ref_list expected = ref_split(sp.bytes, sp.len, 0, 100);
+    static uint8_t headers[10][TUO_HEADER_MAX], untouched[TUO_HEADER_MAX];
+    tuo_gso gso;
+    tuo_segment segments[10];
+    tuo_buf buf;
+    void *handle = &buf;
+    size_t written;
+    memset(headers, FILL, sizeof headers);
+    memset(untouched, FILL, sizeof untouched);
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_OK);
+    CHECK_EQ_INT(tuo_gso_next_batch(&gso, NULL, NULL, 0), 0);
+    CHECK_EQ_INT(tuo_gso_remaining(&gso), 10);
+    CHECK_EQ_INT(tuo_gso_next_batch(&gso, headers, segments, 2), 2);
+    CHECK_RESULT(tuo_gso_next(&gso, headers[2], &segments[2]), TUO_OK);
+    CHECK_EQ_INT(tuo_gso_next_batch(&gso, headers + 3, segments + 3, 0), 0);
+    CHECK_BYTES(headers[3], untouched, TUO_HEADER_MAX);
+    CHECK_EQ_INT(tuo_gso_next_batch(&gso, headers + 3, segments + 3, 6), 6);
+    CHECK_BYTES(headers[9], untouched, TUO_HEADER_MAX);
+    for (size_t i = 0; i < 9; i++) {
+        CHECK(segments[i].iov[0].base == (const void *)headers[i]);
+        CHECK_BYTES(headers[i], expected.bytes[i], 40);
+        CHECK_BYTES(segments[i].iov[1].base, expected.bytes[i] + 40, 100);
+    }
+    buf_init(&buf, 200);
+    CHECK_RESULT(tuo_gso_split(&gso, NULL, &handle, 1, HEADROOM, &written), TUO_OK);
+    CHECK_BYTES(buf.data + HEADROOM, expected.bytes[9], 140);
+    CHECK_EQ_INT(tuo_gso_next_batch(&gso, headers + 9, segments + 9, 1), 0);
+    CHECK_BYTES(headers[9], untouched, TUO_HEADER_MAX);
+    free(buf.data);
+    ref_list_free(&expected);
+    free(sp.bytes);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- accounting */
 
 TEST(account_finishes_a_merged_packet)
@@ -1549,6 +1627,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(resize_fails_now_and_then),
         CHECK_ENTRY(in_place_refuses_another_pointer),
         CHECK_ENTRY(copy_of_an_iterator),
+        CHECK_ENTRY(batches_among_single_calls),
         CHECK_ENTRY(account_finishes_a_merged_packet),
         CHECK_ENTRY(headers_as_long_as_they_may_be),
         CHECK_ENTRY(whole_checksum_beyond_65535),

@@ -24,7 +24,7 @@ typedef struct h_batch {
     uint8_t *pkt[H_PACKETS];
     size_t len[H_PACKETS];
     tuo_verdict verdict[H_PACKETS];
-    int trusted[H_PACKETS];            /* pushed with the hint TUO_F_TRUST */
+    int trusted[H_PACKETS];            /* pushed with a hint: TUO_F_TRUST or TUO_F_TRUST_L4 */
     size_t order_count;
     size_t order[H_PACKETS];
     size_t group_count;
@@ -146,7 +146,7 @@ static inline size_t h_index(const h_batch *b, const void *user)
 
 static inline tuo_verdict h_push(h_batch *b, tuo_gro *gro, size_t i, unsigned hint)
 {
-    b->trusted[i] = (hint & TUO_F_TRUST) != 0;
+    b->trusted[i] = (hint & (TUO_F_TRUST | TUO_F_TRUST_L4)) != 0;
     b->verdict[i] = tuo_gro_push(gro, b->pkt[i], b->len[i], h_user(b, i), hint);
     return b->verdict[i];
 }
@@ -201,6 +201,40 @@ static inline void h_push_all(h_batch *b, tuo_gro *gro, unsigned hint)
 
     for (i = 0; i < b->count; i++)
         h_push(b, gro, i, hint);
+}
+
+/* Packets [from, from + count) in one call, with verdicts or without. Returns how many were taken. */
+static inline size_t h_push_batch(h_batch *b, tuo_gro *gro, size_t from, size_t count, unsigned hint, int with_verdicts)
+{
+    tuo_packet *packets = (tuo_packet *)h_alloc(count * sizeof *packets);
+    size_t i, taken;
+
+    for (i = 0; i < count; i++) {
+        packets[i].bytes = b->pkt[from + i];
+        packets[i].len = b->len[from + i];
+        packets[i].user = h_user(b, from + i);
+        b->trusted[from + i] = (hint & (TUO_F_TRUST | TUO_F_TRUST_L4)) != 0;
+    }
+    taken = tuo_gro_push_batch(gro, packets, count, hint, with_verdicts ? &b->verdict[from] : NULL);
+    CHECK(taken <= count);
+    free(packets); /* nothing of it is kept */
+    return taken;
+}
+
+/* As h_drain, up to `step` packets a call. */
+static inline void h_drain_batch(h_batch *b, tuo_gro *gro, size_t step)
+{
+    tuo_superpacket *sp = (tuo_superpacket *)h_alloc((b->count + step) * sizeof *sp);
+    size_t i, got, n = 0;
+
+    do {
+        got = tuo_gro_next_batch(gro, sp + n, step);
+        CHECK(got <= step);
+        n += got;
+    } while (got == step && CHECK(n <= b->count));
+    for (i = 0; i < n && b->group_count < H_PACKETS; i++)
+        h_collect(b, &sp[i]);
+    free(sp);
 }
 
 /* Emission as text: "01|2" is a superpacket of packets 0 and 1, then packet 2 alone. */
@@ -394,6 +428,23 @@ static inline int h_check_group(const h_batch *b, const h_group *g, const tuo_gr
     if (desc->trust_checksums || h_group_is_trusted(b, g))
         return 1; /* what was not verified need not be what a splitter makes */
     return h_check_sums_of_inputs(b, g) && h_check_split(b, g, desc);
+}
+
+/* Counters of two instances that were given the same packets. */
+static inline int h_same_stats(const tuo_gro_stats *a, const tuo_gro_stats *b)
+{
+    int v, ok = CHECK_EQ_INT(a->packets_in, b->packets_in) & CHECK_EQ_INT(a->bytes_in, b->bytes_in) &
+                CHECK_EQ_INT(a->packets_out, b->packets_out) & CHECK_EQ_INT(a->bytes_out, b->bytes_out) &
+                CHECK_EQ_INT(a->superpackets, b->superpackets) & CHECK_EQ_INT(a->merged_packets, b->merged_packets) &
+                CHECK_EQ_INT(a->append_failures, b->append_failures) & CHECK_EQ_INT(a->headroom_short, b->headroom_short) &
+                CHECK_EQ_INT(a->joined_items, b->joined_items) & CHECK_EQ_INT(a->verified_packets, b->verified_packets) &
+                CHECK_EQ_INT(a->item_checks, b->item_checks) & CHECK_EQ_INT(a->flow.lookups, b->flow.lookups) &
+                CHECK_EQ_INT(a->flow.probes, b->flow.probes) & CHECK_EQ_INT(a->flow.evictions, b->flow.evictions);
+
+    for (v = 0; v < TUO_V_COUNT; v++)
+        if (a->verdicts[v] != b->verdicts[v])
+            ok = CHECK_EQ_STR(tuo_verdict_name((tuo_verdict)v), "(counted alike)");
+    return ok && CHECK(sizeof *a == (14 + TUO_V_COUNT) * sizeof(uint64_t)); /* so many members were compared */
 }
 
 static inline int h_check_each_once(const h_batch *b)

@@ -18,6 +18,18 @@ INSIDE_API const void *inside_barrier(tuo_gro *gro, const uint8_t *ip, int is_ip
 /* Makes the table find the first flow that is held when it is asked for the flow of this packet. */
 INSIDE_API void inside_mislead(tuo_gro *gro, const void *pkt, size_t len, unsigned flags);
 
+/* What the fast path remembers. inside_guess: where it looks for the item of this packet without tags: a place, to be compared.
+   inside_forget_guesses: the next packets find nothing there. inside_scramble_guesses: each guess is some held item, but not while a
+   fragment has closed flows, since the items of these may not be guessed. */
+INSIDE_API const void *inside_guess(tuo_gro *gro, const void *pkt, size_t len);
+INSIDE_API void inside_forget_guesses(tuo_gro *gro);
+INSIDE_API void inside_scramble_guesses(tuo_gro *gro, uint64_t seed);
+
+/* The number that guesses count from, and whether all guesses are of items that exist, or of earlier ones. It only grows. */
+INSIDE_API uint32_t inside_guess_base(const tuo_gro *gro);
+INSIDE_API void inside_set_guess_base(tuo_gro *gro, uint32_t base);
+INSIDE_API int inside_guesses_are_of_items(const tuo_gro *gro);
+
 /* Packets that took the fast path since init. */
 INSIDE_API uint64_t inside_fast_count(const tuo_gro *gro);
 
@@ -62,7 +74,49 @@ INSIDE_API void inside_mislead(tuo_gro *gro, const void *pkt, size_t len, unsign
     tuoi_slot slot = inside_slot(gro, pkt, len, flags);
 
     tuoi_index_put(&gro->flows, slot.bucket, tuoi_index_choose_way(&gro->flows, slot.bucket), slot.tag, 0);
+    inside_forget_guesses(gro);
+}
+
+INSIDE_API const void *inside_guess(tuo_gro *gro, const void *pkt, size_t len)
+{
+    tuo_pkt_info info;
+
+    if (tuo_parse(pkt, len, gro->plain_ip_off ? TUO_F_ETHERNET : 0, &info) != TUO_OK)
+        return NULL;
+    return tuoi_gro_guess(gro, (const uint8_t *)pkt + info.l4_off, info.ip_version == 4);
+}
+
+INSIDE_API void inside_forget_guesses(tuo_gro *gro)
+{
     memset(gro->guess, 0, sizeof gro->guess);
+}
+
+INSIDE_API void inside_scramble_guesses(tuo_gro *gro, uint64_t seed)
+{
+    size_t i;
+
+    for (i = 0; i < TUOI_GUESSES && gro->item_count && !gro->barriers_set; i++)
+        gro->guess[i] = gro->guess_base + (uint32_t)(tuoi_mix64(&seed) % gro->item_count);
+}
+
+INSIDE_API uint32_t inside_guess_base(const tuo_gro *gro)
+{
+    return gro->guess_base;
+}
+
+INSIDE_API void inside_set_guess_base(tuo_gro *gro, uint32_t base)
+{
+    gro->guess_base = base;
+}
+
+INSIDE_API int inside_guesses_are_of_items(const tuo_gro *gro)
+{
+    size_t i;
+
+    for (i = 0; i < TUOI_GUESSES; i++)
+        if (gro->guess[i] >= gro->guess_base + gro->item_count)
+            return 0;
+    return 1;
 }
 
 INSIDE_API uint64_t inside_fast_count(const tuo_gro *gro)
