@@ -536,10 +536,10 @@
 
    - No timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end of
      each batch from your socket or device.
-   - No IP fragmentation or reassembly. Legacy UFO and the UDP-tunnel GSO types are refused by name.
+   - No IP fragmentation or reassembly. Legacy UFO is refused by name.
    - UDP datagrams without a checksum are not coalesced: splitting could not reproduce them.
    - No system call in the core. TUNOFFLOAD_TUN and TUNOFFLOAD_UDP add system calls.
-   - No encryption, no tunnel protocol.
+   - No encryption, no tunnel protocol. Superpackets in UDP tunnels are split, not made.
 
    COALESCING
 
@@ -586,6 +586,25 @@
    Without a GSO type, csum_start may point anywhere in the packet, for instance to an inner TCP
    header. With a GSO type and NEEDS_CSUM, csum_start must be the TCP or UDP header. hdr_len of the
    vnet header is never used: Linux fills hdr_len with the length of the linear part of its buffer.
+
+   UDP TUNNELS
+
+   From Linux 6.17 on, a TUN or TAP device hands out a superpacket that is inside VXLAN or Geneve as
+   one packet: one read instead of one per segment. Set desc.udp_tunnels of the backend, or on
+   your own descriptor first TUNSETVNETHDRSZ 24 and then the TUNSETOFFLOAD bits TUO_TUN_UDP_TUNNEL
+   and TUO_TUN_UDP_TUNNEL_CSUM. With the bits and a shorter header, each read loses a packet.
+   tuo_gso_init, tuo_tx_init and the reading functions then split these superpackets. Each segment
+   has the bytes that Linux would have sent: outer and inner lengths, IDs and checksums.
+
+   The bytes between the outer UDP header and the inner IP header are copied, whatever they are. The
+   headers are found by parsing. The outer checksum costs no pass over the payload. Refused by name:
+   a tunnel type without such a tunnel in the packet (TUO_E_VNET_TUNNEL), and outer and inner
+   headers of more than TUO_HEADER_MAX bytes (TUO_E_HEADER_TOO_LONG). Geneve options of up to 48
+   bytes always fit, unless there are IPv4 options or IPv6 extension headers. With longer options
+   leave desc.udp_tunnels off: the kernel then splits.
+
+   Tunnel types are for reading. tuo_vnet_check with TUO_F_WRITE refuses them, and tuo_tun_send_iov
+   writes their segments.
 
    SPEED
 
@@ -813,19 +832,20 @@ typedef enum tuo_simd {
     X(E_VLAN_DEPTH, -6, "more stacked VLAN tags than TUO_VLAN_MAX")                                \
     X(E_IP_HEADER, -7, "IPv4 header length below 20 bytes or beyond the packet")                   \
     X(E_IP_LENGTH, -8,                                                                             \
-      "the IP length field claims more bytes than there are, or fewer than its headers take, or not all (write rule)") \
+      "the IP length field claims more bytes than there are, or too few (tunnel, write rule: not all)") \
     X(E_IP6_EXT, -9,                                                                               \
       "IPv6 extension headers run past the packet or are more than TUO_IP6_EXT_MAX")               \
     X(E_TCP_HEADER, -10, "TCP header shorter than 20 bytes or longer than the packet")             \
     X(E_UDP_LENGTH, -11,                                                                           \
-      "UDP length below 8 or beyond the IP payload; write rule: not the IP payload length")        \
+      "UDP length below 8 or beyond the IP payload; tunnel, write rule: not the IP payload length") \
     X(E_HEADER_TOO_LONG, -12, "headers longer than TUO_HEADER_MAX")                                \
     X(E_IP_CSUM, -13, "IPv4 header checksum is wrong")                                             \
     X(E_L4_CSUM, -14, "TCP or UDP checksum is wrong")                                              \
     X(E_CSUM_RANGE, -15, "csum_start + csum_offset + 2 lies beyond the packet, or the IP packet (write rule)") \
     X(E_VNET_GSO_TYPE, -16, "gso_type is not a known value")                                       \
     X(E_VNET_UFO, -17, "gso_type UDP (legacy UFO): fragments datagrams, not supported")            \
-    X(E_VNET_TUNNEL, -18, "gso_type with a UDP tunnel bit: not supported")                         \
+    X(E_VNET_TUNNEL, -18,                                                                          \
+      "gso_type with a UDP tunnel bit, and no such tunnel in the packet, or on write")             \
     X(E_VNET_ECN, -19, "ECN bit on a gso_type that is not TCP")                                    \
     X(E_VNET_GSO_SIZE, -20,                                                                        \
       "gso_size 0 or 65535, segments too long or too short, or one that the kernel would drop (write rule)") \
@@ -835,7 +855,7 @@ typedef enum tuo_simd {
     X(E_VNET_PROTOCOL, -24,                                                                        \
       "gso_type TCP on a packet that is not TCP, or UDP on one that is not UDP")                   \
     X(E_VNET_NEEDS_CSUM, -25,                                                                      \
-      "GSO without NEEDS_CSUM on UDP, or behind a routing header with segments left")              \
+      "GSO without NEEDS_CSUM on UDP, in a tunnel, or behind a routing header with segments left") \
     X(E_VNET_NO_PAYLOAD, -26, "GSO type on a packet without payload, which the kernel would drop (write rule)") \
     X(E_VNET_FRAGMENT, -27, "GSO type on an IP fragment")                                          \
     X(E_VNET_HDR_LEN, -28, "hdr_len beyond the packet (write rule)")                               \
@@ -999,7 +1019,7 @@ enum {
     TUO_VNET_DATA_VALID = 2,     /* checksums were verified; the TUN driver ignores it on write */
     /* csum_start and csum_offset count coalesced segments; not used by TUN, ignored here */
     TUO_VNET_RSC_INFO = 4,
-    TUO_VNET_UDP_TUNNEL_CSUM = 8 /* Linux 6.17 */
+    TUO_VNET_UDP_TUNNEL_CSUM = 8 /* the outer UDP checksum is partial as well; Linux 6.17 */
 };
 
 /* virtio_net_hdr gso_type */
@@ -1009,8 +1029,9 @@ enum {
     TUO_GSO_UDP = 3,    /* legacy UFO: refused */
     TUO_GSO_TCPV6 = 4,
     TUO_GSO_UDP_L4 = 5, /* USO, both IP versions; Linux 6.2 */
+    /* or-ed onto the type of a packet inside UDP: VXLAN, Geneve; the version is the outer one */
     TUO_GSO_UDP_TUNNEL_IPV4 = 0x20,
-    TUO_GSO_UDP_TUNNEL_IPV6 = 0x40,
+    TUO_GSO_UDP_TUNNEL_IPV6 = 0x40, /* Linux 6.17 */
     TUO_GSO_ECN = 0x80  /* or-ed onto a TCP type: CWR may be set in the first segment */
 };
 
@@ -1041,8 +1062,8 @@ typedef struct tuo_vnet_hdr {
     uint16_t num_buffers;      /* 12 bytes and up; ignored by TUN; virtio 1.x guests want 1 */
     uint32_t hash_value;       /* 20 bytes and up */
     uint16_t hash_report;      /* 20 bytes and up */
-    uint16_t outer_th_offset;  /* 24 bytes */
-    uint16_t inner_nh_offset;  /* 24 bytes */
+    uint16_t outer_th_offset;  /* 24 bytes: the outer UDP header, of a tunnel type */
+    uint16_t inner_nh_offset;  /* 24 bytes: the inner IP header, of a tunnel type */
 } tuo_vnet_hdr;
 
 /* The four kinds of packets that offloads apply to. */
@@ -1272,7 +1293,7 @@ typedef struct tuo_segment {
     size_t payload_len; /* TCP or UDP payload bytes of a cut segment; 0 if the packet was not cut */
 } tuo_segment;
 
-/* A split in progress, about 340 bytes. Public so that it can live on the stack; its members are
+/* A split in progress, about 360 bytes. Public so that it can live on the stack; its members are
    private and may change. A copy is a saved position. */
 typedef struct tuo_gso {
     const uint8_t *tuoi_pkt;
@@ -1289,7 +1310,14 @@ typedef struct tuo_gso {
     uint32_t tuoi_l4_raw;       /* with all that full segments share in their TCP or UDP headers */
     uint32_t tuoi_ip_raw;       /* all that full segments share in their IPv4 headers */
     uint32_t tuoi_csum_start, tuoi_csum_offset;
+    /* headers around a packet in a UDP tunnel */
+    uint32_t tuoi_outer_ip_off, tuoi_outer_l4_off;
+    uint32_t tuoi_outer_pseudo_raw; /* raw sum of the pseudo-header, without the length */
+    uint32_t tuoi_outer_ip_raw;
+    uint16_t tuoi_outer_ip_id;
     uint16_t tuoi_ip_id;
+    uint8_t tuoi_outer_kind;    /* NONE = no tunnel */
+    uint8_t tuoi_outer_csum;    /* the outer UDP checksum is computed; otherwise it stays 0 */
     uint8_t tuoi_tcp_flags;
     uint8_t tuoi_kind;          /* tuo_kind; NONE = not cut */
     uint8_t tuoi_fill_csum;     /* not cut, but the checksum must be completed */
@@ -1313,7 +1341,7 @@ typedef struct tuo_tx_packet {
     uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum; the field holds 0 */
 } tuo_tx_packet;
 
-/* A transmit in progress, about 470 bytes. Public so that it can live on the stack; its members are
+/* A transmit in progress, about 490 bytes. Public so that it can live on the stack; its members are
    private and may change. */
 typedef struct tuo_tx {
     tuo_gso tuoi_gso;           /* if it leaves as superpackets: its bytes and headers only */
@@ -1483,23 +1511,39 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
              counts as an ordinary packet
    Length 0  an IP length of 0 is accepted as by TUO_F_SUPERPACKET
 
+   Tunnel    a type with a UDP tunnel bit is that of the inner packet, and the rules below are for
+             the inner packet. Bytes between the outer UDP header and the inner IP header are not
+             looked at. A tunnel bit alone marks a single packet, which counts as an ordinary one
+
    Returns   the first that applies:
-     gso_type has a UDP tunnel bit: TUO_E_VNET_TUNNEL
+     gso_type has both UDP tunnel bits: TUO_E_VNET_TUNNEL
+     gso_type has a UDP tunnel bit, and TUO_F_WRITE is set: TUO_E_VNET_TUNNEL
      gso_type is legacy UFO: TUO_E_VNET_UFO
      gso_type is unknown: TUO_E_VNET_GSO_TYPE
      gso_type has the ECN bit without TCP: TUO_E_VNET_ECN
      gso_size is 0 or 65535, with a GSO type: TUO_E_VNET_GSO_SIZE
      NEEDS_CSUM, and csum_start + csum_offset + 2 > len: TUO_E_CSUM_RANGE
+   With a GSO type in a tunnel:
+     tuo_parse refuses the outer packet: its result
+     the outer packet is a fragment: TUO_E_VNET_FRAGMENT
+     the outer packet is not UDP, or of the other IP version: TUO_E_VNET_TUNNEL
+     the outer UDP length is not that of the IP payload: TUO_E_UDP_LENGTH
+     outer_th_offset is not the outer UDP header: TUO_E_VNET_TUNNEL. 4 bytes less are right behind a
+     VLAN tag: Linux does not count a tag that it inserts
+     inner_nh_offset is in the outer headers, or beyond the packet: TUO_E_VNET_TUNNEL
+     an outer UDP checksum without TUO_VNET_UDP_TUNNEL_CSUM: TUO_E_VNET_TUNNEL
+     bytes behind the inner IP packet: TUO_E_IP_LENGTH
    With a GSO type:
      tuo_parse refuses the packet: its result
      a fragment: TUO_E_VNET_FRAGMENT
      another protocol than that of gso_type: TUO_E_VNET_PROTOCOL
      another IP version than that of gso_type: TUO_E_VNET_IP_VERSION
-     UDP without NEEDS_CSUM: TUO_E_VNET_NEEDS_CSUM
+     UDP or a tunnel without NEEDS_CSUM: TUO_E_VNET_NEEDS_CSUM
      NEEDS_CSUM, and csum_start is not the TCP or UDP header: TUO_E_VNET_CSUM_START
      NEEDS_CSUM, and csum_offset is not 16 (TCP) or 6 (UDP): TUO_E_VNET_CSUM_OFFSET
      not small, and headers longer than TUO_HEADER_MAX: TUO_E_HEADER_TOO_LONG
-     not small, and segments too long for an IP packet: TUO_E_VNET_GSO_SIZE
+     not small, and segments too long for an IP packet, the outer one of a tunnel:
+     TUO_E_VNET_GSO_SIZE
    With TUO_F_WRITE:
      the packet is empty, or shorter than its Ethernet header: TUO_E_TRUNCATED
      no Ethernet header, and a first nibble that is not 4 or 6: TUO_E_NOT_IP
@@ -1756,6 +1800,11 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
    Plan      superpacket: ceil(payload / gso_size) segments, at least 2
              NEEDS_CSUM only: one segment, the checksum completed (with TUO_F_PSEUDO: left as it is)
              neither: one segment, the input itself
+   Tunnel    the rules apply to the inner packet. Outer lengths, IPv4 ID and checksums change as
+             well; an outer UDP checksum of 0 stays 0 without TUO_VNET_UDP_TUNNEL_CSUM. With this
+             flag a small packet, or a single one, is planned as one segment: the conditions of
+             superpackets for headers, length and IPv4 header checksums apply. With TUO_F_PSEUDO
+             only the inner checksum is left to a device
    Seed      with NEEDS_CSUM the checksums of segments are derived from the pseudo-header sum in the
              packet, as in Linux: a wrong sum stays wrong. A UDP sum includes the UDP length; if the
              UDP length is 0, the length of the IP payload
@@ -1780,7 +1829,9 @@ TUO_API size_t tuo_gso_remaining(const tuo_gso *gso);
    Headers   copied, except: lengths; IPv4 ID plus the index of the segment; TCP sequence number;
              CWR only on the first segment, FIN and PSH only on the last; IPv4 header checksum; TCP
              or UDP checksum (UDP 0 as 0xffff)
-   Cost      one pass over the payload for its sum; none with TUO_F_PSEUDO */
+   Cost      one pass over the payload for its sum; none with TUO_F_PSEUDO. None for the outer
+             checksum of a tunnel
+   Sources   linux net/ipv4/udp_offload.c __skb_udp_tunnel_segment */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment);
 
 /* tuo_gso_next_batch: many segments, each with headers of its own, as for one sendmmsg.
@@ -1870,6 +1921,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_
        checksums are left to the device if it can finish them, otherwise finished
      an ordinary packet with NEEDS_CSUM: its checksum is left to the device if it can finish it,
        otherwise finished. With bytes behind the IP packet only tx_csum_any can
+     a superpacket in a UDP tunnel: segments. With tx_csum_any the inner checksum is left to the
+       device
      any other bytes, ARP for instance: untouched
    Reads     pkt[0..len), with an Ethernet header if caps->ethernet is 1. pkt must not change while
              tuo_tx_next goes on. *vnet: its metadata in virtio's convention (tuo_tun_recv,
@@ -2024,7 +2077,10 @@ enum {
     TUO_TUN_CSUM = 1,     /* partial checksums */
     TUO_TUN_TSO4 = 2, TUO_TUN_TSO6 = 4, /* TCP superpackets */
     TUO_TUN_TSO_ECN = 8,  /* TCP superpackets with CWR in the first segment */
-    TUO_TUN_USO = 0x60    /* UDP superpackets, IPv4 and IPv6 only together; Linux 6.2 */
+    TUO_TUN_USO = 0x60,   /* UDP superpackets, IPv4 and IPv6 only together; Linux 6.2 */
+    /* Superpackets in UDP tunnels (VXLAN, Geneve), without and with an outer checksum; Linux 6.17.
+       The inner kinds are those of the bits above */
+    TUO_TUN_UDP_TUNNEL = 0x80, TUO_TUN_UDP_TUNNEL_CSUM = 0x100
 };
 
 /* Steps of opening and adopting, in their order. */
@@ -2059,6 +2115,9 @@ typedef struct tuo_tun_desc {
     uint8_t share;
     /* Plain packets, no offloads in either direction. Not for a device that has vnet headers. */
     uint8_t no_vnet_hdr;
+    /* Also read superpackets in UDP tunnels (VXLAN, Geneve; manual, UDP TUNNELS). The vnet header
+       then has 24 bytes. A kernel before Linux 6.17 hands out their segments, as without. */
+    uint8_t udp_tunnels;
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
     uint8_t hold_when_down;      /* tuo_tun_send_batch holds buffers while the interface is down */
@@ -2146,7 +2205,8 @@ typedef struct tuo_tun_info {
    Ownership close with tuo_tun_close. One allocation (calloc) of about 180 KiB and desc.push_bytes,
              none later
    Order     TUNSETIFF with IFF_VNET_HDR, or without if refused. Vnet header size. Offloads from the
-             largest set down (a refused TUNSETOFFLOAD changes nothing). Owner, group, persist, mtu,
+             largest set down (a refused TUNSETOFFLOAD changes nothing); before the header gets
+             shorter, so that none is read without room for it. Owner, group, persist, mtu,
              tx_queue_len, addresses, up. Without a vnet header the offloads are cleared, since a
              persistent device keeps the offloads of its last user
    Exclusive a device with queues, of any process, is refused before anything is changed. rtnetlink
@@ -2187,9 +2247,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_open(tuo_tun **tun, const tuo_tun_desc
    Note      packet information is detected only if rtnetlink knows an interface of that name
    Note      out of reach of rtnetlink, and without O_NONBLOCK, an interface that is down looks like
              a full device
-   Note      if the last user switched offloads for UDP tunnels on (Linux 6.17), the library refuses
-             superpackets of the device (rx_refused). With a vnet header below 24 bytes each packet
-             is lost (rx_refused, rx_errno EFAULT). Use adopt_negotiate */
+   Note      if the last user switched offloads for UDP tunnels on (Linux 6.17) with a vnet header
+             below 24 bytes, each packet is lost (rx_refused, rx_errno EFAULT). Use
+             adopt_negotiate */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_adopt(tuo_tun **tun, int fd, const tuo_tun_desc *desc, int *error);
 
 /* tuo_tun_add_queue: another queue of the same device, with the desc of the first queue.
@@ -2278,13 +2338,17 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_add_address(tuo_tun *tun, const char *
      any offload without TUO_TUN_CSUM: TUO_E_INVALID
      TUO_TUN_TSO_ECN without TUO_TUN_TSO4 or TUO_TUN_TSO6: TUO_E_INVALID
      only one of the two bits of TUO_TUN_USO: TUO_E_INVALID
+     TUO_TUN_UDP_TUNNEL without TUO_TUN_TSO4, _TSO6 and _USO: TUO_E_INVALID
+     TUO_TUN_UDP_TUNNEL_CSUM without TUO_TUN_UDP_TUNNEL: TUO_E_INVALID
      no vnet header, or unknown to the kernel: TUO_E_UNSUPPORTED
+     TUO_TUN_UDP_TUNNEL, and a vnet header below 24 bytes: TUO_E_UNSUPPORTED
      the device was deleted: TUO_E_GONE
      any other errno: TUO_E_SYSTEM
      being closed: TUO_E_WOKEN
 
    After a failure the offloads are unchanged. After TUO_OK packets in the kernel's queue keep their
-   form: superpackets from before the switch are still read (K 2.18).
+   form: superpackets from before the switch are still read (K 2.18). Superpackets in tunnels are
+   lost then, and counted (rx_refused).
    Queues    offloads belong to the device, so the switch concerns all its queues. On other queues
              tuo_tun_query_info and tuo_tun_caps keep reporting the old offloads: make the same call
              on each
@@ -3040,18 +3104,27 @@ enum {
 typedef struct tuoi_kind_row {
     uint8_t ip_version, l4_proto, gso_type, l4_csum_off;
     uint8_t addr_off, addr_len;
+    uint8_t tunnel_type; /* bit of gso_type if these are the headers around another packet */
 } tuoi_kind_row;
 
 static const tuoi_kind_row tuoi_kinds[5] = {
-    { 0, 0, TUO_GSO_NONE, 0, 0, 0 },
-    { 4, TUOI_PROTO_TCP, TUO_GSO_TCPV4, TUOI_TCP_CSUM, TUOI_IP4_SRC, 4 },
-    { 4, TUOI_PROTO_UDP, TUO_GSO_UDP_L4, TUOI_UDP_CSUM, TUOI_IP4_SRC, 4 },
-    { 6, TUOI_PROTO_TCP, TUO_GSO_TCPV6, TUOI_TCP_CSUM, TUOI_IP6_SRC, 16 },
-    { 6, TUOI_PROTO_UDP, TUO_GSO_UDP_L4, TUOI_UDP_CSUM, TUOI_IP6_SRC, 16 },
+    { 0, 0, TUO_GSO_NONE, 0, 0, 0, 0 },
+    { 4, TUOI_PROTO_TCP, TUO_GSO_TCPV4, TUOI_TCP_CSUM, TUOI_IP4_SRC, 4, 0 },
+    { 4, TUOI_PROTO_UDP, TUO_GSO_UDP_L4, TUOI_UDP_CSUM, TUOI_IP4_SRC, 4, TUO_GSO_UDP_TUNNEL_IPV4 },
+    { 6, TUOI_PROTO_TCP, TUO_GSO_TCPV6, TUOI_TCP_CSUM, TUOI_IP6_SRC, 16, 0 },
+    { 6, TUOI_PROTO_UDP, TUO_GSO_UDP_L4, TUOI_UDP_CSUM, TUOI_IP6_SRC, 16, TUO_GSO_UDP_TUNNEL_IPV6 },
 };
 
 TUOI_INLINE int tuoi_is_tcp(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6; }
 TUOI_INLINE int tuoi_is_ip4(unsigned kind) { return kind == TUO_KIND_TCP4 || kind == TUO_KIND_UDP4; }
+
+/* A gso_type is a type of segments, with bits or-ed on. */
+TUOI_INLINE unsigned tuoi_gso_tunnel(unsigned gso_type) {
+    return gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6);
+}
+TUOI_INLINE unsigned tuoi_gso_base(unsigned gso_type) {
+    return gso_type & ~(unsigned)(TUO_GSO_ECN | TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6);
+}
 
 /* ----------------------------------------------------------------------------------- >>checksum */
 /* Owns the one's complement sum. Inside, a "raw" sum adds the bytes as native-endian words of any
@@ -3795,9 +3868,10 @@ TUO_API tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len
 }
 
 /* gso_type and gso_size alone, before the packet is looked at. */
-static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet) {
-    const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
-    if (vnet->gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
+static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet, unsigned flags) {
+    const unsigned type = tuoi_gso_base(vnet->gso_type), tunnel = tuoi_gso_tunnel(vnet->gso_type);
+    if (tunnel == (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
+    if (tunnel && (flags & TUO_F_WRITE)) return TUO_E_VNET_TUNNEL;
     if (type == TUO_GSO_UDP) return TUO_E_VNET_UFO;
     if (type != TUO_GSO_NONE && type != TUO_GSO_TCPV4 && type != TUO_GSO_TCPV6 && type != TUO_GSO_UDP_L4)
         return TUO_E_VNET_GSO_TYPE;
@@ -3806,26 +3880,76 @@ static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet) {
     return TUO_OK;
 }
 
+/* Where the inner IP header starts; 0: the vnet header speaks of another packet. A TAP device inserts
+   a tag that neither of the two offsets counts (K 3.22). */
+static uint32_t tuoi_vnet_inner_off(const tuo_vnet_hdr *vnet, const tuo_pkt_info *outer) {
+    const uint32_t missed = outer->l4_off - vnet->outer_th_offset;
+    const uint32_t off = vnet->inner_nh_offset + missed;
+    if (missed != 0 && (missed != TUOI_VLAN_LEN || outer->vlan_count == 0)) return 0;
+    return off < outer->payload_off || off > outer->payload_off + outer->payload_len ? 0 : off;
+}
+
+/* A packet in a UDP tunnel: its info, with offsets from the start of the frame, and that of the
+   headers around it. What is between the outer UDP header and the inner IP header is opaque: VXLAN,
+   Geneve with options, Ethernet, tags. */
+static tuo_result tuoi_vnet_parse_tunnel(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
+                                         tuo_pkt_info *info, tuo_pkt_info *outer) {
+    tuo_result result = tuoi_parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, outer);
+    uint32_t off;
+    if (result != TUO_OK) return result;
+    if (outer->flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
+    if (tuoi_kinds[outer->kind].tunnel_type != tuoi_gso_tunnel(vnet->gso_type)) return TUO_E_VNET_TUNNEL;
+    if (outer->payload_off + outer->payload_len != outer->ip_off + outer->total_len) return TUO_E_UDP_LENGTH;
+    off = tuoi_vnet_inner_off(vnet, outer);
+    if (off == 0) return TUO_E_VNET_TUNNEL;
+    /* a finished checksum, which segments could not have */
+    if (!(vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM) && tuoi_rd16(pkt + outer->l4_off + TUOI_UDP_CSUM) != 0)
+        return TUO_E_VNET_TUNNEL;
+    result = tuoi_parse(pkt + off, outer->payload_off + outer->payload_len - off, TUO_F_SUPERPACKET, info);
+    if (result != TUO_OK) return result;
+    info->ip_off += off;
+    info->l4_off += off;
+    info->payload_off += off;
+    return info->trailer_len ? TUO_E_IP_LENGTH : TUO_OK;
+}
+
+/* A single packet that is marked as one in a tunnel (K 3.23). Is there a seed in its outer UDP
+   header, and the TCP or UDP header behind it at csum_start? */
+static int tuoi_vnet_is_single(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
+                               tuo_pkt_info *info, tuo_pkt_info *outer) {
+    const unsigned both = TUO_VNET_NEEDS_CSUM | TUO_VNET_UDP_TUNNEL_CSUM;
+    return tuoi_gso_tunnel(vnet->gso_type) && (vnet->flags & both) == both &&
+           tuoi_vnet_parse_tunnel(vnet, pkt, len, flags, info, outer) == TUO_OK && info->kind != TUO_KIND_NONE &&
+           vnet->csum_start == info->l4_off && vnet->csum_offset == tuoi_kinds[info->kind].l4_csum_off &&
+           info->payload_off + info->payload_len == outer->payload_off + outer->payload_len;
+}
+
+/* Can the headers be stamped on segments of size payload bytes? outer: of kind NONE without a
+   tunnel. */
+static tuo_result tuoi_vnet_check_segment(const tuo_pkt_info *info, const tuo_pkt_info *outer, uint32_t size) {
+    const tuo_pkt_info *const around = outer->kind != TUO_KIND_NONE ? outer : info;
+    const uint32_t fixed_len = around->ip_version == 4 ? 0 : (uint32_t)TUOI_IP6_LEN; /* what the field does not count */
+    if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
+    return info->payload_off - around->ip_off + size - fixed_len > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
+}
+
 /* A GSO header against the parsed packet. Both checksum fields are only looked at under NEEDS_CSUM:
    without it they mean nothing. The payload of UDP becomes the whole IP payload, as in the kernel,
    where the length field only counts in the seed (K 1.17). */
-static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, tuo_pkt_info *info) {
-    const unsigned type = vnet->gso_type & ~(unsigned)TUO_GSO_ECN;
-    uint32_t seg_len;
+static tuo_result tuoi_vnet_check_packet(const tuo_vnet_hdr *vnet, tuo_pkt_info *info, const tuo_pkt_info *outer) {
+    const unsigned type = tuoi_gso_base(vnet->gso_type);
     if (info->flags & TUO_PKT_FRAGMENT) return TUO_E_VNET_FRAGMENT;
     if (info->kind == TUO_KIND_NONE || tuoi_is_tcp(info->kind) == (type == TUO_GSO_UDP_L4)) return TUO_E_VNET_PROTOCOL;
     if (type != tuoi_kinds[info->kind].gso_type) return TUO_E_VNET_IP_VERSION;
     if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
         if (vnet->csum_start != info->l4_off) return TUO_E_VNET_CSUM_START;
         if (vnet->csum_offset != tuoi_kinds[info->kind].l4_csum_off) return TUO_E_VNET_CSUM_OFFSET;
-    } else if (type == TUO_GSO_UDP_L4) {
+    } else if (type == TUO_GSO_UDP_L4 || outer->kind != TUO_KIND_NONE) {
         return TUO_E_VNET_NEEDS_CSUM;
     }
     info->payload_len = info->ip_off + info->total_len - info->payload_off;
     if (info->payload_len <= vnet->gso_size) return TUO_OK; /* an ordinary packet (K 1.7h) */
-    if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
-    seg_len = info->payload_off - info->ip_off + vnet->gso_size;
-    return seg_len - (info->ip_version == 4 ? 0 : (uint32_t)TUOI_IP6_LEN) > 0xFFFFu ? TUO_E_VNET_GSO_SIZE : TUO_OK;
+    return tuoi_vnet_check_segment(info, outer, vnet->gso_size);
 }
 
 /* Payload as the kernel counts it: all that is behind csum_start and the shortest TCP or UDP header
@@ -3884,25 +4008,28 @@ static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t 
 }
 
 /* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero
-   otherwise. */
+   otherwise. *outer is filled for tunnels only, and zero otherwise. */
 static tuo_result tuoi_vnet_check(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
-                                  tuo_pkt_info *info) {
-    tuo_result result = tuoi_vnet_check_gso(vnet);
+                                  tuo_pkt_info *info, tuo_pkt_info *outer) {
+    tuo_result result = tuoi_vnet_check_gso(vnet, flags);
     TUO_MEMSET(info, 0, sizeof *info);
+    TUO_MEMSET(outer, 0, sizeof *outer);
     if (result != TUO_OK) return result;
     if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && (size_t)vnet->csum_start + vnet->csum_offset + 2 > len)
         return TUO_E_CSUM_RANGE;
-    if (vnet->gso_type != TUO_GSO_NONE) {
-        result = tuoi_parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, info);
-        if (result == TUO_OK) result = tuoi_vnet_check_packet(vnet, info);
+    if (tuoi_gso_base(vnet->gso_type) != TUO_GSO_NONE) {
+        result = tuoi_gso_tunnel(vnet->gso_type)
+                     ? tuoi_vnet_parse_tunnel(vnet, pkt, len, flags, info, outer)
+                     : tuoi_parse(pkt, len, (flags & TUO_F_ETHERNET) | TUO_F_SUPERPACKET, info);
+        if (result == TUO_OK) result = tuoi_vnet_check_packet(vnet, info, outer);
         if (result != TUO_OK) return result;
     }
     return flags & TUO_F_WRITE ? tuoi_vnet_check_write(vnet, pkt, len, flags, info) : TUO_OK;
 }
 
 TUO_API tuo_result tuo_vnet_check(const tuo_vnet_hdr *vnet, const void *pkt, size_t len, unsigned flags) {
-    tuo_pkt_info info;
-    return tuoi_vnet_check(vnet, (const uint8_t *)pkt, len, flags, &info);
+    tuo_pkt_info info, outer;
+    return tuoi_vnet_check(vnet, (const uint8_t *)pkt, len, flags, &info, &outer);
 }
 
 /* --------------------------------------------------------------------------------------- >>flow */
@@ -5904,17 +6031,45 @@ static void tuoi_gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vn
     gso->tuoi_csum_offset = vnet->csum_offset;
 }
 
+static void tuoi_gso_write_lengths_of(uint8_t *hdr, unsigned kind, uint32_t ip_off, uint32_t l4_off, uint32_t end) {
+    if (tuoi_is_ip4(kind)) {
+        tuoi_wr16(hdr + ip_off + TUOI_IP4_TOTAL, end - ip_off);
+    } else {
+        tuoi_wr16(hdr + ip_off + TUOI_IP6_PAYLOAD, end - ip_off - TUOI_IP6_LEN);
+    }
+    if (!tuoi_is_tcp(kind)) tuoi_wr16(hdr + l4_off + TUOI_UDP_TOTAL, end - l4_off);
+}
+
 /* Length fields for a segment of len payload bytes; the plan has bounded what they hold to
    65535. */
 static void tuoi_gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
     const uint32_t end = gso->tuoi_hdr_len + len;
-    uint8_t *const ip = hdr + gso->tuoi_ip_off;
-    if (tuoi_is_ip4(gso->tuoi_kind)) {
-        tuoi_wr16(ip + TUOI_IP4_TOTAL, end - gso->tuoi_ip_off);
-    } else {
-        tuoi_wr16(ip + TUOI_IP6_PAYLOAD, end - gso->tuoi_ip_off - TUOI_IP6_LEN);
-    }
-    if (!tuoi_is_tcp(gso->tuoi_kind)) tuoi_wr16(hdr + gso->tuoi_l4_off + TUOI_UDP_TOTAL, end - gso->tuoi_l4_off);
+    tuoi_gso_write_lengths_of(hdr, gso->tuoi_kind, gso->tuoi_ip_off, gso->tuoi_l4_off, end);
+    if (gso->tuoi_outer_kind != TUO_KIND_NONE)
+        tuoi_gso_write_lengths_of(hdr, gso->tuoi_outer_kind, gso->tuoi_outer_ip_off, gso->tuoi_outer_l4_off, end);
+}
+
+/* The outer UDP checksum of a segment of len payload bytes, whose lengths are written. No pass over
+   the payload: a right IPv4 header adds up to 0, and what the inner checksum covers adds up to the
+   complement of its pseudo-header (linux lco_csum). So all full segments have the same one. Moved by
+   an odd number of bytes, a sum is its own with the bytes swapped (RFC 1071 2(B)). */
+static void tuoi_gso_write_outer_csum(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
+    uint8_t *const udp = hdr + gso->tuoi_outer_l4_off;
+    const uint32_t inner_off = gso->tuoi_ip_off - gso->tuoi_outer_l4_off, missing_len = gso->tuoi_gso_size - len;
+    uint32_t inner = (uint16_t)~tuoi_fold32(gso->tuoi_pseudo_raw + tuoi_big16(~missing_len));
+    uint64_t raw = (uint64_t)gso->tuoi_outer_pseudo_raw + tuoi_raw_sum(udp + TUOI_UDP_TOTAL, 2);
+    if (!tuoi_is_ip4(gso->tuoi_kind))
+        inner = tuoi_fold32(inner + tuoi_raw_sum(udp + inner_off, gso->tuoi_l4_off - gso->tuoi_ip_off));
+    if (inner_off & 1u) inner = inner >> 8 | (inner & 0xFFu) << 8;
+    raw += tuoi_raw_sum(udp, TUOI_UDP_CSUM) + inner;
+    raw += tuoi_raw_sum(udp + TUOI_UDP_LEN, inner_off - TUOI_UDP_LEN);
+    tuoi_store16(udp + TUOI_UDP_CSUM, tuoi_finish(tuoi_fold(raw), 1));
+}
+
+/* What only the last segment, if it is short, has otherwise than the template. */
+static TUOI_NOINLINE void tuoi_gso_write_short(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
+    tuoi_gso_write_lengths(gso, hdr, len);
+    if (gso->tuoi_outer_csum) tuoi_gso_write_outer_csum(gso, hdr, len);
 }
 
 /* Of a full segment: the lengths are in the template already. The pseudo-header comes from the
@@ -5928,49 +6083,85 @@ static void tuoi_gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_i
     if (tuoi_is_ip4(info->kind)) gso->tuoi_ip_raw = tuoi_gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
 }
 
-static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet) {
-    const uint32_t gso_size = vnet->gso_size;
+/* The headers around a tunnelled packet, whose lengths are in the template already. A checksum of 0
+   without its flag stays: there is none. */
+static void tuoi_gso_plan_outer(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *outer, const tuo_vnet_hdr *vnet) {
+    const uint8_t *const hdr = gso->tuoi_hdr;
+    gso->tuoi_outer_ip_id = outer->ip_id;
+    if (tuoi_is_ip4(outer->kind))
+        gso->tuoi_outer_ip_raw = tuoi_gso_ip4_shared_sum(hdr + outer->ip_off, outer->ip_hdr_len);
+    if (!(vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM)) return;
+    gso->tuoi_outer_csum = 1;
+    gso->tuoi_outer_pseudo_raw = tuoi_big16(tuoi_gso_pseudo_sum(pkt, outer, 1));
+    tuoi_gso_write_outer_csum(gso, gso->tuoi_hdr, gso->tuoi_gso_size);
+}
+
+/* Payload bytes of a full segment; of what is not cut, all. */
+static uint32_t tuoi_gso_size_of(const tuo_pkt_info *info, const tuo_vnet_hdr *vnet) {
+    const int cut = tuoi_gso_base(vnet->gso_type) != TUO_GSO_NONE && info->payload_len > vnet->gso_size; /* K 1.7h */
+    return cut ? vnet->gso_size : info->payload_len;
+}
+
+static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, const tuo_pkt_info *outer,
+                              const tuo_vnet_hdr *vnet) {
+    const uint32_t gso_size = tuoi_gso_size_of(info, vnet);
     const uint32_t payload_len = info->payload_len;
-    TUO_ASSERT(gso_size != 0);
     gso->tuoi_kind = info->kind;
     gso->tuoi_pkt_len = (size_t)info->payload_off + payload_len;
     gso->tuoi_hdr_len = info->payload_off;
     gso->tuoi_payload_len = payload_len;
     gso->tuoi_gso_size = gso_size;
-    gso->tuoi_seg_count = payload_len / gso_size + (payload_len % gso_size != 0);
+    gso->tuoi_seg_count = payload_len > gso_size ? payload_len / gso_size + (payload_len % gso_size != 0) : 1;
     gso->tuoi_ip_off = info->ip_off;
     gso->tuoi_l4_off = info->l4_off;
+    gso->tuoi_outer_kind = outer->kind;
+    gso->tuoi_outer_ip_off = outer->ip_off;
+    gso->tuoi_outer_l4_off = outer->l4_off;
     gso->tuoi_seq = info->seq;
     gso->tuoi_ip_id = info->ip_id;
     gso->tuoi_tcp_flags = info->tcp_flags;
     TUO_MEMCPY(gso->tuoi_hdr, pkt, info->payload_off);
     tuoi_gso_write_lengths(gso, gso->tuoi_hdr, gso->tuoi_gso_size);
     tuoi_gso_plan_sums(gso, pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
+    if (outer->kind != TUO_KIND_NONE) tuoi_gso_plan_outer(gso, pkt, outer, vnet);
 }
 
 /* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM
    there is only a seed, used as it is. */
-static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_vnet_hdr *vnet,
-                                  unsigned flags) {
+static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_pkt_info *outer,
+                                  const tuo_vnet_hdr *vnet, unsigned flags) {
     const int partial = (vnet->flags & TUO_VNET_NEEDS_CSUM) != 0;
     const tuoi_shape shape = tuoi_shape_of(info);
     if ((info->flags & TUO_PKT_ROUTING) && !partial) return TUO_E_VNET_NEEDS_CSUM;
     if (flags & TUO_F_TRUST) return TUO_OK;
     if (info->ip_version == 4 && !tuoi_ip4_csum_ok(pkt + info->ip_off, info->ip_hdr_len)) return TUO_E_IP_CSUM;
+    if (tuoi_is_ip4(outer->kind) && !tuoi_ip4_csum_ok(pkt + outer->ip_off, outer->ip_hdr_len)) return TUO_E_IP_CSUM;
     return partial || tuoi_l4_csum_ok(tuoi_sums_flagged(flags), pkt, &shape, info->payload_len, NULL) ? TUO_OK
                                                                                                       : TUO_E_L4_CSUM;
 }
 
-/* *info is filled for superpackets, and zero otherwise. *len becomes that of a packet with a GSO
-   type, without bytes behind it. */
-static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t *len, const tuo_vnet_hdr *vnet, unsigned flags,
-                                 tuo_pkt_info *info) {
-    const tuo_result result = tuoi_vnet_check(vnet, pkt, *len, flags & TUO_F_ETHERNET, info);
-    if (result != TUO_OK || info->kind == TUO_KIND_NONE) return result;
-    *len = (size_t)info->ip_off + info->total_len;
-    if (info->payload_len > vnet->gso_size) return tuoi_gso_verify(pkt, info, vnet, flags);
-    TUO_MEMSET(info, 0, sizeof *info); /* K 1.7h */
+/* Whatever else a packet is, it is passed on as it came, or with its checksum completed. */
+static tuo_result tuoi_gso_is_whole(tuo_pkt_info *info) {
+    TUO_MEMSET(info, 0, sizeof *info);
     return TUO_OK;
+}
+
+/* *info is filled for superpackets, and for what else needs two checksums: a single packet in a
+   tunnel. It is zero otherwise. *len becomes that of a packet with a GSO type, without bytes behind
+   it. */
+static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t *len, const tuo_vnet_hdr *vnet, unsigned flags,
+                                 tuo_pkt_info *info, tuo_pkt_info *outer) {
+    tuo_result result = tuoi_vnet_check(vnet, pkt, *len, flags & TUO_F_ETHERNET, info, outer);
+    if (result != TUO_OK) return result;
+    if (info->kind == TUO_KIND_NONE && !tuoi_vnet_is_single(vnet, pkt, *len, flags, info, outer))
+        return tuoi_gso_is_whole(info);
+    *len = (size_t)info->ip_off + info->total_len;
+    if (tuoi_gso_size_of(info, vnet) == info->payload_len) {
+        if (outer->kind == TUO_KIND_NONE || !(vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM)) return tuoi_gso_is_whole(info);
+        result = tuoi_vnet_check_segment(info, outer, info->payload_len);
+        if (result != TUO_OK) return result;
+    }
+    return tuoi_gso_verify(pkt, info, outer, vnet, flags);
 }
 
 static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
@@ -5982,14 +6173,14 @@ static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
 
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
-    tuo_pkt_info info;
-    const tuo_result result = tuoi_gso_check(bytes, &len, vnet, flags, &info);
+    tuo_pkt_info info, outer;
+    const tuo_result result = tuoi_gso_check(bytes, &len, vnet, flags, &info, &outer);
     if (result != TUO_OK) return result;
     tuoi_gso_begin(gso, bytes, flags);
     if (info.kind == TUO_KIND_NONE) {
         tuoi_gso_plan_whole(gso, len, vnet);
     } else {
-        tuoi_gso_plan_cut(gso, bytes, &info, vnet);
+        tuoi_gso_plan_cut(gso, bytes, &info, &outer, vnet);
     }
     return TUO_OK;
 }
@@ -6021,11 +6212,11 @@ TUOI_FORCE_INLINE tuoi_gso_piece tuoi_gso_piece_next(const tuo_gso *gso) {
     return piece;
 }
 
-/* less: the raw sum of what the total length falls short of that in the plan, negated. */
-TUOI_FORCE_INLINE void tuoi_gso_stamp_ip4(const tuo_gso *gso, uint8_t *ip, uint32_t less) {
-    const uint16_t id = tuoi_big16(gso->tuoi_ip_id + gso->tuoi_next_idx); /* K 6.2 */
+/* raw: the sum of all but the ID, without what the total length falls short of that in the plan. */
+TUOI_FORCE_INLINE void tuoi_gso_stamp_ip4(uint8_t *ip, uint32_t first_id, uint32_t idx, uint32_t raw) {
+    const uint16_t id = tuoi_big16(first_id + idx); /* K 6.2 */
     tuoi_store16(ip + TUOI_IP4_ID, id);
-    tuoi_store16(ip + TUOI_IP4_CSUM, tuoi_finish(gso->tuoi_ip_raw + less + id, 0));
+    tuoi_store16(ip + TUOI_IP4_CSUM, tuoi_finish(raw + id, 0));
 }
 
 /* K 6.4: CWR on the first segment only, FIN and PSH on the last. */
@@ -6055,8 +6246,12 @@ TUOI_FORCE_INLINE void tuoi_gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tu
     const uint32_t missing_len = gso->tuoi_gso_size - (uint32_t)piece->len;
     const uint32_t less = tuoi_big16(~missing_len);
     uint64_t raw = payload_raw + gso->tuoi_l4_raw + less;
-    if (missing_len) tuoi_gso_write_lengths(gso, hdr, (uint32_t)piece->len);
-    if (tuoi_is_ip4(gso->tuoi_kind)) tuoi_gso_stamp_ip4(gso, hdr + gso->tuoi_ip_off, less);
+    if (missing_len) tuoi_gso_write_short(gso, hdr, (uint32_t)piece->len);
+    if (tuoi_is_ip4(gso->tuoi_kind))
+        tuoi_gso_stamp_ip4(hdr + gso->tuoi_ip_off, gso->tuoi_ip_id, gso->tuoi_next_idx, gso->tuoi_ip_raw + less);
+    if (tuoi_is_ip4(gso->tuoi_outer_kind))
+        tuoi_gso_stamp_ip4(hdr + gso->tuoi_outer_ip_off, gso->tuoi_outer_ip_id, gso->tuoi_next_idx,
+                           gso->tuoi_outer_ip_raw + less);
     raw += tcp ? tuoi_gso_stamp_tcp(gso, l4, piece->off) : less; /* the length of UDP stands in its header, too */
     tuoi_store16(l4 + tuoi_kinds[gso->tuoi_kind].l4_csum_off,
                  gso->tuoi_pseudo ? tuoi_fold32(gso->tuoi_pseudo_raw + less) : tuoi_finish(tuoi_fold(raw), !tcp));
@@ -6298,9 +6493,11 @@ static void tuoi_ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, c
     tx->tuoi_vnet.hdr_len = where->hdr_len;
 }
 
+/* Of what is in a tunnel only a checksum can be left to a device, at csum_start: its segments get
+   finished outer ones (K 3.6). */
 static void tuoi_ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info,
-                                         const tuo_vnet_hdr *vnet, unsigned flags) {
-    const int offloads = tuoi_ladder_offloads(caps, info);
+                                         const tuo_pkt_info *outer, const tuo_vnet_hdr *vnet, unsigned flags) {
+    const int offloads = outer->kind == TUO_KIND_NONE && tuoi_ladder_offloads(caps, info);
     tuo_vnet_hdr where;
     TUO_MEMSET(&where, 0, sizeof where);
     where.csum_start = (uint16_t)info->l4_off; /* headers have at most TUO_HEADER_MAX bytes here */
@@ -6312,7 +6509,7 @@ static void tuoi_ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const
         tx->tuoi_pseudo_sum = tuoi_gso_pseudo_sum(pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
         TUO_MEMCPY(tx->tuoi_gso.tuoi_hdr, pkt, info->payload_off);
     } else {
-        tuoi_gso_plan_cut(&tx->tuoi_gso, pkt, info, vnet);
+        tuoi_gso_plan_cut(&tx->tuoi_gso, pkt, info, outer, vnet);
     }
 }
 
@@ -6343,11 +6540,11 @@ static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint
 TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
-    tuo_pkt_info info;
+    tuo_pkt_info info, outer;
     tuo_result result;
     if (!tuoi_caps_ok(caps)) return TUO_E_INVALID;
     result = tuoi_gso_check(bytes, &len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps),
-                            &info);
+                            &info, &outer);
     if (result != TUO_OK) return result;
     TUO_MEMSET(tx, 0, sizeof *tx);
     tx->tuoi_gso_size = vnet->gso_size;
@@ -6357,7 +6554,7 @@ TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt
     if (info.kind == TUO_KIND_NONE) {
         tuoi_ladder_plan_packet(tx, caps, bytes, len, vnet, flags);
     } else {
-        tuoi_ladder_plan_superpacket(tx, caps, bytes, &info, vnet, flags);
+        tuoi_ladder_plan_superpacket(tx, caps, bytes, &info, &outer, vnet, flags);
     }
     return TUO_OK;
 }
@@ -7721,12 +7918,16 @@ static int tuoi_tun_set_offload(const tuo_tun *tun, uint32_t set) {
     return tuoi_sys(ioctl(tun->waiter.fd, TUNSETOFFLOAD, (unsigned long)set));
 }
 
+#define TUOI_TUN_TUNNELS ((uint32_t)TUO_TUN_UDP_TUNNEL | TUO_TUN_UDP_TUNNEL_CSUM)
+
 /* Without what depends on something that is not there (K 2.5). */
 static uint32_t tuoi_offloads_complete(uint32_t set) {
-    set &= TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO;
+    set &= TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO | TUOI_TUN_TUNNELS;
     if (!(set & TUO_TUN_CSUM)) return 0;
     if (!(set & (TUO_TUN_TSO4 | TUO_TUN_TSO6))) set &= ~(uint32_t)TUO_TUN_TSO_ECN;
     if ((set & TUO_TUN_USO) != TUO_TUN_USO) set &= ~(uint32_t)TUO_TUN_USO;
+    if (!(set & (TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_USO))) set &= ~(uint32_t)TUO_TUN_UDP_TUNNEL;
+    if (!(set & TUO_TUN_UDP_TUNNEL)) set &= ~(uint32_t)TUO_TUN_UDP_TUNNEL_CSUM;
     return set;
 }
 
@@ -7736,6 +7937,7 @@ TUO_API tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t offloads) {
     int returned;
     if (tuoi_offloads_complete(offloads) != offloads) return TUO_E_INVALID;
     if (!tun->vnet_hdr_len) return TUO_E_UNSUPPORTED;
+    if ((offloads & TUOI_TUN_TUNNELS) && tun->vnet_hdr_len < TUO_VNET_LEN_TUNNEL) return TUO_E_UNSUPPORTED; /* K 2.8 */
     if (!tuoi_enter(&tun->waiter)) return tuoi_leave(&tun->waiter, TUO_E_WOKEN);
     returned = tuoi_tun_set_offload(tun, offloads);
     if (returned >= 0) {
@@ -7759,17 +7961,19 @@ static int tuoi_tun_probe_uso(tuo_tun *tun) {
    that knows none has none. */
 static int tuoi_tun_negotiate_offloads(tuo_tun *tun) {
     static const uint32_t sets[] = {
+        TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO | TUOI_TUN_TUNNELS,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN | TUO_TUN_USO,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_TSO_ECN,
         TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_TSO6,
         TUO_TUN_CSUM,
         0,
     };
+    const int takes_tunnels = tun->desc.udp_tunnels && tun->vnet_hdr_len >= TUO_VNET_LEN_TUNNEL; /* K 2.8 */
     const uint32_t unwanted = tun->desc.disable_offloads;
     const int wants_uso = !(unwanted & (TUO_TUN_CSUM | TUO_TUN_USO));
     int returned = -EINVAL;
     size_t i;
-    for (i = 0; tuoi_unknown(returned) && i < sizeof sets / sizeof sets[0]; i++) {
+    for (i = takes_tunnels ? 0 : 1; tuoi_unknown(returned) && i < sizeof sets / sizeof sets[0]; i++) {
         tun->offloads = tuoi_offloads_complete(sets[i] & ~unwanted);
         returned = tuoi_tun_set_offload(tun, tun->offloads);
     }
@@ -7778,22 +7982,34 @@ static int tuoi_tun_negotiate_offloads(tuo_tun *tun) {
     return tuoi_unknown(returned) ? 0 : returned;
 }
 
-/* Vnet header of the usual size, which is per device and sticky, so always said explicitly (K 2.3).
-   A kernel that does not know other sizes has this one. */
+static int tuoi_tun_set_vnet_len(tuo_tun *tun, uint32_t vnet_len) {
+    int len = (int)vnet_len;
+    const int returned = tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &len);
+    if (returned >= 0) tun->vnet_hdr_len = vnet_len;
+    return returned;
+}
+
+/* Vnet header of the size that the offloads need, which is per device and sticky, so always said
+   explicitly (K 2.3). A kernel that does not know other sizes has the usual one. While offloads for
+   tunnels are on, the header must have room for them, or packets are lost (K 2.8): longer first,
+   shorter last. */
 static int tuoi_tun_negotiate(tuo_tun *tun) {
-    int returned, len = TUO_VNET_LEN, old_len = (int)tun->vnet_hdr_len;
+    const uint32_t old_len = tun->vnet_hdr_len;
+    uint32_t len = tun->desc.udp_tunnels ? TUO_VNET_LEN_TUNNEL : TUO_VNET_LEN;
+    int returned = 0;
     if (old_len == 0) {
         returned = tuoi_tun_set_offload(tun, 0);
         return tuoi_unknown(returned) ? 0 : returned;
     }
-    returned = tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &len);
-    if (returned >= 0) {
-        tun->vnet_hdr_len = TUO_VNET_LEN;
-    } else if (!tuoi_unknown(returned)) {
+    if (old_len < TUO_VNET_LEN_TUNNEL) returned = tuoi_tun_set_vnet_len(tun, len);
+    if (returned < 0 && !tuoi_unknown(returned)) return returned;
+    if ((returned = tuoi_tun_negotiate_offloads(tun)) < 0) {
+        (void)tuoi_tun_set_vnet_len(tun, old_len);
         return returned;
     }
-    if ((returned = tuoi_tun_negotiate_offloads(tun)) < 0) (void)tuoi_ioctl(tun->waiter.fd, TUNSETVNETHDRSZ, &old_len);
-    return returned;
+    len = tun->offloads & TUOI_TUN_TUNNELS ? TUO_VNET_LEN_TUNNEL : TUO_VNET_LEN;
+    if (tun->vnet_hdr_len != len) returned = tuoi_tun_set_vnet_len(tun, len);
+    return tuoi_unknown(returned) ? 0 : returned;
 }
 
 /* --- opening --- */
@@ -8373,11 +8589,11 @@ static int tuoi_tun_readv(tuo_tun *tun, const struct iovec *iov, size_t iov_coun
         return -EPROTO;
     tun->rx.stats.rx_reads++;
     tun->rx.stats.rx_bytes += len;
-    tun->rx.stats.rx_superpackets += vnet->gso_type != TUO_GSO_NONE;
+    tun->rx.stats.rx_superpackets += vnet->gso_type != tuoi_gso_tunnel(vnet->gso_type); /* K 3.23 */
     return (int)len;
 }
 
-/* Does the errno of a read concern one packet, which is lost by that (K 2.8, K 7.16)? */
+/* Does the errno of a read concern one packet, which is lost by that (K 2.8, K 2.19, K 7.16)? */
 static int tuoi_tun_read_lost(tuo_tun *tun, int returned) {
     if (returned != -EINVAL && (returned != -EFAULT || tuoi_tun_is_gone(tun))) return 0;
     __atomic_store_n(&tun->rx.last_errno, -returned, __ATOMIC_RELAXED);
@@ -9150,6 +9366,11 @@ static tuo_result tuoi_tun_tx_plan_split(tuo_tun *tun, const tuo_vnet_hdr *vnet,
     return TUO_OK;
 }
 
+/* Is there a vnet header that a device takes? Superpackets in tunnels are cut here (K 1.20). */
+static int tuoi_tun_tx_can_say(const tuo_tun *tun, const tuo_vnet_hdr *vnet) {
+    return tun->vnet_hdr_len && !tuoi_gso_tunnel(vnet->gso_type);
+}
+
 /* The kernel did not take it as one: split and write that. If an error meets the first segment
    already, it was the device and not the superpacket, which stays the caller's. Once a segment is
    written, the whole is taken, and what is left is held: a caller who sent it again would double
@@ -9167,7 +9388,7 @@ static tuo_result tuoi_tun_tx_resend_split(tuo_tun *tun, const tuo_vnet_hdr *vne
     }
     if (result == TUO_OK && tx->stats.tx_refused_packets - refused == tuo_gso_count(&tx->gso)) return TUO_E_REFUSED;
     tx->stats.tx_packets++;
-    tx->stats.tx_refused_superpackets += vnet->gso_type != TUO_GSO_NONE && tun->vnet_hdr_len;
+    tx->stats.tx_refused_superpackets += vnet->gso_type != TUO_GSO_NONE && tuoi_tun_tx_can_say(tun, vnet);
     return TUO_OK;
 }
 
@@ -9176,7 +9397,7 @@ static tuo_result tuoi_tun_tx_send(tuo_tun *tun, const tuo_vnet_hdr *vnet, const
     tuo_result result = tuoi_tun_tx_flush(tun);
     if (result != TUO_OK) return result;
     /* no way to say so: finish it here */
-    if (offloaded && !tun->vnet_hdr_len) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
+    if (offloaded && !tuoi_tun_tx_can_say(tun, vnet)) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
     result = tuoi_tun_write_pieces(tun, vnet, pieces);
     if (offloaded && tuoi_tun_tx_resends(tun, result)) return tuoi_tun_tx_resend_split(tun, vnet, pieces);
     tun->tx.stats.tx_refused_packets += result == TUO_E_REFUSED;
@@ -10929,7 +11150,8 @@ TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void
            tuo_tun_set_offloads, tuo_tun_inject, tuo_tun_group_adopt; tuo_tun_query_info,
            _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
            TUO_FREE; in tuo_tun_desc share, no_netlink, address6_optional, tx_queue_len,
-           hold_when_down, borrowed, path; in tuo_gro_desc virtio_guest, tcp_excluded_ports.
+           hold_when_down, borrowed, path, udp_tunnels; in tuo_gro_desc virtio_guest,
+           tcp_excluded_ports. Superpackets in UDP tunnels are split.
            Changed: TUO_E_DOWN of tuo_tun_send_batch drops. Held packets are verified again before
            they leave. A device in use is refused. Settings reach no other interface, and need no
            right where they hold already. tuo_csum_update16 of equal words leaves the field

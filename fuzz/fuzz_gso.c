@@ -1,6 +1,7 @@
 /* fuzz_gso.c - the splitter, with any packet and any virtio-net header.
    Input     1 byte of flags and level of tuo_simd (see below), 1 byte that says how the copying mode gets its buffers, vnet
              flags, gso_type, gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
+             A tunnel bit in gso_type puts a packet that is made consistent into a tunnel; csum_start says into which one.
    Asserts   the iterator (scratch and own header storage, singly and by batches), the in-place splitter and the copying splitter
              (whose buffers run out and fail) give the same segments; their number is tuo_gso_count; the input is unchanged; a cut packet
              loses no payload and gives what the naive splitter of the tests gives, with valid checksums (or pseudo-header
@@ -10,6 +11,7 @@
 #include "../tests/lib/packets.h"
 #include "../tests/lib/reference.h"
 #include "../tests/lib/simd_levels.h"
+#include "../tests/lib/tunnels.h"
 
 enum {
     /* flags byte, besides TUO_F_ETHERNET, TUO_F_PSEUDO and TUO_F_TRUST */
@@ -278,6 +280,20 @@ static void check_not_cut(const split_case *c, const segment_list *list, size_t 
     free(expected);
 }
 
+/* A tunnel bit is set: all that leaves. */
+static void check_tunnel(const split_case *c, const segment_list *list)
+{
+    ref_list expected = ref_tunnel_wire(c->pkt, c->len, (c->flags & TUO_F_ETHERNET) != 0, &c->vnet, (c->flags & TUO_F_PSEUDO) != 0);
+    size_t at = 0, len = 0;
+    FUZZ_CHECK(list->count == expected.count);
+    for (size_t i = 0; i < expected.count; i++) {
+        const uint8_t *segment = list_next(list, &at, &len);
+        FUZZ_CHECK(len == expected.len[i] && (len == 0 || memcmp(segment, expected.bytes[i], len) == 0));
+    }
+    fuzz_deep += expected.count > 1;
+    ref_list_free(&expected);
+}
+
 static tuo_result plan_at(const split_case *c, tuo_simd level, tuo_gso *gso)
 {
     unsigned flags = c->flags & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST);
@@ -298,7 +314,9 @@ static void check_split(const split_case *c, const tuo_gso *gso)
     check_same(&list, split_by_iterator(scalar));
     FUZZ_CHECK(c->len == 0 || memcmp(before, c->pkt, c->len) == 0);
     pkt_view v = pkt_look(c->pkt, c->len, (c->flags & TUO_F_ETHERNET) != 0, 1);
-    if (c->vnet.gso_type == TUO_GSO_NONE) {
+    if ((c->vnet.gso_type & REF_TUNNELS) != 0) {
+        check_tunnel(c, &list);
+    } else if (c->vnet.gso_type == TUO_GSO_NONE) {
         check_not_cut(c, &list, c->len);
     } else if (ref_split_payload(&v) <= c->vnet.gso_size) {
         check_not_cut(c, &list, v.end);
@@ -326,6 +344,20 @@ static void make_sum_zero(split_case *c)
     free(first);
 }
 
+/* The packet becomes one in a tunnel. What it was stays the frame inside, with its Ethernet header. */
+static void wrap(split_case *c, const tuo_vnet_hdr *asked)
+{
+    unsigned bits = asked->gso_type & REF_TUNNELS;
+    unsigned how = ((unsigned)asked->csum_start & ~3u) | (bits == TUO_GSO_UDP_TUNNEL_IPV6) |
+                   (asked->flags & TUO_VNET_UDP_TUNNEL_CSUM ? 2u : 0u);
+    int inner_ethernet = (c->flags & TUO_F_ETHERNET) != 0, outer_ethernet = asked->csum_start & 1;
+    if (bits == 0 || bits == REF_TUNNELS ||
+        !tunnel_wrap_any(&c->pkt, &c->len, inner_ethernet, outer_ethernet, how, &c->vnet)) {
+        return;
+    }
+    c->flags = (c->flags & ~(unsigned)TUO_F_ETHERNET) | (outer_ethernet ? (unsigned)TUO_F_ETHERNET : 0u);
+}
+
 /* More payload than an input may have, in a pattern: superpackets of 64 KiB are reached from small inputs. */
 static void read_case(fuzz_input *in, split_case *c)
 {
@@ -349,7 +381,7 @@ static void read_case(fuzz_input *in, split_case *c)
     for (size_t i = in->len; i < c->len; i++) {
         c->pkt[i] = (uint8_t)(i * 7 + i / 256);
     }
-    tuo_vnet_hdr fitting;
+    tuo_vnet_hdr fitting, asked = c->vnet;
     if ((mode & (MODE_CONSISTENT | MODE_FULL_CSUM | MODE_ZERO_SUM)) != 0 &&
         tuo_coalesce_account(c->pkt, c->len, c->vnet.gso_size, c->flags, &fitting) == TUO_OK) {
         c->vnet = fitting;
@@ -360,6 +392,7 @@ static void read_case(fuzz_input *in, split_case *c)
             FUZZ_CHECK(tuo_csum_complete(c->pkt, c->len, fitting.csum_start, fitting.csum_offset) == TUO_OK);
             c->vnet.flags = 0;
         }
+        wrap(c, &asked);
     }
 }
 

@@ -40,6 +40,16 @@ static int check_codec(fuzz_input *in, unsigned how, tuo_vnet_hdr *vnet)
     return 1;
 }
 
+static void check_tunnel_claims(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags)
+{
+    ref_tunnel t;
+    unsigned type = vnet->gso_type & ~(unsigned)(TUO_GSO_ECN | REF_TUNNELS);
+    FUZZ_CHECK(ref_tunnel_look(pkt, len, flags != 0, vnet, &t) && vnet->gso_size > 0 && vnet->gso_size < 65535);
+    FUZZ_CHECK((t.inner.proto == PKT_PROTO_UDP) == (type == TUO_GSO_UDP_L4));
+    FUZZ_CHECK(type == TUO_GSO_UDP_L4 ? !(vnet->gso_type & TUO_GSO_ECN) : type == (t.inner.version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6));
+    fuzz_deep++;
+}
+
 /* A header that passed: is each of its claims true? */
 static void check_claims(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags)
 {
@@ -47,8 +57,14 @@ static void check_claims(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t le
     if ((vnet->flags & TUO_VNET_NEEDS_CSUM) != 0) {
         FUZZ_CHECK((size_t)vnet->csum_start + vnet->csum_offset + 2 <= len);
     }
-    if (type == TUO_GSO_NONE) {
-        FUZZ_CHECK(vnet->gso_type == 0);
+    unsigned tunnel = type & REF_TUNNELS;
+    FUZZ_CHECK(tunnel != REF_TUNNELS);
+    if (type == tunnel) { /* none, or that of a single packet */
+        FUZZ_CHECK(vnet->gso_type == tunnel);
+        return;
+    }
+    if (tunnel != 0) {
+        check_tunnel_claims(vnet, pkt, len, flags);
         return;
     }
     tuo_pkt_info info;
@@ -101,6 +117,8 @@ static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *vnet, const 
     switch (planned) {
     case TUO_OK: return 1;
     case TUO_E_IP_CSUM: return vnet->gso_type != 0;
+    case TUO_E_HEADER_TOO_LONG: /* a single one in a tunnel */
+        return (vnet->gso_type & REF_TUNNELS) != 0 && (vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM) != 0;
     case TUO_E_L4_CSUM: return vnet->gso_type != 0 && !needs_csum;
     case TUO_E_VNET_NEEDS_CSUM:
         return vnet->gso_type != 0 && !needs_csum && tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK &&

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../tunoffload.h"
+
 #include "../tests/lib/packets.h"
+#include "../tests/lib/tunnels.h"
 
 enum {
     PACKET_LEN_MAX = 2048, /* longer ones are cut to their headers; the gso target adds the payload itself */
@@ -601,6 +604,62 @@ static void edges_of_rounds(void)
     }
 }
 
+/* 24 bytes of vnet header, in host order. */
+static void put_tunnel_vnet(uint8_t *p, const tuo_vnet_hdr *vnet)
+{
+    memset(p, 0, TUO_VNET_LEN_TUNNEL);
+    p[0] = vnet->flags;
+    p[1] = vnet->gso_type;
+    put_native16(p + 2, vnet->hdr_len);
+    put_native16(p + 4, vnet->gso_size);
+    put_native16(p + 6, vnet->csum_start);
+    put_native16(p + 8, vnet->csum_offset);
+    p[20] = (uint8_t)vnet->outer_th_offset; /* little-endian, and below 256 */
+    p[22] = (uint8_t)vnet->inner_nh_offset;
+}
+
+/* A superpacket in a tunnel, and one offset of its vnet header one off; the same for the splitter, which wraps what it is given; and
+   a device that hands it out. See fuzz_vnet_header.c, fuzz_gso.c, fuzz_tun_read.c. */
+static void edges_of_tunnels(void)
+{
+    for (unsigned n = 0; n < 16; n++) {
+        int tap = n / 8 % 2, v6 = n / 4 % 2;
+        tunnel_spec spec = {.outer = {.kind = v6 ? PKT_UDP6 : PKT_UDP4, .vlan_count = (uint8_t)(tap && n % 2)}, .header_len = 8,
+                            .inner = {.kind = (pkt_kind)(n % 4), .payload_len = 50, .ethernet = (uint8_t)(n % 3 != 0)}, .csum = n / 2 % 2};
+        spec.outer.ethernet = (uint8_t)tap;
+        tunnel_super t = tunnel_build(&spec, 20);
+        uint8_t front[2 + TUO_VNET_LEN_TUNNEL], inner[200], frame[3 + 5 + TUO_VNET_LEN_TUNNEL];
+        size_t inner_len = pkt_build(inner, sizeof inner, &spec.inner);
+        for (unsigned i = 0; i < 3; i++) {
+            unsigned off_by = i == 2 ? 2 + n % 2 : i;
+            tuo_vnet_hdr vnet = t.vnet;
+            int missed = spec.outer.vlan_count && off_by == 1 ? 4 : 0; /* right as well */
+            vnet.outer_th_offset = (uint16_t)(vnet.outer_th_offset - missed + (off_by == 2));
+            vnet.inner_nh_offset = (uint16_t)(vnet.inner_nh_offset - missed + (off_by == 3));
+            front[0] = (uint8_t)tap;
+            front[1] = 3; /* the layout of 24 bytes */
+            put_tunnel_vnet(front + 2, &vnet);
+            write_seed("vnet_header", front, sizeof front, t.bytes, t.len);
+        }
+        memset(front, 0, 12);
+        front[0] = (uint8_t)(8 | spec.inner.ethernet | n % 5 / 4 * 2);
+        front[1] = (uint8_t)n;
+        front[2] = spec.csum ? TUO_VNET_UDP_TUNNEL_CSUM : 0;
+        front[3] = v6 ? TUO_GSO_UDP_TUNNEL_IPV6 : TUO_GSO_UDP_TUNNEL_IPV4;
+        pkt_put16(front + 4, 20);
+        pkt_put16(front + 6, n * 0x1230u + (unsigned)tap);
+        pkt_put16(front + 10, n * 40);
+        write_seed("gso", front, 12, inner, inner_len);
+        memset(frame, 0, 8);
+        frame[0] = (uint8_t)(3 | tap * 32);
+        frame[1] = (uint8_t)n;
+        pkt_put16(frame + 4, (unsigned)(TUO_VNET_LEN_TUNNEL + t.len));
+        put_tunnel_vnet(frame + 8, &t.vnet);
+        write_seed("tun_read", frame, 8 + TUO_VNET_LEN_TUNNEL, t.bytes, t.len);
+        free(t.bytes);
+    }
+}
+
 /* What it takes two or three events in a row to see, of sending; see fuzz_tun_write.c. A zero is a system call that succeeds. */
 static void edges_of_sending(void)
 {
@@ -1035,6 +1094,7 @@ int main(int argc, char **argv)
     edges_of_scripts();
     edges_of_rounds();
     edges_of_sending();
+    edges_of_tunnels();
     seed_prefix = "seed";
     seeds_of_captures(argv[1]);
     printf("made %u seeds\n", seed_count);

@@ -76,7 +76,7 @@ planted "shortcut past the TCP header" 'if (len < ip_off + fixed_len + TUOI_TCP_
 planted "fast path past the ports" 'pkt->len < ip_off + TUOI_IP4_LEN + 4) return 0;' 'pkt->len < ip_off + TUOI_IP4_LEN) return 0;'
 planted "checksum field half outside" '(size_t)vnet->csum_start + vnet->csum_offset + 2 > len' '(size_t)vnet->csum_start + vnet->csum_offset + 1 > len'
 planted "headers longer than their copy" '    if (info->payload_off > TUO_HEADER_MAX) return TUO_E_HEADER_TOO_LONG;
-    seg_len' '    seg_len'
+    return info->payload_off - around' '    return info->payload_off - around'
 planted "headroom not counted" 'if (capacity < offset || capacity - offset < len) result' 'if (capacity < offset || capacity < len) result'
 # Checks that are missing or wrong
 planted "TCP options beyond the packet" 'info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER' \

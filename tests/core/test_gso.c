@@ -10,6 +10,7 @@
 #include "packets.h"
 #include "reference.h"
 #include "simd_levels.h"
+#include "tunnels.h"
 
 enum { SUPER_CAP = 220000, HEADROOM = 30, FILL = 0xee };
 
@@ -243,30 +244,36 @@ static void check_same(const ref_list *expected, ref_list actual, const char *ho
     ref_list_free(&actual);
 }
 
-/* Splits in every way; all must give the segments of the naive splitter, and leave the input as it is. Returns these segments. */
+/* Splits in every way; all must give the expected segments, and leave the input as it is. */
+static void check_all_ways(const super *sp, unsigned flags, const ref_list *expected)
+{
+    uint8_t *before = ref_alloc(sp->len, 1);
+    tuo_gso gso;
+    memcpy(before, sp->bytes, sp->len);
+    if (CHECK_RESULT(tuo_gso_init(&gso, sp->bytes, sp->len, &sp->vnet, flags), TUO_OK) && CHECK(expected->count > 0)) {
+        CHECK_EQ_INT(tuo_gso_count(&gso), expected->count);
+        CHECK_EQ_INT(tuo_gso_remaining(&gso), expected->count);
+        check_same(expected, by_iterator(gso), "iterator");
+        check_same(expected, by_own_headers(gso), "own headers");
+        check_same(expected, by_batches(gso, 3), "three a call");
+        check_same(expected, by_batches(gso, expected->count + 1), "all in one call");
+        check_same(expected, in_place(sp, flags), "in place");
+        check_same(expected, by_split(gso, 64, expected->len[0]), "split");
+        CHECK_BYTES(sp->bytes, before, sp->len);
+    }
+    free(before);
+}
+
+/* All ways must give the segments of the naive splitter. Returns these segments. */
 static ref_list split_all_ways(const super *sp, unsigned more_flags)
 {
     unsigned flags = sp->flags | more_flags;
     int ethernet = (flags & TUO_F_ETHERNET) != 0;
     ref_list expected = ref_split(sp->bytes, sp->len, ethernet, sp->vnet.gso_size);
-    uint8_t *before = ref_alloc(sp->len, 1);
-    tuo_gso gso;
-    memcpy(before, sp->bytes, sp->len);
     for (size_t i = 0; i < expected.count && (flags & TUO_F_PSEUDO) != 0; i++) {
         leave_pseudo_sum(expected.bytes[i], expected.len[i], ethernet);
     }
-    if (CHECK_RESULT(tuo_gso_init(&gso, sp->bytes, sp->len, &sp->vnet, flags), TUO_OK) && CHECK(expected.count > 0)) {
-        CHECK_EQ_INT(tuo_gso_count(&gso), expected.count);
-        CHECK_EQ_INT(tuo_gso_remaining(&gso), expected.count);
-        check_same(&expected, by_iterator(gso), "iterator");
-        check_same(&expected, by_own_headers(gso), "own headers");
-        check_same(&expected, by_batches(gso, 3), "three a call");
-        check_same(&expected, by_batches(gso, expected.count + 1), "all in one call");
-        check_same(&expected, in_place(sp, flags), "in place");
-        check_same(&expected, by_split(gso, 64, expected.len[0]), "split");
-        CHECK_BYTES(sp->bytes, before, sp->len);
-    }
-    free(before);
+    check_all_ways(sp, flags, &expected);
     return expected;
 }
 
@@ -942,10 +949,10 @@ static const uint8_t long_ext[240] = {6, 29};
 
 static const refusal refusals[] = {
     {.name = "K1.5 gso_type 2", .expected = TUO_E_VNET_GSO_TYPE, .gso_type = 2},
-    {.name = "K1.5 gso_type 0x7f with tunnel bits", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x7f},
+    {.name = "K1.5 gso_type 0x7f with both tunnel bits", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x7f},
     {.name = "K1.19 legacy UFO", .expected = TUO_E_VNET_UFO, .gso_type = 3, .spec = {.kind = PKT_UDP4}},
-    {.name = "K1.20 UDP tunnel, IPv4", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x21},
-    {.name = "K1.20 UDP tunnel, IPv6", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x41},
+    {.name = "K3.22 UDP tunnel over IPv4 that is none", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x21},
+    {.name = "K3.22 UDP tunnel over IPv6 that is none", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x41},
     {.name = "K1.5 ECN without a type", .expected = TUO_E_VNET_ECN, .gso_type = 0x80},
     {.name = "K1.7f ECN with UDP", .expected = TUO_E_VNET_ECN, .gso_type = 0x85, .spec = {.kind = PKT_UDP4}},
     {.name = "K1.7d gso_size 0", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = -1},
@@ -1592,6 +1599,458 @@ TEST(whole_checksum_beyond_65535)
     CHECK_RESULT(tuo_gso_init(&gso, p, sizeof p, &vnet, 0), TUO_E_L4_CSUM);
 }
 
+/* ------------------------------------------------------------------------------------------------ tunnels (K 3.22 to 3.26) */
+
+static super super_of(const tunnel_super *t)
+{
+    super sp = {t->bytes, t->len, t->vnet, t->ethernet ? TUO_F_ETHERNET : 0};
+    return sp;
+}
+
+/* A superpacket in a tunnel, in every way, against the naive splitter. */
+static void check_tunnel_super(const tunnel_super *t, unsigned more_flags)
+{
+    super sp = super_of(t);
+    ref_list expected = tunnel_split(t, t->vnet.gso_size);
+    for (size_t i = 0; i < expected.count && (more_flags & TUO_F_PSEUDO) != 0; i++) {
+        leave_pseudo_sum(expected.bytes[i] + t->inner_off, expected.len[i] - t->inner_off, 0);
+    }
+    check_all_ways(&sp, sp.flags | more_flags, &expected);
+    ref_list_free(&expected);
+}
+
+static void check_tunnel(const tunnel_spec *spec, size_t gso_size, unsigned more_flags)
+{
+    tunnel_super t = tunnel_build(spec, gso_size);
+    CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, t.ethernet ? TUO_F_ETHERNET : 0), TUO_OK);
+    check_tunnel_super(&t, more_flags);
+    free(t.bytes);
+}
+
+typedef struct tunnel_form {
+    const char *name;
+    uint8_t outer_ethernet, outer_tags, inner_ethernet, inner_tags;
+    size_t header_len;
+} tunnel_form;
+
+static const tunnel_form tunnel_forms[] = {
+    {"VXLAN on TUN", 0, 0, 1, 0, 8},
+    {"bare IP on TUN", 0, 0, 0, 0, 8},
+    {"inner VLAN tag", 0, 0, 1, 1, 8},
+    {"Geneve with options on TAP", 1, 0, 1, 0, 24},
+    {"two tags outside, one inside", 1, 2, 1, 1, 8},
+    {"nothing in between", 0, 0, 0, 0, 0},
+    {"an odd number of bytes in between", 0, 0, 1, 0, 3},
+    {"one byte in between on TAP", 1, 0, 0, 0, 1},
+};
+
+static tunnel_spec tunnel_of(const tunnel_form *form, pkt_kind outer, pkt_kind inner, int csum)
+{
+    tunnel_spec t = {.outer = {.kind = outer}, .inner = {.kind = inner}};
+    t.outer.ethernet = form->outer_ethernet;
+    t.outer.vlan_count = form->outer_tags;
+    t.inner.ethernet = form->inner_ethernet;
+    t.inner.vlan_count = form->inner_tags;
+    t.header_len = form->header_len;
+    t.csum = csum;
+    return t;
+}
+
+TEST(tunnels_of_every_form)
+{
+    static const pkt_kind outers[] = {PKT_UDP4, PKT_UDP6};
+    for (size_t f = 0; f < CHECK_COUNT_OF(tunnel_forms); f++) {
+        for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+            for (int variant = 0; variant < 4; variant++) {
+                tunnel_spec t = tunnel_of(&tunnel_forms[f], outers[variant / 2], (pkt_kind)kind, variant % 2);
+                t.outer.ip_id = 0xfffe;
+                t.outer.df = variant % 2 ? 0 : PKT_ZERO;
+                t.outer.tos = 0xb9;
+                t.inner.ip_id = 0xfffd;
+                t.inner.tcp_flags = PKT_ACK | PKT_PSH | PKT_CWR;
+                t.inner.payload_len = 3456;
+                check_row("%s, inner %s, outer %s, checksum %d", tunnel_forms[f].name, kind_names[kind],
+                          kind_names[outers[variant / 2]], variant % 2);
+                check_tunnel(&t, 1000, 0);
+                check_tunnel(&t, 1000, TUO_F_PSEUDO);
+                check_tunnel(&t, 1152, 0); /* the last one is full */
+                check_tunnel(&t, 7, 0);
+            }
+        }
+    }
+}
+
+/* K 3.22: a tag that TAP inserts is counted by csum_start and by neither of the two offsets. */
+TEST(tunnel_behind_a_tag_that_is_not_counted)
+{
+    for (uint8_t tags = 1; tags <= TUO_VLAN_MAX; tags++) {
+        for (int outer = PKT_UDP4; outer <= PKT_UDP6; outer += PKT_UDP6 - PKT_UDP4) {
+            tunnel_spec spec = {.outer = {.kind = (pkt_kind)outer, .vlan_count = tags}, .inner = {.payload_len = 2500, .ethernet = 1},
+                                .header_len = 8, .csum = 1};
+            tunnel_super t = tunnel_build(&spec, 1000);
+            check_row("%u tags, outer %s", tags, kind_names[outer]);
+            t.vnet.outer_th_offset = (uint16_t)(t.vnet.outer_th_offset - 4);
+            t.vnet.inner_nh_offset = (uint16_t)(t.vnet.inner_nh_offset - 4);
+            CHECK_EQ_INT(t.vnet.outer_th_offset, 14 + 4 * (tags - 1) + (outer == PKT_UDP4 ? 20 : 40));
+            check_tunnel_super(&t, 0);
+            free(t.bytes);
+        }
+    }
+}
+
+TEST(random_tunnels)
+{
+    rng r = rng_start("random_tunnels", 21);
+    for (int i = 0; i < 300; i++) {
+        tunnel_spec t = {.outer = random_spec(&r), .inner = random_spec(&r)};
+        t.outer.kind = rng_chance(&r, 1, 2) ? PKT_UDP4 : PKT_UDP6;
+        t.outer.ext_chain = pkt_is_v6(&t.outer) && rng_chance(&r, 1, 3) ? "HD" : NULL;
+        t.header_len = rng_below(&r, 40);
+        t.csum = (int)rng_below(&r, 2);
+        while (tunnel_inner_off(&t) + pkt_payload_off(&t.inner) > TUO_HEADER_MAX) {
+            t.outer.ip_options_len = t.inner.ip_options_len = t.inner.tcp_options_len = 0;
+            t.header_len = 8;
+            t.inner.ext_chain = NULL;
+        }
+        if (tunnel_inner_off(&t) + pkt_len(&t.inner) > 65535) {
+            t.inner.payload_len = 1000;
+        }
+        size_t gso_size = 1 + rng_below(&r, t.inner.payload_len < 3000 && rng_chance(&r, 1, 3) ? 60 : 2000);
+        check_row("random tunnel %d", i);
+        if (!t.csum && gso_size >= pkt_payload_len(&t.inner)) { /* one segment without an outer checksum: tunnel_bit_on_another_packet */
+            t.inner.payload_len = (int32_t)gso_size + 1;
+        }
+        check_tunnel(&t, gso_size, (rng_chance(&r, 1, 4) ? TUO_F_PSEUDO : 0) | TUO_F_SIMD(simd_level_at((unsigned)i)));
+    }
+}
+
+/* K 3.25: a computed checksum of 0 is sent as 0xffff, in full segments and in the last one. */
+TEST(outer_checksum_that_comes_out_as_0)
+{
+    for (int outer = PKT_UDP4; outer <= PKT_UDP6; outer += PKT_UDP6 - PKT_UDP4) {
+        for (int last = 0; last < 2; last++) {
+            tunnel_spec spec = {.outer = {.kind = (pkt_kind)outer}, .inner = {.payload_len = 250, .ethernet = 1}, .header_len = 8, .csum = 1};
+            tunnel_super t = tunnel_build(&spec, 100);
+            size_t field = pkt_l4_off(&spec.outer) + 6;
+            check_row("outer %s, segment %d", kind_names[outer], last ? 2 : 0);
+            pkt_put16(t.bytes + field + 2, 0); /* the first bytes of the tunnel header */
+            ref_list with_0 = tunnel_split(&t, 100);
+            pkt_put16(t.bytes + field + 2, pkt_get16(with_0.bytes[last ? 2 : 0] + field));
+            ref_list list = tunnel_split(&t, 100);
+            CHECK_EQ_INT(pkt_get16(list.bytes[last ? 2 : 0] + field), 0xffff);
+            check_tunnel_super(&t, 0);
+            ref_list_free(&with_0);
+            ref_list_free(&list);
+            free(t.bytes);
+        }
+    }
+}
+
+/* P2: an outer seed for other addresses stays one, and an inner one does not make the outer sum wrong. */
+TEST(seeds_in_a_tunnel_are_neither_repaired_nor_replaced)
+{
+    for (int damaged = 0; damaged < 2; damaged++) {
+        tunnel_spec spec = {.outer = {.kind = PKT_UDP4}, .inner = {.kind = PKT_TCP6, .payload_len = 250, .ethernet = 1}, .header_len = 8,
+                            .csum = 1};
+        tunnel_super t = tunnel_build(&spec, 100);
+        super sp = super_of(&t);
+        tuo_gso gso;
+        check_row(damaged ? "inner address" : "outer address");
+        t.bytes[damaged ? t.inner_off + 39 : 19] ^= 0x55;
+        pkt_view v = pkt_look(t.bytes, t.len, 0, 0);
+        pkt_fix_ip_checksum(t.bytes, &v);
+        if (CHECK_RESULT(tuo_gso_init(&gso, t.bytes, t.len, &t.vnet, 0), TUO_OK)) {
+            ref_list list = by_iterator(gso);
+            check_same(&list, in_place(&sp, 0), "in place");
+            CHECK_EQ_INT(list.count, 3);
+            for (size_t i = 0; i < list.count; i++) {
+                const uint8_t *inner = list.bytes[i] + t.inner_off;
+                CHECK_RESULT(tuo_csum_check(inner, list.len[i] - t.inner_off, 0), damaged ? TUO_E_L4_CSUM : TUO_OK);
+                CHECK_RESULT(tuo_csum_check(list.bytes[i], list.len[i], 0), damaged ? TUO_OK : TUO_E_L4_CSUM);
+            }
+            ref_list_free(&list);
+        }
+        free(t.bytes);
+    }
+}
+
+/* How a good tunnel superpacket of 300 bytes in segments of 100 is spoiled. */
+typedef struct tunnel_refusal {
+    const char *name;
+    tuo_result expected;
+    tunnel_spec spec;
+    int gso_type, gso_size;          /* instead of the right one; gso_size -1: 0 */
+    int flags_off, th, nh;           /* flags to clear; added to both offsets */
+    int csum_start, csum_offset;     /* added */
+    int from_inner;                  /* where `at` counts from: the inner IP header, or else the outer one */
+    int at;                          /* byte to change, by `by`; 0 with `by` 0: none */
+    uint8_t by;
+    size_t cut;
+} tunnel_refusal;
+
+#define VXLAN4 {.outer = {.kind = PKT_UDP4}, .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}
+#define VXLAN6 {.outer = {.kind = PKT_UDP6}, .inner = {.kind = PKT_UDP6, .ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}
+#define TAGGED {.outer = {.kind = PKT_UDP4, .vlan_count = 1}, .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}
+#define PLAIN4 {.outer = {.kind = PKT_UDP4}, .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8}
+
+static const tunnel_refusal tunnel_refusals[] = {
+    {.name = "both bits", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .gso_type = 0x61},
+    {.name = "IPv6 bit over IPv4", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .gso_type = 0x41},
+    {.name = "IPv4 bit over IPv6", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN6, .gso_type = 0x25},
+    {.name = "UFO inside", .expected = TUO_E_VNET_UFO, .spec = VXLAN6, .gso_type = 0x43},
+    {.name = "type 2 inside", .expected = TUO_E_VNET_GSO_TYPE, .spec = VXLAN4, .gso_type = 0x22},
+    {.name = "ECN and UDP inside", .expected = TUO_E_VNET_ECN, .spec = VXLAN6, .gso_type = 0xc5},
+    {.name = "ECN and nothing inside", .expected = TUO_E_VNET_ECN, .spec = VXLAN4, .gso_type = 0xa0},
+    {.name = "gso_size 0", .expected = TUO_E_VNET_GSO_SIZE, .spec = VXLAN4, .gso_size = -1},
+    {.name = "segments that an outer IPv4 packet cannot hold", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65400,
+     .spec = {.outer = {.kind = PKT_UDP4}, .inner = {.payload_len = 70000, .ethernet = 1}, .header_len = 100}},
+    {.name = "no NEEDS_CSUM", .expected = TUO_E_VNET_NEEDS_CSUM, .spec = VXLAN4, .flags_off = TUO_VNET_NEEDS_CSUM},
+    {.name = "outer checksum without its flag", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .flags_off = TUO_VNET_UDP_TUNNEL_CSUM},
+    {.name = "outer_th_offset 4 less without a tag", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .th = -4, .nh = -4},
+    {.name = "outer_th_offset 8 less", .expected = TUO_E_VNET_TUNNEL, .spec = TAGGED, .th = -8, .nh = -8},
+    {.name = "outer_th_offset 4 more", .expected = TUO_E_VNET_TUNNEL, .spec = TAGGED, .th = 4, .nh = 4},
+    {.name = "inner_nh_offset in the outer UDP header", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .nh = -23},
+    {.name = "inner_nh_offset 0", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .nh = -50},
+    {.name = "inner_nh_offset beyond the packet", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .nh = 341},
+    {.name = "inner_nh_offset at the end of the packet", .expected = TUO_E_TRUNCATED, .spec = VXLAN4, .nh = 340},
+    {.name = "inner_nh_offset at the inner Ethernet header", .expected = TUO_E_NOT_IP, .spec = VXLAN4, .nh = -14},
+    {.name = "outer TCP", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x21,
+     .spec = {.outer = {.kind = PKT_TCP4}, .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "outer ICMP", .expected = TUO_E_VNET_TUNNEL, .spec = {.outer = {.kind = PKT_UDP4, .proto = 1},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "outer fragment", .expected = TUO_E_VNET_FRAGMENT, .spec = {.outer = {.kind = PKT_UDP4, .frag = 0x2000},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "outer UDP length", .expected = TUO_E_UDP_LENGTH, .spec = {.outer = {.kind = PKT_UDP4, .udp_len = 300},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "outer IP length beyond the bytes", .expected = TUO_E_IP_LENGTH, .spec = VXLAN4, .cut = 1},
+    {.name = "bytes behind the inner packet", .expected = TUO_E_IP_LENGTH, .spec = {.outer = {.kind = PKT_UDP4},
+     .inner = {.ethernet = 1, .payload_len = 300, .trailer_len = 1}, .header_len = 8, .csum = 1}},
+    {.name = "inner length beyond the bytes", .expected = TUO_E_IP_LENGTH, .spec = VXLAN4, .from_inner = 1, .at = 3, .by = 0xff},
+    {.name = "inner fragment", .expected = TUO_E_VNET_FRAGMENT, .spec = {.outer = {.kind = PKT_UDP4},
+     .inner = {.ethernet = 1, .payload_len = 300, .frag = 0x2000}, .header_len = 8, .csum = 1}},
+    {.name = "TCPV6 inside IPv4", .expected = TUO_E_VNET_IP_VERSION, .spec = VXLAN4, .gso_type = 0x24},
+    {.name = "UDP_L4 on inner TCP", .expected = TUO_E_VNET_PROTOCOL, .spec = VXLAN4, .gso_type = 0x25},
+    {.name = "inner ICMP", .expected = TUO_E_VNET_PROTOCOL, .spec = {.outer = {.kind = PKT_UDP4},
+     .inner = {.ethernet = 1, .payload_len = 300, .proto = 1}, .header_len = 8, .csum = 1}},
+    {.name = "csum_start at the outer UDP header", .expected = TUO_E_VNET_CSUM_START, .spec = VXLAN6, .csum_start = -70},
+    {.name = "csum_offset of UDP on inner TCP", .expected = TUO_E_VNET_CSUM_OFFSET, .spec = VXLAN4, .csum_offset = -10},
+    {.name = "checksum field beyond the packet", .expected = TUO_E_CSUM_RANGE, .spec = VXLAN4, .csum_start = 5000},
+    {.name = "outer IPv4 header checksum is wrong", .expected = TUO_E_IP_CSUM, .spec = {.outer = {.kind = PKT_UDP4, .ip_csum_xor = 1},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "inner IPv4 header checksum is wrong", .expected = TUO_E_IP_CSUM, .spec = {.outer = {.kind = PKT_UDP6},
+     .inner = {.ethernet = 1, .payload_len = 300, .ip_csum_xor = 1}, .header_len = 8}},
+    {.name = "headers longer than TUO_HEADER_MAX", .expected = TUO_E_HEADER_TOO_LONG, .spec = {.outer = {.kind = PKT_UDP4},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 175}},
+    {.name = "one segment, outer checksum, headers longer than TUO_HEADER_MAX", .expected = TUO_E_HEADER_TOO_LONG, .gso_size = 300,
+     .spec = {.outer = {.kind = PKT_UDP4}, .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 175, .csum = 1}},
+    {.name = "one segment, outer checksum, longer than an IPv4 packet", .expected = TUO_E_VNET_GSO_SIZE, .gso_size = 65534,
+     .spec = {.outer = {.kind = PKT_UDP4}, .inner = {.kind = PKT_UDP4, .payload_len = 65480}, .header_len = 8, .csum = 1}},
+    {.name = "one segment, outer checksum, as long as an IPv4 packet may be", .expected = TUO_OK, .gso_size = 65534,
+     .spec = {.outer = {.kind = PKT_UDP4}, .inner = {.kind = PKT_UDP4, .payload_len = 65471}, .header_len = 8, .csum = 1}},
+    {.name = "nothing is wrong", .expected = TUO_OK, .spec = VXLAN4},
+    {.name = "nothing is wrong, no outer checksum", .expected = TUO_OK, .spec = PLAIN4},
+    {.name = "ECN", .expected = TUO_OK, .spec = VXLAN4, .gso_type = 0xa1},
+    {.name = "headers of TUO_HEADER_MAX", .expected = TUO_OK, .spec = {.outer = {.kind = PKT_UDP4},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 174, .csum = 1}},
+};
+
+static tunnel_super spoiled_tunnel(const tunnel_refusal *row)
+{
+    tunnel_super t = tunnel_build(&row->spec, row->gso_size < 0 ? 0 : row->gso_size == 0 ? 100 : (size_t)row->gso_size);
+    size_t base = row->from_inner ? t.inner_off : pkt_ip_off(&row->spec.outer);
+    if (row->gso_type) {
+        t.vnet.gso_type = (uint8_t)row->gso_type;
+    }
+    t.vnet.flags = (uint8_t)(t.vnet.flags & ~row->flags_off);
+    t.vnet.outer_th_offset = (uint16_t)(t.vnet.outer_th_offset + row->th);
+    t.vnet.inner_nh_offset = (uint16_t)(t.vnet.inner_nh_offset + row->nh);
+    t.vnet.csum_start = (uint16_t)(t.vnet.csum_start + row->csum_start);
+    t.vnet.csum_offset = (uint16_t)(t.vnet.csum_offset + row->csum_offset);
+    t.bytes[base + (size_t)row->at] ^= row->by;
+    t.len -= row->cut;
+    return t;
+}
+
+TEST(tunnels_refused_by_name)
+{
+    for (size_t i = 0; i < CHECK_COUNT_OF(tunnel_refusals); i++) {
+        const tunnel_refusal *row = &tunnel_refusals[i];
+        tuo_gso gso, untouched;
+        memset(&gso, 0xa5, sizeof gso);
+        memset(&untouched, 0xa5, sizeof untouched);
+        check_row("%s", row->name);
+        tunnel_super t = spoiled_tunnel(row);
+        unsigned flags = t.ethernet ? TUO_F_ETHERNET : 0;
+        CHECK_RESULT(tuo_gso_init(&gso, t.bytes, t.len, &t.vnet, flags), row->expected);
+        CHECK((memcmp(&gso, &untouched, sizeof gso) == 0) == (row->expected != TUO_OK));
+        if (row->expected == TUO_E_IP_CSUM) {
+            CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, flags), TUO_OK);
+            CHECK_RESULT(tuo_gso_init(&gso, t.bytes, t.len, &t.vnet, flags | TUO_F_TRUST), TUO_OK);
+        } else if (row->gso_size != 300 && row->gso_size != 65534) {
+            CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, flags), row->expected);
+        }
+        free(t.bytes);
+    }
+}
+
+/* K 1.20: nothing of this is written to a device. */
+TEST(tunnels_are_not_for_writing)
+{
+    for (int base = 0; base < 2; base++) {
+        tunnel_spec spec = VXLAN4;
+        tunnel_super t = tunnel_build(&spec, 100);
+        t.vnet.gso_type = (uint8_t)(base ? t.vnet.gso_type : TUO_GSO_UDP_TUNNEL_IPV4);
+        CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, TUO_F_WRITE), TUO_E_VNET_TUNNEL);
+        CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, 0), TUO_OK);
+        free(t.bytes);
+    }
+}
+
+/* One segment in a tunnel: with a GSO type (small), or with the tunnel bit alone (K 3.23). Both its checksums are completed. */
+TEST(single_packets_in_a_tunnel)
+{
+    static const pkt_kind outers[] = {PKT_UDP4, PKT_UDP6};
+    static const int32_t payloads[] = {PKT_ZERO, 1, 99, 1000};
+    for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+        for (int variant = 0; variant < 32; variant++) {
+            tunnel_spec spec = tunnel_of(&tunnel_forms[variant % 4], outers[variant / 4 % 2], (pkt_kind)kind, variant / 8 % 2);
+            spec.inner.payload_len = payloads[variant % 4];
+            spec.inner.tcp_flags = PKT_FIN | PKT_ACK | PKT_CWR;
+            tunnel_super t = tunnel_build(&spec, 1000);
+            int typed = variant / 16;
+            if (!typed) {
+                t.vnet.gso_type &= TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6;
+                t.vnet.gso_size = variant % 2 ? 0 : 1; /* means nothing */
+            }
+            check_row("%s, inner %s, variant %d", tunnel_forms[variant % 4].name, kind_names[kind], variant);
+            super sp = super_of(&t);
+            ref_list expected = tunnel_split(&t, 1000);
+            check_all_ways(&sp, sp.flags, &expected);
+            leave_pseudo_sum(expected.bytes[0] + t.inner_off, expected.len[0] - t.inner_off, 0);
+            check_all_ways(&sp, sp.flags | TUO_F_PSEUDO, &expected);
+            ref_list_free(&expected);
+            free(t.bytes);
+        }
+    }
+}
+
+/* A tunnel bit on what is no tunnel: the checksum at csum_start is completed, and no other byte changes. */
+TEST(tunnel_bit_on_another_packet)
+{
+    static const struct {
+        const char *name;
+        tunnel_spec spec;
+        int th, nh, csum_start, csum_offset, flags_off;
+    } rows[] = {
+        {"decapsulated: no inner header", VXLAN4, 0, -50, 0, 0, 0},
+        {"another outer header", VXLAN4, 1, 0, 0, 0, 0},
+        {"another csum_start", VXLAN4, 0, 0, 2, 0, 0},
+        {"another csum_offset", VXLAN4, 0, 0, 0, 2, 0},
+        {"no outer checksum", PLAIN4, 0, 0, 0, 0, 0},
+        {"no outer checksum, which is there", VXLAN4, 0, 0, 0, 0, TUO_VNET_UDP_TUNNEL_CSUM},
+        {"nothing to complete", VXLAN4, 0, 0, 0, 0, TUO_VNET_NEEDS_CSUM},
+        {"inner ICMP", {.outer = {.kind = PKT_UDP4}, .inner = {.ethernet = 1, .proto = 1}, .header_len = 8, .csum = 1}, 0, 0, 0, 0, 0},
+        {"inner UDP of a length of its own", {.outer = {.kind = PKT_UDP4}, .inner = {.kind = PKT_UDP4, .udp_len = 20}, .header_len = 8,
+         .csum = 1}, 0, 0, 0, 0, 0},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        tunnel_super t = tunnel_build(&rows[i].spec, 100);
+        super sp = super_of(&t);
+        uint8_t *expected = ref_alloc(t.len, 1);
+        check_row("%s", rows[i].name);
+        sp.vnet.gso_type = TUO_GSO_UDP_TUNNEL_IPV4;
+        sp.vnet.flags = (uint8_t)(sp.vnet.flags & ~rows[i].flags_off);
+        sp.vnet.outer_th_offset = (uint16_t)(sp.vnet.outer_th_offset + rows[i].th);
+        sp.vnet.inner_nh_offset = (uint16_t)(sp.vnet.inner_nh_offset + rows[i].nh);
+        sp.vnet.csum_start = (uint16_t)(sp.vnet.csum_start + rows[i].csum_start);
+        sp.vnet.csum_offset = (uint16_t)(sp.vnet.csum_offset + rows[i].csum_offset);
+        memcpy(expected, t.bytes, t.len);
+        if (sp.vnet.flags & TUO_VNET_NEEDS_CSUM) {
+            complete_slowly(expected, t.len, sp.vnet.csum_start, sp.vnet.csum_offset);
+        }
+        check_whole(&sp, 0, expected);
+        check_whole(&sp, TUO_F_PSEUDO, t.bytes);
+        free(expected);
+        free(t.bytes);
+    }
+}
+
+/* Each prefix of a superpacket in a tunnel, with lengths and with lengths of 0, ends at a page that must not be touched. */
+TEST(no_byte_behind_a_tunnel_is_read)
+{
+    guard_page g = guard_page_new(4096);
+    for (int variant = 0; variant < 8; variant++) {
+        tunnel_spec spec = {.outer = {.kind = variant & 1 ? PKT_UDP4 : PKT_UDP6, .ethernet = 1}, .header_len = 8, .csum = 1,
+                            .inner = {.kind = variant & 2 ? PKT_TCP4 : PKT_UDP6, .ethernet = 1, .payload_len = 57}};
+        int open_ended = variant / 4;
+        spec.outer.ip_len_zero = spec.inner.ip_len_zero = (uint8_t)open_ended;
+        spec.outer.udp_len = open_ended ? PKT_ZERO : 0;
+        spec.inner.udp_len = open_ended && pkt_is_udp(&spec.inner) ? PKT_ZERO : 0;
+        tunnel_super t = tunnel_build(&spec, 10);
+        check_row("variant %d", variant);
+        for (size_t len = 0; len <= t.len; len++) {
+            uint8_t *bytes = guard_page_at_end(&g, t.bytes, len);
+            tuo_gso gso;
+            tuo_result result = tuo_gso_init(&gso, bytes, len, &t.vnet, TUO_F_ETHERNET);
+            int whole = len == t.len || (open_ended && len >= tunnel_inner_off(&spec) - 14 + pkt_payload_off(&spec.inner));
+            CHECK((result == TUO_OK) == whole);
+            if (result == TUO_OK) {
+                ref_list list = by_iterator(gso);
+                check_same(&list, by_split(gso, 3, t.len), "split");
+                while (tuo_gso_remaining(&gso) > 0) {
+                    tuo_buf segment;
+                    CHECK_RESULT(tuo_gso_next_in_place(&gso, bytes, &segment), TUO_OK);
+                }
+                ref_list_free(&list);
+            }
+        }
+        free(t.bytes);
+    }
+    guard_page_free(&g);
+}
+
+/* A device is not told of tunnels. What it can finish by csum_start is left to it; the outer checksum is finished then. */
+TEST(tunnels_on_a_device)
+{
+    for (int any = 0; any < 2; any++) {
+        for (int kind = 0; kind < PKT_KIND_COUNT; kind++) {
+            tunnel_spec spec = {.outer = {.kind = PKT_UDP4}, .inner = {.kind = (pkt_kind)kind, .payload_len = 3000, .ethernet = 1},
+                                .header_len = 8, .csum = 1};
+            tunnel_super t = tunnel_build(&spec, 1000);
+            ref_list expected = tunnel_split(&t, 1000);
+            tuo_caps caps;
+            tuo_tx tx;
+            tuo_tx_packet packet;
+            memset(&caps, 0, sizeof caps);
+            caps.tx_csum_tcp4 = caps.tx_csum_udp4 = caps.tx_csum_tcp6 = caps.tx_csum_udp6 = 1;
+            caps.max_tcp4 = caps.max_udp4 = caps.max_tcp6 = caps.max_udp6 = 65535;
+            caps.tx_csum_any = (uint8_t)any;
+            check_row("inner %s, tx_csum_any %d", kind_names[kind], any);
+            CHECK_RESULT(tuo_tx_init(&tx, &caps, t.bytes, t.len, &t.vnet, 0), TUO_OK);
+            CHECK_EQ_INT(tuo_tx_remaining(&tx), expected.count);
+            for (size_t i = 0; i < expected.count; i++) {
+                ref_list one = {NULL, NULL, 0}, actual = {NULL, NULL, 0};
+                tuo_iov iov = {expected.bytes[i], expected.len[i]};
+                CHECK_RESULT(tuo_tx_next(&tx, NULL, &packet), TUO_OK);
+                if (any) {
+                    leave_pseudo_sum(expected.bytes[i] + t.inner_off, expected.len[i] - t.inner_off, 0);
+                }
+                list_add(&one, &iov, 1);
+                list_add(&actual, packet.iov, packet.iov_count);
+                check_same(&one, actual, "device");
+                ref_list_free(&one);
+                CHECK_EQ_INT(packet.vnet.flags, any ? TUO_VNET_NEEDS_CSUM : 0);
+                CHECK_EQ_INT(packet.vnet.gso_type, TUO_GSO_NONE);
+                CHECK(!any || (packet.vnet.csum_start == t.vnet.csum_start && packet.vnet.csum_offset == t.vnet.csum_offset));
+                CHECK(packet.kind == TUO_KIND_NONE && packet.l2_len == 0 && packet.seg_count == 1);
+            }
+            CHECK_RESULT(tuo_tx_next(&tx, NULL, &packet), TUO_DONE);
+            ref_list_free(&expected);
+            free(t.bytes);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const check_test tests[] = {
@@ -1633,6 +2092,17 @@ int main(int argc, char **argv)
         CHECK_ENTRY(whole_checksum_beyond_65535),
         CHECK_ENTRY(account_refuses_by_name),
         CHECK_ENTRY(account_takes_the_most),
+        CHECK_ENTRY(tunnels_of_every_form),
+        CHECK_ENTRY(tunnel_behind_a_tag_that_is_not_counted),
+        CHECK_ENTRY(random_tunnels),
+        CHECK_ENTRY(outer_checksum_that_comes_out_as_0),
+        CHECK_ENTRY(seeds_in_a_tunnel_are_neither_repaired_nor_replaced),
+        CHECK_ENTRY(tunnels_refused_by_name),
+        CHECK_ENTRY(tunnels_are_not_for_writing),
+        CHECK_ENTRY(single_packets_in_a_tunnel),
+        CHECK_ENTRY(tunnel_bit_on_another_packet),
+        CHECK_ENTRY(no_byte_behind_a_tunnel_is_read),
+        CHECK_ENTRY(tunnels_on_a_device),
     };
     return CHECK_RUN(argc, argv, tests);
 }

@@ -11,6 +11,7 @@
 #include "guard_page.h"
 #include "packets.h"
 #include "reference.h"
+#include "tunnels.h"
 
 /* ---------------------------------------------------------------------------------------------- memory of exact size */
 
@@ -259,16 +260,109 @@ static int is_super(const sample *s, const tuo_vnet_hdr *h)
     return h->gso_type != TUO_GSO_NONE && ref_split_payload(&s->super) > h->gso_size;
 }
 
+static int is_tunnel(const tuo_vnet_hdr *h)
+{
+    return (h->gso_type & REF_TUNNELS) != 0;
+}
+
+/* The type of segments. */
+static unsigned base_of(const tuo_vnet_hdr *h)
+{
+    return h->gso_type & ~(unsigned)(TUO_GSO_ECN | REF_TUNNELS);
+}
+
+/* A tunnel bit without both is in the GSO type, and what else is in the type is known: the first contradiction of the headers around the
+   inner packet, or of finding that. Without one *inner is where the inner packet is, from *at on. */
+static tuo_result expected_outer(const sample *s, const tuo_vnet_hdr *h, pkt_view *inner, size_t *at)
+{
+    const pkt_view *v = &s->super;
+    const long missed = (long)v->l4 - h->outer_th_offset;
+
+    if (v->status != PKT_OK)
+        return result_of(v);
+    if (v->fragment)
+        return TUO_E_VNET_FRAGMENT;
+    if (kind_of(v) != (h->gso_type & TUO_GSO_UDP_TUNNEL_IPV4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6))
+        return TUO_E_VNET_TUNNEL;
+    if (v->payload + v->payload_len != v->end)
+        return TUO_E_UDP_LENGTH;
+    if ((missed != 0 && (missed != 4 || v->vlans == 0)) || h->inner_nh_offset + missed < (long)v->payload ||
+        h->inner_nh_offset + missed > (long)v->end)
+        return TUO_E_VNET_TUNNEL;
+    if (!(h->flags & TUO_VNET_UDP_TUNNEL_CSUM) && pkt_get16(s->p + v->l4 + 6) != 0)
+        return TUO_E_VNET_TUNNEL;
+    *at = (size_t)(h->inner_nh_offset + missed);
+    *inner = pkt_look(s->p + *at, v->end - *at, 0, 1);
+    if (inner->status != PKT_OK)
+        return result_of(inner);
+    return inner->end == v->end - *at ? TUO_OK : TUO_E_IP_LENGTH;
+}
+
+/* Segments of this size have headers that can be copied, and lengths that fit their fields. */
+static tuo_result expected_segments(const sample *s, const pkt_view *inner, size_t at, size_t size)
+{
+    const size_t hdr_len = at + inner->payload;
+
+    if (hdr_len > TUO_HEADER_MAX)
+        return TUO_E_HEADER_TOO_LONG;
+    return hdr_len - s->super.ip + size > 65535u + (s->super.version == 4 ? 0 : 40) ? TUO_E_VNET_GSO_SIZE : TUO_OK;
+}
+
+static tuo_result expected_tunnel(const sample *s, const tuo_vnet_hdr *h)
+{
+    pkt_view inner;
+    size_t at = 0;
+    const unsigned type = base_of(h);
+    const tuo_result result = expected_outer(s, h, &inner, &at);
+    int is_tcp;
+
+    if (result != TUO_OK)
+        return result;
+    is_tcp = inner.proto == PKT_PROTO_TCP;
+    if (inner.fragment)
+        return TUO_E_VNET_FRAGMENT;
+    if (kind_of(&inner) == TUO_KIND_NONE || is_tcp == (type == TUO_GSO_UDP_L4))
+        return TUO_E_VNET_PROTOCOL;
+    if (is_tcp && (type == TUO_GSO_TCPV4) != (inner.version == 4))
+        return TUO_E_VNET_IP_VERSION;
+    if (!(h->flags & TUO_VNET_NEEDS_CSUM))
+        return TUO_E_VNET_NEEDS_CSUM;
+    if (h->csum_start != at + inner.l4)
+        return TUO_E_VNET_CSUM_START;
+    if (h->csum_offset != (is_tcp ? 16 : 6))
+        return TUO_E_VNET_CSUM_OFFSET;
+    return ref_split_payload(&inner) <= h->gso_size ? TUO_OK : expected_segments(s, &inner, at, h->gso_size);
+}
+
+/* What tuo_gso_init adds: of what is cut, and of one segment with a seed in its outer header. */
+static tuo_result expected_tunnel_gso(const sample *s, const tuo_vnet_hdr *h, unsigned extra)
+{
+    ref_tunnel t;
+    tuo_result result;
+    size_t payload;
+    const int csum = h->flags & TUO_VNET_UDP_TUNNEL_CSUM, found = ref_tunnel_look(s->p, s->len, s->flags != 0, h, &t);
+
+    if (!found)
+        return TUO_OK; /* a single packet like any other */
+    payload = ref_split_payload(&t.inner);
+    if (base_of(h) == TUO_GSO_NONE ? !csum || t.inner.payload_len != payload : !csum && payload <= h->gso_size)
+        return TUO_OK;
+    result = expected_segments(s, &t.inner, t.at, base_of(h) != TUO_GSO_NONE && payload > h->gso_size ? h->gso_size : payload);
+    if (result != TUO_OK || (extra & TUO_F_TRUST))
+        return result;
+    return ref_ip_valid(s->p, &s->super) && ref_ip_valid(s->p + t.at, &t.inner) ? TUO_OK : TUO_E_IP_CSUM;
+}
+
 /* The first contradiction, in the order that the comment at tuo_vnet_check has. */
 static tuo_result expected_vnet(const sample *s, const tuo_vnet_hdr *h)
 {
-    const unsigned type = h->gso_type & ~(unsigned)TUO_GSO_ECN;
+    const unsigned type = base_of(h);
     const pkt_view *v = &s->super;
     const tuo_kind kind = kind_of(v);
     const int needs_csum = h->flags & TUO_VNET_NEEDS_CSUM, is_tcp = kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6;
     size_t seg;
 
-    if (h->gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6))
+    if ((h->gso_type & REF_TUNNELS) == REF_TUNNELS)
         return TUO_E_VNET_TUNNEL;
     if (type == TUO_GSO_UDP)
         return TUO_E_VNET_UFO;
@@ -282,6 +376,8 @@ static tuo_result expected_vnet(const sample *s, const tuo_vnet_hdr *h)
         return TUO_E_CSUM_RANGE;
     if (type == TUO_GSO_NONE)
         return TUO_OK;
+    if (is_tunnel(h))
+        return expected_tunnel(s, h);
     if (v->status != PKT_OK)
         return result_of(v);
     if (v->fragment)
@@ -341,7 +437,7 @@ static size_t stated_end(const sample *s)
 static tuo_result expected_write(const sample *s, const tuo_vnet_hdr *h)
 {
     const size_t ip = s->flags & TUO_F_ETHERNET ? 14 : 0;
-    const tuo_result result = expected_vnet(s, h);
+    const tuo_result result = is_tunnel(h) ? TUO_E_VNET_TUNNEL : expected_vnet(s, h);
 
     if (result != TUO_OK)
         return result;
@@ -371,6 +467,8 @@ static tuo_result expected_gso(const sample *s, const tuo_vnet_hdr *h, unsigned 
     const tuo_result result = expected_vnet(s, h);
     const int needs_csum = h->flags & TUO_VNET_NEEDS_CSUM;
 
+    if (result == TUO_OK && is_tunnel(h))
+        return expected_tunnel_gso(s, h, extra);
     if (result != TUO_OK || !is_super(s, h))
         return result;
     if (s->super.routing_left && !needs_csum)
@@ -403,6 +501,20 @@ static void expect_whole(const sample *s, size_t len, const tuo_vnet_hdr *h, uns
         return;
     sum = ~pkt_sum(s->p + h->csum_start, len - h->csum_start, 0) & 0xffff;
     pkt_put16(out + h->csum_start + h->csum_offset, sum ? sum : 0xffff);
+}
+
+/* All segments of what is marked as being in a tunnel. */
+static void check_tunnel_segments(const sample *s, const tuo_vnet_hdr *h, unsigned extra)
+{
+    ref_list expected = ref_tunnel_wire(s->p, s->len, s->flags != 0, h, (extra & TUO_F_PSEUDO) != 0);
+    size_t i;
+
+    CHECK_EQ_INT(seg_count, expected.count);
+    for (i = 0; i < seg_count && i < expected.count; i++) {
+        CHECK_EQ_INT(seg_len[i], expected.len[i]);
+        CHECK(seg_len[i] != expected.len[i] || same(seg_bytes[i], expected.bytes[i], expected.len[i]));
+    }
+    ref_list_free(&expected);
 }
 
 /* Segment i against what it must be. */
@@ -438,11 +550,14 @@ static void walk_next(const sample *s, const tuo_vnet_hdr *h, unsigned extra, co
     for (seg_count = 0; seg_count < SEGMENTS_MAX && tuo_gso_next(&gso, NULL, &seg) == TUO_OK; seg_count++) {
         seg_len[seg_count] = flatten(seg.iov, seg.iov_count, seg_bytes[seg_count], SEGMENT_MAX);
         CHECK(seg.len == seg_len[seg_count]);
-        check_segment(s, h, extra, seg_count);
+        if (!is_tunnel(h))
+            check_segment(s, h, extra, seg_count);
         CHECK_RESULT(tuo_gso_next(&again, stamped.bytes, &seg), TUO_OK);
         CHECK(flatten(seg.iov, seg.iov_count, flat, sizeof flat) == seg_len[seg_count] &&
               same(flat, seg_bytes[seg_count], seg_len[seg_count]));
     }
+    if (is_tunnel(h))
+        check_tunnel_segments(s, h, extra);
     CHECK_EQ_INT(seg_count, tuo_gso_count(planned));
     memset(&seg, 0x77, sizeof seg);
     CHECK_RESULT(tuo_gso_next(&again, stamped.bytes, &seg), TUO_DONE);
@@ -1104,6 +1219,91 @@ TEST(vnet_header_fields)
     }
 }
 
+/* ---------------------------------------------------------------------------------------------------------------- tunnels */
+
+static const struct {
+    const char *name;
+    tunnel_spec spec;
+} tunnels[] = {
+    {"tcp4 in udp4", {.outer = {.kind = PKT_UDP4}, .inner = {.kind = PKT_TCP4, LONG, .ethernet = 1}, .header_len = 8, .csum = 1}},
+    {"tcp6 in udp6", {.outer = {.kind = PKT_UDP6}, .inner = {.kind = PKT_TCP6, LONG, .ethernet = 1}, .header_len = 8, .csum = 1}},
+    {"udp4 in udp6, no outer checksum", {.outer = {.kind = PKT_UDP6}, .inner = {.kind = PKT_UDP4, LONG}, .header_len = 8}},
+    {"udp6 in udp4, a tag, an odd header", {.outer = {.kind = PKT_UDP4, .vlan_count = 1}, .inner = {.kind = PKT_UDP6, LONG}, .header_len = 3,
+                                            .csum = 1}},
+};
+
+static void examine_tunnel(sample *s, const tuo_vnet_hdr *h)
+{
+    s->p = input.bytes;
+    s->len = input.len;
+    s->plain = pkt_look(s->p, s->len, s->flags != 0, 0);
+    s->super = pkt_look(s->p, s->len, s->flags != 0, 1);
+    examine_header(s, h);
+    if (h->gso_type != (h->gso_type & REF_TUNNELS)) { /* and as a single packet */
+        tuo_vnet_hdr single = *h;
+        single.gso_type &= REF_TUNNELS;
+        single.gso_size = 0;
+        examine_header(s, &single);
+    }
+}
+
+/* Each prefix; each byte of the headers with some other values; each field of the vnet header with each value that could matter. */
+TEST(superpackets_in_tunnels)
+{
+    static const sweep_row row = {"tunnel", {0}};
+    size_t r, i, k;
+
+    for (r = 0; r < CHECK_COUNT_OF(tunnels); r++) {
+        tunnel_super t = tunnel_build(&tunnels[r].spec, GSO_SIZE);
+        const size_t hdr_len = t.vnet.hdr_len;
+        sample s;
+        memset(&s, 0, sizeof s);
+        s.row = &row;
+        s.variant = tunnels[r].name;
+        s.flags = t.ethernet ? TUO_F_ETHERNET : 0;
+        check_row("%s", tunnels[r].name);
+        for (i = 0; i <= t.len; i++) {
+            exact_fill(&input, t.bytes, i);
+            s.at = i;
+            examine_tunnel(&s, &t.vnet);
+        }
+        for (i = 0; i < hdr_len; i++)
+            for (k = r % step; k < 8 + 6; k += step) {
+                static const uint8_t more[6] = {0x00, 0xff, 0x40, 0x60, 0x11, 0x45};
+                exact_fill(&input, t.bytes, t.len);
+                input.bytes[i] = k < 8 ? (uint8_t)(input.bytes[i] ^ 1u << k) : more[k - 8];
+                s.at = i;
+                s.value = input.bytes[i];
+                examine_tunnel(&s, &t.vnet);
+            }
+        exact_fill(&input, t.bytes, t.len);
+        for (i = 0; i < t.len + 25; i++) {
+            tuo_vnet_hdr h = t.vnet;
+            h.outer_th_offset = edge_of_16(i, t.len + 3);
+            examine_tunnel(&s, &h);
+            h = t.vnet;
+            h.inner_nh_offset = edge_of_16(i, t.len + 3);
+            examine_tunnel(&s, &h);
+            h.outer_th_offset = (uint16_t)(h.outer_th_offset - 4);
+            examine_tunnel(&s, &h);
+            h = t.vnet;
+            h.csum_start = edge_of_16(i, t.len + 3);
+            examine_tunnel(&s, &h);
+            h = t.vnet;
+            h.gso_size = edge_of_16(i, t.len + 3);
+            examine_tunnel(&s, &h);
+        }
+        for (i = 0; i < 16; i++)
+            for (k = 0; k < 256; k++) {
+                tuo_vnet_hdr h = t.vnet;
+                h.flags = (uint8_t)i;
+                h.gso_type = (uint8_t)k;
+                examine_tunnel(&s, &h);
+            }
+        free(t.bytes);
+    }
+}
+
 /* -------------------------------------------------------------------------------------------------- around 65535 bytes */
 
 TEST(lengths_around_64_kib)
@@ -1166,6 +1366,7 @@ int main(int argc, char **argv)
     static const check_test tests[] = {
         CHECK_ENTRY(every_length_and_first_byte), CHECK_ENTRY(every_value_of_telling_bytes), CHECK_ENTRY(length_fields_near_edges),
         CHECK_ENTRY(vnet_header_fields),          CHECK_ENTRY(lengths_around_64_kib),
+        CHECK_ENTRY(superpackets_in_tunnels),
     };
     const char *env = getenv("SWEEP_STEP");
     void *memory[2];

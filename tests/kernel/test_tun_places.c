@@ -1418,8 +1418,11 @@ TEST(offloads_at_run_time)
         {TUO_TUN_CSUM | TUO_TUN_TSO_ECN, TUO_E_INVALID},
         {TUO_TUN_CSUM | 0x20, TUO_E_INVALID},
         {TUO_TUN_CSUM | 0x40, TUO_E_INVALID},
-        {TUO_TUN_CSUM | 0x10, TUO_E_INVALID}, /* UFO, tunnels, and what nobody knows */
-        {TUO_TUN_CSUM | TUO_TUN_TSO4 | 0x80, TUO_E_INVALID},
+        {TUO_TUN_CSUM | 0x10, TUO_E_INVALID}, /* UFO, and what nobody knows */
+        {TUO_TUN_CSUM | TUO_TUN_UDP_TUNNEL, TUO_E_INVALID}, /* of which kind? */
+        {TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_UDP_TUNNEL_CSUM, TUO_E_INVALID},
+        {TUO_TUN_CSUM | TUO_TUN_TSO4 | TUO_TUN_UDP_TUNNEL, TUO_E_UNSUPPORTED}, /* the header has 10 bytes */
+        {TUO_TUN_CSUM | TUO_TUN_USO | TUO_TUN_UDP_TUNNEL | TUO_TUN_UDP_TUNNEL_CSUM, TUO_E_UNSUPPORTED},
         {TUO_TUN_CSUM | 0x80000000u, TUO_E_INVALID},
     };
     size_t i;
@@ -1477,6 +1480,134 @@ TEST(offloads_that_cannot_be_switched)
     filter_off();
     interface_delete("tuop");
     CHECK_RESULT(tuo_tun_set_offloads(tun, 0), TUO_E_GONE);
+    tuo_tun_close(tun);
+}
+
+/* --- offloads for tunnels (Linux 6.17): K 2.8 --- */
+
+enum { TUNNELS = TUO_TUN_UDP_TUNNEL | TUO_TUN_UDP_TUNNEL_CSUM };
+
+/* What the device has by the calls that went to it. While offloads for tunnels are on, each read with a shorter header loses a packet. */
+static struct {
+    unsigned long offloads, refused; /* refused: these bits are not known */
+    int vnet_len, header_calls;
+} device_now;
+
+static int tunnels_want_room(unsigned long request, void *argument)
+{
+    if (request == TUNSETVNETHDRSZ) {
+        device_now.vnet_len = *(int *)argument;
+        device_now.header_calls++;
+    }
+    if (request == TUNSETOFFLOAD && ((unsigned long)(uintptr_t)argument & device_now.refused))
+        return EINVAL;
+    if (request == TUNSETOFFLOAD)
+        device_now.offloads = (unsigned long)(uintptr_t)argument;
+    CHECK(!(device_now.offloads & TUNNELS) || device_now.vnet_len >= 24);
+    return 0;
+}
+
+static int kernel_has_tunnels(void)
+{
+    int fd = raw_open("tuoprobe", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, 0);
+    int has = fd >= 0 && ioctl(fd, TUNSETOFFLOAD, (unsigned long)(TUO_TUN_CSUM | TUO_TUN_TSO4 | TUNNELS)) == 0;
+
+    close(fd);
+    return has;
+}
+
+/* A device that had this header and these offloads before, opened with and without tunnels, by a kernel that knows them or not. */
+TEST(offloads_for_tunnels)
+{
+    static const struct {
+        const char *name;
+        int old_len, old_tunnels, by_choice, refused; /* refused: bits that the kernel does not know */
+        uint32_t disable;
+        int len;
+        uint32_t has;                                 /* of TUNNELS */
+    } rows[] = {
+        {"not asked for", 10, 0, 0, 0, 0, 10, 0},
+        {"by choice", 10, 0, 1, 0, 0, 24, TUNNELS},
+        {"by choice, header of 12", 12, 0, 1, 0, 0, 24, TUNNELS},
+        {"by choice, header of 40", 40, 0, 1, 0, 0, 24, TUNNELS},
+        {"by choice, on already", 24, 1, 1, 0, 0, 24, TUNNELS},
+        {"not asked for, on already", 24, 1, 0, 0, 0, 10, 0},
+        {"not asked for, on already, header of 100", 100, 1, 0, 0, 0, 10, 0},
+        {"without outer checksum", 10, 0, 1, 0, TUO_TUN_UDP_TUNNEL_CSUM, 24, TUO_TUN_UDP_TUNNEL},
+        {"by choice, but disabled", 10, 0, 1, 0, TUO_TUN_UDP_TUNNEL, 10, 0},
+        {"by choice, but no kind is left", 10, 0, 1, 0, TUO_TUN_TSO4 | TUO_TUN_TSO6 | TUO_TUN_USO, 10, 0},
+        {"by choice, UDP only", 10, 0, 1, 0, TUO_TUN_TSO4 | TUO_TUN_TSO6, 24, TUNNELS},
+        {"by choice, a kernel before 6.17", 10, 0, 1, TUNNELS, 0, 10, 0},
+        {"by choice, a kernel before 6.17, header of 24", 24, 0, 1, TUNNELS, 0, 10, 0},
+        {"by choice, a kernel before 6.2", 10, 0, 1, TUNNELS | TUO_TUN_USO, 0, 10, 0},
+    };
+    size_t i;
+
+    for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        tuo_tun_desc desc = zero_desc();
+        tuo_tun *tun = NULL;
+        int fd, len = rows[i].old_len, error = 0;
+
+        check_row("%s", rows[i].name);
+        if (!ready())
+            continue;
+        if (!kernel_has_tunnels() && (rows[i].has || rows[i].old_tunnels)) {
+            check_skip("the kernel has no superpackets in UDP tunnels on TUN devices (Linux 6.17)");
+            continue;
+        }
+        fd = raw_open("tuop", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, 0);
+        CHECK_EQ_INT(ioctl(fd, TUNSETVNETHDRSZ, &len), 0);
+        memset(&device_now, 0, sizeof device_now);
+        device_now.vnet_len = len;
+        device_now.offloads = rows[i].old_tunnels ? TUO_TUN_CSUM | TUO_TUN_TSO4 | TUNNELS : 0;
+        device_now.refused = (unsigned long)rows[i].refused;
+        CHECK_EQ_INT(ioctl(fd, TUNSETOFFLOAD, device_now.offloads), 0);
+        CHECK_EQ_INT(ioctl(fd, TUNSETPERSIST, 1ul), 0);
+        close(fd);
+        filter.ioctl_errno = tunnels_want_room;
+        desc.name = "tuop";
+        desc.udp_tunnels = (uint8_t)rows[i].by_choice;
+        desc.disable_offloads = rows[i].disable;
+        if (CHECK_RESULT(tuo_tun_open(&tun, &desc, &error), TUO_OK)) {
+            CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, rows[i].len);
+            CHECK_EQ_INT(get_vnet_len(tuo_tun_fd(tun)), rows[i].len);
+            CHECK_EQ_INT(tun_info_of(tun).offloads & TUNNELS, rows[i].has);
+            CHECK_EQ_INT(device_now.offloads & TUNNELS, rows[i].has);
+            CHECK(device_now.header_calls > 0 || rows[i].old_len == rows[i].len); /* K 2.3: sticky, so said or read */
+        }
+        filter_off();
+        tuo_tun_close(tun);
+        interface_delete("tuop");
+    }
+}
+
+/* Switched off and on at run time; a second queue has the header of the first. */
+TEST(offloads_for_tunnels_at_run_time)
+{
+    tuo_tun_desc desc = zero_desc();
+    tuo_tun *tun, *second = NULL;
+    uint32_t all;
+    int error = 0;
+
+    if (!ready())
+        return;
+    if (!kernel_has_tunnels()) {
+        check_skip("the kernel has no superpackets in UDP tunnels on TUN devices (Linux 6.17)");
+        return;
+    }
+    desc.name = "tuop";
+    desc.udp_tunnels = desc.multi_queue = 1;
+    tun = open_or_fail(&desc);
+    all = tun_info_of(tun).offloads;
+    CHECK_EQ_INT(all & TUNNELS, TUNNELS);
+    CHECK_RESULT(tuo_tun_add_queue(tun, &second, &error), TUO_OK);
+    CHECK(tun_info_of(second).vnet_hdr_len == 24 && tun_info_of(second).offloads == all);
+    CHECK_RESULT(tuo_tun_set_offloads(tun, all & ~(uint32_t)TUNNELS), TUO_OK);
+    CHECK_EQ_INT(tun_info_of(tun).vnet_hdr_len, 24);
+    CHECK_RESULT(tuo_tun_set_offloads(tun, TUO_TUN_CSUM | TUO_TUN_TSO6 | TUO_TUN_UDP_TUNNEL), TUO_OK);
+    CHECK_RESULT(tuo_tun_set_offloads(tun, all), TUO_OK);
+    CHECK_EQ_INT(tun_info_of(tun).offloads, all);
+    tuo_tun_close(second);
     tuo_tun_close(tun);
 }
 
@@ -1600,6 +1731,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(offloads_at_run_time),
         CHECK_ENTRY(offloads_that_cannot_be_switched),
         CHECK_ENTRY(offloads_switched_under_packets),
+        CHECK_ENTRY(offloads_for_tunnels),
+        CHECK_ENTRY(offloads_for_tunnels_at_run_time),
         CHECK_ENTRY(hash_seeds),
     };
 

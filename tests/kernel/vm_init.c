@@ -385,8 +385,9 @@ static int set_up_machine(void)
     static const struct {
         const char *directory, *type;
     } mounts[] = {{"/dev", "devtmpfs"}, {"/proc", "proc"}, {"/sys", "sysfs"}, {"/tmp", "tmpfs"}};
-    static const char *const modules[] = {"/tun.ko", "/veth.ko", "/sch_tbf.ko", "/xfrm_algo.ko", "/xfrm_user.ko", "/ah4.ko",
-                                          "/ah6.ko"};
+    static const char *const modules[] = {"/tun.ko", "/veth.ko", "/sch_tbf.ko", "/xfrm_algo.ko", "/xfrm_user.ko", "/ah4.ko", "/ah6.ko",
+                                          "/llc.ko", "/stp.ko", "/mrp.ko", "/garp.ko", "/8021q.ko", "/sch_ingress.ko", "/cls_u32.ko",
+                                          "/act_mirred.ko", "/udp_tunnel.ko", "/ip6_udp_tunnel.ko", "/vxlan.ko", "/geneve.ko"};
     size_t i;
     int fd, ok = 1;
 

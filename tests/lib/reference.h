@@ -198,6 +198,100 @@ static inline void ref_make_sum_zero(uint8_t *p, size_t len, int ethernet, size_
     free(first);
 }
 
+/* --- packets in UDP tunnels (K 3.22 to 3.26) --- */
+
+enum { REF_TUNNELS = TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6 };
+
+/* A packet in a tunnel: the views count from where each of the two packets starts. */
+typedef struct ref_tunnel {
+    pkt_view outer, inner;
+    size_t at; /* of the inner IP header */
+} ref_tunnel;
+
+/* Where a tunnel superpacket has its headers; 0: this vnet header and packet are none. */
+static inline int ref_tunnel_look(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet, ref_tunnel *t)
+{
+    pkt_view *o = &t->outer;
+    long missed;
+
+    memset(t, 0, sizeof *t);
+    *o = pkt_look(p, len, ethernet, 1);
+    if (!pkt_has_l4(o) || o->proto != PKT_PROTO_UDP || o->payload + o->payload_len != o->end)
+        return 0;
+    if ((vnet->gso_type & REF_TUNNELS) != (o->version == 4 ? TUO_GSO_UDP_TUNNEL_IPV4 : TUO_GSO_UDP_TUNNEL_IPV6))
+        return 0;
+    missed = (long)o->l4 - vnet->outer_th_offset;
+    if (missed != 0 && (missed != 4 || o->ip < 18)) /* 4: a tag that TAP inserts is not counted */
+        return 0;
+    t->at = (size_t)(vnet->inner_nh_offset + missed);
+    if (t->at < o->l4 + 8 || t->at >= o->end)
+        return 0;
+    if (!(vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM) && pkt_get16(p + o->l4 + 6) != 0)
+        return 0;
+    t->inner = pkt_look(p + t->at, o->end - t->at, 0, 1);
+    return pkt_has_l4(&t->inner) && t->inner.end == o->end - t->at && (vnet->flags & TUO_VNET_NEEDS_CSUM) &&
+           vnet->csum_start == t->at + t->inner.l4 && vnet->csum_offset == (t->inner.proto == PKT_PROTO_UDP ? 6 : 16);
+}
+
+/* Its segment i, from the seeds in it. */
+static inline size_t ref_tunnel_one(const uint8_t *p, const ref_tunnel *t, size_t gso_size, size_t i, int csum, int pseudo, uint8_t *out)
+{
+    uint8_t *inner = out + t->at, *ip = out + t->outer.ip, *udp = out + t->outer.l4;
+    size_t inner_len = ref_split_one(p + t->at, &t->inner, gso_size, i, inner), len = t->at + inner_len;
+    pkt_view v = t->outer;
+
+    ref_sum_from_seed(p + t->at, &t->inner, inner, inner_len, 0);
+    memcpy(out, p, t->at);
+    if (v.version == 4) {
+        pkt_put16(ip + 2, (unsigned)(len - v.ip));
+        pkt_put16(ip + 4, (pkt_get16(ip + 4) + (unsigned)i) & 0xffff);
+    } else {
+        pkt_put16(ip + 4, (unsigned)(len - v.ip - 40));
+    }
+    pkt_put16(udp + 4, (unsigned)(len - v.l4));
+    pkt_fix_ip_checksum(out, &v);
+    if (csum)
+        ref_sum_from_seed(p, &t->outer, out, len, 0);
+    if (pseudo)
+        ref_sum_from_seed(p + t->at, &t->inner, inner, inner_len, 1);
+    return len;
+}
+
+/* ref_tunnel_wire: ref_wire of what is marked as being in a tunnel. pseudo: the inner checksum is left to a device. Without a seed in the
+   outer header, a single packet is one like any other; so is one that has nothing behind csum_start that could be told. */
+static inline ref_list ref_tunnel_wire(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet, int pseudo)
+{
+    unsigned typed = vnet->gso_type & ~(unsigned)(REF_TUNNELS | TUO_GSO_ECN);
+    int csum = (vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM) != 0, found;
+    ref_list list = {NULL, NULL, 0};
+    size_t i, count, size, payload;
+    ref_tunnel t;
+    uint8_t *out;
+
+    found = ref_tunnel_look(p, len, ethernet, vnet, &t);
+    payload = found ? ref_split_payload(&t.inner) : 0;
+    size = typed && vnet->gso_size < payload ? vnet->gso_size : payload;
+    if (!typed && found && t.inner.payload + t.inner.payload_len != t.inner.end)
+        found = 0;
+    if (!found || (size == payload && !csum)) {
+        len = found && typed ? t.outer.end : len;
+        out = ref_list_add(&list, len);
+        if (len)
+            memcpy(out, p, len);
+        if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && !pseudo)
+            ref_complete(out, len, vnet->csum_start, vnet->csum_offset);
+        return list;
+    }
+    count = size < payload ? (payload + size - 1) / size : 1;
+    out = (uint8_t *)ref_alloc(t.at + t.inner.payload + size, 1);
+    for (i = 0; i < count; i++) {
+        len = ref_tunnel_one(p, &t, size ? size : 1, i, csum, pseudo, out);
+        memcpy(ref_list_add(&list, len), out, len);
+    }
+    free(out);
+    return list;
+}
+
 /* ref_wire: the packets that go out for p[0..len) with this vnet header, if no device helps. The header must fit the packet. Of a
    partial checksum the seed says what the pseudo-header is, whatever the addresses in the packet are. */
 static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet)
@@ -206,6 +300,8 @@ static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, cons
     pkt_view v = pkt_look(p, len, ethernet, 1);
     size_t i;
 
+    if (vnet->gso_type & REF_TUNNELS)
+        return ref_tunnel_wire(p, len, ethernet, vnet, 0);
     if (vnet->gso_type != TUO_GSO_NONE)
         len = v.end;
     if (vnet->gso_type == TUO_GSO_NONE || ref_split_payload(&v) <= vnet->gso_size) {

@@ -23,7 +23,7 @@ static void prove_written(const uint8_t *pkt, const tuo_pkt_info *info, size_t a
     if (pkt[at] != old) PROVE(length || l4_field, "only length and checksum fields are written");
 }
 
-static void prove_vnet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, uint32_t payload_len, uint16_t gso_size) {
+static void prove_vnet(const tuo_vnet_hdr *vnet, tuo_pkt_info *info, uint32_t payload_len, uint16_t gso_size) {
     const int gso = payload_len > gso_size;
     PROVE(vnet->flags == TUO_VNET_NEEDS_CSUM && vnet->csum_start == info->l4_off, "csum_start");
     PROVE(vnet->csum_offset == (info->l4_proto == 6 ? 16 : 6), "csum_offset");
@@ -31,7 +31,10 @@ static void prove_vnet(const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, uint3
     PROVE(vnet->gso_size == (gso ? gso_size : 0), "gso_size");
     PROVE(vnet->gso_type == (!gso ? TUO_GSO_NONE : info->l4_proto != 6 ? TUO_GSO_UDP_L4 :
                              info->ip_version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6), "gso_type");
-    if (gso) PROVE(tuoi_vnet_check_gso(vnet) == TUO_OK && tuoi_vnet_check_packet(vnet, info) == TUO_OK, "tuo_vnet_check takes it");
+    tuo_pkt_info no_tunnel;
+    no_tunnel.kind = TUO_KIND_NONE;
+    if (!gso) return;
+    PROVE(tuoi_vnet_check_gso(vnet, 0) == TUO_OK && tuoi_vnet_check_packet(vnet, info, &no_tunnel) == TUO_OK, "tuo_vnet_check takes it");
 }
 
 /* PROOF account_coalesce unwind=2 models=64 calls=tuoi_parse:parse_contract_kept,tuoi_scalar:scalar_contract

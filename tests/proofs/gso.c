@@ -31,6 +31,8 @@ static void plan_promises(int mode, const tuo_gso *gso, size_t len, int counted)
     const uint32_t count = gso->tuoi_seg_count, size = gso->tuoi_gso_size, payload_len = gso->tuoi_payload_len;
     const int ip4 = gso->tuoi_kind == TUO_KIND_TCP4 || gso->tuoi_kind == TUO_KIND_UDP4;
     const int tcp = gso->tuoi_kind == TUO_KIND_TCP4 || gso->tuoi_kind == TUO_KIND_TCP6;
+    const int tunnel = gso->tuoi_outer_kind != TUO_KIND_NONE, around4 = tunnel ? gso->tuoi_outer_kind == TUO_KIND_UDP4 : ip4;
+    const uint32_t around_off = tunnel ? gso->tuoi_outer_ip_off : gso->tuoi_ip_off;
     STATE(mode, count >= 1 && gso->tuoi_pkt_len <= len && gso->tuoi_pseudo <= 1 && gso->tuoi_fill_csum <= 1, "plan: within the packet");
     STATE(mode, gso->tuoi_kind <= TUO_KIND_UDP6, "plan: kind");
     if (gso->tuoi_kind == TUO_KIND_NONE) {
@@ -41,12 +43,18 @@ static void plan_promises(int mode, const tuo_gso *gso, size_t len, int counted)
     }
     STATE(mode, !gso->tuoi_fill_csum, "plan: nothing to complete");
     STATE(mode, gso->tuoi_hdr_len <= TUO_HEADER_MAX && (uint64_t)gso->tuoi_hdr_len + payload_len == gso->tuoi_pkt_len, "plan: lengths");
-    STATE(mode, gso->tuoi_ip_off == 0 || (gso->tuoi_ip_off >= 14 && gso->tuoi_ip_off <= 30), "plan: ip_off");
+    STATE(mode, around_off == 0 || (around_off >= 14 && around_off <= 30), "plan: ip_off");
+    STATE(mode, !tunnel || gso->tuoi_outer_kind == TUO_KIND_UDP4 || gso->tuoi_outer_kind == TUO_KIND_UDP6, "plan: outer kind");
+    STATE(mode, gso->tuoi_outer_csum <= tunnel, "plan: outer checksum");
+    if (tunnel) {
+        STATE(mode, gso->tuoi_outer_l4_off <= TUO_HEADER_MAX && gso->tuoi_outer_l4_off >= around_off + (around4 ? 20 : 40), "plan: outer_l4_off");
+        STATE(mode, gso->tuoi_ip_off <= TUO_HEADER_MAX && gso->tuoi_ip_off >= gso->tuoi_outer_l4_off + 8, "plan: inner ip_off");
+    }
     STATE(mode, gso->tuoi_l4_off <= TUO_HEADER_MAX && gso->tuoi_l4_off >= gso->tuoi_ip_off + (ip4 ? 20 : 40), "plan: l4_off");
     STATE(mode, gso->tuoi_hdr_len >= gso->tuoi_l4_off + (tcp ? 20 : 8), "plan: hdr_len");
-    STATE(mode, size >= 1 && size < payload_len && size < 65535, "plan: segment size");
-    STATE(mode, gso->tuoi_hdr_len - gso->tuoi_ip_off + size <= (ip4 ? 65535 : 65575), "plan: a segment is an IP packet");
-    if (counted) {
+    STATE(mode, size < payload_len ? size >= 1 && size < 65535 : size == payload_len && count == 1 && tunnel, "plan: segment size");
+    STATE(mode, gso->tuoi_hdr_len - around_off + size <= (around4 ? 65535 : 65575), "plan: a segment is an IP packet");
+    if (counted && size < payload_len) {
         STATE(mode, (uint64_t)count * size >= payload_len && (uint64_t)(count - 1) * size < payload_len, "plan: so many segments");
     }
 }
@@ -59,6 +67,7 @@ static void prove_init(uint16_t gso_size, int counted) {
     tuo_gso gso, before;
     tuo_result result;
     if (gso_size) vnet.gso_size = gso_size;
+    if (counted) ASSUME(!(vnet.gso_type & 0x60)); /* in a tunnel it is the same count, and a proof too large */
     before = gso;
     result = tuo_gso_init(&gso, pkt, len, &vnet, flags);
     if (result != TUO_OK) {
@@ -72,7 +81,7 @@ static void prove_init(uint16_t gso_size, int counted) {
 
 /* PROOF gso_plan unwind=2 models=64 calls=tuoi_parse:parse_contract,tuoi_scalar:scalar_contract,tuoi_sums_of:sums_of_contract
          cover=tuo_gso_init,tuoi_gso_plan_cut,tuoi_gso_plan_whole,tuoi_gso_verify,tuoi_gso_write_lengths,tuoi_gso_plan_sums,
-         tuoi_gso_pseudo_sum */
+         tuoi_gso_pseudo_sum,tuoi_gso_plan_outer,tuoi_vnet_is_single */
 void gso_plan(void) { prove_init(0, 0); }
 /* PROOF gso_plan_counted unwind=2 models=64 calls=tuoi_parse:parse_contract,tuoi_scalar:scalar_contract,
          tuoi_sums_of:sums_of_contract cover=tuoi_gso_plan_cut */
@@ -95,7 +104,7 @@ static uint8_t *any_plan(tuo_gso *gso, uint32_t size) {
 static void prove_piece(const tuo_gso *gso, uint32_t idx, size_t len) {
     const uint32_t off = idx * gso->tuoi_gso_size;
     const int last = idx + 1 == gso->tuoi_seg_count;
-    PROVE(len >= 1 && len <= gso->tuoi_gso_size && off + len <= gso->tuoi_payload_len, "within the payload");
+    PROVE((len >= 1 || gso->tuoi_payload_len == 0) && len <= gso->tuoi_gso_size && off + len <= gso->tuoi_payload_len, "within the payload");
     PROVE(len == gso->tuoi_gso_size || last, "only the last is short");
     PROVE(!last || off + len == gso->tuoi_payload_len, "the last one ends where the payload does");
 }
@@ -112,6 +121,18 @@ static void prove_header(const tuo_gso *gso, uint32_t idx, const uint8_t *hdr, s
     } else {
         PROVE(full || be16(ip + 4) == ip_len - 40, "IPv6 payload length of a short segment");
     }
+    if (gso->tuoi_outer_kind != TUO_KIND_NONE) {
+        const uint8_t *const outer_ip = hdr + gso->tuoi_outer_ip_off, *const udp = hdr + gso->tuoi_outer_l4_off;
+        const uint32_t outer_len = (uint32_t)len + gso->tuoi_hdr_len - gso->tuoi_outer_ip_off;
+        if (gso->tuoi_outer_kind == TUO_KIND_UDP4) {
+            PROVE(full || be16(outer_ip + 2) == outer_len, "outer IPv4 total length of a short segment");
+            PROVE(be16(outer_ip + 4) == (uint16_t)(gso->tuoi_outer_ip_id + idx), "outer IPv4 ID");
+        } else {
+            PROVE(full || be16(outer_ip + 4) == outer_len - 40, "outer IPv6 payload length of a short segment");
+        }
+        PROVE(full || be16(udp + 4) == len + gso->tuoi_hdr_len - gso->tuoi_outer_l4_off, "outer UDP length of a short segment");
+        PROVE(full || !gso->tuoi_outer_csum || be16(udp + 6) != 0, "outer UDP checksum is not 0");
+    }
     if (gso->tuoi_kind == TUO_KIND_TCP4 || gso->tuoi_kind == TUO_KIND_TCP6) {
         PROVE(be32(l4 + 4) == (uint32_t)(gso->tuoi_seq + off), "sequence number");
         PROVE(l4[13] == (flags & ~(idx ? 128 : 0) & ~(last ? 0 : 9)), "CWR on the first, FIN and PSH on the last only");
@@ -121,12 +142,18 @@ static void prove_header(const tuo_gso *gso, uint32_t idx, const uint8_t *hdr, s
     }
 }
 
-/* The writers. l4_off 0: any shape, otherwise this one, in a header of exactly that size. */
-static void prove_stamp(uint8_t kind, uint32_t ip_off, uint32_t l4_off, uint32_t hdr_len) {
+/* The writers. l4_off 0: any shape, otherwise this one, in a header of exactly that size. outer: in a tunnel of that kind. */
+static void prove_stamp(uint8_t outer, uint8_t kind, uint32_t ip_off, uint32_t l4_off, uint32_t hdr_len) {
     tuo_gso gso;
     tuoi_gso_piece piece;
     uint8_t *hdr;
     gso.tuoi_gso_size = 1448;
+    if (l4_off) gso.tuoi_outer_kind = TUO_KIND_NONE;
+    if (outer) {
+        gso.tuoi_outer_kind = outer;
+        gso.tuoi_outer_ip_off = 14;
+        gso.tuoi_outer_l4_off = outer == TUO_KIND_UDP4 ? 34 : 54;
+    }
     if (l4_off) {
         gso.tuoi_kind = kind;
         gso.tuoi_ip_off = ip_off;
@@ -145,13 +172,20 @@ static void prove_stamp(uint8_t kind, uint32_t ip_off, uint32_t l4_off, uint32_t
 /* PROOF gso_stamp unwind=2 models=64,be calls=tuoi_scalar:scalar_contract cover=tuoi_gso_stamp,tuoi_gso_stamp_tcp,
          tuoi_gso_stamp_ip4,tuoi_gso_write_lengths,tuoi_cut_flags */
 void gso_stamp(void) {
-    prove_stamp(TUO_KIND_TCP4, 0, 20, 40);
-    prove_stamp(TUO_KIND_TCP6, 14, 54, 86);
-    prove_stamp(TUO_KIND_UDP4, 18, 62, 70);
-    prove_stamp(TUO_KIND_UDP6, 0, 48, 56);
+    prove_stamp(0, TUO_KIND_TCP4, 0, 20, 40);
+    prove_stamp(0, TUO_KIND_TCP6, 14, 54, 86);
+    prove_stamp(0, TUO_KIND_UDP4, 18, 62, 70);
+    prove_stamp(0, TUO_KIND_UDP6, 0, 48, 56);
+}
+/* VXLAN on TAP, and an odd number of bytes in between.
+   PROOF gso_stamp_tunnel unwind=2 models=64,be calls=tuoi_scalar:scalar_contract cover=tuoi_gso_stamp,tuoi_gso_stamp_ip4,
+         tuoi_gso_write_short,tuoi_gso_write_outer_csum */
+void gso_stamp_tunnel(void) {
+    prove_stamp(TUO_KIND_UDP4, TUO_KIND_TCP4, 64, 84, 104);
+    prove_stamp(TUO_KIND_UDP6, TUO_KIND_UDP6, 81, 121, 129);
 }
 /* PROOF gso_stamp_shapes deep unwind=2 models=64 calls=tuoi_scalar:scalar_contract cover=tuoi_gso_stamp */
-void gso_stamp_shapes(void) { prove_stamp(0, 0, 0, 0); }
+void gso_stamp_shapes(void) { prove_stamp(0, 0, 0, 0, 0); }
 
 static void prove_copy(uint32_t len) {
     uint8_t src[TUO_HEADER_MAX], dst[TUO_HEADER_MAX];

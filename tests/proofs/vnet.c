@@ -30,7 +30,9 @@ void vnet_codec(void) {
 }
 
 static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
-static int is_tcp_type(unsigned type) { return (type & 0x7F) == TUO_GSO_TCPV4 || (type & 0x7F) == TUO_GSO_TCPV6; }
+static unsigned base_of(unsigned type) { return type & 0x1F; }
+static unsigned tunnel_of(unsigned type) { return type & 0x60; }
+static int is_tcp_type(unsigned type) { return base_of(type) == TUO_GSO_TCPV4 || base_of(type) == TUO_GSO_TCPV6; }
 
 /* What the kernel makes of a GSO type: by the bytes behind csum_start, or behind 20 bytes. */
 static void prove_written(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, const tuo_pkt_info *info) {
@@ -43,31 +45,49 @@ static void prove_written(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t l
     PROVE(!(info->flags & TUO_PKT_ROUTING) || (vnet->flags & TUO_VNET_NEEDS_CSUM), "write: a seed for another destination");
 }
 
+/* The headers around the packet in a tunnel. */
+static void prove_outer(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags, const tuo_pkt_info *info,
+                        const tuo_pkt_info *outer) {
+    const unsigned kind = tunnel_of(vnet->gso_type) == TUO_GSO_UDP_TUNNEL_IPV4 ? TUO_KIND_UDP4 : TUO_KIND_UDP6;
+    const uint32_t missed = outer->l4_off - vnet->outer_th_offset;
+    PROVE(outer->kind == kind && !(flags & TUO_F_WRITE), "tunnel: the outer headers are those of its bit");
+    PROVE(missed == 0 || (missed == 4 && outer->vlan_count), "tunnel: outer_th_offset, but for a tag");
+    PROVE(info->ip_off == vnet->inner_nh_offset + missed && info->ip_off >= outer->l4_off + 8, "tunnel: inner_nh_offset");
+    PROVE(info->ip_off + info->total_len == outer->ip_off + outer->total_len, "tunnel: both packets end at the same byte");
+    PROVE(info->ip_off + info->total_len <= len, "tunnel: within the packet");
+    PROVE(vnet->flags & TUO_VNET_NEEDS_CSUM, "tunnel: NEEDS_CSUM");
+    PROVE((vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM) || be16(pkt + outer->l4_off + 6) == 0, "tunnel: no outer checksum without its flag");
+}
+
 /* PROOF vnet_check unwind=2 models=64,32,be calls=tuoi_parse:parse_contract cover=tuoi_vnet_check,tuoi_vnet_check_gso,
+         tuoi_vnet_parse_tunnel,tuoi_vnet_inner_off,tuoi_vnet_check_segment,
          tuoi_vnet_check_packet,tuoi_vnet_check_write,tuoi_vnet_check_write_gso,tuoi_vnet_counted,tuoi_vnet_field_is_cut_off */
 void vnet_check(void) {
     const size_t len = any_up_to(65535 + 14 + 16);
     const uint8_t *const pkt = any_bytes(len);
     const unsigned flags = nondet_unsigned();
     tuo_vnet_hdr vnet, before;
-    tuo_pkt_info info;
+    tuo_pkt_info info, outer;
+    const tuo_pkt_info *around;
     tuo_result result;
     before = vnet;
-    result = tuoi_vnet_check(&vnet, pkt, len, flags, &info);
+    result = tuoi_vnet_check(&vnet, pkt, len, flags, &info, &outer);
     PROVE_SAME(vnet, before, "hdr is input");
     PROVE(result <= 0, "result");
     if (result != TUO_OK) return;
     if (vnet.flags & TUO_VNET_NEEDS_CSUM) PROVE((size_t)vnet.csum_start + vnet.csum_offset + 2 <= len, "checksum field within the packet");
     if (flags & TUO_F_WRITE) PROVE(len > 0 && vnet.hdr_len <= len, "write: not empty, hdr_len within the packet");
-    if (vnet.gso_type == TUO_GSO_NONE) {
-        PROVE(info.kind == TUO_KIND_NONE, "no GSO: not parsed");
+    if (base_of(vnet.gso_type) == TUO_GSO_NONE) {
+        PROVE(info.kind == TUO_KIND_NONE && outer.kind == TUO_KIND_NONE, "no GSO: not parsed");
         return;
     }
+    if (tunnel_of(vnet.gso_type)) prove_outer(&vnet, pkt, len, flags, &info, &outer);
+    else PROVE(outer.kind == TUO_KIND_NONE, "no tunnel");
     PROVE(vnet.gso_size != 0 && vnet.gso_size != 0xFFFF, "gso_size");
     PROVE(info.kind != TUO_KIND_NONE, "GSO: TCP or UDP");
-    PROVE(is_tcp_type(vnet.gso_type) || vnet.gso_type == TUO_GSO_UDP_L4, "GSO: a known type");
+    PROVE(is_tcp_type(vnet.gso_type) || (vnet.gso_type & 0x9F) == TUO_GSO_UDP_L4, "GSO: a known type");
     PROVE(is_tcp_type(vnet.gso_type) == (info.l4_proto == 6), "GSO: type and protocol agree");
-    PROVE(!is_tcp_type(vnet.gso_type) || ((vnet.gso_type & 0x7F) == TUO_GSO_TCPV4) == (info.ip_version == 4), "GSO: type and version agree");
+    PROVE(!is_tcp_type(vnet.gso_type) || (base_of(vnet.gso_type) == TUO_GSO_TCPV4) == (info.ip_version == 4), "GSO: type and version agree");
     PROVE(info.payload_off + info.payload_len == info.ip_off + info.total_len, "GSO: the payload ends where the packet does");
     if (vnet.flags & TUO_VNET_NEEDS_CSUM) {
         PROVE(vnet.csum_start == info.l4_off && vnet.csum_offset == (info.l4_proto == 6 ? 16 : 6), "GSO: checksum where it belongs");
@@ -76,7 +96,8 @@ void vnet_check(void) {
     }
     if (info.payload_len > vnet.gso_size) {
         PROVE(info.payload_off <= TUO_HEADER_MAX, "superpacket: headers that can be stamped");
-        PROVE(info.payload_off - info.ip_off + vnet.gso_size <= 65535u + (info.ip_version == 4 ? 0 : 40u), "a segment is an IP packet");
+        around = outer.kind != TUO_KIND_NONE ? &outer : &info;
+        PROVE(info.payload_off - around->ip_off + vnet.gso_size <= 65535u + (around->ip_version == 4 ? 0 : 40u), "a segment is an IP packet");
     }
     if (flags & TUO_F_WRITE) prove_written(&vnet, pkt, len, &info);
 }
@@ -89,19 +110,19 @@ void vnet_reasons(void) {
     const uint8_t *const pkt = any_bytes(len);
     const unsigned flags = nondet_unsigned();
     tuo_vnet_hdr vnet;
-    tuo_pkt_info info;
-    switch (tuoi_vnet_check(&vnet, pkt, len, flags, &info)) {
-        case TUO_E_VNET_TUNNEL: PROVE(vnet.gso_type & 0x60, "tunnel"); break;
-        case TUO_E_VNET_UFO: PROVE((vnet.gso_type & 0x7F) == 3, "UFO"); break;
+    tuo_pkt_info info, outer;
+    switch (tuoi_vnet_check(&vnet, pkt, len, flags, &info, &outer)) {
+        case TUO_E_VNET_TUNNEL: PROVE(tunnel_of(vnet.gso_type), "tunnel"); break;
+        case TUO_E_VNET_UFO: PROVE(base_of(vnet.gso_type) == 3, "UFO"); break;
         case TUO_E_VNET_ECN: PROVE((vnet.gso_type & 0x80) && !is_tcp_type(vnet.gso_type), "ECN without TCP"); break;
         case TUO_E_CSUM_RANGE:
             PROVE((vnet.flags & 1) && ((size_t)vnet.csum_start + vnet.csum_offset + 2 > len || ((flags & TUO_F_WRITE) && vnet.gso_type == 0)),
                   "range"); break;
-        case TUO_E_VNET_FRAGMENT: PROVE(info.flags & TUO_PKT_FRAGMENT, "fragment"); break;
+        case TUO_E_VNET_FRAGMENT: PROVE((info.flags | outer.flags) & TUO_PKT_FRAGMENT, "fragment"); break;
         case TUO_E_VNET_PROTOCOL: PROVE(info.kind == TUO_KIND_NONE || is_tcp_type(vnet.gso_type) != (info.l4_proto == 6), "protocol"); break;
-        case TUO_E_VNET_IP_VERSION: PROVE(((vnet.gso_type & 0x7F) == TUO_GSO_TCPV4) != (info.ip_version == 4), "version"); break;
+        case TUO_E_VNET_IP_VERSION: PROVE((base_of(vnet.gso_type) == TUO_GSO_TCPV4) != (info.ip_version == 4), "version"); break;
         case TUO_E_VNET_NEEDS_CSUM:
-            PROVE(!(vnet.flags & 1) && (vnet.gso_type == TUO_GSO_UDP_L4 || ((flags & TUO_F_WRITE) && (info.flags & TUO_PKT_ROUTING))),
+            PROVE(!(vnet.flags & 1) && (vnet.gso_type == TUO_GSO_UDP_L4 || tunnel_of(vnet.gso_type) || ((flags & TUO_F_WRITE) && (info.flags & TUO_PKT_ROUTING))),
                   "NEEDS_CSUM"); break;
         case TUO_E_VNET_CSUM_OFFSET: PROVE((vnet.flags & 1) && vnet.csum_offset != (info.l4_proto == 6 ? 16 : 6), "csum_offset"); break;
         case TUO_E_VNET_NO_PAYLOAD: PROVE((flags & TUO_F_WRITE) && info.payload_len == 0, "no payload"); break;
