@@ -927,6 +927,8 @@ typedef enum tuo_result {
     X(CSUM_ALIAS, "0xffff where splitting would write 0x0000; closes", "RFC 1624 3")               \
     /* a candidate that joins no held item: starts. TCP: in its place among the items of its flow, \
        unless the text says "closes". UDP, or with disable_prepend: closes */                      \
+    X(TUNNEL_DIFFERS, "one has an outer UDP checksum, the other has none; closes",                 \
+      "udp_offload.c udp_gro_receive")                                                             \
     X(FLOW_LABEL_DIFFERS, "IPv6 flow label differs; closes", "ip6_offload.c ipv6_gro_receive")     \
     X(IP6_EXT_DIFFERS, "IPv6 extension headers differ; closes", "ip6_offload.c ipv6_gro_receive")  \
     X(TOS_DIFFERS, "TOS / traffic class differs", "gro.h inet_gro_flush")                          \
@@ -1152,6 +1154,7 @@ typedef enum tuo_ip_id {
 /* GRO configuration. Zero-initialised: valid. Set hash_seed to a random number; the other defaults
    suit most programs. */
 #define TUO_EXCLUDED_PORTS_MAX 16
+#define TUO_TUNNEL_PORTS_MAX 4
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
     uint32_t max_packets;        /* packets pushed between two drains; 0 = 256; 1..1048576 */
@@ -1199,6 +1202,12 @@ typedef struct tuo_gro_desc {
     uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t tcp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
+    /* Coalesce inside UDP tunnels: destination ports of VXLAN (4789) and of Geneve (6081). Needs a
+       vnet header of 24 bytes and a device that knows tunnel types (manual, UDP TUNNELS). */
+    uint8_t vxlan_port_count, geneve_port_count; /* 0..TUO_TUNNEL_PORTS_MAX */
+    /* 1: for a Linux TUN device (not TAP), which wants outer_th_offset to be 14 too much (K 1.20) */
+    uint8_t tunnels_for_tun;
+    uint16_t vxlan_ports[TUO_TUNNEL_PORTS_MAX], geneve_ports[TUO_TUNNEL_PORTS_MAX];
 } tuo_gro_desc;
 
 /* GRO counters since init; the library never resets them. */
@@ -2118,6 +2127,10 @@ typedef struct tuo_tun_desc {
     /* Also read superpackets in UDP tunnels (VXLAN, Geneve; manual, UDP TUNNELS). The vnet header
        then has 24 bytes. A kernel before Linux 6.17 hands out their segments, as without. */
     uint8_t udp_tunnels;
+    /* Also write superpackets in UDP tunnels (gro.vxlan_ports, gro.geneve_ports) to a TUN device. Linux
+       6.18 and 7.2 take and deliver them, but not as the header is specified (K 1.20). A TAP device
+       needs no switch. Both need udp_tunnels. */
+    uint8_t tun_writes_tunnels;
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
     uint8_t hold_when_down;      /* tuo_tun_send_batch holds buffers while the interface is down */
@@ -2177,7 +2190,7 @@ typedef struct tuo_tun_tx_stats {
        its end is lost. Packets truncated before the call count as well. */
     uint64_t headroom_short;
     uint64_t switched_off;               /* times that refusals switched a protocol off */
-    uint8_t tcp4_off, tcp6_off, udp_off; /* 1: switched off now */
+    uint8_t tcp4_off, tcp6_off, udp_off, tunnels_off; /* 1: switched off now */
 } tuo_tun_tx_stats;
 
 /* Negotiated properties of a queue, and the last errno of each side. */
@@ -3076,7 +3089,7 @@ TUOI_FORCE_INLINE int tuoi_equal_masked(const uint8_t *a, const uint8_t *b, cons
 enum {
     TUOI_ETH_LEN = 14, TUOI_ETH_TYPE = 12, TUOI_VLAN_LEN = 4,                      /* IEEE 802.3, 802.1Q 9 */
     TUOI_ETHERTYPE_IP4 = 0x0800, TUOI_ETHERTYPE_IP6 = 0x86DD,
-    TUOI_ETHERTYPE_VLAN = 0x8100, TUOI_ETHERTYPE_QINQ = 0x88A8,
+    TUOI_ETHERTYPE_VLAN = 0x8100, TUOI_ETHERTYPE_QINQ = 0x88A8, TUOI_ETHERTYPE_ETHERNET = 0x6558,
 
     TUOI_IP4_LEN = 20, TUOI_IP4_TOS = 1, TUOI_IP4_TOTAL = 2, TUOI_IP4_ID = 4, TUOI_IP4_FRAG = 6, TUOI_IP4_TTL = 8,
     TUOI_IP4_PROTO = 9, TUOI_IP4_CSUM = 10, TUOI_IP4_SRC = 12,                         /* RFC 791 3.1 */
@@ -4312,21 +4325,27 @@ TUO_API tuo_result tuo_flow_key_from_packet(const void *pkt, const tuo_pkt_info 
    allow it come that large. */
 TUOI_INLINE uint32_t tuoi_length_field(uint32_t len) { return len > 0xFFFFu ? 0 : len; }
 
-static void tuoi_account(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size,
-                         tuo_vnet_hdr *vnet) {
-    const tuoi_kind_row *const kind = &tuoi_kinds[shape->kind];
+/* Lengths, and the checksum of an IPv4 header. */
+TUOI_FORCE_INLINE void tuoi_account_lengths(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len) {
     uint8_t *const ip = hdr + shape->ip_off;
-    uint8_t *const l4 = hdr + shape->l4_off;
     const uint32_t ip_len = shape->hdr_len - shape->ip_off + payload_len;
     const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
-    if (kind->ip_version == 4) {
+    if (tuoi_is_ip4(shape->kind)) {
         tuoi_wr16(ip + TUOI_IP4_TOTAL, tuoi_length_field(ip_len));
         tuoi_wr16(ip + TUOI_IP4_CSUM, 0);
         tuoi_wr16(ip + TUOI_IP4_CSUM, tuoi_finish(tuoi_sum(ip, shape->l4_off - shape->ip_off), 0));
     } else {
         tuoi_wr16(ip + TUOI_IP6_PAYLOAD, tuoi_length_field(ip_len - TUOI_IP6_LEN));
     }
-    if (!tuoi_is_tcp(shape->kind)) tuoi_wr16(l4 + TUOI_UDP_TOTAL, tuoi_length_field(l4_len));
+    if (!tuoi_is_tcp(shape->kind)) tuoi_wr16(hdr + shape->l4_off + TUOI_UDP_TOTAL, tuoi_length_field(l4_len));
+}
+
+static void tuoi_account(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_len, uint16_t gso_size,
+                         tuo_vnet_hdr *vnet) {
+    const tuoi_kind_row *const kind = &tuoi_kinds[shape->kind];
+    uint8_t *const l4 = hdr + shape->l4_off;
+    const uint32_t l4_len = shape->hdr_len - shape->l4_off + payload_len;
+    tuoi_account_lengths(hdr, shape, payload_len);
     tuoi_wr16(l4 + kind->l4_csum_off, tuoi_fold(tuoi_pseudo(hdr, shape, l4_len)));
     TUO_MEMSET(vnet, 0, sizeof *vnet);
     vnet->flags = TUO_VNET_NEEDS_CSUM;
@@ -4453,6 +4472,8 @@ typedef struct tuoi_item {
     uint8_t closed;           /* verdict for a packet that would append; TUO_V_HELD: open */
     uint8_t head_csum;        /* tuoi_csum of the head; the checksums of all other packets are right */
     uint8_t plain;            /* as in tuoi_facts */
+    uint8_t tunnel;           /* as in tuoi_facts */
+    uint8_t outer_id_mode;    /* tuoi_id_mode */
     tuoi_shape shape;
 } tuoi_item;
 
@@ -4468,7 +4489,10 @@ typedef struct tuoi_facts {
     uint8_t ip_version;
     uint8_t l4_proto;
     uint8_t df;               /* IPv4 Don't Fragment */
-    uint8_t plain;            /* 1: no tags, no IP options and no extension headers */
+    uint8_t plain;            /* 1: no tags, no IP options, no extension headers, no tunnel */
+    uint8_t tunnel;           /* tuo_kind of the UDP packet around this one; NONE: no tunnel */
+    uint8_t outer_df;         /* this and the next one: of that packet; set with a tunnel only */
+    uint16_t outer_ip_id;
     uint8_t tcp_flags;        /* TCP; 0 of others */
 } tuoi_facts;
 
@@ -4717,6 +4741,7 @@ TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_parse_plain(const uint8_t *bytes, size_t l
     facts->ip_version = ip4 ? 4 : 6;
     facts->df = frag != 0;
     facts->plain = 1;
+    facts->tunnel = TUO_KIND_NONE;
     facts->tcp_flags = tcp ? l4[TUOI_TCP_FLAGS] : 0;
     return 1;
 }
@@ -4732,6 +4757,9 @@ static tuoi_facts tuoi_facts_of(const tuo_pkt_info *info) {
     facts.l4_proto = info->l4_proto;
     facts.df = (info->flags & TUO_PKT_DF) != 0;
     facts.plain = 0;
+    facts.tunnel = TUO_KIND_NONE;
+    facts.outer_df = 0;
+    facts.outer_ip_id = 0;
     facts.tcp_flags = info->tcp_flags;
     return facts;
 }
@@ -4835,13 +4863,18 @@ static int tuoi_opens_in_place(const tuo_gro_desc *desc, unsigned kind, tuo_verd
 /* K 4.4, 5.7: by default IDs count up by one in the order of the bytes, or stay the same under DF.
    The second packet decides between these modes. ip_id and id_mode: of the packet or item that
    would follow. */
-TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ip_ids_fit(const tuo_gro_desc *desc, const tuoi_item *item, uint16_t ip_id,
-                                                 unsigned id_mode, int df) {
-    const uint16_t counting = (uint16_t)(item->ip_id + item->seg_count);
-    if (ip_id == counting && item->id_mode != TUOI_ID_CONSTANT && id_mode != TUOI_ID_CONSTANT) return 1;
+TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_ids_fit(const tuo_gro_desc *desc, uint16_t first_id, unsigned first_mode,
+                                              uint32_t seg_count, uint16_t ip_id, unsigned id_mode, int df) {
+    const uint16_t counting = (uint16_t)(first_id + seg_count);
+    if (ip_id == counting && first_mode != TUOI_ID_CONSTANT && id_mode != TUOI_ID_CONSTANT) return 1;
     if (desc->ip_id >= (df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) return 1;
-    return ip_id == item->ip_id && item->id_mode != TUOI_ID_COUNTS && id_mode != TUOI_ID_COUNTS && df &&
+    return ip_id == first_id && first_mode != TUOI_ID_COUNTS && id_mode != TUOI_ID_COUNTS && df &&
            desc->ip_id == TUO_IP_ID_DEFAULT;
+}
+
+TUOI_FORCE_INLINE int tuoi_ip_ids_fit(const tuo_gro_desc *desc, const tuoi_item *item, uint16_t ip_id, unsigned id_mode,
+                                      int df) {
+    return tuoi_ids_fit(desc, item->ip_id, item->id_mode, item->seg_count, ip_id, id_mode, df);
 }
 
 /* 1: the item may have that many segments, and that many bytes with its headers. */
@@ -4849,12 +4882,16 @@ TUOI_FORCE_INLINE int tuoi_within_limits(const tuoi_item *item, uint32_t len, ui
     return len <= item->max_len && seg_count <= item->max_segs;
 }
 
+/* Offset of the IP header of a packet without tags. */
+TUOI_FORCE_INLINE uint32_t tuoi_desc_ip_off(const tuo_gro_desc *desc) { return desc->ethernet ? TUOI_ETH_LEN : 0; }
+
 /* TUO_V_HELD: the item can grow by that much. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_limits(const tuo_gro_desc *desc, const tuoi_item *item, uint32_t more_len,
                                           uint32_t more_segs) {
     const uint32_t len = item->shape.hdr_len + item->payload_len + more_len, seg_count = item->seg_count + more_segs;
     if (tuoi_within_limits(item, len, seg_count)) return TUO_V_HELD;
-    if (len - item->shape.ip_off > desc->max_bytes) return TUO_V_CAP_BYTES;      /* K 4.13 */
+    if (len - (item->tunnel ? tuoi_desc_ip_off(desc) : item->shape.ip_off) > desc->max_bytes)
+        return TUO_V_CAP_BYTES; /* K 4.13 */
     if (seg_count <= item->max_segs) return TUO_V_CAP_BUFFER;
     if (seg_count <= (tuoi_is_tcp(item->shape.kind) ? desc->max_segs : desc->max_udp_segs)) return TUO_V_CAP_FRAGS;
     return TUO_V_CAP_SEGS; /* K 5.6 */
@@ -4927,6 +4964,7 @@ struct tuo_gro {
     uint8_t barriers_set;
     uint8_t hint;         /* TUO_F_TRUST: for every packet */
     uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
+    uint8_t tunnels;      /* 1: UDP tunnels are looked into */
     uint16_t max_segs[2][2]; /* of an item: gathered or not, TCP or not */
     uint32_t guess_base;          /* of valid guesses; above 0 */
     uint32_t guess[TUOI_GUESSES]; /* guess_base plus an item, by some bits of a packet: the newest of its flow? */
@@ -4956,6 +4994,10 @@ static tuo_gro_desc tuoi_gro_desc_effective(const tuo_gro_desc *desc) {
 static int tuoi_in(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
 
 static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
+    const int has_tunnels = d->vxlan_port_count || d->geneve_port_count,
+              tunnels_ok = d->vxlan_port_count <= TUO_TUNNEL_PORTS_MAX &&
+                           d->geneve_port_count <= TUO_TUNNEL_PORTS_MAX &&
+                           (!has_tunnels || d->no_vnet_hdr || d->vnet_hdr_len == TUO_VNET_LEN_TUNNEL);
     const int ids_ok = (unsigned)d->ip_id <= (unsigned)TUO_IP_ID_ANY,
               simd_ok = d->simd == TUO_SIMD_DETECT || tuoi_sums_of(d->simd) != NULL;
     return tuoi_in(d->max_packets, 1, TUOI_PACKETS_MAX) && tuoi_in(d->max_flows, 1, TUOI_FLOWS_MAX) &&
@@ -4963,7 +5005,7 @@ static int tuoi_gro_desc_ok(const tuo_gro_desc *d) { /* effective */
            tuoi_in(d->max_frags, 2, 0xFFFF) && tuoi_in(d->max_items_per_flow, 1, TUOI_ITEMS_PER_FLOW_MAX) &&
            tuoi_vnet_layout_ok(d->vnet_hdr_len, d->vnet_order) &&
            d->tcp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX &&
-           d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok;
+           d->udp_excluded_port_count <= TUO_EXCLUDED_PORTS_MAX && ids_ok && simd_ok && tunnels_ok;
 }
 
 /* Four entries per flow, so that flows rarely displace each other: the index itself doubles this
@@ -5037,6 +5079,7 @@ static void tuoi_gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
         gro->max_segs[i][0] = (uint16_t)tuoi_min32(max_segs, effective->max_udp_segs);
         gro->max_segs[i][1] = (uint16_t)tuoi_min32(max_segs, effective->max_segs);
     }
+    gro->tunnels = effective->vxlan_port_count || effective->geneve_port_count;
     gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
 }
 
@@ -5132,24 +5175,43 @@ TUOI_FORCE_INLINE tuoi_slot tuoi_gro_probe(const tuo_gro *gro, const tuoi_packet
     const uint8_t *const ip = pkt->bytes + facts->shape.ip_off;
     uint64_t hash = tuoi_flow_hash(&gro->flows, ip, pkt->bytes + facts->shape.l4_off, facts->ip_version == 4,
                                    facts->l4_proto);
-    if (facts->shape.ip_off != tuoi_plain_ip_off(gro))
-        hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, facts->shape.ip_off);
+    if (facts->shape.ip_off != tuoi_plain_ip_off(gro)) /* of a tunnel, the inner packet's hash will do */
+        hash = tuoi_hash_bytes(hash ^ gro->flows.finish_key, pkt->bytes, facts->tunnel ? 0 : facts->shape.ip_off);
     return tuoi_index_probe(&gro->flows, hash);
+}
+
+/* The outer headers of a packet in a tunnel have no tags and no extension headers. */
+TUOI_FORCE_INLINE uint32_t tuoi_outer_l4_off(const tuo_gro *gro, unsigned tunnel) {
+    return gro->plain_ip_off + tuoi_fixed_len(tuoi_is_ip4(tunnel));
+}
+
+/* In front of the inner IP header: the same Ethernet header, addresses, ports and tunnel header. */
+static TUOI_NOINLINE int tuoi_same_tunnel(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt) {
+    const tuoi_kind_row *const kind = &tuoi_kinds[item->tunnel];
+    const uint8_t *const a = item->bytes, *const b = pkt->bytes;
+    const uint32_t addr_off = gro->plain_ip_off + kind->addr_off, l4_off = tuoi_outer_l4_off(gro, item->tunnel);
+    const uint32_t opaque_off = l4_off + TUOI_UDP_LEN;
+    return tuoi_same_bytes(a, b, gro->plain_ip_off) &&
+           tuoi_same_bytes(a + addr_off, b + addr_off, 2 * (size_t)kind->addr_len) &&
+           tuoi_load32(a + l4_off) == tuoi_load32(b + l4_off) &&
+           tuoi_same_bytes(a + opaque_off, b + opaque_off, item->shape.ip_off - opaque_off);
 }
 
 /* Flow identity: bytes in front of the IP header, IP version, addresses, protocol, ports. Packets
    of a flow can differ in flow label, extension headers and IPv4 options. */
-TUOI_FORCE_INLINE int tuoi_same_flow(const tuoi_item *item, const tuoi_packet *pkt) {
+TUOI_FORCE_INLINE int tuoi_same_flow(const tuo_gro *gro, const tuoi_item *item, const tuoi_packet *pkt) {
     const tuoi_facts *const facts = &pkt->facts;
     const int ip4 = facts->ip_version == 4;
     const uint32_t addr_off = ip4 ? TUOI_IP4_SRC : TUOI_IP6_SRC;
     const uint8_t *const a = item->bytes + item->shape.ip_off, *const b = pkt->bytes + facts->shape.ip_off;
-    if (item->shape.ip_off != facts->shape.ip_off || tuoi_is_ip4(item->shape.kind) != ip4 ||
+    if (item->shape.ip_off != facts->shape.ip_off || item->tunnel != facts->tunnel ||
+        tuoi_is_ip4(item->shape.kind) != ip4 ||
         tuoi_is_tcp(item->shape.kind) != (facts->l4_proto == TUOI_PROTO_TCP))
         return 0;
     if (tuoi_load32(item->bytes + item->shape.l4_off) != tuoi_load32(pkt->bytes + facts->shape.l4_off)) return 0;
     if (ip4 ? tuoi_load64(a + addr_off) != tuoi_load64(b + addr_off) : TUO_MEMCMP(a + addr_off, b + addr_off, 32) != 0)
         return 0;
+    if (facts->tunnel) return tuoi_same_tunnel(gro, item, pkt);
     return tuoi_same_bytes(item->bytes, pkt->bytes, facts->shape.ip_off);
 }
 
@@ -5159,7 +5221,7 @@ TUOI_FORCE_INLINE tuoi_slot tuoi_gro_find(tuo_gro *gro, const tuoi_packet *pkt) 
     tuoi_slot slot = tuoi_gro_probe(gro, pkt);
     tuoi_index_count_lookup(&gro->flows, &slot);
     while (tuoi_slot_next(&slot)) {
-        if (tuoi_same_flow(&gro->items[slot.bucket->value[slot.way]], pkt)) break;
+        if (tuoi_same_flow(gro, &gro->items[slot.bucket->value[slot.way]], pkt)) break;
     }
     return slot;
 }
@@ -5173,6 +5235,14 @@ static uint32_t *tuoi_gro_barrier(tuo_gro *gro, const uint8_t *ip, int ip4) {
 static void tuoi_gro_close_flow(tuo_gro *gro, const tuoi_slot *slot) {
     gro->items[slot->bucket->value[slot->way]].fast_len = 0;
     tuoi_index_remove(&gro->flows, slot);
+}
+
+/* Closes all flows between the two addresses of a packet. */
+static void tuoi_gro_set_barrier(tuo_gro *gro, const tuoi_packet *pkt) {
+    const uint8_t *const ip = pkt->bytes + pkt->facts.shape.ip_off;
+    *tuoi_gro_barrier(gro, ip, pkt->facts.ip_version == 4) = pkt->record + 1;
+    gro->barriers_set = 1;
+    tuoi_gro_forget_guesses(gro);
 }
 
 /* For a packet that never merges, but may belong to a held flow. If its ports are known, this flow
@@ -5197,9 +5267,7 @@ static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdic
         slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) tuoi_gro_close_flow(gro, &slot);
     } else {
-        *tuoi_gro_barrier(gro, pkt->bytes + facts->shape.ip_off, facts->ip_version == 4) = pkt->record + 1;
-        gro->barriers_set = 1;
-        tuoi_gro_forget_guesses(gro);
+        tuoi_gro_set_barrier(gro, pkt);
     }
 }
 
@@ -5253,7 +5321,8 @@ TUOI_FORCE_INLINE tuoi_item *tuoi_item_fill(tuo_gro *gro, const tuoi_packet *pkt
     item->seq = pkt->facts.seq;
     item->payload_len = pkt->facts.payload_len;
     item->seg_count = 1;
-    item->max_len = tuoi_min32(gro->desc.max_bytes + pkt->facts.shape.ip_off, pkt->capacity);
+    item->max_len = gro->desc.max_bytes + (pkt->facts.tunnel ? gro->plain_ip_off : pkt->facts.shape.ip_off);
+    item->max_len = tuoi_min32(item->max_len, pkt->capacity);
     item->max_segs = gro->max_segs[pkt->capacity == TUOI_GATHERED][pkt->facts.l4_proto == TUOI_PROTO_TCP];
     item->gso_size = (uint16_t)pkt->facts.payload_len; /* total_len is at most max_bytes */
     item->ip_id = pkt->facts.ip_id;
@@ -5261,6 +5330,8 @@ TUOI_FORCE_INLINE tuoi_item *tuoi_item_fill(tuo_gro *gro, const tuoi_packet *pkt
     item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 1);
     item->head_csum = (uint8_t)pkt->csum;
     item->plain = pkt->facts.plain;
+    item->tunnel = pkt->facts.tunnel;
+    item->outer_id_mode = TUOI_ID_UNDECIDED;
     item->shape.ip_off = pkt->facts.shape.ip_off;
     item->shape.l4_off = pkt->facts.shape.l4_off;
     item->shape.hdr_len = pkt->facts.shape.hdr_len;
@@ -5354,7 +5425,10 @@ static tuoi_position tuoi_gro_position(tuo_gro *gro, uint32_t newest, const tuoi
     tuoi_position position = { TUO_V_HELD, newest, TUOI_NONE, 1, 0, 1 };
     if (tuoi_is_tcp(pkt->facts.shape.kind)) position = tuoi_position_tcp(gro->items, newest, &pkt->facts);
     gro->stats.item_checks += position.check_count;
-    if (gro->barriers_set && gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->facts.ip_version == 4)) {
+    if (gro->barriers_set &&
+        (gro->items[newest].first < *tuoi_gro_barrier(gro, ip, pkt->facts.ip_version == 4) ||
+         (pkt->facts.tunnel && gro->items[newest].first < *tuoi_gro_barrier(gro, pkt->bytes + gro->plain_ip_off,
+                                                                            tuoi_is_ip4(pkt->facts.tunnel))))) {
         position.verdict = TUO_V_PAIR_CLOSED;
         position.touches_lower = position.touches_upper = 0;
     }
@@ -5479,14 +5553,37 @@ static tuo_verdict tuoi_gro_may_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *
     return verdict == TUO_V_HELD ? tuoi_gro_verify_heads(gro, lower, upper) : verdict;
 }
 
+static uint16_t tuoi_outer_ip_id(const tuo_gro *gro, const tuoi_item *item) {
+    return tuoi_is_ip4(item->tunnel) ? tuoi_rd16(item->bytes + gro->plain_ip_off + TUOI_IP4_ID) : 0;
+}
+
+/* What may differ within a tunnel, but not within an item. TUO_V_HELD: nothing does. Outer IDs have the
+   rule of inner ones, on their own. */
+static TUOI_NOINLINE tuo_verdict tuoi_tunnel_differs(const tuo_gro *gro, const tuoi_item *item,
+                                                     const tuoi_packet *pkt) {
+    const int ip4 = tuoi_is_ip4(item->tunnel);
+    const uint8_t *const a = item->bytes + gro->plain_ip_off, *const b = pkt->bytes + gro->plain_ip_off;
+    const uint32_t csum_off = tuoi_fixed_len(ip4) + TUOI_UDP_CSUM;
+    const tuo_verdict verdict = tuoi_layer_differs(ip4 ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6, a, b);
+    if (verdict != TUO_V_HELD) return verdict;
+    if ((tuoi_load16(a + csum_off) == 0) != (tuoi_load16(b + csum_off) == 0)) return TUO_V_TUNNEL_DIFFERS;
+    if (ip4 && !tuoi_ids_fit(&gro->desc, tuoi_outer_ip_id(gro, item), item->outer_id_mode, item->seg_count,
+                             pkt->facts.outer_ip_id, TUOI_ID_UNDECIDED, pkt->facts.outer_df))
+        return TUO_V_IP_ID_DIFFERS;
+    return TUO_V_HELD;
+}
+
 /* A packet that touches the item below, and perhaps closes the gap to the item above. */
 static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t *newest,
                                        const tuoi_position *position) {
     tuoi_item *const item = &gro->items[position->lower];
-    tuo_verdict verdict = tuoi_headers_differ(&gro->masks, item, pkt->bytes, &pkt->facts.shape);
+    tuo_verdict verdict = item->tunnel ? tuoi_tunnel_differs(gro, item, pkt) : TUO_V_HELD;
+    if (verdict == TUO_V_HELD) verdict = tuoi_headers_differ(&gro->masks, item, pkt->bytes, &pkt->facts.shape);
     if (verdict == TUO_V_HELD) verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts);
     if (verdict == TUO_V_APPENDED) verdict = tuoi_gro_verify_append(gro, item, pkt, pkt->facts.payload_len);
     if (verdict != TUO_V_APPENDED) return verdict;
+    if (item->seg_count == 1 && item->tunnel)
+        item->outer_id_mode = pkt->facts.outer_ip_id == tuoi_outer_ip_id(gro, item) ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
     tuoi_item_append(gro->records, item, pkt->record, pkt->facts.payload_len, pkt->facts.ip_id);
     item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 0);
     item->fast_len = tuoi_fast_len(item);
@@ -5504,7 +5601,7 @@ static tuo_verdict tuoi_gro_open(tuo_gro *gro, tuoi_packet *pkt, uint32_t *newes
                                  tuo_verdict verdict) {
     const uint32_t added = gro->item_count;
     tuoi_item *const item = tuoi_item_fill(gro, pkt, added);
-    int in_place = tuoi_opens_in_place(&gro->desc, pkt->facts.shape.kind, verdict), joins = 0;
+    int in_place = !pkt->facts.tunnel && tuoi_opens_in_place(&gro->desc, pkt->facts.shape.kind, verdict), joins = 0;
     if (in_place && position->touches_upper) {
         const tuo_verdict answer = tuoi_gro_may_join(gro, item, &gro->items[position->upper]);
         if (answer == TUO_V_BAD_IP_CSUM || answer == TUO_V_BAD_L4_CSUM) return answer;
@@ -5562,15 +5659,121 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_settle(tuo_gro *gro, const tuoi_packet *p
         copy.facts.total_len = pkt->facts.total_len;
         copy.facts.ip_version = pkt->facts.ip_version;
         copy.facts.l4_proto = pkt->facts.l4_proto;
+        copy.facts.tunnel = pkt->facts.tunnel;
         tuoi_gro_close_behind(gro, verdict, &copy);
     }
     gro->stats.verdicts[verdict]++;
     return verdict;
 }
 
+static TUOI_NOINLINE tuo_verdict tuoi_gro_settle_any(tuo_gro *gro, const tuoi_packet *pkt, tuo_verdict verdict) {
+    return tuoi_gro_settle(gro, pkt, verdict);
+}
+
+/* Offset of the inner IP header behind an outer UDP header; 0: the inner packet is not IP; TUOI_NONE:
+   unknown. RFC 7348 5, RFC 8926 3.4. */
+static uint32_t tuoi_tunnel_inner(const uint8_t *bytes, uint32_t len, uint32_t l4_off, int geneve) {
+    const uint8_t *const header = bytes + l4_off + TUOI_UDP_LEN;
+    uint32_t off = l4_off + TUOI_UDP_LEN + 8, type = TUOI_ETHERTYPE_ETHERNET;
+    if (len < off) return TUOI_NONE;
+    if (geneve ? (header[0] & 0xC0) || (header[1] & 0x80) : (header[0] & 0x0C) != 0x08)
+        return TUOI_NONE; /* version, O; I without the P of draft-ietf-nvo3-vxlan-gpe */
+    if (geneve) {
+        off += (header[0] & 0x3Fu) * 4;
+        type = tuoi_rd16(header + 2);
+    }
+    if (type == TUOI_ETHERTYPE_ETHERNET) {
+        off += TUOI_ETH_LEN;
+        if (len < off + TUOI_VLAN_LEN) return TUOI_NONE;
+        type = tuoi_rd16(bytes + off - 2);
+        if (type == TUOI_ETHERTYPE_VLAN) {
+            off += TUOI_VLAN_LEN;
+            type = tuoi_rd16(bytes + off - 2);
+        }
+    }
+    if (type != TUOI_ETHERTYPE_IP4 && type != TUOI_ETHERTYPE_IP6) return 0;
+    return off < len && bytes[off] >> 4 == (type == TUOI_ETHERTYPE_IP4 ? 4 : 6) ? off : TUOI_NONE;
+}
+
+/* Are the outer checksums right, if the inner one is? What an inner header's checksum covers then adds up
+   to the complement of its pseudo-header, so no payload is read. A datagram without checksum has
+   none to be wrong. All headers have even lengths. */
+static tuo_verdict tuoi_tunnel_verify(const uint8_t *bytes, const tuoi_shape *outer, const tuoi_packet *pkt) {
+    const tuoi_shape *const inner = &pkt->facts.shape;
+    const uint32_t l4_len = inner->hdr_len - inner->l4_off + pkt->facts.payload_len;
+    uint64_t raw;
+    if (!tuoi_gro_ip_csum_ok(bytes, outer)) return TUO_V_BAD_IP_CSUM;
+    if (tuoi_load16(bytes + outer->l4_off + TUOI_UDP_CSUM) == 0) return TUO_V_HELD;
+    raw = tuoi_pseudo_raw(bytes, outer, inner->l4_off - outer->l4_off + l4_len);
+    raw += (uint16_t)~tuoi_fold(tuoi_pseudo_raw(bytes, inner, l4_len));
+    raw = tuoi_scalar(NULL, bytes + outer->l4_off, inner->l4_off - outer->l4_off, raw);
+    return tuoi_fold(raw) == 0xFFFFu ? TUO_V_HELD : TUO_V_BAD_L4_CSUM;
+}
+
+/* The inner packet of a datagram becomes the packet: what is in front of its IP header belongs to its flow.
+   verdict: of the inner packet alone. */
+static tuo_verdict tuoi_tunnel_enter(const tuo_gro *gro, tuoi_packet *pkt, uint32_t inner_off) {
+    const tuoi_facts outer = pkt->facts;
+    tuoi_facts *const facts = &pkt->facts;
+    const tuo_verdict verdict = tuoi_classify(0, pkt->bytes + inner_off, pkt->len - inner_off, facts);
+    if (facts->shape.l4_off) facts->shape.l4_off += inner_off;
+    facts->shape.ip_off += inner_off;
+    facts->shape.hdr_len += inner_off;
+    facts->plain = 0;
+    facts->tunnel = outer.shape.kind;
+    facts->outer_df = outer.df;
+    facts->outer_ip_id = outer.ip_id;
+    if (verdict != TUO_V_HELD) return verdict;
+    if (tuoi_is_ip4(outer.shape.kind) && tuoi_load16(pkt->bytes + outer.shape.ip_off + TUOI_IP4_CSUM) == 0xFFFFu)
+        return TUO_V_CSUM_ALIAS;
+    if (facts->shape.hdr_len > TUO_HEADER_MAX) return TUO_V_HEADER_TOO_LONG;
+    if (outer.total_len > gro->desc.max_bytes) return TUO_V_TOO_LARGE;
+    if (pkt->csum == TUOI_CSUM_RIGHT) return verdict;
+    pkt->csum = TUOI_CSUM_UNKNOWN; /* a device's word was for the outer checksum */
+    return tuoi_tunnel_verify(pkt->bytes, &outer.shape, pkt);
+}
+
+static int tuoi_has_port(const uint16_t *ports, uint32_t count, uint32_t port) {
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        if (ports[i] == port) return 1;
+    }
+    return 0;
+}
+
+/* A TUN device takes no inner IP header this near to the outer UDP header, as in Geneve of bare IP (K 1.32). */
+static int tuoi_tunnel_too_near(const tuo_gro_desc *desc, uint32_t distance) {
+    return desc->tunnels_for_tun && distance < TUOI_ETH_LEN + TUOI_UDP_LEN;
+}
+
+/* A UDP packet, if tunnels are looked into. What cannot be looked into closes all tunnels between its two
+   addresses: it may have packets of any flow. */
+static TUOI_NOINLINE tuo_verdict tuoi_gro_push_udp(tuo_gro *gro, tuoi_packet *pkt, tuo_verdict verdict) {
+    const uint32_t l4_off = pkt->facts.shape.l4_off, port = tuoi_rd16(pkt->bytes + l4_off + 2);
+    const int vxlan = tuoi_has_port(gro->desc.vxlan_ports, gro->desc.vxlan_port_count, port);
+    uint32_t inner_off = TUOI_NONE;
+    if (!vxlan && !tuoi_has_port(gro->desc.geneve_ports, gro->desc.geneve_port_count, port))
+        return tuoi_gro_settle_any(gro, pkt, verdict);
+    if (pkt->facts.plain && (verdict == TUO_V_HELD || verdict == TUO_V_UDP_ZERO_CSUM))
+        inner_off = tuoi_tunnel_inner(pkt->bytes, (uint32_t)pkt->len, l4_off, !vxlan);
+    if (inner_off == 0) return tuoi_gro_settle_any(gro, pkt, TUO_V_PROTOCOL);
+    pkt->facts.plain = 0; /* the fast path cannot tell these packets apart */
+    if (inner_off == TUOI_NONE) {
+        if (gro->flows.live_count) tuoi_gro_set_barrier(gro, pkt);
+    } else if (!tuoi_tunnel_too_near(&gro->desc, inner_off - l4_off)) {
+        verdict = tuoi_tunnel_enter(gro, pkt, inner_off);
+    }
+    return tuoi_gro_settle_any(gro, pkt, verdict);
+}
+
+TUOI_FORCE_INLINE int tuoi_gro_looks_into(const tuo_gro *gro, const tuoi_facts *facts) {
+    return facts->l4_proto == TUOI_PROTO_UDP && gro->tunnels && facts->shape.kind != TUO_KIND_NONE;
+}
+
 /* The last record, of any packet that has come this far. */
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t *bytes, size_t len, uint32_t capacity,
                                                      uint8_t *collect, tuoi_csum csum) {
+    tuo_verdict verdict;
     tuoi_packet pkt;
     pkt.bytes = bytes;
     pkt.len = len;
@@ -5578,7 +5781,9 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t
     pkt.record = gro->record_count - 1;
     pkt.collect = collect;
     pkt.csum = csum;
-    return tuoi_gro_settle(gro, &pkt, tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts));
+    verdict = tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts);
+    return tuoi_gro_looks_into(gro, &pkt.facts) ? tuoi_gro_push_udp(gro, &pkt, verdict)
+                                                : tuoi_gro_settle_any(gro, &pkt, verdict);
 }
 
 static int tuoi_is_short(tuo_verdict verdict) {
@@ -5638,7 +5843,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take(tuo_gro *gro, tuoi_packet *pkt, void
         gro->fast_count++;
         return TUO_V_APPENDED;
     }
-    if (gro->plain_ip_off == 0 && tuoi_parse_plain(pkt->bytes, pkt->len, 0, 1, &pkt->facts))
+    if (gro->plain_ip_off == 0 && tuoi_parse_plain(pkt->bytes, pkt->len, 0, 1, &pkt->facts) &&
+        !tuoi_gro_looks_into(gro, &pkt->facts))
         return tuoi_gro_settle(gro, pkt, tuoi_classify_l4(pkt->bytes, &pkt->facts));
     return tuoi_gro_push_other(gro, pkt->bytes, pkt->len, pkt->capacity, pkt->collect, pkt->csum);
 }
@@ -5716,6 +5922,24 @@ TUOI_FORCE_INLINE tuoi_record *tuoi_gro_leave(tuo_gro *gro, tuoi_item **item) {
     return &gro->records[leaves->head];
 }
 
+/* The headers around a superpacket in a tunnel, whose own are finished. */
+static TUOI_NOINLINE void tuoi_gro_account_outer(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *item,
+                                                 tuo_vnet_hdr *vnet) {
+    const uint32_t end = item->shape.hdr_len + item->payload_len;
+    tuoi_shape outer;
+    outer.ip_off = gro->plain_ip_off;
+    outer.l4_off = tuoi_outer_l4_off(gro, item->tunnel);
+    outer.hdr_len = outer.l4_off + TUOI_UDP_LEN;
+    outer.kind = item->tunnel;
+    tuoi_account_lengths(hdr, &outer, end - outer.hdr_len);
+    vnet->gso_type |= tuoi_is_ip4(item->tunnel) ? TUO_GSO_UDP_TUNNEL_IPV4 : TUO_GSO_UDP_TUNNEL_IPV6;
+    vnet->outer_th_offset = (uint16_t)(outer.l4_off + (gro->desc.tunnels_for_tun ? TUOI_ETH_LEN : 0));
+    vnet->inner_nh_offset = (uint16_t)item->shape.ip_off;
+    if (tuoi_load16(hdr + outer.l4_off + TUOI_UDP_CSUM) == 0) return;
+    vnet->flags |= TUO_VNET_UDP_TUNNEL_CSUM;
+    tuoi_wr16(hdr + outer.l4_off + TUOI_UDP_CSUM, tuoi_fold(tuoi_pseudo(hdr, &outer, end - outer.l4_off)));
+}
+
 /* FIN and PSH of the superpacket are those of its last segment (K 4.11, 4.14); all other header
    bytes are those of the first. */
 static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *item, tuo_vnet_hdr *vnet) {
@@ -5726,6 +5950,7 @@ static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *
             (uint8_t)((hdr[flags_off] & ~(unsigned)(TUOI_FIN | TUOI_PSH)) | (last[flags_off] & (TUOI_FIN | TUOI_PSH)));
     }
     tuoi_account(hdr, &item->shape, item->payload_len, item->gso_size, vnet);
+    if (item->tunnel) tuoi_gro_account_outer(gro, hdr, item, vnet);
 }
 
 /* Everything in *sp but vnet. */
@@ -7151,7 +7376,7 @@ enum {
     TUOI_FRAG_LEN = 4096,
     TUOI_FRAGS_BYTES = 65000,     /* of the IP packet: less than the kernel takes on any processor */
     TUOI_SIOCGSKNS = 0x894C,      /* linux/sockios.h */
-    TUOI_FEATURES = 3             /* what refusals switch off: TCP4, TCP6, UDP */
+    TUOI_FEATURES = 4             /* what refusals switch off: TCP4, TCP6, UDP, tunnels */
 };
 
 TUOI_STATIC_ASSERT(iov_is_iovec, sizeof(tuo_iov) == sizeof(struct iovec) &&
@@ -8149,6 +8374,7 @@ static int tuoi_tun_ownership(tuo_tun *tun) {
 
 static uint32_t tuoi_feature_of(uint8_t gso_type) {
     const unsigned type = gso_type & ~(unsigned)TUO_GSO_ECN;
+    if (gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return 3;
     return type == TUO_GSO_TCPV4 ? 0 : type == TUO_GSO_TCPV6 ? 1 : 2;
 }
 
@@ -8179,11 +8405,22 @@ static tuo_gro_desc tuoi_tun_tx_gro_desc(const tuo_tun *tun) {
     if (!tun->vnet_hdr_len || f[0].off) desc.disable_tcp4 = 1;
     if (!tun->vnet_hdr_len || f[1].off) desc.disable_tcp6 = 1;
     if (!tun->vnet_hdr_len || f[2].off || !tun->knows_uso) desc.disable_udp4 = desc.disable_udp6 = 1;
+    desc.tunnels_for_tun = !tun->is_tap;
+    if (tun->vnet_hdr_len != TUO_VNET_LEN_TUNNEL || f[3].off || !(tun->is_tap || tun->desc.tun_writes_tunnels))
+        desc.vxlan_port_count = desc.geneve_port_count = 0;
     return desc;
+}
+
+/* Before the device is known. */
+static tuo_gro_desc tuoi_tun_first_gro_desc(const tuo_tun_desc *desc) {
+    tuo_gro_desc gro_desc = desc->gro;
+    gro_desc.vnet_hdr_len = desc->udp_tunnels ? TUO_VNET_LEN_TUNNEL : 0;
+    return gro_desc;
 }
 
 /* What can be told wrong without asking the kernel: the member, and why; or NULL. */
 static const char *tuoi_tun_desc_wrong(const tuo_tun_desc *desc) {
+    const tuo_gro_desc gro_desc = tuoi_tun_first_gro_desc(desc);
     tuoi_setting setting;
     size_t name_len = 0;
     size_t path_len = 0;
@@ -8199,7 +8436,7 @@ static const char *tuoi_tun_desc_wrong(const tuo_tun_desc *desc) {
     if (desc->address6 &&
         (!tuoi_parse_address(desc->address6, &setting) || setting.step != TUO_TUN_STEP_ADDRESS6))
         return "address6: not ADDRESS/PREFIX of IPv6";
-    return tuo_gro_memory_size(&desc->gro) ? NULL : "gro: a member is out of its range";
+    return tuo_gro_memory_size(&gro_desc) ? NULL : "gro: a member is out of its range";
 }
 
 /* The desc, with its defaults; of its strings only the path, for further queues. */
@@ -8236,12 +8473,11 @@ static void tuoi_tun_no_memory(const tuo_tun_desc *desc, int *error) {
 
 static tuo_result tuoi_tun_allocate(tuo_tun **out, const tuo_tun_desc *desc, const char *path, int *error) {
     const char *const wrong = tuoi_tun_desc_wrong(desc);
-    tuo_gro_desc gro_desc = desc->gro;
+    tuo_gro_desc gro_desc = tuoi_tun_first_gro_desc(desc);
     size_t len, held = 0, pushed = 0;
     tuo_tun *tun = NULL;
     uint8_t *block;
     if (error) *error = 0;
-    gro_desc.vnet_hdr_len = 0;
     if (wrong) {
         tuoi_tun_desc_failed(desc, error, wrong);
         return TUO_E_INVALID;
@@ -8554,6 +8790,7 @@ TUO_API void tuo_tun_query_tx_stats(const tuo_tun *tun, tuo_tun_tx_stats *stats)
     stats->tcp4_off = tun->tx.features[0].off;
     stats->tcp6_off = tun->tx.features[1].off;
     stats->udp_off = tun->tx.features[2].off;
+    stats->tunnels_off = tun->tx.features[3].off;
 }
 
 TUO_API void tuo_tun_query_gro_stats(const tuo_tun *tun, tuo_gro_stats *stats) {

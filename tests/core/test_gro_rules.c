@@ -2253,7 +2253,7 @@ TEST(every_verdict_was_seen)
         return;
     }
     for (v = 0; v < TUO_V_COUNT; v++)
-        if (!verdict_seen[v])
+        if (!verdict_seen[v] && v != TUO_V_TUNNEL_DIFFERS) /* test_gro_tunnels.c */
             CHECK_EQ_STR(tuo_verdict_name((tuo_verdict)v), "(never seen)");
     CHECK(verdict_seen[TUO_V_HELD] > 0);
 }
