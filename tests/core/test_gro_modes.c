@@ -860,7 +860,11 @@ TEST(lengths_that_forgot_their_headroom)
         {"no more bytes than those behind the packet", {.ethernet = 1, .trailer_len = 24}, 24, 24, 0},
         {"more than the headroom", {0}, 10, 11, 0},
         {"one byte", {0}, 10, 1, 1},
-        {"too short for an IP header", {.payload_len = 10}, 50, 45, 0},
+        {"too short for an IP header", {.payload_len = 10}, 50, 45, 1},
+        {"too short for an IP length", {.payload_len = 10}, 50, 47, 0},
+        {"IPv6, too short for an IP header", {.kind = PKT_UDP6, .payload_len = 10}, 64, 50, 1},
+        {"IPv6, too short for an IP length", {.kind = PKT_UDP6, .payload_len = 10}, 64, 53, 0},
+        {"too short for an Ethernet header", {.ethernet = 1, .payload_len = 10}, 64, 60, 0},
         {"an IP length below its own header", {.ip_len_zero = 1}, 10, 0, 0},
     };
     size_t i, to_write[1], written;
