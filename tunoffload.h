@@ -4965,6 +4965,7 @@ struct tuo_gro {
     uint8_t hint;         /* TUO_F_TRUST: for every packet */
     uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
     uint8_t tunnels;      /* 1: UDP tunnels are looked into */
+    uint8_t plain_ip4;    /* 1: plain IPv4 packets take a short cut: no Ethernet header, no tunnels */
     uint16_t max_segs[2][2]; /* of an item: gathered or not, TCP or not */
     uint32_t guess_base;          /* of valid guesses; above 0 */
     uint32_t guess[TUOI_GUESSES]; /* guess_base plus an item, by some bits of a packet: the newest of its flow? */
@@ -5080,6 +5081,7 @@ static void tuoi_gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
         gro->max_segs[i][1] = (uint16_t)tuoi_min32(max_segs, effective->max_segs);
     }
     gro->tunnels = effective->vxlan_port_count || effective->geneve_port_count;
+    gro->plain_ip4 = !effective->ethernet && !gro->tunnels;
     gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
 }
 
@@ -5766,10 +5768,6 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_udp(tuo_gro *gro, tuoi_packet *pk
     return tuoi_gro_settle_any(gro, pkt, verdict);
 }
 
-TUOI_FORCE_INLINE int tuoi_gro_looks_into(const tuo_gro *gro, const tuoi_facts *facts) {
-    return facts->l4_proto == TUOI_PROTO_UDP && gro->tunnels && facts->shape.kind != TUO_KIND_NONE;
-}
-
 /* The last record, of any packet that has come this far. */
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t *bytes, size_t len, uint32_t capacity,
                                                      uint8_t *collect, tuoi_csum csum) {
@@ -5782,8 +5780,9 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t
     pkt.collect = collect;
     pkt.csum = csum;
     verdict = tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts);
-    return tuoi_gro_looks_into(gro, &pkt.facts) ? tuoi_gro_push_udp(gro, &pkt, verdict)
-                                                : tuoi_gro_settle_any(gro, &pkt, verdict);
+    if (gro->tunnels && pkt.facts.l4_proto == TUOI_PROTO_UDP && pkt.facts.shape.kind != TUO_KIND_NONE)
+        return tuoi_gro_push_udp(gro, &pkt, verdict);
+    return tuoi_gro_settle_any(gro, &pkt, verdict);
 }
 
 static int tuoi_is_short(tuo_verdict verdict) {
@@ -5843,8 +5842,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take(tuo_gro *gro, tuoi_packet *pkt, void
         gro->fast_count++;
         return TUO_V_APPENDED;
     }
-    if (gro->plain_ip_off == 0 && tuoi_parse_plain(pkt->bytes, pkt->len, 0, 1, &pkt->facts) &&
-        !tuoi_gro_looks_into(gro, &pkt->facts))
+    if (gro->plain_ip4 && tuoi_parse_plain(pkt->bytes, pkt->len, 0, 1, &pkt->facts))
         return tuoi_gro_settle(gro, pkt, tuoi_classify_l4(pkt->bytes, &pkt->facts));
     return tuoi_gro_push_other(gro, pkt->bytes, pkt->len, pkt->capacity, pkt->collect, pkt->csum);
 }
