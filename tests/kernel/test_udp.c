@@ -1925,6 +1925,16 @@ TEST(recv_batches)
         CHECK_EQ_INT(received, 4);
     }
     CHECK_RESULT(tuo_udp_recv_batch(udp, NULL, pointers, 4, 20, NULL, &received), TUO_AGAIN);
+
+    check_row("a buffer smaller than the headroom");
+    forget_script();
+    add_read(5);
+    bufs[0].capacity = 19;
+    CHECK_RESULT(tuo_udp_recv_batch(udp, NULL, pointers, 1, 20, NULL, &received), TUO_E_NOSPACE);
+    CHECK_EQ_INT(received, 0);
+    bufs[0].capacity = 25;
+    CHECK_RESULT(tuo_udp_recv_batch(udp, NULL, pointers, 1, 20, NULL, &received), TUO_OK);
+    CHECK_EQ_INT(bufs[0].len, 25);
     tuo_udp_close(udp);
     script.on = 0;
 }
@@ -2052,7 +2062,9 @@ TEST(arguments)
         CHECK_RESULT(tuo_udp_adopt(&udp, -1, &bad[i], &error), TUO_E_INVALID);
     }
     CHECK_EQ_INT(error, 0);
+    error = -1;
     CHECK_RESULT(tuo_udp_open(&udp, NULL, NULL, &error), TUO_E_INVALID);
+    CHECK_EQ_INT(error, 0);
     CHECK_RESULT(tuo_udp_open(&udp, &nothing, NULL, NULL), TUO_E_INVALID);
     local.sin_addr.s_addr = htonl(0xc6336401); /* not ours */
     CHECK_RESULT(tuo_udp_open(&udp, any, NULL, &error), TUO_E_SYSTEM);
