@@ -5370,7 +5370,6 @@ static void tuoi_list_add(tuo_gro *gro, uint32_t list, uint32_t added, const tuo
     }
     if (item->older != TUOI_NONE) {
         items[item->older].newer = added;
-        items[item->older].fast_len = 0;
         records[items[item->older].first].list = list;
     } else {
         items[list].leaves = added;
@@ -5388,7 +5387,6 @@ static void tuoi_list_remove_upper(tuo_gro *gro, tuoi_item *lower, tuoi_item *up
     lower->newer = upper->newer;
     if (lower->newer != TUOI_NONE) gro->items[lower->newer].older = upper->older;
     lower->fast_len = tuoi_fast_len(lower);
-    upper->fast_len = 0; /* a guess may still refer to it */
     gro->items[lower->list].open_count--;
 }
 
@@ -5540,7 +5538,8 @@ TUOI_FORCE_INLINE void tuoi_gro_offer(tuo_gro *gro, uint32_t at, const uint8_t *
     if (gro->items[at].fast_len) *tuoi_gro_guess(gro, l4, ip4) = gro->guess_base + at;
 }
 
-/* Makes an item the newest of its flow; newest is in the index. */
+/* Makes an item the newest of its flow; newest is in the index. The fast path appends only to the newest
+   item, whichever of its flow a guess still refers to. */
 static void tuoi_gro_set_newest(tuo_gro *gro, uint32_t *newest, uint32_t added) {
     const tuoi_item *const item = &gro->items[added];
     gro->items[*newest].fast_len = 0;
@@ -9385,8 +9384,8 @@ static tuo_result tuoi_tun_tx_flush(tuo_tun *tun) {
 }
 
 /* Some buffers to GRO, as many as have a packet, or one that has none: that one counts as taken, since
-   there is nothing to write. Returns the number taken; 0: GRO is full. */
-static size_t tuoi_tun_tx_take_run(tuo_tun *tun, void *const *bufs, size_t count) {
+   there is nothing to write. Returns the number taken. *full: GRO has no room for the next packet. */
+static size_t tuoi_tun_tx_take_run(tuo_tun *tun, void *const *bufs, size_t count, int *full) {
     enum { RUN = 32 };
     tuoi_tun_tx *const tx = &tun->tx;
     tuo_packet packets[RUN];
@@ -9404,6 +9403,7 @@ static size_t tuoi_tun_tx_take_run(tuo_tun *tun, void *const *bufs, size_t count
         return 1;
     }
     taken = tuo_gro_push_batch(tx->gro, packets, i, 0, verdicts);
+    *full = taken < i;
     for (i = 0; i < taken; i++) {
         if (tuoi_is_short(verdicts[i]) && tuoi_tun_tx_is_headroom_short(tun, bufs[i])) tx->stats.headroom_short++;
     }
@@ -9414,11 +9414,8 @@ static size_t tuoi_tun_tx_take_run(tuo_tun *tun, void *const *bufs, size_t count
 static tuo_result tuoi_tun_tx_batch(tuo_tun *tun, void *const *bufs, size_t count, size_t *taken) {
     tuo_result result = tuoi_tun_tx_configure(tun);
     while (result == TUO_OK && *taken < count) {
-        size_t run;
-        do {
-            run = tuoi_tun_tx_take_run(tun, bufs + *taken, count - *taken);
-            *taken += run;
-        } while (run && *taken < count);
+        int full = 0;
+        while (!full && *taken < count) *taken += tuoi_tun_tx_take_run(tun, bufs + *taken, count - *taken, &full);
         result = tuoi_tun_tx_flush(tun);
     }
     return result;

@@ -1445,6 +1445,7 @@ typedef struct closing_row {
 
 static const closing_row closings[] = {
     {CLOSING("nothing", ALL, APP, 3, "01234")},
+    {CLOSING("a packet of another flow", ALL, APP, 3, "01345|2"), P{{.src_port = 7}}, V(OK_)},
     {CLOSING("a pure ACK", TCP, OK_, 2, "01|2|345"), P{{.seq = 200, .payload_len = PKT_ZERO}}, V(X(TCP_EMPTY))},
     {CLOSING("a pure ACK with an extension header", T6, OK_, 2, "01|2|345"),
      P{{.seq = 200, .payload_len = PKT_ZERO, .ext_chain = "D"}}, V(X(TCP_EMPTY))},

@@ -1648,6 +1648,122 @@ TEST(send_batch)
     pair_close(&p);
 }
 
+/* Buffers without a packet, among others: no more of them than a length that forgot the headroom would leave, or nothing at all. */
+typedef struct layout_row {
+    const char *name;
+    size_t count;
+    const char *buffers; /* from the front, the rest are packets: . packet, - nothing, h headroom only, s a packet that is cut short */
+} layout_row;
+
+static const layout_row layouts[] = {
+    {"packets only", 100, ""},
+    {"one packet", 1, ""},
+    {"32 packets", 32, ""},
+    {"33 packets", 33, ""},
+    {"at the front", 40, "-"},
+    {"headroom only, at the front", 40, "h"},
+    {"several at the front", 70, "-h-h-"},
+    {"in the middle", 70, "......h...-.....s....h-"},
+    {"at the end", 10, ".........-"},
+    {"several at the end", 10, "......-hh-"},
+    {"where a run ends", 70, "...............................h"},
+    {"right behind a run", 70, "................................h"},
+    {"one behind a run", 70, ".................................-"},
+    {"every second", 20, "h.h.h.h.h.h.h.h.h.h."},
+    {"one, and no packet", 1, "-"},
+    {"many, and no packet", 40, "h-h-h-h-h-h-h-h-h-h-h-h-h-h-h-h-h-h-h-h-"},
+    {"cut short, first and last of a run", 40, "s..............................s"},
+};
+
+/* What each buffer of the row is; '.' behind what it says. */
+static char layout_at(const layout_row *row, size_t i)
+{
+    return i < strlen(row->buffers) ? row->buffers[i] : '.';
+}
+
+/* The buffers of a row, and the packets that will arrive: those that are whole. Returns how many packets there are, whole or cut. */
+static size_t lay_out(train *t, train *whole, const layout_row *row, unsigned *headroom_short)
+{
+    size_t i, packet_count = 0;
+
+    t->count = whole->count = 0;
+    *headroom_short = 0;
+    for (i = 0; i < row->count; i++) {
+        const char what = layout_at(row, i);
+        const pkt_spec s = {.kind = PKT_TCP4, .src = 7, .dst = 5, .src_port = 1001, .seq = (uint32_t)packet_count * 100,
+                            .ip_id = (uint16_t)packet_count};
+        train_add(t, &s);
+        if (what == '.')
+            train_add(whole, &s);
+        if (what == '.' || what == 's') {
+            t->bufs[i].len -= what == 's';
+            packet_count++;
+        } else {
+            t->bufs[i].len = what == 'h' ? HEADROOM : 0;
+            t->bufs[i].data = what == 'h' ? t->bufs[i].data : NULL;
+        }
+        *headroom_short += what == 's' || what == 'h';
+    }
+    return packet_count;
+}
+
+/* Times that there was no room, with buffers given one by one. */
+static unsigned times_without_room(const layout_row *row, size_t max_packets)
+{
+    size_t i, held = 0;
+    unsigned times = 0;
+
+    for (i = 0; i < row->count; i++) {
+        const int is_packet = layout_at(row, i) == '.' || layout_at(row, i) == 's';
+        if (is_packet && held == max_packets) {
+            times++;
+            held = 0;
+        }
+        held += (size_t)is_packet;
+    }
+    return times;
+}
+
+static void check_layout(const layout_row *row, uint32_t max_packets)
+{
+    tuo_tun_desc desc = zero_desc();
+    unsigned headroom_short;
+    size_t taken = 999, packet_count;
+    tuo_gro_stats gro;
+    tun_stats stats;
+    train *t = new_train();
+    pair p;
+
+    desc.gro.max_packets = max_packets;
+    if (!ready() || !pair_open(&p, &desc, NULL))
+        return;
+    packet_count = lay_out(t, &trains[1], row, &headroom_short);
+    CHECK_RESULT(tuo_tun_send_batch(p.a, NULL, t->pointers, t->count, HEADROOM, &taken), TUO_OK);
+    CHECK_EQ_INT(taken, row->count);
+    stats = tun_stats_of(p.a);
+    tuo_tun_query_gro_stats(p.a, &gro);
+    CHECK_EQ_INT(stats.tx.tx_packets, packet_count);
+    CHECK_EQ_INT(stats.tx.headroom_short, headroom_short);
+    CHECK_EQ_INT(gro.packets_in, packet_count);
+    CHECK_EQ_INT(gro.verdicts[TUO_V_NO_ROOM], times_without_room(row, max_packets ? max_packets : 256));
+    CHECK_EQ_INT(gro.packets_in - gro.merged_packets + gro.superpackets, gro.packets_out);
+    CHECK(packet_count < 10 || gro.merged_packets > packet_count / 2);
+    train_check_arrived(&trains[1], p.b);
+    pair_close(&p);
+}
+
+TEST(send_batch_with_buffers_without_a_packet)
+{
+    static const uint32_t max_packets[] = {0, 5, 32}; /* 5: full within a run; 32: where it ends */
+    size_t i, k;
+
+    for (i = 0; i < CHECK_COUNT_OF(layouts); i++)
+        for (k = 0; k < CHECK_COUNT_OF(max_packets); k++) {
+            check_row("%s, max_packets %u", layouts[i].name, (unsigned)max_packets[k]);
+            check_layout(&layouts[i], max_packets[k]);
+        }
+}
+
 /* Down: named, nothing that the kernel did not take is lost, and everything goes on when it is up again. */
 TEST(send_while_down)
 {
@@ -3025,6 +3141,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(send_what_is_no_packet),
         CHECK_ENTRY(send_small_packets),
         CHECK_ENTRY(send_batch),
+        CHECK_ENTRY(send_batch_with_buffers_without_a_packet),
         CHECK_ENTRY(send_while_down),
         CHECK_ENTRY(device_deleted),
         CHECK_ENTRY(queue_detached),
