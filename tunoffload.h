@@ -4021,12 +4021,12 @@ static tuo_result tuoi_vnet_check_write(const tuo_vnet_hdr *vnet, const uint8_t 
 }
 
 /* The check, handing out the parse that it needed. *info is filled for GSO types only, and zero
-   otherwise. *outer is filled for tunnels only, and zero otherwise. */
+   otherwise. *outer is filled for tunnels only, and otherwise of kind NONE. */
 static tuo_result tuoi_vnet_check(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags,
                                   tuo_pkt_info *info, tuo_pkt_info *outer) {
     tuo_result result = tuoi_vnet_check_gso(vnet, flags);
     TUO_MEMSET(info, 0, sizeof *info);
-    TUO_MEMSET(outer, 0, sizeof *outer);
+    outer->kind = TUO_KIND_NONE;
     if (result != TUO_OK) return result;
     if ((vnet->flags & TUO_VNET_NEEDS_CSUM) && (size_t)vnet->csum_start + vnet->csum_offset + 2 > len)
         return TUO_E_CSUM_RANGE;
@@ -6337,8 +6337,10 @@ static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
     gso->tuoi_ip_off = info->ip_off;
     gso->tuoi_l4_off = info->l4_off;
     gso->tuoi_outer_kind = outer->kind;
-    gso->tuoi_outer_ip_off = outer->ip_off;
-    gso->tuoi_outer_l4_off = outer->l4_off;
+    if (outer->kind != TUO_KIND_NONE) {
+        gso->tuoi_outer_ip_off = outer->ip_off;
+        gso->tuoi_outer_l4_off = outer->l4_off;
+    }
     gso->tuoi_seq = info->seq;
     gso->tuoi_ip_id = info->ip_id;
     gso->tuoi_tcp_flags = info->tcp_flags;
@@ -6362,15 +6364,15 @@ static tuo_result tuoi_gso_verify(const uint8_t *pkt, const tuo_pkt_info *info, 
                                                                                                       : TUO_E_L4_CSUM;
 }
 
-/* Whatever else a packet is, it is passed on as it came, or with its checksum completed. */
+/* The packet is passed on as it came, or with its checksum completed. */
 static tuo_result tuoi_gso_is_whole(tuo_pkt_info *info) {
-    TUO_MEMSET(info, 0, sizeof *info);
+    info->kind = TUO_KIND_NONE;
     return TUO_OK;
 }
 
 /* *info is filled for superpackets, and for what else needs two checksums: a single packet in a
-   tunnel. It is zero otherwise. *len becomes that of a packet with a GSO type, without bytes behind
-   it. */
+   tunnel. Otherwise its kind is NONE. *len becomes that of a packet with a GSO type, without bytes
+   behind it. */
 static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t *len, const tuo_vnet_hdr *vnet, unsigned flags,
                                  tuo_pkt_info *info, tuo_pkt_info *outer) {
     tuo_result result = tuoi_vnet_check(vnet, pkt, *len, flags & TUO_F_ETHERNET, info, outer);
@@ -6471,7 +6473,7 @@ TUOI_FORCE_INLINE void tuoi_gso_stamp(const tuo_gso *gso, uint8_t *hdr, const tu
     if (missing_len) tuoi_gso_write_short(gso, hdr, (uint32_t)piece->len);
     if (tuoi_is_ip4(gso->tuoi_kind))
         tuoi_gso_stamp_ip4(hdr + gso->tuoi_ip_off, gso->tuoi_ip_id, gso->tuoi_next_idx, gso->tuoi_ip_raw + less);
-    if (tuoi_is_ip4(gso->tuoi_outer_kind))
+    if (gso->tuoi_outer_kind == TUO_KIND_UDP4)
         tuoi_gso_stamp_ip4(hdr + gso->tuoi_outer_ip_off, gso->tuoi_outer_ip_id, gso->tuoi_next_idx,
                            gso->tuoi_outer_ip_raw + less);
     raw += tcp ? tuoi_gso_stamp_tcp(gso, l4, piece->off) : less; /* the length of UDP stands in its header, too */
