@@ -1,6 +1,7 @@
 /* fuzz_gro.c - the coalescer, driven by a script.
    Input     5 bytes of configuration, then records: raw packets, packets made from a template of one of 16 flows that are
-             "the next of the flow, but ...", drains, resets, and other configurations. See read_config and read_record.
+             "the next of the flow, but ...", drains, resets, and other configurations. See read_config and read_record. A configuration
+             can look into VXLAN and Geneve: then half of the flows are in tunnels, whose headers differ now and then.
    Asserts   every packet is emitted exactly once, single ones unchanged and with a zero vnet header; a superpacket passes
              tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
              and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); packets of one connection
@@ -8,10 +9,12 @@
              packet that closed the flow; what a connection emits is in the places in which it arrived; the copying modes give the
              same bytes as the gathering one, and lose nothing when their callbacks fail; work per push stays within the documented bounds; the counters add up; a reset forgets what
              is held and nothing else; tuo_gro_reconfigure refuses while packets are held, and what comes after it is judged by the new
-             configuration; another level of tuo_simd gives the same verdicts and bytes (an input in four), and so do batches of sizes
+             configuration; what is in a tunnel leaves in the order of its connection, and a tunnel type has right checksums outside and
+             inside; another level of tuo_simd gives the same verdicts and bytes (an input in four), and so do batches of sizes
              that are in the input, with the same counters (the other inputs). */
 #include "fuzz.h"
 #include "../tests/lib/packets.h"
+#include "../tests/lib/tunnels.h"
 #include "../tests/lib/simd_levels.h"
 
 enum { PACKETS_MAX = 256, STEPS_MAX = 512, CONFIGS_MAX = 8, HEADROOM = 24, BUFFER_LEN = HEADROOM + 65535, FLOWS = 16 };
@@ -33,6 +36,10 @@ typedef struct packet {
     unsigned config;     /* index of the configuration that it was pushed under */
     size_t rank;         /* position among everything emitted */
     pkt_view view;
+    int in_tunnel;       /* goes to a port of a tunnel that is looked into, and has all outer headers: the next ones are set */
+    int known;           /* the flags of the tunnel header are */
+    size_t inner_at;     /* behind the tunnel header */
+    pkt_view inner;      /* offsets from inner_at */
 } packet;
 
 /* What one run emitted: per emitted packet its length, number of packets, their indices, then vnet header and bytes. */
@@ -51,6 +58,7 @@ static tuo_gro_desc desc;           /* the configuration of now: the last one wh
 static unsigned config_now, desc_ethernet; /* its index; TUO_F_ETHERNET or 0 */
 static tuo_simd forced_level;       /* instead of what the configurations say; DETECT: none */
 static int failing_buffers;         /* copy: tight buffers whose appends fail now and then */
+static unsigned forms[CONFIGS_MAX]; /* of tunnels, by configuration */
 static int saw_no_room, saw_partial_drain, saw_reset, saw_frag_limit;
 
 /* -------------------------------------------------------------------------------------------------------------- script */
@@ -96,6 +104,13 @@ static void read_config(fuzz_input *in)
     desc.tcp_excluded_ports[0] = 443;
     desc.virtio_guest = switches >> 4 & 1;
     failing_buffers = rest >> 6 & 1;
+    forms[config_count] = kinds >> 3 & 3;
+    if ((rest & 15) == 15) { /* a header of 24 bytes, and an order that is there twice */
+        desc.vxlan_port_count = desc.geneve_port_count = 1;
+        desc.vxlan_ports[0] = VXLAN_PORT;
+        desc.geneve_ports[0] = GENEVE_PORT;
+        desc.tunnels_for_tun = !desc.ethernet && (switches >> 4 & 1) != 0;
+    }
     desc.simd = simd_level_at((capacity >> 7) | (rest >> 6 & 2)); /* two bits that nothing else uses */
     if (config_count > 0) {
         desc.max_packets = config_count % 2 != 0 ? configs[0].max_packets : 0;
@@ -104,6 +119,37 @@ static void read_config(fuzz_input *in)
     saw_frag_limit |= desc.max_frags != 0;
     configs[config_count] = desc;
     use_config((unsigned)config_count++);
+}
+
+static int has_tunnels(void)
+{
+    return desc.vxlan_port_count != 0;
+}
+
+/* What is behind the tunnel header, whatever its flags say. */
+static void look_inside(packet *p)
+{
+    const pkt_view *v = &p->view;
+    size_t at = v->payload;
+    int ethernet = 1;
+    if (!has_tunnels() || !pkt_has_l4(v) || v->proto != PKT_PROTO_UDP) {
+        return;
+    }
+    unsigned port = pkt_get16(p->bytes + v->l4 + 2);
+    p->in_tunnel = port == VXLAN_PORT || port == GENEVE_PORT;
+    p->inner_at = v->end;
+    if (!p->in_tunnel || v->end - at < 8) {
+        return;
+    }
+    p->known = port == VXLAN_PORT ? (p->bytes[at] & 0x0c) == 0x08 : (p->bytes[at] & 0xc0) == 0 && (p->bytes[at + 1] & 0x80) == 0;
+    if (port == GENEVE_PORT) {
+        ethernet = pkt_get16(p->bytes + at + 2) == 0x6558;
+        at += (size_t)(p->bytes[at] & 63) * 4;
+    }
+    if (at + 8 <= v->end) {
+        p->inner_at = at + 8;
+        p->inner = pkt_look(p->bytes + p->inner_at, v->end - p->inner_at, ethernet, 0);
+    }
 }
 
 static void add_packet(const uint8_t *bytes, size_t len, unsigned hint)
@@ -118,6 +164,7 @@ static void add_packet(const uint8_t *bytes, size_t len, unsigned hint)
     p->hint = hint;
     p->config = config_now;
     p->view = pkt_look(bytes, len, desc.ethernet, 0);
+    look_inside(p);
     steps[step_count].kind = STEP_PUSH;
     steps[step_count++].arg = (unsigned)packet_count++;
 }
@@ -148,8 +195,42 @@ enum {
 
 typedef struct flow {
     uint32_t seq, late_seq;
-    uint16_t id;
+    uint16_t id, outer_id;
 } flow;
+
+/* The headers around the packet of a flow, and what is different about them. */
+static datagram tunnel_of(unsigned number, const flow *f, unsigned what)
+{
+    const uint8_t *const nops = (const uint8_t *)"\1\1\1\1";
+    unsigned arg = what >> 5;
+    datagram d = datagram_of((datagram_form)((number + forms[config_now]) % DATAGRAM_COUNT), number & 8 ? PKT_UDP6 : PKT_UDP4, PKT_TCP4,
+                             desc.ethernet);
+    d.no_csum = (number & 3) == 3;
+    d.outer.ip_id = f->outer_id;
+    switch (what & 31) {
+    case 1: d.outer.ttl = 60 + (int32_t)arg; break;
+    case 2: d.outer.tos = (uint8_t)arg; break;
+    case 3: d.outer.df = PKT_ZERO; break;
+    case 4: d.outer.ip_id = (uint16_t)(d.outer.ip_id + arg - 1); break;
+    case 5: d.vni = arg; break;
+    case 6: d.no_csum = !d.no_csum; break;
+    case 7: d.header_off = (uint8_t)arg; d.header_xor = 0x48; break;
+    case 8: d.outer.src_port = 100 + (int32_t)arg; break;
+    case 9: d.outer.frag = 0x2000; d.outer.ext_chain = number & 8 ? "f" : NULL; break;
+    case 10: d.outer.ip_options = number & 8 ? NULL : nops; d.outer.ip_options_len = number & 8 ? 0 : 4; break;
+    case 11: d.outer.ext_chain = number & 8 ? "D" : NULL; break;
+    case 12: d.outer.trailer_len = (uint16_t)(arg + 1); break;
+    case 13: d.outer.vlan_count = desc.ethernet ? 1 : 0; break;
+    case 14: d.outer.ip_csum_xor = (uint16_t)(1u << arg); break;
+    case 15: d.outer.l4_csum_xor = (uint16_t)(1u << arg); break;
+    case 16: d.outer.flow_label = number & 8 ? arg : 0; break;
+    case 17: d.header_xor = (uint8_t)(1u << arg); break;
+    case 18: d.header_off = 1; d.header_xor = (uint8_t)(1u << arg); break;
+    case 19: d.options_len = (uint8_t)(32 * arg); break;
+    default: break;
+    }
+    return d;
+}
 
 static const uint8_t timestamps[] = {1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2};
 
@@ -186,18 +267,26 @@ static void vary(pkt_spec *s, unsigned what, unsigned arg, flow *f)
 }
 
 /* A template packet; what it does to the flow's next sequence number and ID is done here too. */
-static void add_template(flow *f, unsigned number, unsigned what, unsigned arg)
+static int is_in_tunnel(unsigned number)
 {
-    static uint8_t bytes[BUFFER_LEN];
+    return has_tunnels() && (number & 4) != 0;
+}
+
+static void add_template(flow *f, unsigned number, unsigned what, unsigned arg, unsigned outer_what)
+{
+    static uint8_t bytes[BUFFER_LEN], wrapped[BUFFER_LEN];
+    int tunnel = is_in_tunnel(number);
+    datagram d = tunnel_of(number, f, outer_what);
     pkt_spec s;
     memset(&s, 0, sizeof s);
     s.kind = (pkt_kind)(number % 4);
     s.src_port = 40000 + (int32_t)(number >> 2 & 1);
     s.src = (uint16_t)(number >> 3);
-    s.ethernet = desc.ethernet;
+    s.ethernet = tunnel ? d.inner.ethernet : desc.ethernet;
     s.seq = f->seq;
     s.ip_id = f->id;
     vary(&s, what, arg, f);
+    s.vlan_count = s.ethernet ? s.vlan_count : 0;
     size_t len = pkt_build(bytes, sizeof bytes, &s);
     FUZZ_CHECK(len > 0);
     if (what != LATE && what != BACKWARD && what != AGAIN) {
@@ -207,15 +296,28 @@ static void add_template(flow *f, unsigned number, unsigned what, unsigned arg)
     if (what == POKE || what == POKE_VALID || what == POKE_TRUSTED || what == POKE_TRUSTED_L4) {
         bytes[arg % (len < 80 ? len : 80)] ^= (uint8_t)(arg * 7 | 1);
         if (what == POKE_VALID) {
-            pkt_fix_checksums(bytes, len, desc.ethernet);
+            pkt_fix_checksums(bytes, len, s.ethernet);
         }
+    }
+    if (tunnel) {
+        len = datagram_wrap(wrapped, sizeof wrapped, &d, bytes, len);
+        FUZZ_CHECK(len > 0);
+        f->outer_id = (uint16_t)(d.outer.ip_id + 1);
     }
     unsigned hint = what == TRUSTED || what == POKE_TRUSTED ? hint_of(1) : 0;
     hint = what == TRUSTED_L4 || what == POKE_TRUSTED_L4 ? hint_of(0) : hint;
-    add_packet(bytes, what == CUT ? arg % len : len, hint);
+    add_packet(tunnel ? wrapped : bytes, what == CUT ? arg % len : len, hint);
 }
 
-/* op < 16: a raw packet; op < 24: a drain; op < 30: a partial drain; 30: a reset; 31: another configuration, for what comes after all
+/* A raw packet, as the frame in a tunnel. */
+static void add_wrapped(const uint8_t *frame, size_t len, unsigned form)
+{
+    static uint8_t bytes[BUFFER_LEN];
+    datagram d = datagram_of((datagram_form)form, PKT_UDP4, PKT_TCP4, desc.ethernet);
+    add_packet(bytes, datagram_wrap(bytes, sizeof bytes, &d, frame, len), 0);
+}
+
+/* op < 16: a raw packet, with tunnels 12 and 13 in one; op < 24: a drain; op < 30: a partial drain; 30: a reset; 31: another configuration, for what comes after all
    that is held has been drained; from 32: a template packet, flow in the low bits, repeated op / 32 times. */
 static void read_record(fuzz_input *in, flow *flows)
 {
@@ -223,7 +325,11 @@ static void read_record(fuzz_input *in, flow *flows)
     if (op < 16) {
         size_t len = fuzz_u16(in) % 2048;
         len = len < in->len ? len : in->len;
-        add_packet(in->bytes, len, op >= 14 ? hint_of(op == 15) : 0);
+        if (has_tunnels() && (op == 12 || op == 13)) {
+            add_wrapped(in->bytes, len, op == 12 ? DATAGRAM_VXLAN : DATAGRAM_GENEVE);
+        } else {
+            add_packet(in->bytes, len, op >= 14 ? hint_of(op == 15) : 0);
+        }
         in->bytes += len;
         in->len -= len;
     } else if (op == 30) {
@@ -244,8 +350,9 @@ static void read_record(fuzz_input *in, flow *flows)
     } else {
         unsigned what = fuzz_u8(in) % WHAT_COUNT;
         arg = what == NEXT ? 0 : fuzz_u8(in);
+        unsigned outer_what = is_in_tunnel(op % FLOWS) ? fuzz_u8(in) : 0;
         for (unsigned i = 0; i < op / 32 && step_count < STEPS_MAX; i++) {
-            add_template(&flows[op % FLOWS], op % FLOWS, what, arg);
+            add_template(&flows[op % FLOWS], op % FLOWS, what, arg, outer_what);
         }
     }
 }
@@ -257,6 +364,7 @@ static void read_script(fuzz_input *in)
         flows[i].seq = 0xffffff00u + i * 7;
         flows[i].late_seq = flows[i].seq;
         flows[i].id = (uint16_t)(0xfff8 + i);
+        flows[i].outer_id = (uint16_t)(0x7ff8 + i);
     }
     packet_count = step_count = 0;
     saw_no_room = saw_partial_drain = saw_reset = 0;
@@ -386,10 +494,86 @@ static int port_excluded(const packet *p)
            (pkt_get16(l4) == 443 || pkt_get16(l4 + 2) == 443);
 }
 
+/* May this IPv4 ID come back renumbered? */
+static int id_is_free(const packet *p, const packet *head, size_t ip, unsigned version)
+{
+    if (version != 4 || desc.ip_id == TUO_IP_ID_EXACT || ((pkt_get16(p->bytes + ip + 6) & 0x4000) == 0 && desc.ip_id != TUO_IP_ID_ANY)) {
+        return 0;
+    }
+    return desc.ip_id != TUO_IP_ID_DEFAULT || memcmp(p->bytes + ip + 4, head->bytes + ip + 4, 2) == 0;
+}
+
+/* Are all checksums of a packet in a tunnel right? That of the outer UDP header may be 0. */
+static int sums_in_tunnel_are_right(const packet *p)
+{
+    const uint8_t *inner = p->bytes + p->inner_at;
+    const pkt_view *v = &p->view, *w = &p->inner;
+    return (v->version == 6 || pkt_sum(p->bytes + v->ip, v->l4 - v->ip, 0) == 0xffff) &&
+           (pkt_get16(p->bytes + v->l4 + 6) == 0 || pkt_l4_sum(p->bytes, v) == 0xffff) &&
+           (w->version == 6 || pkt_sum(inner + w->ip, w->l4 - w->ip, 0) == 0xffff) && pkt_l4_sum(inner, w) == 0xffff &&
+           (w->proto == PKT_PROTO_TCP || pkt_get16(inner + w->l4 + 6) != 0);
+}
+
+static void check_tunnel_segment(const tuo_segment *segment, const packet *p, const packet *head)
+{
+    const size_t ips[2] = {p->view.ip, p->inner_at + p->inner.ip};
+    const unsigned versions[2] = {p->view.version, p->inner.version};
+    uint8_t *bytes = malloc(p->len);
+    size_t used = 0;
+    FUZZ_CHECK(bytes != NULL && segment->len == p->len);
+    for (size_t i = 0; i < segment->iov_count; i++) {
+        memcpy(bytes + used, segment->iov[i].base, segment->iov[i].len);
+        used += segment->iov[i].len;
+    }
+    FUZZ_CHECK(used == p->len);
+    if (!sums_in_tunnel_are_right(p)) { /* word for the outer TCP or UDP checksum is not enough */
+        FUZZ_CHECK(desc.trust_checksums || (p->hint & TUO_F_TRUST) != 0);
+    } else {
+        for (size_t i = 0; i < 2; i++) {
+            if (id_is_free(p, head, ips[i], versions[i])) {
+                FUZZ_CHECK(pkt_sum(bytes + ips[i], 20, 0) == 0xffff);
+                memcpy(bytes + ips[i] + 4, p->bytes + ips[i] + 4, 2);
+                memcpy(bytes + ips[i] + 10, p->bytes + ips[i] + 10, 2);
+            }
+        }
+        FUZZ_CHECK(memcmp(bytes, p->bytes, p->len) == 0);
+    }
+    free(bytes);
+}
+
+static void check_tunnel_super(const uint8_t *pkt, size_t len, const tuo_superpacket *sp, index_of_user index_of)
+{
+    const packet *head = &packets[index_of(sp->users[0])];
+    uint32_t most = head->inner.proto == PKT_PROTO_UDP ? (desc.max_udp_segs != 0 ? desc.max_udp_segs : 64) : desc.max_segs;
+    tuo_vnet_hdr vnet = sp->vnet;
+    tuo_gso gso;
+    tuo_segment segment;
+    FUZZ_CHECK(has_tunnels() && (most == 0 || sp->packet_count <= most) && head->view.vlans == 0);
+    FUZZ_CHECK(len - head->view.ip <= (desc.max_bytes != 0 ? desc.max_bytes : 65535));
+    FUZZ_CHECK(vnet.hdr_len == head->inner_at + head->inner.payload && vnet.gso_size == head->inner.payload_len);
+    FUZZ_CHECK(vnet.outer_th_offset == head->view.l4 + (desc.tunnels_for_tun ? 14 : 0));
+    FUZZ_CHECK(vnet.inner_nh_offset == head->inner_at + head->inner.ip);
+    FUZZ_CHECK(!desc.tunnels_for_tun || vnet.inner_nh_offset >= vnet.outer_th_offset + 8u);
+    vnet.outer_th_offset = (uint16_t)head->view.l4;
+    FUZZ_CHECK(tuo_vnet_check(&vnet, pkt, len, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_init(&gso, pkt, len, &vnet, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_count(&gso) == sp->packet_count);
+    for (size_t i = 0; i < sp->packet_count; i++) {
+        const packet *p = &packets[index_of(sp->users[i])];
+        FUZZ_CHECK(p->in_tunnel && pkt_has_l4(&p->inner));
+        FUZZ_CHECK(tuo_gso_next(&gso, NULL, &segment) == TUO_OK);
+        check_tunnel_segment(&segment, p, head);
+    }
+}
+
 static void check_super(const uint8_t *pkt, size_t len, const tuo_superpacket *sp, index_of_user index_of)
 {
     const packet *head = &packets[index_of(sp->users[0])];
     uint32_t most = head->view.proto == PKT_PROTO_UDP ? (desc.max_udp_segs != 0 ? desc.max_udp_segs : 64) : desc.max_segs;
+    if ((sp->vnet.gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) != 0) {
+        check_tunnel_super(pkt, len, sp, index_of);
+        return;
+    }
     FUZZ_CHECK((most == 0 || sp->packet_count <= most) && !port_excluded(head));
     FUZZ_CHECK(tuo_vnet_check(&sp->vnet, pkt, len, desc_ethernet | TUO_F_WRITE) == TUO_OK);
     check_headers_finished(pkt, len, &sp->vnet);
@@ -759,9 +943,39 @@ static int same_addresses(const packet *a, const packet *b)
     return v->addr_len != 0 && v->addr_len == w->addr_len && same_bytes(a, v->src, b, w->src, 2 * v->addr_len);
 }
 
+/* Of packets in tunnels: the same outer addresses and ports, and the same tunnel header. One that is not known may belong to any flow
+   that differs in the flags only. */
+static int same_tunnel(const packet *a, const packet *b)
+{
+    const pkt_view *v = &a->view, *w = &b->view;
+    size_t at = v->payload, to = w->payload, len = a->inner_at - at, flags = a->known && b->known ? 0 : 2;
+    if (!a->in_tunnel || !b->in_tunnel || !same_addresses(a, b) || v->ip != w->ip || b->inner_at - to != len || len < 8) {
+        return 0;
+    }
+    return same_bytes(a, 0, b, 0, v->ip) && same_bytes(a, v->l4, b, w->l4, 4) && same_bytes(a, at + flags, b, to + flags, len - flags);
+}
+
+static int same_inner_addresses(const packet *a, const packet *b)
+{
+    const pkt_view *v = &a->inner, *w = &b->inner;
+    size_t at = a->inner_at, to = b->inner_at;
+    return same_tunnel(a, b) && v->addr_len != 0 && v->addr_len == w->addr_len && v->ip == w->ip && same_bytes(a, at, b, to, v->ip) &&
+           same_bytes(a, at + v->src, b, to + w->src, 2 * v->addr_len);
+}
+
+static int same_inner_flow(const packet *a, const packet *b)
+{
+    const pkt_view *v = &a->inner, *w = &b->inner;
+    return same_inner_addresses(a, b) && pkt_has_l4(v) && pkt_has_l4(w) && v->proto == w->proto &&
+           same_bytes(a, a->inner_at + v->l4, b, b->inner_at + w->l4, 4);
+}
+
 static int same_flow(const packet *a, const packet *b)
 {
     const pkt_view *v = &a->view, *w = &b->view;
+    if (a->in_tunnel || b->in_tunnel) {
+        return same_inner_flow(a, b);
+    }
     if (!pkt_has_l4(v) || !pkt_has_l4(w) || v->proto != w->proto || !same_addresses(a, b) || v->ip != w->ip) {
         return 0;
     }
@@ -793,12 +1007,14 @@ static int ordered(const packet *a, const packet *b)
     both[1] = b;
     for (int i = 0; i < 2; i++) {
         tuo_verdict v = both[i]->verdict;
-        hides_ports |= v == TUO_V_IP_FRAGMENT || v == TUO_V_IP6_EXT || v == TUO_V_TCP_HEADER;
+        if (v == TUO_V_IP_FRAGMENT || v == TUO_V_IP6_EXT || v == TUO_V_TCP_HEADER) {
+            hides_ports |= both[i]->in_tunnel ? 2 : 1; /* 2: that was about the inner packet */
+        }
     }
-    if (hides_ports) {
-        return same_addresses(a, b);
+    if (hides_ports != 0) {
+        return (hides_ports & 1) != 0 ? same_addresses(a, b) : same_inner_addresses(a, b);
     }
-    return same_flow(a, b) && (passes(a->verdict) || passes(b->verdict) || a->config != b->config || d->strict_kernel ||
+    return same_flow(a, b) && (a->in_tunnel || passes(a->verdict) || passes(b->verdict) || a->config != b->config || d->strict_kernel ||
                                d->disable_prepend || a->view.proto == PKT_PROTO_UDP || !precedes(b, a));
 }
 
@@ -1054,13 +1270,15 @@ static void repair_input(uint8_t *data, size_t size, rng *dice)
     enum { FRONT = 5 };
     const uint8_t *before = NULL;
     size_t before_len = 0;
-    int ethernet = size > 0 && (data[0] >> 6 & 1) != 0;
+    int ethernet = size > 0 && (data[0] >> 6 & 1) != 0, tunnels = size > 4 && (data[4] & 15) == 15;
     for (size_t at = FRONT; at + 3 <= size;) {
         unsigned op = data[at++];
         if (op >= 32) {
             at += data[at] % WHAT_COUNT == NEXT ? 1 : 2;
+            at += tunnels && (op & 4) != 0 ? 1 : 0;
         } else if (op == 31) {
             ethernet = data[at] >> 6 & 1;
+            tunnels = at + 4 < size && (data[at + 4] & 15) == 15;
             at += FRONT;
         } else if (op < 16) {
             size_t len = pkt_get16(data + at) % 2048, left = size - at - 2;

@@ -577,6 +577,38 @@ static void edges_of_scripts(void)
     }
 }
 
+/* GRO in tunnels: for each flow that is in one, three in a row, one whose outer headers differ, one that is short, two more; see
+   fuzz_gro.c, tunnel_of. */
+static void edges_of_tunnel_scripts(void)
+{
+    enum { SHORT = 6, WHATS = 20, DRAIN = 16 };
+    for (unsigned n = 0; n < 2 * WHATS; n++) {
+        uint8_t script[160] = {0}, *p = script + 5;
+        unsigned what = n % WHATS, tap = n / WHATS;
+        script[0] = (uint8_t)(tap << 6 | (n % 3 == 2) << 4 | n % 4 << 2); /* Ethernet; for a TUN device; IDs */
+        script[1] = (uint8_t)(n % 4 << 3);                                /* forms of tunnels */
+        script[4] = 15;
+        for (unsigned i = 0; i < 8; i++) {
+            unsigned flow = (i & 3) | 4 | (i & 4) << 1;
+            *p++ = (uint8_t)(96 + flow);
+            *p++ = 0;
+            *p++ = 0;
+            *p++ = (uint8_t)(32 + flow);
+            *p++ = 0;
+            *p++ = (uint8_t)(what | i % 8 << 5);
+            *p++ = (uint8_t)(32 + flow);
+            *p++ = SHORT;
+            *p++ = 49;
+            *p++ = 0;
+            *p++ = (uint8_t)(64 + flow);
+            *p++ = 0;
+            *p++ = 0;
+        }
+        *p++ = DRAIN;
+        write_seed("gro", script, (size_t)(p - script), script, 0);
+    }
+}
+
 /* Reading: rounds of a few packets, and one of more bytes than a round may have. To the large packets the target adds payload. */
 static void edges_of_rounds(void)
 {
@@ -1095,6 +1127,7 @@ int main(int argc, char **argv)
     edges_of_rounds();
     edges_of_sending();
     edges_of_tunnels();
+    edges_of_tunnel_scripts();
     seed_prefix = "seed";
     seeds_of_captures(argv[1]);
     printf("made %u seeds\n", seed_count);

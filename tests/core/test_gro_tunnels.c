@@ -11,110 +11,21 @@
 #include "gro_harness.h"
 #include "gro_traffic.h"
 
-enum { VXLAN = 4789, GENEVE = 6081, LEN = 100, BUF_HEADROOM = 64, BUF_ROOM = BUF_HEADROOM + 66000, BUFS = 64 };
+enum { LEN = 100, BUF_HEADROOM = 64, BUF_ROOM = BUF_HEADROOM + 66000, BUFS = 64 };
 
 static h_batch batch;
-
-/* ------------------------------------------------------------------------------------------------------------ datagrams */
-
-typedef enum form { FORM_VXLAN, FORM_GENEVE, FORM_GENEVE_OPTIONS, FORM_GENEVE_IP, FORM_COUNT } form;
-
 static const char *const form_names[] = {"VXLAN", "Geneve", "Geneve with options", "Geneve of bare IP"};
 
-typedef struct datagram {
-    pkt_spec outer, inner;
-    form form;
-    uint32_t vni;
-    int no_csum;                /* the outer UDP checksum is 0 */
-    uint8_t options_len;        /* of Geneve, beside those of the form */
-    uint8_t header_off, header_xor; /* a poke into the tunnel header */
-    uint16_t inner_type;        /* instead of the type in the inner Ethernet header or, without one, in the Geneve header */
-    uint8_t inner_version_xor;  /* of the first byte of the inner IP header */
-    uint16_t inner_cut;         /* bytes that are left of the inner frame, plus 1 */
-    uint8_t spoil_last;         /* what the last payload byte is changed by, behind the back of all checksums */
-} datagram;
-
-static datagram datagram_of(form f, pkt_kind outer, pkt_kind inner, int ethernet)
-{
-    datagram d;
-
-    memset(&d, 0, sizeof d);
-    d.form = f;
-    d.vni = 5;
-    d.outer.kind = outer;
-    d.outer.dst_port = f == FORM_VXLAN ? VXLAN : GENEVE;
-    d.outer.ethernet = (uint8_t)ethernet;
-    d.inner.kind = inner;
-    d.inner.ethernet = f != FORM_GENEVE_IP;
-    d.inner.src = d.inner.dst = 77; /* not the addresses of the tunnel's ends */
-    d.inner.payload_len = LEN;
-    d.inner.seq = 0xffffff00u;
-    d.inner.ip_id = 0xfffe;
-    d.outer.ip_id = 0x7fff;
-    return d;
-}
-
-static size_t header_len_of(const datagram *d)
-{
-    return d->form == FORM_VXLAN ? 8 : 8 + d->options_len + (d->form == FORM_GENEVE_OPTIONS ? 8u : 0u);
-}
-
-static void put_header(uint8_t *h, const datagram *d)
-{
-    size_t len = header_len_of(d);
-
-    memset(h, 0, len);
-    if (d->form == FORM_VXLAN) {
-        h[0] = 8;
-    } else {
-        h[0] = (uint8_t)((len - 8) / 4);
-        pkt_put16(h + 2, d->form != FORM_GENEVE_IP ? 0x6558 : d->inner_type ? d->inner_type : pkt_is_v6(&d->inner) ? 0x86dd : 0x0800);
-        if (len > 8)
-            pkt_put32(h + 8, 0x00010200u | (uint32_t)((len - 12) / 4));
-    }
-    pkt_put32(h + 4, d->vni << 8);
-    h[d->header_off] ^= d->header_xor;
-}
-
-/* Returns the length. */
-static size_t build(uint8_t *out, size_t cap, const datagram *d)
-{
-    static uint8_t payload[H_SEGMENT_CAP];
-    size_t header_len = header_len_of(d), ip = header_len + pkt_ip_off(&d->inner), len;
-    pkt_spec outer = d->outer;
-
-    put_header(payload, d);
-    len = pkt_build(payload + header_len, sizeof payload - header_len, &d->inner);
-    CHECK(len != 0);
-    if (d->inner_cut && d->inner_cut - 1u < len)
-        len = d->inner_cut - 1u;
-    if (d->inner_type && d->form != FORM_GENEVE_IP)
-        pkt_put16(payload + ip - 2, d->inner_type);
-    payload[ip] ^= d->inner_version_xor;
-    outer.payload = payload;
-    outer.payload_len = header_len + len ? (int32_t)(header_len + len) : PKT_ZERO;
-    outer.l4_csum_zero = d->no_csum != 0;
-    len = pkt_build(out, cap, &outer);
-    out[len - outer.trailer_len - 1] ^= d->spoil_last;
-    return len;
-}
+/* ------------------------------------------------------------------------------------------------------------ datagrams */
 
 static size_t add(h_batch *b, const datagram *d)
 {
     static uint8_t bytes[H_SEGMENT_CAP];
-    size_t len = build(bytes, sizeof bytes, d);
+    size_t len = datagram_build(bytes, sizeof bytes, d);
 
     CHECK(len != 0);
     b->ethernet = pkt_is_ethernet(&d->outer);
     return h_add_bytes(b, bytes, len);
-}
-
-/* The datagram that follows: outer and inner IDs, and the place in the inner stream. */
-static void advance(datagram *d)
-{
-    d->outer.ip_id++;
-    d->inner.ip_id++;
-    d->inner.seq += (uint32_t)pkt_payload_len(&d->inner);
 }
 
 static tuo_gro_desc tunnels_on(int ethernet)
@@ -126,8 +37,8 @@ static tuo_gro_desc tunnels_on(int ethernet)
     desc.ethernet = (uint8_t)ethernet;
     desc.vxlan_port_count = desc.geneve_port_count = 2;
     desc.vxlan_ports[0] = 8472;
-    desc.vxlan_ports[1] = VXLAN;
-    desc.geneve_ports[0] = GENEVE;
+    desc.vxlan_ports[1] = VXLAN_PORT;
+    desc.geneve_ports[0] = GENEVE_PORT;
     desc.geneve_ports[1] = 6082;
     return desc;
 }
@@ -162,10 +73,10 @@ static int view_tunnel(const uint8_t *p, size_t len, int ethernet, tunnel_view *
         return 0;
     port = pkt_get16(p + v->outer.l4 + 2);
     at = v->outer.payload + 8;
-    if (port == GENEVE) {
+    if (port == GENEVE_PORT) {
         at += (size_t)(p[v->outer.payload] & 63) * 4;
         inner_ethernet = pkt_get16(p + v->outer.payload + 2) == 0x6558;
-    } else if (port != VXLAN) {
+    } else if (port != VXLAN_PORT) {
         return 0;
     }
     if (at >= v->outer.end)
@@ -412,10 +323,10 @@ static void round_trip(const datagram *d, int for_tun)
     t.outer = d->outer;
     t.inner = d->inner;
     t.inner.payload_len = 3500;
-    t.header_len = header_len_of(d);
+    t.header_len = datagram_header_len(d);
     t.csum = !d->no_csum;
     sp = tunnel_build(&t, 1000);
-    put_header(sp.bytes + pkt_payload_off(&t.outer), d); /* the checksum of a superpacket does not cover it */
+    datagram_put_header(sp.bytes + pkt_payload_off(&t.outer), d); /* the checksum of a superpacket does not cover it */
     list = tunnel_split(&sp, 1000);
     h_clear(&batch);
     add_list(&batch, &list, sp.ethernet);
@@ -436,18 +347,18 @@ TEST(what_was_cut_becomes_the_same_superpacket)
 {
     unsigned i;
 
-    for (i = 0; i < 2 * 2 * FORM_COUNT * PKT_KIND_COUNT * 3 * 2; i++) {
+    for (i = 0; i < 2 * 2 * DATAGRAM_COUNT * PKT_KIND_COUNT * 3 * 2; i++) {
         unsigned n = i, csum, where, outer6, tagged;
         datagram d;
         pkt_kind inner;
-        form f;
+        datagram_form f;
         outer6 = n % 2, n /= 2;
         csum = n % 2, n /= 2;
         tagged = n % 2, n /= 2;
         where = n % 3, n /= 3; /* TUN as the standard has it, TUN as Linux has it, TAP */
-        f = (form)(n % FORM_COUNT), n /= FORM_COUNT;
+        f = (datagram_form)(n % DATAGRAM_COUNT), n /= DATAGRAM_COUNT;
         inner = (pkt_kind)n;
-        if (f == FORM_GENEVE_IP && (where == 1 || tagged))
+        if (f == DATAGRAM_GENEVE_IP && (where == 1 || tagged))
             continue;
         check_row("%s%s, outer IPv%d, checksum %d, inner kind %d, where %d", form_names[f], tagged ? " with a tag" : "", outer6 ? 6 : 4,
                   (int)csum, (int)inner, (int)where);
@@ -490,7 +401,7 @@ static void apply_outer(datagram *d, change c)
     case OUTER_EXT: d->outer.ext_chain = "D"; break;
     case OUTER_TAG: d->outer.vlan_count = 1; break;
     case OUTER_TRAILER: d->outer.trailer_len = 4; break;
-    case OTHER_PORT: d->outer.dst_port = d->form == FORM_VXLAN ? GENEVE : VXLAN; break;
+    case OTHER_PORT: d->outer.dst_port = d->form == DATAGRAM_VXLAN ? GENEVE_PORT : VXLAN_PORT; break;
     default: break;
     }
 }
@@ -534,7 +445,7 @@ static void apply(datagram *d, change c)
     case OPTION: d->header_off = 15; d->header_xor = 1; break;
     case CSUM_TOGGLED: d->no_csum = !d->no_csum; break;
     case INNER_BYTE: d->spoil_last = 1; break;
-    case ODD_HEADER: d->header_xor = d->form == FORM_VXLAN ? 0x08 : 0x40; break; /* no VNI; version 1 */
+    case ODD_HEADER: d->header_xor = d->form == DATAGRAM_VXLAN ? 0x08 : 0x40; break; /* no VNI; version 1 */
     case VXLAN_GPE: d->header_xor = 0x04; break;
     case GENEVE_VERSION: d->header_xor = 0x80; break;
     case GENEVE_O: d->header_off = 1; d->header_xor = 0x80; break;
@@ -551,8 +462,8 @@ enum {
     T4 = 1 << PKT_TCP4, U4 = 1 << PKT_UDP4, T6 = 1 << PKT_TCP6, U6 = 1 << PKT_UDP6, TCP = T4 | T6, UDP = U4 | U6, IP4 = T4 | U4, IP6 = T6 | U6,
     ALL = TCP | UDP,
     WITH = 1, WITHOUT = 2, ANY = WITH | WITHOUT,
-    FV = 1 << FORM_VXLAN, FG = 1 << FORM_GENEVE, FO = 1 << FORM_GENEVE_OPTIONS, FI = 1 << FORM_GENEVE_IP, FGS = FG | FO, FETH = FV | FG | FO,
-    FALL = FETH | FI,
+    FV = 1 << DATAGRAM_VXLAN, FG = 1 << DATAGRAM_GENEVE, FO = 1 << DATAGRAM_GENEVE_OPTIONS, FI = 1 << DATAGRAM_GENEVE_IP, FGS = FG | FO,
+    FETH = FV | FGS, FALL = FETH | FI,
     ON_TUN = 1, ON_TAP = 2, ON_BOTH = ON_TUN | ON_TAP,
     FROM_HERE = 0, /* this datagram and those behind it */
     ONCE,          /* this one, and the next one goes on behind it */
@@ -650,7 +561,7 @@ static void run_row(const row *r, datagram d)
     h_clear(&batch);
     add(&batch, &d);
     for (i = 1; i < 3; i++) {
-        advance(&d);
+        datagram_advance(&d);
         if (i == 1 && r->how == FROM_HERE)
             apply(&d, r->change);
         changed = d;
@@ -680,10 +591,10 @@ TEST(a_table_of_what_merges_in_a_tunnel)
     for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
         const row *r = &rows[i];
         check_row("%s", r->name);
-        for (n = 0; n < 2 * 2 * 2 * FORM_COUNT * PKT_KIND_COUNT; n++) {
+        for (n = 0; n < 2 * 2 * 2 * DATAGRAM_COUNT * PKT_KIND_COUNT; n++) {
             unsigned outer6 = n % 2, without = n / 2 % 2, tap = n / 4 % 2;
-            form f = (form)(n / 8 % FORM_COUNT);
-            pkt_kind inner = (pkt_kind)(n / 8 / FORM_COUNT);
+            datagram_form f = (datagram_form)(n / 8 % DATAGRAM_COUNT);
+            pkt_kind inner = (pkt_kind)(n / 8 / DATAGRAM_COUNT);
             datagram d = datagram_of(f, outer6 ? PKT_UDP6 : PKT_UDP4, inner, (int)tap);
             d.no_csum = (int)without;
             if ((r->outers >> outer6 & 1) && (r->inners >> inner & 1) && (r->csums >> without & 1) && (r->forms >> f & 1) &&
@@ -714,7 +625,7 @@ static const id_row id_rows[] = {
 
 static void run_id_row(const id_row *r, int outside, pkt_kind inner)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, inner, 0);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, inner, 0);
     pkt_spec *s = outside ? &d.outer : &d.inner;
     tuo_gro_desc desc = tunnels_on(0);
     uint16_t id = s->ip_id;
@@ -727,7 +638,7 @@ static void run_id_row(const id_row *r, int outside, pkt_kind inner)
         id = (uint16_t)(id + (i == 0 ? 0 : i == 1 ? r->step1 : r->step2));
         s->ip_id = id;
         add(&batch, &d);
-        advance(&d);
+        datagram_advance(&d);
     }
     run_batch(&desc, 0);
     CHECK_VERDICT(batch.verdict[0], TUO_V_HELD);
@@ -755,7 +666,7 @@ TEST(outer_header_checksums_of_ffff_do_not_merge)
     int without, i;
 
     for (without = 0; without < 2; without++) {
-        datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+        datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
         tuo_gro_desc desc = tunnels_on(0);
         check_row(without ? "no UDP checksum" : "a UDP checksum");
         d.no_csum = without;
@@ -763,7 +674,7 @@ TEST(outer_header_checksums_of_ffff_do_not_merge)
         for (i = 0; i < 2; i++) {
             d.outer.df = PKT_ZERO;
             add(&batch, &d);
-            advance(&d);
+            datagram_advance(&d);
         }
         /* the second one, by its ID and a first one of the ID before it */
         for (i = 0; i < 2; i++)
@@ -790,7 +701,7 @@ static void two_of(const datagram *first, change c0, change c1)
     h_clear(&batch);
     apply(&changed, c0);
     add(&batch, &changed);
-    advance(&d);
+    datagram_advance(&d);
     changed = d;
     apply(&changed, c1);
     add(&batch, &changed);
@@ -809,7 +720,7 @@ TEST(a_first_datagram_with_a_wrong_checksum)
     unsigned n;
 
     for (n = 0; n < 8; n++) {
-        datagram d = datagram_of(FORM_GENEVE, n & 1 ? PKT_UDP6 : PKT_UDP4, n & 2 ? PKT_TCP6 : PKT_UDP4, n & 4 ? 1 : 0);
+        datagram d = datagram_of(DATAGRAM_GENEVE, n & 1 ? PKT_UDP6 : PKT_UDP4, n & 2 ? PKT_TCP6 : PKT_UDP4, n & 4 ? 1 : 0);
         tuo_gro_desc desc = tunnels_on(n & 4 ? 1 : 0);
         check_row("variant %d", (int)n);
         two_of(&d, INNER_CSUM, SAME);
@@ -831,7 +742,7 @@ TEST(a_hint_about_the_outer_checksum_is_not_enough)
     size_t i;
 
     for (i = 0; i < CHECK_COUNT_OF(bad); i++) {
-        datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+        datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
         tuo_gro_desc desc = tunnels_on(0);
         check_row("wrong checksum %d", (int)i);
         two_of(&d, SAME, bad[i]);
@@ -846,7 +757,7 @@ TEST(a_hint_about_the_outer_checksum_is_not_enough)
 
 TEST(a_hint_changes_nothing_for_right_datagrams)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP6, PKT_UDP4, 1);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP6, PKT_UDP4, 1);
     tuo_gro_desc desc = tunnels_on(1);
 
     two_of(&d, SAME, SAME);
@@ -862,7 +773,7 @@ static void train(const datagram *first, size_t count)
     h_clear(&batch);
     while (count--) {
         add(&batch, &d);
-        advance(&d);
+        datagram_advance(&d);
     }
 }
 
@@ -872,7 +783,7 @@ TEST(max_bytes_is_of_the_outer_packet)
     unsigned tap;
 
     for (tap = 0; tap < 2; tap++) {
-        datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, (int)tap);
+        datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, (int)tap);
         tuo_gro_desc desc = tunnels_on((int)tap);
         uint32_t two;
         d.inner.payload_len = 400;
@@ -902,7 +813,7 @@ TEST(max_bytes_is_of_the_outer_packet)
 
 TEST(a_full_superpacket)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP6, 0);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP6, 0);
     tuo_gro_desc desc = tunnels_on(0);
     char text[8];
 
@@ -916,7 +827,7 @@ TEST(a_full_superpacket)
 
 TEST(numbers_of_segments)
 {
-    datagram d = datagram_of(FORM_GENEVE, PKT_UDP6, PKT_UDP4, 0);
+    datagram d = datagram_of(DATAGRAM_GENEVE, PKT_UDP6, PKT_UDP4, 0);
     tuo_gro_desc desc = tunnels_on(0);
 
     check_row("max_frags");
@@ -940,7 +851,7 @@ TEST(numbers_of_segments)
 
 TEST(a_buffer_that_is_full)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
     tuo_gro_desc desc = tunnels_on(0);
     h_gro h = h_open(&desc);
     size_t i;
@@ -970,7 +881,7 @@ static int buf_resize(void *user, void *buf, size_t len) { (void)user; ((tuo_buf
 TEST(an_append_that_fails_leaves_single_datagrams)
 {
     static const tuo_buf_ops ops = {NULL, buf_data, buf_len, buf_capacity, buf_resize, failing_append};
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
     tuo_gro_desc desc = tunnels_on(0);
     h_gro h = h_open(&desc);
     static const tuo_vnet_hdr zero;
@@ -997,7 +908,7 @@ TEST(headers_up_to_the_limit)
 
     for (tap = 0; tap < 2; tap++) {
         for (options = 0; options <= 252; options += 4) {
-            datagram d = datagram_of(FORM_GENEVE, PKT_UDP4, PKT_TCP4, (int)tap);
+            datagram d = datagram_of(DATAGRAM_GENEVE, PKT_UDP4, PKT_TCP4, (int)tap);
             tuo_gro_desc desc = tunnels_on((int)tap);
             size_t header_len;
             d.options_len = (uint8_t)options;
@@ -1046,14 +957,14 @@ TEST(datagrams_that_end_early)
 {
     unsigned n;
 
-    for (n = 0; n < FORM_COUNT * 2 * PKT_KIND_COUNT; n++) {
-        form f = (form)(n % FORM_COUNT);
-        datagram d = datagram_of(f, n / FORM_COUNT % 2 ? PKT_UDP6 : PKT_UDP4, (pkt_kind)(n / FORM_COUNT / 2), n % 3 == 0);
+    for (n = 0; n < DATAGRAM_COUNT * 2 * PKT_KIND_COUNT; n++) {
+        datagram_form f = (datagram_form)(n % DATAGRAM_COUNT);
+        datagram d = datagram_of(f, n / DATAGRAM_COUNT % 2 ? PKT_UDP6 : PKT_UDP4, (pkt_kind)(n / DATAGRAM_COUNT / 2), n % 3 == 0);
         check_row("%s, %u", form_names[f], n);
         d.inner.payload_len = 20;
         cut_everywhere(&d, 0);
         cut_everywhere(&d, 1);
-        d.inner.vlan_count = f != FORM_GENEVE_IP;
+        d.inner.vlan_count = f != DATAGRAM_GENEVE_IP;
         cut_everywhere(&d, 1);
     }
 }
@@ -1091,7 +1002,7 @@ TEST(descs_that_are_refused)
 
 TEST(tunnels_are_switched_on_and_off)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
     tuo_gro_desc off = tunnels_on(0), on = tunnels_on(0);
     h_gro h;
     int round;
@@ -1114,7 +1025,7 @@ TEST(tunnels_are_switched_on_and_off)
 /* Without a vnet header in front, the superpacket's own says what it is. */
 TEST(no_vnet_header_in_front)
 {
-    datagram d = datagram_of(FORM_GENEVE, PKT_UDP6, PKT_TCP4, 0);
+    datagram d = datagram_of(DATAGRAM_GENEVE, PKT_UDP6, PKT_TCP4, 0);
     tuo_gro_desc desc = tunnels_on(0);
     h_gro h;
 
@@ -1131,7 +1042,7 @@ TEST(no_vnet_header_in_front)
 
 TEST(a_guest_gets_num_buffers)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_UDP6, 1);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_UDP6, 1);
     tuo_gro_desc desc = tunnels_on(1);
 
     desc.virtio_guest = 1;
@@ -1144,7 +1055,7 @@ TEST(a_guest_gets_num_buffers)
 /* Exclusions are those of the inner packet. */
 TEST(inner_packets_that_are_switched_off)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
     tuo_gro_desc desc = tunnels_on(0);
 
     check_row("the kind");
@@ -1173,8 +1084,8 @@ TEST(geneve_of_bare_ip_for_a_tun_is_plain_udp)
 
     for (outer6 = 0; outer6 < 2; outer6++) {
         for (options = 0; options <= 8; options += 4) {
-            datagram bare = datagram_of(FORM_GENEVE_IP, outer6 ? PKT_UDP6 : PKT_UDP4, PKT_TCP4, 0);
-            datagram framed = datagram_of(FORM_GENEVE, outer6 ? PKT_UDP6 : PKT_UDP4, PKT_TCP4, 0);
+            datagram bare = datagram_of(DATAGRAM_GENEVE_IP, outer6 ? PKT_UDP6 : PKT_UDP4, PKT_TCP4, 0);
+            datagram framed = datagram_of(DATAGRAM_GENEVE, outer6 ? PKT_UDP6 : PKT_UDP4, PKT_TCP4, 0);
             tuo_gro_desc desc = tunnels_on(0);
             int i;
             check_row("%u bytes of options, outer IPv%d", options, outer6 ? 6 : 4);
@@ -1188,8 +1099,8 @@ TEST(geneve_of_bare_ip_for_a_tun_is_plain_udp)
             for (i = 0; i < 3; i++) {
                 add(&batch, &bare);
                 add(&batch, &framed);
-                advance(&bare);
-                advance(&framed);
+                datagram_advance(&bare);
+                datagram_advance(&framed);
             }
             run_batch(&desc, 0);
             check_groups(&batch, "024|135");
@@ -1203,19 +1114,19 @@ TEST(geneve_of_bare_ip_for_a_tun_is_plain_udp)
    one not understood, one of another length, all with the same outer headers. */
 TEST(what_is_not_understood_takes_no_datagram_of_its_tunnel)
 {
-    datagram d = datagram_of(FORM_VXLAN, PKT_UDP6, PKT_TCP4, 0), odd;
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP6, PKT_TCP4, 0), odd;
     tuo_gro_desc desc = tunnels_on(0);
 
     h_clear(&batch);
     odd = d;
     apply(&odd, ODD_HEADER);
     add(&batch, &odd);
-    advance(&d);
+    datagram_advance(&d);
     add(&batch, &d);
-    advance(&d);
+    datagram_advance(&d);
     d.inner.payload_len = LEN + 50;
     add(&batch, &d);
-    advance(&d);
+    datagram_advance(&d);
     d.inner.payload_len = LEN;
     add(&batch, &d);
     run_batch(&desc, 0);
@@ -1237,7 +1148,7 @@ TEST(plain_packets_are_untouched)
         for (i = 0; i < 6; i++) {
             sender s = make_sender(&r, round % 2, 1000);
             int k, count = 1 + (int)rng_below(&r, 5);
-            s.base.src_port = rng_chance(&r, 1, 4) ? VXLAN : s.base.src_port; /* a source port is no tunnel */
+            s.base.src_port = rng_chance(&r, 1, 4) ? VXLAN_PORT : s.base.src_port; /* a source port is no tunnel */
             for (k = 0; k < count; k++) {
                 s.base.payload_len = s.mss;
                 h_add(&batch, &s.base);
@@ -1290,7 +1201,7 @@ static void random_step(rng *r, datagram *connections, int tap)
         batch.ethernet = tap;
         if (c == GAP || c == LATE || c == SHORT || c == LONGER || c == INNER_ACK_ONLY)
             d->inner.seq = changed.inner.seq + (uint32_t)pkt_payload_len(&changed.inner) - LEN;
-        advance(d);
+        datagram_advance(d);
     }
 }
 
@@ -1322,7 +1233,7 @@ TEST(connections_in_tunnels_stay_in_order)
         desc.disable_prepend = (uint8_t)rng_below(&r, 2);
         desc.max_flows = rng_chance(&r, 1, 4) ? 1 : 0;
         for (i = 0; i < CONNECTIONS; i++) {
-            connections[i] = datagram_of((form)rng_below(&r, FORM_COUNT), rng_chance(&r, 1, 2) ? PKT_UDP6 : PKT_UDP4,
+            connections[i] = datagram_of((datagram_form)rng_below(&r, DATAGRAM_COUNT), rng_chance(&r, 1, 2) ? PKT_UDP6 : PKT_UDP4,
                                          (pkt_kind)rng_below(&r, PKT_KIND_COUNT), tap);
             connections[i].inner.src = (uint16_t)(i / 2); /* two may have one inner address pair */
             connections[i].inner.src_port = (int32_t)(1000 + i);

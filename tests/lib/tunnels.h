@@ -158,4 +158,109 @@ static inline ref_list tunnel_split(const tunnel_super *sp, size_t gso_size)
     return list;
 }
 
+/* ------------------------------------------------------------------------- single datagrams with real tunnel headers */
+
+enum { VXLAN_PORT = 4789, GENEVE_PORT = 6081 };
+
+typedef enum datagram_form { DATAGRAM_VXLAN, DATAGRAM_GENEVE, DATAGRAM_GENEVE_OPTIONS, DATAGRAM_GENEVE_IP, DATAGRAM_COUNT } datagram_form;
+
+typedef struct datagram {
+    pkt_spec outer, inner;
+    datagram_form form;
+    uint32_t vni;
+    int no_csum;                /* the outer UDP checksum is 0 */
+    uint8_t options_len;        /* of Geneve, beside those of the form */
+    uint8_t header_off, header_xor; /* a poke into the tunnel header */
+    uint16_t inner_type;        /* instead of the type in the inner Ethernet header or, without one, in the Geneve header */
+    uint8_t inner_version_xor;  /* of the first byte of the inner IP header */
+    uint16_t inner_cut;         /* bytes that are left of the inner frame, plus 1 */
+    uint8_t spoil_last;         /* what the last payload byte is changed by, behind the back of all checksums */
+} datagram;
+
+/* A datagram of 100 bytes in a tunnel, with an outer checksum; all is right. Its inner addresses are not those of the tunnel's ends. */
+static inline datagram datagram_of(datagram_form f, pkt_kind outer, pkt_kind inner, int ethernet)
+{
+    datagram d;
+
+    memset(&d, 0, sizeof d);
+    d.form = f;
+    d.vni = 5;
+    d.outer.kind = outer;
+    d.outer.dst_port = f == DATAGRAM_VXLAN ? VXLAN_PORT : GENEVE_PORT;
+    d.outer.ethernet = (uint8_t)ethernet;
+    d.inner.kind = inner;
+    d.inner.ethernet = f != DATAGRAM_GENEVE_IP;
+    d.inner.src = d.inner.dst = 77;
+    d.inner.payload_len = 100;
+    d.inner.seq = 0xffffff00u;
+    d.inner.ip_id = 0xfffe;
+    d.outer.ip_id = 0x7fff;
+    return d;
+}
+
+static inline size_t datagram_header_len(const datagram *d)
+{
+    return d->form == DATAGRAM_VXLAN ? 8 : 8 + d->options_len + (d->form == DATAGRAM_GENEVE_OPTIONS ? 8u : 0u);
+}
+
+static inline void datagram_put_header(uint8_t *h, const datagram *d)
+{
+    size_t len = datagram_header_len(d);
+
+    memset(h, 0, len);
+    if (d->form == DATAGRAM_VXLAN) {
+        h[0] = 8;
+    } else {
+        h[0] = (uint8_t)((len - 8) / 4);
+        pkt_put16(h + 2, d->form != DATAGRAM_GENEVE_IP ? 0x6558 : d->inner_type ? d->inner_type : pkt_is_v6(&d->inner) ? 0x86dd : 0x0800);
+        if (len > 8)
+            pkt_put32(h + 8, 0x00010200u | (uint32_t)((len - 12) / 4));
+    }
+    pkt_put32(h + 4, d->vni << 8);
+    h[d->header_off] ^= d->header_xor;
+}
+
+/* Outer headers and tunnel header around a frame, which may be anything. Returns the length; 0: no room. */
+static inline size_t datagram_wrap(uint8_t *out, size_t cap, const datagram *d, const uint8_t *frame, size_t frame_len)
+{
+    static uint8_t payload[65536 + 512];
+    size_t header_len = datagram_header_len(d);
+    pkt_spec outer = d->outer;
+
+    if (header_len + frame_len > sizeof payload)
+        return 0;
+    datagram_put_header(payload, d);
+    if (frame_len)
+        memcpy(payload + header_len, frame, frame_len);
+    outer.payload = payload;
+    outer.payload_len = header_len + frame_len ? (int32_t)(header_len + frame_len) : PKT_ZERO;
+    outer.l4_csum_zero = d->no_csum != 0;
+    return pkt_build(out, cap, &outer);
+}
+
+/* Returns the length; 0: no room. */
+static inline size_t datagram_build(uint8_t *out, size_t cap, const datagram *d)
+{
+    static uint8_t frame[65536];
+    size_t ip = pkt_ip_off(&d->inner), len = pkt_build(frame, sizeof frame, &d->inner);
+
+    if (d->inner_type && d->form != DATAGRAM_GENEVE_IP)
+        pkt_put16(frame + ip - 2, d->inner_type);
+    frame[ip] ^= d->inner_version_xor;
+    if (d->inner_cut && d->inner_cut - 1u < len)
+        len = d->inner_cut - 1u;
+    len = datagram_wrap(out, cap, d, frame, len);
+    if (len)
+        out[len - d->outer.trailer_len - 1] ^= d->spoil_last;
+    return len;
+}
+
+/* The datagram that follows: outer and inner IDs, and the place in the inner stream. */
+static inline void datagram_advance(datagram *d)
+{
+    d->outer.ip_id++;
+    d->inner.ip_id++;
+    d->inner.seq += (uint32_t)pkt_payload_len(&d->inner);
+}
+
 #endif
