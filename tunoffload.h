@@ -520,9 +520,11 @@
    - Lossless: by default, splitting a superpacket reproduces the same bytes, except constant IPv4
      IDs under DF. These IDs leave as id, id+1, ... as from every kernel. RFC 6864 gives them no
      meaning. TUO_IP_ID_EXACT removes this exception. TUO_IP_ID_ANY_DF and TUO_IP_ID_ANY merge and
-     renumber more. With trust_checksums, lossless holds only for right checksums.
+     renumber more. With trust_checksums, lossless holds only for right checksums. With
+     merge_zero_csum4, UDP datagrams over IPv4 without a checksum leave with one.
    - Never marks a checksum good without having verified it, unless the caller declares the packets
      trusted. A packet with a wrong checksum is not merged, not repaired, and leaves unchanged.
+     With merge_zero_csum4, a datagram without a checksum gets a valid one for the bytes that came.
    - Emits the packets of a flow in the order of their pushes, also if flow labels or extension
      headers change. A packet that can never merge closes its flow, so that no later packet
      overtakes it. Only order repair changes the order: a late TCP segment moves forward to its
@@ -537,7 +539,9 @@
    - No timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end of
      each batch from your socket or device.
    - No IP fragmentation or reassembly. Legacy UFO is refused by name.
-   - UDP datagrams without a checksum are not coalesced: splitting could not reproduce them.
+   - UDP datagrams without a checksum are not coalesced: splitting could not reproduce them. Over
+     IPv4 desc.merge_zero_csum4 changes this. Over IPv6 a receiver drops such datagrams, but would
+     take them if merged.
    - No system call in the core. TUNOFFLOAD_TUN and TUNOFFLOAD_UDP add system calls.
    - No encryption, no tunnel protocol. Superpackets in UDP tunnels are split, not made.
 
@@ -564,6 +568,11 @@
    superpacket are one new piece; the payloads are borrowed. A single packet leaves unchanged, with
    a zero vnet header. A single packet never gets a GSO type: with TCP options the kernel can drop
    such a packet silently (K 1.8).
+
+   finish_checksum is for a receiver without a vnet header that takes TCP packets above the MTU. The
+   checksum of a superpacket follows from those of its segments, so no payload is summed again. Linux
+   takes such packets for its own sockets. It does not cut them for others, so a tuo_tun refuses the
+   switch.
 
    By copy (tuo_gro_batch, tuo_gro_push_buf): plain buffers (tuo_buf) are filled while checksums are
    verified, in one pass. If an item of several packets has joined a lower item, all payloads of
@@ -1197,6 +1206,15 @@ typedef struct tuo_gro_desc {
        an IPv6 Home Address option (RFC 6275): their checksum covers another address */
     uint8_t trust_checksums;
     uint8_t virtio_guest;        /* num_buffers is 1 for virtio 1.x guests, if the header has it */
+    /* UDP over IPv4 without a checksum merges, also with datagrams that have one, but not inside
+       tunnels. Each datagram of a superpacket leaves with a valid checksum, also if it was corrupted
+       before it came */
+    uint8_t merge_zero_csum4;
+    /* TCP superpackets get a complete checksum and a zero vnet header. UDP never merges. Only for
+       end points that take packets above the MTU (lwIP, gVisor, WinTUN), up to max_bytes: a device
+       that forwards drops or fragments them. The checksum comes from those of the segments, which
+       must be right in trusted packets as well */
+    uint8_t finish_checksum;
     /* A packet with one of these ports as source or destination does not merge. UDP ports of local
        tunnel endpoints, for some kernels before 6.8.5: 4789 8472 6081 4500 (manual, LIMITS). */
     uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
@@ -1241,7 +1259,8 @@ typedef struct tuo_gro tuo_gro;
 /* One emitted packet, filled by tuo_gro_next. iov[0] may point into this struct: do not move the
    struct while iov is used. */
 typedef struct tuo_superpacket {
-    tuo_vnet_hdr vnet;      /* zero for a single packet, except num_buffers with virtio_guest */
+    /* zero for a single packet, and with finish_checksum, except num_buffers with virtio_guest */
+    tuo_vnet_hdr vnet;
     /* superpacket: iov[0] has the vnet header and all headers, the others have payload. Single
        packet: its vnet header, unless switched off, then its bytes */
     const tuo_iov *iov;
@@ -1755,8 +1774,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gro_next_copy(tuo_gro *gro, const tuo_buf_
              listed buffers
    Returns   done: TUO_OK
              packets of earlier pushes are held: TUO_E_INVALID
-             offset < vnet_hdr_len, or no_vnet_hdr is set: TUO_E_INVALID. A superpacket is useless
-             without its vnet header (tuo_gro_next_copy returns the header apart)
+             no_vnet_hdr is set without finish_checksum, or offset < vnet_hdr_len if it is not set:
+             TUO_E_INVALID. A superpacket that is not finished is useless without its vnet header
+             (tuo_gro_next_copy returns the header apart)
    Cost      one copy of each merged payload. Two copies where an item of several packets joined
              another item or a late segment: the second at the drain
    Note      a buffer with less than offset bytes counts as an empty packet and is listed. A buffer
@@ -2154,7 +2174,7 @@ typedef struct tuo_tun_desc {
     uint32_t refusal_limit;      /* refusals in a row that switch a protocol off; 0 = 3 */
     uint32_t retry_after;        /* packets sent until the protocol is tried again; 0 = 100000 */
     /* For tuo_tun_send_batch and tuo_tun_push. Opening sets vnet_hdr_len, vnet_order, no_vnet_hdr,
-       ethernet and disable_tcp6_ext. hash_seed 0: a random seed. */
+       ethernet and disable_tcp6_ext. hash_seed 0: a random seed. finish_checksum is refused. */
     tuo_gro_desc gro;
     tuo_tun_failure *failure;    /* filled by open and adopt, also of groups; NULL: not wanted */
 } tuo_tun_desc;
@@ -2206,7 +2226,7 @@ typedef struct tuo_tun_info {
      *error, *desc->failure  set on every return; either may be NULL
 
      opened: TUO_OK. failure->step is 0, or TUO_TUN_STEP_ADDRESS6 (address6_optional)
-     a member of the desc is out of its range: TUO_E_INVALID
+     a member of the desc is out of its range, or gro.finish_checksum is set: TUO_E_INVALID
      the device exists and has a vnet header, though no_vnet_hdr: TUO_E_UNSUPPORTED
      a shared device has a vnet header of another size than 10, 12, 20, 24: TUO_E_UNSUPPORTED
      a setting is not yet in effect, and netlink is denied or no_netlink: TUO_E_UNSUPPORTED
@@ -4366,6 +4386,21 @@ static void tuoi_account_any(uint8_t *hdr, const tuoi_shape *shape, uint32_t pay
     vnet->gso_size = 0;
 }
 
+/* Of a TCP packet without its payload: the sum of pseudo-header and TCP header, not folded. */
+static TUOI_NOINLINE uint32_t tuoi_headers_sum(const uint8_t *pkt, const tuoi_shape *shape, uint32_t payload_len) {
+    const uint32_t l4_hdr_len = shape->hdr_len - shape->l4_off;
+    return tuoi_pseudo(pkt, shape, l4_hdr_len + payload_len) + tuoi_sum(pkt + shape->l4_off, l4_hdr_len);
+}
+
+/* After tuoi_account, for a receiver that takes the superpacket as one TCP packet: a complete
+   checksum, and a vnet header that says nothing. payload_sum: of the whole payload, folded. */
+static void tuoi_account_finish(uint8_t *hdr, const tuoi_shape *shape, uint32_t payload_sum, tuo_vnet_hdr *vnet) {
+    uint8_t *const l4 = hdr + shape->l4_off;
+    const uint32_t with_pseudo = tuoi_sum(l4, shape->hdr_len - shape->l4_off);
+    tuoi_wr16(l4 + TUOI_TCP_CSUM, tuoi_finish(with_pseudo + payload_sum, 0));
+    TUO_MEMSET(vnet, 0, sizeof *vnet);
+}
+
 TUO_API tuo_result tuo_coalesce_account(void *pkt, size_t len, uint16_t gso_size, unsigned flags, tuo_vnet_hdr *vnet) {
     tuo_pkt_info info;
     tuoi_shape shape;
@@ -4680,11 +4715,21 @@ static TUOI_NOINLINE int tuoi_port_excluded(const tuo_gro_desc *desc, int tcp, c
     return 0;
 }
 
-TUOI_FORCE_INLINE int tuoi_kind_disabled(const tuo_gro_desc *desc, const tuoi_facts *facts) {
-    const int tcp = facts->l4_proto == TUOI_PROTO_TCP;
-    if (facts->ip_version == 4) return tcp ? desc->disable_tcp4 : desc->disable_udp4;
-    if (!tcp) return desc->disable_udp6;
-    return desc->disable_tcp6 || (desc->disable_tcp6_ext && facts->shape.l4_off - facts->shape.ip_off > TUOI_IP6_LEN);
+/* By kind: bytes of the longest IP header of packets that may merge. 0: none may. */
+typedef struct tuoi_switches {
+    uint16_t ip_len_max[5];
+} tuoi_switches;
+
+static tuoi_switches tuoi_switches_of(const tuo_gro_desc *desc) {
+    const uint16_t tcp6 = desc->disable_tcp6_ext ? TUOI_IP6_LEN : TUO_HEADER_MAX;
+    const uint16_t udp = desc->finish_checksum ? 0 : TUO_HEADER_MAX; /* a receiver could not tell datagrams apart */
+    tuoi_switches of;
+    of.ip_len_max[TUO_KIND_NONE] = 0;
+    of.ip_len_max[TUO_KIND_TCP4] = desc->disable_tcp4 ? 0 : TUO_HEADER_MAX;
+    of.ip_len_max[TUO_KIND_UDP4] = desc->disable_udp4 ? 0 : udp;
+    of.ip_len_max[TUO_KIND_TCP6] = desc->disable_tcp6 ? 0 : tcp6;
+    of.ip_len_max[TUO_KIND_UDP6] = desc->disable_udp6 ? 0 : udp;
+    return of;
 }
 
 /* IP layer of a parsed packet. */
@@ -4774,8 +4819,9 @@ static TUOI_NOINLINE tuo_verdict tuoi_classify_parsed(const uint8_t *bytes, size
 }
 
 /* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting
-   writes 0x0000 (K 6.6). */
-TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_facts *facts) {
+   writes 0x0000 (K 6.6). Receivers drop UDP over IPv6 without checksum (RFC 8200 8.1), and would take
+   it with the checksum that merging makes. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_facts *facts, int merge_zero_csum4) {
     const uint8_t *const l4 = bytes + facts->shape.l4_off;
     if (facts->l4_proto == TUOI_PROTO_TCP) {
         if (facts->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG | TUOI_CWR))                 /* K 4.11, 4.12 */
@@ -4783,7 +4829,8 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_
         if (facts->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
         if (tuoi_rd16(l4 + TUOI_TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     } else {
-        if (tuoi_rd16(l4 + TUOI_UDP_CSUM) == 0) return TUO_V_UDP_ZERO_CSUM;                /* K 5.3 */
+        if (tuoi_rd16(l4 + TUOI_UDP_CSUM) == 0 && !(merge_zero_csum4 && facts->ip_version == 4))
+            return TUO_V_UDP_ZERO_CSUM;                                                     /* K 5.3 */
         if (facts->payload_len == 0) return TUO_V_UDP_EMPTY;                                /* K 5.4 */
     }
     if (facts->ip_version == 4 && tuoi_rd16(bytes + facts->shape.ip_off + TUOI_IP4_CSUM) == 0xFFFFu)
@@ -4793,18 +4840,20 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_
 
 /* TUO_V_HELD: the packet's type allows merging. ip_off: offset of the IP header without tags; 0
    means that there is no Ethernet header. */
-static TUOI_NOINLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *bytes, size_t len, tuoi_facts *facts) {
+static TUOI_NOINLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *bytes, size_t len, tuoi_facts *facts,
+                                               int merge_zero_csum4) {
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
     if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, facts) : tuoi_parse_plain(bytes, len, ip_off, 0, facts))) {
         verdict = tuoi_classify_parsed(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, facts);
     }
-    return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts) : verdict;
+    return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts, merge_zero_csum4) : verdict;
 }
 
 /* TUO_V_HELD: the configuration allows the packet to merge. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const uint8_t *bytes, const tuoi_facts *facts) {
-    if (tuoi_kind_disabled(desc, facts)) return TUO_V_DISABLED;
+TUOI_FORCE_INLINE tuo_verdict tuoi_allowed(const tuo_gro_desc *desc, const tuoi_switches *switches,
+                                           const uint8_t *bytes, const tuoi_facts *facts) {
+    if (facts->shape.l4_off - facts->shape.ip_off > switches->ip_len_max[facts->shape.kind]) return TUO_V_DISABLED;
     /* K 7.3 */
     if ((desc->tcp_excluded_port_count | desc->udp_excluded_port_count) &&
         tuoi_port_excluded(desc, tuoi_is_tcp(facts->shape.kind), bytes + facts->shape.l4_off))
@@ -4946,6 +4995,7 @@ struct tuo_gro {
     tuo_gro_desc desc;
     tuo_gro_stats stats;
     tuoi_masks masks;
+    tuoi_switches switches;
     const tuoi_sums *sums;
     uint64_t fast_count; /* packets that joined by the fast path: one lookup, one item check each; not in stats */
     uint64_t dice;       /* state of the pseudo-random numbers that choose an entry of a full bucket */
@@ -5080,7 +5130,8 @@ static void tuoi_gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
         gro->max_segs[i][0] = (uint16_t)tuoi_min32(max_segs, effective->max_udp_segs);
         gro->max_segs[i][1] = (uint16_t)tuoi_min32(max_segs, effective->max_segs);
     }
-    gro->tunnels = effective->vxlan_port_count || effective->geneve_port_count;
+    gro->switches = tuoi_switches_of(effective);
+    gro->tunnels = !effective->finish_checksum && (effective->vxlan_port_count || effective->geneve_port_count);
     gro->plain_ip4 = !effective->ethernet && !gro->tunnels;
     gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
 }
@@ -5291,10 +5342,20 @@ static TUOI_NOINLINE tuoi_csum tuoi_gro_verify(tuo_gro *gro, const uint8_t *byte
     return tuoi_l4_csum_ok(gro->sums, bytes, shape, payload_len, copy_to) ? TUOI_CSUM_RIGHT : TUOI_CSUM_BAD_L4;
 }
 
+/* The same if UDP over IPv4 may lack a checksum (merge_zero_csum4): then the IPv4 header is verified,
+   and nothing is summed. */
+static TUOI_NOINLINE tuoi_csum tuoi_gro_verify_any(tuo_gro *gro, const uint8_t *bytes, const tuoi_shape *shape,
+                                                   uint32_t payload_len, uint8_t *copy_to) {
+    if (shape->kind != TUO_KIND_UDP4 || tuoi_load16(bytes + shape->l4_off + TUOI_UDP_CSUM) != 0)
+        return tuoi_gro_verify(gro, bytes, shape, payload_len, copy_to);
+    if (copy_to) TUO_MEMCPY(copy_to, bytes + shape->hdr_len, payload_len);
+    return tuoi_gro_verify_ip(bytes, shape);
+}
+
 static TUOI_NOINLINE void tuoi_gro_verify_head(tuo_gro *gro, tuoi_item *item) {
     item->head_csum = (uint8_t)(item->head_csum == TUOI_CSUM_L4_RIGHT
                                     ? tuoi_gro_verify_ip(item->bytes, &item->shape)
-                                    : tuoi_gro_verify(gro, item->bytes, &item->shape, item->payload_len, NULL));
+                                    : tuoi_gro_verify_any(gro, item->bytes, &item->shape, item->payload_len, NULL));
 }
 
 /* The verdict for a packet behind this one; TUO_V_HELD: packets may be appended. */
@@ -5439,14 +5500,16 @@ static tuo_verdict tuoi_bad_csum_verdict(int of_ip) { return of_ip ? TUO_V_BAD_I
 
 /* K 9 C1: the checksums on both sides of a merge must be right, verified here or trusted by the
    caller. Each packet is summed at most once. If the item collects its payloads, the same pass
-   copies the payload behind the last payload. The copy is used only if the packet joins. */
+   copies the payload behind the last payload. The copy is used only if the packet joins. has_csum:
+   the packet does not lack a checksum; known at compile time. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_gro_verify_append(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt,
-                                                     uint32_t payload_len) {
+                                                     uint32_t payload_len, int has_csum) {
     uint8_t *const copy_to = pkt->capacity != TUOI_GATHERED && item->collect
                                  ? item->collect + item->shape.hdr_len + item->payload_len
                                  : NULL;
     if (pkt->csum == TUOI_CSUM_UNKNOWN) {
-        pkt->csum = tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to);
+        pkt->csum = has_csum ? tuoi_gro_verify(gro, pkt->bytes, &item->shape, payload_len, copy_to)
+                             : tuoi_gro_verify_any(gro, pkt->bytes, &item->shape, payload_len, copy_to);
     } else {
         if (pkt->csum == TUOI_CSUM_L4_RIGHT) pkt->csum = tuoi_gro_verify_ip(pkt->bytes, &item->shape);
         if (copy_to) TUO_MEMCPY(copy_to, pkt->bytes + item->shape.hdr_len, payload_len);
@@ -5514,7 +5577,7 @@ TUOI_WRAPS TUOI_FORCE_INLINE int tuoi_gro_fast(tuo_gro *gro, tuoi_packet *pkt) {
         return 0;
     if (!tuoi_fields_go_on(&gro->desc, item, ip, l4)) return 0;
     if (!tuoi_within_limits(item, item->fast_len + item->payload_len, item->seg_count + 1)) return 0;
-    if (tuoi_gro_verify_append(gro, item, pkt, item->gso_size) != TUO_V_APPENDED) return 0;
+    if (tuoi_gro_verify_append(gro, item, pkt, item->gso_size, 1) != TUO_V_APPENDED) return 0;
     tuoi_item_append(gro->records, item, pkt->record, item->gso_size, tuoi_rd16(ip + TUOI_IP4_ID));
     return 1;
 }
@@ -5581,7 +5644,7 @@ static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t 
     tuo_verdict verdict = item->tunnel ? tuoi_tunnel_differs(gro, item, pkt) : TUO_V_HELD;
     if (verdict == TUO_V_HELD) verdict = tuoi_headers_differ(&gro->masks, item, pkt->bytes, &pkt->facts.shape);
     if (verdict == TUO_V_HELD) verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts);
-    if (verdict == TUO_V_APPENDED) verdict = tuoi_gro_verify_append(gro, item, pkt, pkt->facts.payload_len);
+    if (verdict == TUO_V_APPENDED) verdict = tuoi_gro_verify_append(gro, item, pkt, pkt->facts.payload_len, 0);
     if (verdict != TUO_V_APPENDED) return verdict;
     if (item->seg_count == 1 && item->tunnel)
         item->outer_id_mode = pkt->facts.outer_ip_id == tuoi_outer_ip_id(gro, item) ? TUOI_ID_CONSTANT : TUOI_ID_COUNTS;
@@ -5642,7 +5705,7 @@ TUOI_FORCE_INLINE void tuoi_gro_open_flow(tuo_gro *gro, const tuoi_packet *pkt, 
 
 /* A classified packet. Calls get a copy of it, so that *pkt can live in registers. */
 TUOI_FORCE_INLINE tuo_verdict tuoi_gro_settle(tuo_gro *gro, const tuoi_packet *pkt, tuo_verdict verdict) {
-    if (verdict == TUO_V_HELD) verdict = tuoi_allowed(&gro->desc, pkt->bytes, &pkt->facts);
+    if (verdict == TUO_V_HELD) verdict = tuoi_allowed(&gro->desc, &gro->switches, pkt->bytes, &pkt->facts);
     if (verdict == TUO_V_HELD) {
         const tuoi_slot slot = tuoi_gro_find(gro, pkt);
         if (slot.way < TUO_FLOW_WAYS) {
@@ -5716,7 +5779,7 @@ static tuo_verdict tuoi_tunnel_verify(const uint8_t *bytes, const tuoi_shape *ou
 static tuo_verdict tuoi_tunnel_enter(const tuo_gro *gro, tuoi_packet *pkt, uint32_t inner_off) {
     const tuoi_facts outer = pkt->facts;
     tuoi_facts *const facts = &pkt->facts;
-    const tuo_verdict verdict = tuoi_classify(0, pkt->bytes + inner_off, pkt->len - inner_off, facts);
+    const tuo_verdict verdict = tuoi_classify(0, pkt->bytes + inner_off, pkt->len - inner_off, facts, 0);
     if (facts->shape.l4_off) facts->shape.l4_off += inner_off;
     facts->shape.ip_off += inner_off;
     facts->shape.hdr_len += inner_off;
@@ -5778,7 +5841,7 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t
     pkt.record = gro->record_count - 1;
     pkt.collect = collect;
     pkt.csum = csum;
-    verdict = tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts);
+    verdict = tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts, gro->desc.merge_zero_csum4);
     if (gro->tunnels && pkt.facts.l4_proto == TUOI_PROTO_UDP && pkt.facts.shape.kind != TUO_KIND_NONE)
         return tuoi_gro_push_udp(gro, &pkt, verdict);
     return tuoi_gro_settle_any(gro, &pkt, verdict);
@@ -5842,7 +5905,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take(tuo_gro *gro, tuoi_packet *pkt, void
         return TUO_V_APPENDED;
     }
     if (gro->plain_ip4 && tuoi_parse_plain(pkt->bytes, pkt->len, 0, 1, &pkt->facts))
-        return tuoi_gro_settle(gro, pkt, tuoi_classify_l4(pkt->bytes, &pkt->facts));
+        return tuoi_gro_settle(gro, pkt, tuoi_classify_l4(pkt->bytes, &pkt->facts, gro->desc.merge_zero_csum4));
     return tuoi_gro_push_other(gro, pkt->bytes, pkt->len, pkt->capacity, pkt->collect, pkt->csum);
 }
 
@@ -5950,6 +6013,36 @@ static void tuoi_gro_account(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *
     if (item->tunnel) tuoi_gro_account_outer(gro, hdr, item, vnet);
 }
 
+/* desc.finish_checksum. No payload is read: with its pseudo-header and TCP header each one adds up to
+   0xffff, so their sum is what those of all segments lack. Behind an odd number of bytes the two
+   bytes of a sum change places (RFC 1071 2(B)), as if multiplied by 256. The headers of the first
+   segment are in hdr: its buffer may have moved. */
+static void tuoi_gro_account_finished(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *item, tuo_vnet_hdr *vnet) {
+    const tuoi_shape *const shape = &item->shape;
+    const uint32_t odd = item->gso_size & 1;
+    uint64_t headers = 0;
+    uint32_t i, at = item->head;
+    for (i = 0; i < item->seg_count; i++) {
+        const tuo_iov *const packet = &gro->records[at].iov[1];
+        const uint32_t payload_len = (uint32_t)packet->len - shape->hdr_len;
+        const uint64_t sum = tuoi_headers_sum(i ? (const uint8_t *)packet->base : hdr, shape, payload_len);
+        headers += sum << (i & odd) * 8;
+        at = gro->records[at].next;
+    }
+    tuoi_gro_account(gro, hdr, item, vnet);
+    tuoi_account_finish(hdr, shape, (uint16_t)~tuoi_fold(headers), vnet);
+}
+
+/* The headers of a superpacket, in hdr, which has those of its first segment. */
+static void tuoi_gro_write_headers(const tuo_gro *gro, uint8_t *hdr, const tuoi_item *item, tuo_vnet_hdr *vnet) {
+    if (gro->desc.finish_checksum) {
+        tuoi_gro_account_finished(gro, hdr, item, vnet);
+    } else {
+        tuoi_gro_account(gro, hdr, item, vnet);
+    }
+    vnet->num_buffers = gro->desc.virtio_guest != 0; /* virtio 1.3 5.1.6.4 */
+}
+
 /* Everything in *sp but vnet. */
 TUOI_FORCE_INLINE void tuoi_gro_describe(tuo_superpacket *sp, const tuo_iov *iov, size_t iov_count, size_t len,
                                          size_t vnet_len, void *const *users, size_t packet_count) {
@@ -5992,8 +6085,7 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     tuo_iov *const iov = &gro->iovs[gro->iov_count];
     const size_t len = (size_t)vnet_len + hdr_len + item->payload_len;
     TUO_MEMCPY(hdr, item->bytes, hdr_len);
-    tuoi_gro_account(gro, hdr, item, &sp->vnet);
-    sp->vnet.num_buffers = gro->desc.virtio_guest != 0; /* virtio 1.3 5.1.6.4 */
+    tuoi_gro_write_headers(gro, hdr, item, &sp->vnet);
     tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
     iov->base = sp->tuoi_head;
     iov->len = vnet_len + hdr_len;
@@ -6148,8 +6240,7 @@ static TUOI_NOINLINE int tuoi_gro_complete_item(tuo_gro *gro, const tuo_buf_ops 
     tuoi_gro_append_all(gro, ops, offset, item);
     if (item->seg_count == 1) return 0;
     start = tuoi_gro_whole(gro, ops, offset, vnet_len, &gro->records[item->head], whole);
-    tuoi_gro_account(gro, start + vnet_len, item, vnet);
-    vnet->num_buffers = gro->desc.virtio_guest != 0;
+    tuoi_gro_write_headers(gro, start + vnet_len, item, vnet);
     tuoi_vnet_write(start, vnet_len, gro->desc.vnet_order, vnet);
     gro->stats.superpackets++;
     gro->stats.merged_packets += item->seg_count;
@@ -6186,7 +6277,8 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
     tuoi_item *item;
     tuo_iov unread;
     tuo_vnet_hdr vnet;
-    if (tuoi_gro_holds(gro) || gro->desc.no_vnet_hdr || offset < gro->desc.vnet_hdr_len) return TUO_E_INVALID;
+    if (gro->desc.no_vnet_hdr && !gro->desc.finish_checksum) return TUO_E_INVALID;
+    if (tuoi_gro_holds(gro) || offset < vnet_len) return TUO_E_INVALID;
     tuo_gro_reset(gro); /* so that record numbers are positions in the batch */
     for (first = 0; first < count; first += taken) {
         taken = tuoi_gro_room(gro, count - first);
@@ -6204,7 +6296,7 @@ TUO_API tuo_result tuo_gro_batch(tuo_gro *gro, const tuo_buf_ops *ops, void *con
 TUO_API tuo_verdict tuo_gro_candidate(const void *pkt, size_t len, unsigned flags) {
     tuoi_facts facts;
     const tuo_verdict verdict =
-        tuoi_classify(flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &facts);
+        tuoi_classify(flags & TUO_F_ETHERNET ? TUOI_ETH_LEN : 0, (const uint8_t *)pkt, len, &facts, 0);
     return verdict == TUO_V_HELD && facts.total_len > 0xFFFFu ? TUO_V_TOO_LARGE : verdict;
 }
 
@@ -8435,6 +8527,7 @@ static const char *tuoi_tun_desc_wrong(const tuo_tun_desc *desc) {
     if (desc->address6 &&
         (!tuoi_parse_address(desc->address6, &setting) || setting.step != TUO_TUN_STEP_ADDRESS6))
         return "address6: not ADDRESS/PREFIX of IPv6";
+    if (desc->gro.finish_checksum) return "gro.finish_checksum: not for a device that may forward";
     return tuo_gro_memory_size(&gro_desc) ? NULL : "gro: a member is out of its range";
 }
 
@@ -11385,7 +11478,8 @@ TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void
            _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
            TUO_FREE; in tuo_tun_desc share, no_netlink, address6_optional, tx_queue_len,
            hold_when_down, borrowed, path, udp_tunnels; in tuo_gro_desc virtio_guest,
-           tcp_excluded_ports. Superpackets in UDP tunnels are split.
+           tcp_excluded_ports, merge_zero_csum4, finish_checksum. Superpackets in UDP tunnels are
+           split.
            Changed: TUO_E_DOWN of tuo_tun_send_batch drops. Held packets are verified again before
            they leave. A device in use is refused. Settings reach no other interface, and need no
            right where they hold already. tuo_csum_update16 of equal words leaves the field

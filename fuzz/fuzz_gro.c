@@ -4,7 +4,8 @@
              can look into VXLAN and Geneve: then half of the flows are in tunnels, whose headers differ now and then.
    Asserts   every packet is emitted exactly once, single ones unchanged and with a zero vnet header; a superpacket passes
              tuo_vnet_check(TUO_F_WRITE), keeps to the caps, has finished headers, is made of packets with valid checksums,
-             and splits again into exactly these packets (but for IPv4 IDs that may be renumbered); packets of one connection
+             and splits again into exactly these packets (but for IPv4 IDs that may be renumbered, and the checksums that
+             merge_zero_csum4 makes); with finish_checksum its checksum is complete, and right if theirs were; packets of one connection
              are emitted as they came, but for TCP segments in front of those that their bytes precede, and never across a
              packet that closed the flow; what a connection emits is in the places in which it arrived; the copying modes give the
              same bytes as the gathering one, and lose nothing when their callbacks fail; work per push stays within the documented bounds; the counters add up; a reset forgets what
@@ -89,6 +90,8 @@ static void read_config(fuzz_input *in)
     desc.disable_tcp6 = (kinds & 0x22) == 0x22;
     desc.disable_udp4 = (kinds & 0x44) == 0x44;
     desc.disable_udp6 = (kinds & 0x88) == 0x88;
+    desc.merge_zero_csum4 = (kinds & 0x33) == 0x03; /* combinations that switch nothing off */
+    desc.finish_checksum = (kinds & 0xcc) == 0x0c;
     desc.max_packets = max_packets[capacity & 7];
     desc.max_flows = max_flows[capacity >> 3 & 3];
     desc.max_items_per_flow = max_items[capacity >> 5 & 3];
@@ -447,6 +450,11 @@ static int renumbered(const uint8_t *segment, const uint8_t *pushed, const packe
     return memcmp(copy, segment, headers) == 0 && memcmp(pushed + headers, segment + headers, p->len - headers) == 0;
 }
 
+static int lacks_csum(const packet *p)
+{
+    return p->view.proto == PKT_PROTO_UDP && pkt_get16(p->bytes + p->view.l4 + 6) == 0;
+}
+
 static void check_segment(const tuo_segment *segment, const packet *p, const packet *head)
 {
     uint8_t *bytes = malloc(p->len);
@@ -459,6 +467,10 @@ static void check_segment(const tuo_segment *segment, const packet *p, const pac
     }
     FUZZ_CHECK(used == p->len);
     tuo_result valid = tuo_csum_check(pushed, p->len, desc_ethernet);
+    if (valid == TUO_OK && lacks_csum(p)) {
+        FUZZ_CHECK(desc.merge_zero_csum4 && p->view.version == 4);
+        pkt_fix_checksums(pushed, p->len, desc.ethernet);
+    }
     if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller has vouched for it */
         unsigned vouches = valid == TUO_E_L4_CSUM ? TUO_F_TRUST | TUO_F_TRUST_L4 : TUO_F_TRUST;
         FUZZ_CHECK(desc.trust_checksums || (p->hint & vouches) != 0);
@@ -484,6 +496,28 @@ static void check_headers_finished(const uint8_t *pkt, size_t len, const tuo_vne
     FUZZ_CHECK(tuo_csum_complete(copy, len, vnet->csum_start, vnet->csum_offset) == TUO_OK);
     FUZZ_CHECK(tuo_csum_check(copy, len, desc_ethernet) == TUO_OK);
     free(copy);
+}
+
+/* One TCP packet that needs nothing. Returns the vnet header to split it by, which it does not have. */
+static tuo_vnet_hdr check_complete(const uint8_t *pkt, size_t len, const tuo_superpacket *sp, index_of_user index_of)
+{
+    const packet *head = &packets[index_of(sp->users[0])];
+    pkt_view v = pkt_look(pkt, len, desc.ethernet, 0);
+    int trusted = desc.trust_checksums;
+    tuo_vnet_hdr vnet = sp->vnet;
+    vnet.num_buffers = 0;
+    FUZZ_CHECK(v.status == PKT_OK && v.end == len && v.proto == PKT_PROTO_TCP);
+    FUZZ_CHECK(v.end - v.ip <= (desc.max_bytes != 0 ? desc.max_bytes : 65535));
+    FUZZ_CHECK(v.version == 6 || pkt_sum(pkt + v.ip, v.l4 - v.ip, 0) == 0xffff);
+    FUZZ_CHECK(pkt_get16(pkt + v.l4 + 16) != 0xffff);
+    for (size_t i = 0; i < sp->packet_count; i++) {
+        trusted |= packets[index_of(sp->users[i])].hint != 0;
+    }
+    FUZZ_CHECK(trusted || pkt_l4_sum(pkt, &v) == 0xffff);
+    FUZZ_CHECK((vnet.flags | vnet.gso_type | vnet.hdr_len | vnet.gso_size | vnet.csum_start | vnet.csum_offset) == 0);
+    vnet.gso_type = v.version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6;
+    vnet.gso_size = (uint16_t)head->view.payload_len;
+    return vnet;
 }
 
 static int port_excluded(const packet *p)
@@ -576,10 +610,15 @@ static void check_super(const uint8_t *pkt, size_t len, const tuo_superpacket *s
     }
     FUZZ_CHECK((most == 0 || sp->packet_count <= most) && !port_excluded(head));
     FUZZ_CHECK(tuo_vnet_check(&sp->vnet, pkt, len, desc_ethernet | TUO_F_WRITE) == TUO_OK);
-    check_headers_finished(pkt, len, &sp->vnet);
+    tuo_vnet_hdr vnet = sp->vnet;
+    if (desc.finish_checksum) {
+        vnet = check_complete(pkt, len, sp, index_of);
+    } else {
+        check_headers_finished(pkt, len, &vnet);
+    }
     tuo_gso gso;
     tuo_segment segment;
-    FUZZ_CHECK(tuo_gso_init(&gso, pkt, len, &sp->vnet, desc_ethernet) == TUO_OK);
+    FUZZ_CHECK(tuo_gso_init(&gso, pkt, len, &vnet, desc_ethernet | (desc.finish_checksum ? TUO_F_TRUST : 0)) == TUO_OK);
     FUZZ_CHECK(tuo_gso_count(&gso) == sp->packet_count);
     for (size_t i = 0; i < sp->packet_count; i++) {
         FUZZ_CHECK(tuo_gso_next(&gso, NULL, &segment) == TUO_OK);
@@ -1180,7 +1219,7 @@ static void check_batch(const emission *copied)
             }
         }
         tuo_result result = tuo_gro_batch(gro, NULL, handles, count, HEADROOM, to_write, &written);
-        if (desc.no_vnet_hdr) {
+        if (desc.no_vnet_hdr && !desc.finish_checksum) {
             FUZZ_CHECK(result == TUO_E_INVALID);
             free(mem);
             return;
@@ -1190,7 +1229,7 @@ static void check_batch(const emission *copied)
             const uint8_t *record = copied->bytes + at;
             size_t len = pkt_get32(record), packets_in_it = pkt_get32(record + 4);
             const uint8_t *bytes = record + 8 + 4 * packets_in_it;
-            size_t vnet_len = desc.vnet_hdr_len != 0 ? desc.vnet_hdr_len : 10;
+            size_t vnet_len = desc.no_vnet_hdr ? 0 : desc.vnet_hdr_len != 0 ? desc.vnet_hdr_len : 10;
             const tuo_buf *buf = handles[to_write[i]];
             FUZZ_CHECK(pkt_get32(record + 8) == index_of_buf(buf) && buf->len == HEADROOM + len - vnet_len);
             FUZZ_CHECK(memcmp(buf->data + HEADROOM - vnet_len, bytes, len) == 0);

@@ -633,7 +633,7 @@ static unsigned kind_of(const pkt_view *v)
 }
 
 /* What the segment of a packet must be: the packet; but its IPv4 ID may be another one if DF is set and the ID was the same all over the
-   superpacket, or by choice; and a bad checksum may be replaced where the caller vouches for it. */
+   superpacket, or by choice; a bad checksum may be replaced where the caller vouches for it, and a missing one be made by choice. */
 static int is_segment_of(const packet *p, const packet *head, const uint8_t *segment, size_t len)
 {
     const pkt_view *v = &p->view;
@@ -641,7 +641,8 @@ static int is_segment_of(const packet *p, const packet *head, const uint8_t *seg
         return 0;
     }
     uint8_t *expected = fuzz_copy(p->original, p->len), *ip = expected + v->ip;
-    if (gro.trust_checksums) {
+    int lacks_csum = v->version == 4 && v->proto == PKT_PROTO_UDP && pkt_get16(ip + (v->l4 - v->ip) + 6) == 0;
+    if (gro.trust_checksums || (gro.merge_zero_csum4 && lacks_csum)) {
         pkt_fix_checksums(expected, p->len, config.tap);
     }
     int df = (ip[6] & 0x40) != 0, constant = memcmp(ip + 4, head->original + head->view.ip + 4, 2) == 0;
@@ -1610,6 +1611,7 @@ static tuo_gro_desc read_gro(fuzz_input *in)
     desc.disable_prepend = switches >> 1 & 1;
     desc.ip_id = (tuo_ip_id)(switches >> 2 & 3);
     desc.trust_checksums = (switches & 0x30) == 0x30;
+    desc.merge_zero_csum4 = (switches & 0x30) == 0x20;
     desc.udp_excluded_port_count = (switches & 0xc0) == 0xc0;
     desc.udp_excluded_ports[0] = 40001;
     desc.tcp_excluded_port_count = (switches & 0xe0) == 0xe0;

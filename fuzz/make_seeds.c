@@ -549,6 +549,25 @@ static void edges_of_sums(void)
     write_seed("checksum", front, sizeof front, front, 1);
 }
 
+/* GRO: datagrams without checksum among others; TCP segments of odd length, late ones, trusted ones that are wrong; each with
+   merge_zero_csum4 and with finish_checksum. */
+static void edges_of_switches(void)
+{
+    enum { GAP = 1, LATE = 2, LONG = 7, ZERO_CSUM = 23, POKE_TRUSTED = 31 };
+    for (unsigned i = 0; i < 16; i++) {
+        static const uint8_t records[][3] = {{96, LONG, 1}, {64, ZERO_CSUM, 0}, {32, ZERO_CSUM, 0}, {32, LONG, 1}, {32, GAP, 99}, {32, LATE, 0},
+                                             {64, LONG, 1}, {32, POKE_TRUSTED, 79}, {64, LONG, 1}};
+        uint8_t script[64] = {0}, *p = script + 5;
+        script[1] = i < 8 ? 0x03 : 0x0c;
+        for (size_t k = 0; k < sizeof records / sizeof *records; k++) {
+            *p++ = (uint8_t)(records[k][0] + i % 8);
+            *p++ = records[k][1];
+            *p++ = records[k][2];
+        }
+        write_seed("gro", script, (size_t)(p - script), script, 0);
+    }
+}
+
 /* GRO: a switch that the next configuration takes back, and packets that would show if it were still on; a reset while flows are open. */
 static void edges_of_scripts(void)
 {
@@ -1123,6 +1142,7 @@ int main(int argc, char **argv)
     seed_prefix = "edge";
     edges_of_lengths();
     edges_of_sums();
+    edges_of_switches();
     edges_of_scripts();
     edges_of_rounds();
     edges_of_sending();

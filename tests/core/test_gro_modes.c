@@ -192,7 +192,7 @@ static int same_in_batch(const tuo_gro_desc *desc, const tuo_buf_ops *ops, const
     fill_moving(bufs, &gathered, offset, 65536);
     for (i = 0; i < gathered.count; i++)
         pointers[i] = &bufs[i];
-    if (desc->no_vnet_hdr || offset < (desc->vnet_hdr_len ? desc->vnet_hdr_len : 10)) { /* no place for vnet headers */
+    if (desc->no_vnet_hdr ? !desc->finish_checksum : offset < (desc->vnet_hdr_len ? desc->vnet_hdr_len : 10)) { /* no place for vnet headers */
         ok = CHECK_RESULT(tuo_gro_batch(h.gro, ops, pointers, gathered.count, offset, to_write, &count), TUO_E_INVALID) &&
              CHECK_EQ_INT(count, 999);
         free_moving(bufs, gathered.count);
@@ -223,13 +223,17 @@ static void random_packets(rng *r, tuo_gro_desc *desc)
     desc->vnet_order = (tuo_order)rng_below(r, 3);
     desc->no_vnet_hdr = (uint8_t)rng_chance(r, 1, 6);
     desc->virtio_guest = (uint8_t)rng_chance(r, 1, 4);
+    desc->finish_checksum = (uint8_t)rng_chance(r, 1, 4);
+    desc->merge_zero_csum4 = (uint8_t)rng_chance(r, 1, 4);
     desc->max_packets = BUFS;
     n = make_traffic(r, specs, 1 + rng_below(r, BUFS), desc->ethernet);
     if (rng_chance(r, 1, 2))
         disorder_traffic(r, specs, n, 1 + rng_below(r, 16));
     h_clear(&gathered);
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n; i++) {
+        specs[i].l4_csum_zero |= specs[i].kind == PKT_UDP4 && desc->merge_zero_csum4 && rng_chance(r, 1, 2);
         h_add(&gathered, &specs[i]);
+    }
     gathered.ethernet = desc->ethernet;
 }
 

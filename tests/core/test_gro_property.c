@@ -53,6 +53,8 @@ static tuo_gro_desc random_desc(rng *r)
     d.no_vnet_hdr = (uint8_t)rng_chance(r, 1, 8);
     d.vnet_hdr_len = rng_chance(r, 1, 2) ? 12 : 0;
     d.virtio_guest = (uint8_t)rng_chance(&dice, 1, 4);
+    d.finish_checksum = (uint8_t)rng_chance(&dice, 1, 6);
+    d.merge_zero_csum4 = (uint8_t)rng_chance(&dice, 1, 4);
     d.max_items_per_flow = rng_chance(r, 1, 3) ? 1 + rng_below(r, 6) : 0;
     d.max_bytes = rng_chance(r, 1, 4) ? 576 + rng_below(r, 3000) : 0;
     d.max_segs = rng_chance(r, 1, 5) ? 2 + rng_below(r, 6) : 0;
@@ -91,6 +93,8 @@ static ref_options mirror(const tuo_gro_desc *d)
     o.disable_tcp6 = d->disable_tcp6;
     o.disable_udp4 = d->disable_udp4;
     o.disable_udp6 = d->disable_udp6;
+    o.merge_zero_csum4 = d->merge_zero_csum4;
+    o.finish_checksum = d->finish_checksum;
     o.max_bytes = d->max_bytes;
     o.max_segs = d->max_segs;
     o.max_udp_segs = d->max_udp_segs;
@@ -127,6 +131,7 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 
 static struct {
     unsigned long packets, merged, superpackets, joined, verdicts[TUO_V_COUNT], skipped, repeated, fast, batched;
+    unsigned long finished, odd, given_csums; /* superpackets: finished, those with an odd segment size; datagrams that got a checksum */
 } total;
 
 /* A flow that was closed twice, by a packet without ports and then by one of its own: either reason is right for the next one. */
@@ -289,6 +294,22 @@ static void count_round(const tuo_gro *gro)
         total.verdicts[v] += (unsigned long)stats.verdicts[v];
 }
 
+static void count_switches(const tuo_gro_desc *desc)
+{
+    size_t g, k;
+
+    for (g = 0; g < batch.group_count; g++) {
+        const h_group *group = &batch.group[g];
+        for (k = 0; k < group->count && group->count > 1; k++) {
+            size_t input = batch.order[group->first + k];
+            pkt_view v = pkt_look(batch.pkt[input], batch.len[input], batch.ethernet, 0);
+            total.finished += k == 0 && desc->finish_checksum;
+            total.odd += k == 0 && desc->finish_checksum && v.payload_len % 2;
+            total.given_csums += (unsigned long)h_lacks_csum(batch.pkt[input], &v);
+        }
+    }
+}
+
 /* One instance whose hash puts no two of the address pairs together; 0 if there are too many pairs for that. */
 static int open_without_clash(rng *r, tuo_gro_desc *desc, const ref_batch *t, h_gro *h)
 {
@@ -320,6 +341,7 @@ static int run_round(rng *r, size_t count, uint32_t disorder)
     if (disorder)
         disorder_traffic(r, specs, n, 1 + rng_below(r, disorder));
     for (i = 0; i < n; i++) {
+        specs[i].l4_csum_zero |= specs[i].kind == PKT_UDP4 && desc.merge_zero_csum4 && rng_chance(&dice, 1, 2);
         h_add(&batch, &specs[i]);
         batch.ethernet = desc.ethernet;
         if (rng_chance(r, 1, 60))
@@ -341,6 +363,7 @@ static int run_round(rng *r, size_t count, uint32_t disorder)
             ok = same_emission(&t);
         ok = ok && h_check_batch(&batch, &desc) && order_is_kept(&t);
         count_round(h.gro);
+        count_switches(&desc);
         h_close(&h);
         if (ok && rng_chance(&dice, 1, 8))
             ok = same_at_another_level(&desc, pkts, &stats);
@@ -498,6 +521,86 @@ TEST(batches_as_single_calls)
     h_clear(&batch);
 }
 
+/* ------------------------------------------------------------------------------------------------ finished checksums */
+
+/* Two segments whose superpacket adds up to zero without its checksum, or to anything else: the field is the one that a sender writes,
+   0x0000 rather than 0xffff. The word that makes it so is in the second segment, there at an even or at an odd place. */
+static void add_up_to(pkt_kind kind, int32_t gso_size, unsigned field)
+{
+    const tuo_gro_desc desc = {.finish_checksum = 1};
+    uint8_t *last;
+    size_t i, pass;
+
+    h_clear(&batch);
+    for (i = 0; i < 2; i++) {
+        const pkt_spec s = {.kind = kind, .payload_len = gso_size, .seq = (uint32_t)i * (uint32_t)gso_size, .ip_id = (uint16_t)i};
+        h_add(&batch, &s);
+    }
+    last = batch.pkt[1] + batch.len[1] - 4; /* a word of the whole, of which the length is even */
+    pkt_put16(last, 0);
+    for (pass = 0; pass < 2; pass++) { /* what the field is with this word 0; then with the word that makes it what it should be */
+        h_gro h = h_open(&desc);
+        pkt_view v;
+        unsigned sum;
+        pkt_fix_checksums(batch.pkt[1], batch.len[1], 0);
+        h_forget_output(&batch);
+        h_push_all(&batch, h.gro, 0);
+        h_drain(&batch, h.gro);
+        CHECK_EQ_INT(batch.group_count, 1);
+        h_check_batch(&batch, &desc);
+        v = pkt_look(batch.group[0].bytes, batch.group[0].len, 0, 0);
+        sum = pkt_get16(batch.group[0].bytes + v.l4 + 16) + (field ^ 0xffff);
+        if (pass)
+            CHECK_EQ_INT(pkt_get16(batch.group[0].bytes + v.l4 + 16), field);
+        pkt_put16(last, (sum & 0xffff) + (sum >> 16));
+        h_close(&h);
+    }
+    h_clear(&batch);
+}
+
+TEST(finished_sums_at_the_edges)
+{
+    static const unsigned fields[] = {0, 1, 0x8000, 0xfffe};
+    static const int32_t sizes[] = {8, 9, 100, 101, 1447, 1448};
+    size_t i, k;
+
+    for (i = 0; i < CHECK_COUNT_OF(fields); i++)
+        for (k = 0; k < CHECK_COUNT_OF(sizes); k++) {
+            check_row("field %04x, segments of %d", fields[i], (int)sizes[k]);
+            add_up_to(PKT_TCP4, sizes[k], fields[i]);
+            add_up_to(PKT_TCP6, sizes[k], fields[i]);
+        }
+}
+
+/* As many segments as fit, of the smallest and of odd sizes, with payloads of zeros and of ones. */
+TEST(finished_large_superpackets)
+{
+    static const int32_t sizes[] = {33, 64, 1201, 9001};
+    static uint8_t payload[9001];
+    const tuo_gro_desc desc = {.finish_checksum = 1, .max_packets = H_PACKETS, .max_frags = 65535};
+    size_t i, k, kind;
+
+    for (i = 0; i < CHECK_COUNT_OF(sizes) * 2; i++)
+        for (kind = PKT_TCP4; kind <= PKT_TCP6; kind += PKT_TCP6 - PKT_TCP4) {
+            const int32_t size = sizes[i / 2];
+            h_gro h = h_open(&desc);
+            check_row("segments of %d, kind %u", (int)size, (unsigned)kind);
+            memset(payload, i % 2 ? 0xff : 0, sizeof payload);
+            h_clear(&batch);
+            for (k = 0; k < (size_t)(65000 / size); k++) {
+                const pkt_spec s = {.kind = (pkt_kind)kind, .payload_len = size, .payload = payload, .ip_id = (uint16_t)k,
+                                    .seq = 0xffffff00u + (uint32_t)k * (uint32_t)size};
+                h_add(&batch, &s);
+            }
+            h_push_all(&batch, h.gro, 0);
+            h_drain(&batch, h.gro);
+            CHECK_EQ_INT(batch.group_count, 1);
+            h_check_batch(&batch, &desc);
+            h_close(&h);
+        }
+    h_clear(&batch);
+}
+
 /* The rounds prove nothing if their traffic never merges, or never fails to. */
 TEST(traffic_was_varied)
 {
@@ -506,7 +609,8 @@ TEST(traffic_was_varied)
     for (v = 0; v < TUO_V_COUNT; v++)
         seen += total.verdicts[v] != 0;
     printf("%lu packets, %lu merged into %lu superpackets, %lu items joined, %d verdicts, %lu rounds not compared, %lu repeated in another "
-           "way\n", total.packets, total.merged, total.superpackets, total.joined, seen, total.skipped, total.repeated);
+           "way, %lu superpackets finished, %lu of odd segments, %lu datagrams got a checksum\n", total.packets, total.merged,
+           total.superpackets, total.joined, seen, total.skipped, total.repeated, total.finished, total.odd, total.given_csums);
     if (!total.verdicts[TUO_V_HELD]) {
         check_skip("no traffic was made");
         return;
@@ -522,6 +626,9 @@ TEST(traffic_was_varied)
     CHECK(total.skipped < 20);
     CHECK(total.repeated > 1000);
     CHECK(total.fast > total.packets / 10);
+    CHECK(total.finished > 1000);
+    CHECK(total.odd > 200);
+    CHECK(total.given_csums > 1000);
 }
 
 int main(int argc, char **argv)
@@ -531,6 +638,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(long_batches),
         CHECK_ENTRY(short_batches_out_of_order),
         CHECK_ENTRY(long_batches_out_of_order),
+        CHECK_ENTRY(finished_sums_at_the_edges),
+        CHECK_ENTRY(finished_large_superpackets),
         CHECK_ENTRY(traffic_was_varied),
         CHECK_ENTRY(batches_as_single_calls),
     };

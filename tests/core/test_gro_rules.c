@@ -27,6 +27,7 @@ typedef struct poke {
     char base;      /* 0 = no change */
     uint8_t pkt, off, value;
     uint8_t raw;    /* leave the checksums as they were */
+    uint8_t count;  /* bytes; 0 = 1 */
 } poke;
 
 typedef struct cut {
@@ -774,6 +775,78 @@ static const rule_row rows[] = {
     {ROW("disable_udp6", U6, "0|1"), .desc = {.disable_udp6 = 1}, P{{.seq = 0}, {.seq = 100}}, V(X(DISABLED), X(DISABLED))},
     {ROW("disable_udp6 is for nothing else", U4 | TCP, "01"), .desc = {.disable_udp6 = 1}, P{{.seq = 0}, {.seq = 100}},
      V(OK_, APP)},
+    {ROW("merge_zero_csum4: nothing is summed", U4, "012"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1}, {.l4_csum_zero = 1}, {.l4_csum_zero = 1}}, V(OK_, APP, APP), .verified = 1},
+    {ROW("merge_zero_csum4: not over IPv6; closes", U6, "0|1|2|3"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1}, {.seq = 0}, {.l4_csum_zero = 1}, {.seq = 0}},
+     V(X(UDP_ZERO_CSUM), OK_, X(UDP_ZERO_CSUM), OK_)},
+    {ROW("merge_zero_csum4: with and without checksum", U4, "01234"), .desc = {.merge_zero_csum4 = 1},
+     P{{.seq = 0}, {.l4_csum_zero = 1}, {.seq = 0}, {.l4_csum_zero = 1}, {.payload_len = 7, .l4_csum_zero = 1}},
+     V(OK_, APP, APP, APP, APP), .verified = 3},
+    {ROW("merge_zero_csum4: without checksum, then with", U4, "01"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1}, {.seq = 0}}, V(OK_, APP), .verified = 2},
+    {ROW("merge_zero_csum4: a TCP checksum of 0 is one", TCP, "0|1|2"), .desc = {.merge_zero_csum4 = 1},
+     P{{.seq = 0}, {.seq = 100, .l4_csum_zero = 1}, {.seq = 100}}, V(OK_, X(BAD_L4_CSUM), OK_)},
+    {ROW("merge_zero_csum4: other checksums are verified", U4, "01|2|3"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1}, {.l4_csum_zero = 1}, {.l4_csum_xor = 1}, {.l4_csum_zero = 1}},
+     V(OK_, APP, X(BAD_L4_CSUM), OK_)},
+    {ROW("merge_zero_csum4: the IPv4 header is verified", U4, "0|1|2"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1}, {.l4_csum_zero = 1, .ip_csum_xor = 1}, {.l4_csum_zero = 1}}, V(OK_, X(BAD_IP_CSUM), OK_)},
+    {ROW("merge_zero_csum4: the IPv4 header of the head is verified", U4, "0|12"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1, .ip_csum_xor = 1}, {.l4_csum_zero = 1}, {.seq = 0}}, V(OK_, X(HEAD_BAD_CSUM), APP)},
+    {ROW("merge_zero_csum4: trusted ones", U4, "01"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1, .ip_csum_xor = 1}, {.l4_csum_zero = 1, .ip_csum_xor = 1}}, V(OK_, APP), .trust = 3, .verified = 1},
+    {ROW("merge_zero_csum4: without payload", U4, "0|1"), .desc = {.merge_zero_csum4 = 1},
+     P{{.seq = 0}, {.payload_len = PKT_ZERO, .l4_csum_zero = 1}}, V(OK_, X(UDP_EMPTY))},
+    {ROW("merge_zero_csum4: without payload over IPv6", U6, "0|1"), .desc = {.merge_zero_csum4 = 1},
+     P{{.seq = 0}, {.payload_len = PKT_ZERO, .l4_csum_zero = 1}}, V(OK_, X(UDP_ZERO_CSUM))},
+    {ROW("merge_zero_csum4: an IPv4 checksum of 0xffff", U4, "0|1"), .desc = {.merge_zero_csum4 = 1},
+     P{{.l4_csum_zero = 1}, {.l4_csum_zero = 1}}, V(OK_, X(CSUM_ALIAS)), .poke = {'i', 1, 10, 0xff, 1, 2}},
+    {ROW("merge_zero_csum4: disable_udp4", U4, "0|1"), .desc = {.merge_zero_csum4 = 1, .disable_udp4 = 1},
+     P{{.l4_csum_zero = 1}, {.l4_csum_zero = 1}}, V(X(DISABLED), X(DISABLED))},
+    {ROW("merge_zero_csum4: behind a tag", U4, "01"), .desc = {.merge_zero_csum4 = 1},
+     P{{.vlan_count = 1, .l4_csum_zero = 1}, {.vlan_count = 1, .l4_csum_zero = 1}}, V(OK_, APP), .verified = 1},
+    {ROW("finish_checksum: TCP", TCP, "0123"), .desc = {.finish_checksum = 1}, P{{.seq = 0}, {.seq = 100}, {.seq = 200}, {.seq = 300}},
+     V(OK_, APP, APP, APP), .verified = 5},
+    {ROW("finish_checksum: no UDP", UDP, "0|1|2"), .desc = {.finish_checksum = 1, .merge_zero_csum4 = 1},
+     P{{.seq = 0}, {.seq = 100}, {.seq = 200}}, V(X(DISABLED), X(DISABLED), X(DISABLED))},
+    {ROW("finish_checksum: no UDP of a protocol that is off", UDP, "0|1"),
+     .desc = {.finish_checksum = 1, .disable_udp4 = 1, .disable_udp6 = 1}, P{{.seq = 0}, {.seq = 100}}, V(X(DISABLED), X(DISABLED))},
+    {ROW("finish_checksum: odd lengths", TCP, "01234"), .desc = {.finish_checksum = 1},
+     P{{.payload_len = 101}, {.seq = 101, .payload_len = 101}, {.seq = 202, .payload_len = 101}, {.seq = 303, .payload_len = 101},
+       {.seq = 404, .payload_len = 33, .tcp_flags = FA | PKT_PSH}}, V(OK_, APP, APP, APP, APP)},
+    {ROW("finish_checksum: an even tail behind an odd segment", TCP, "01"), .desc = {.finish_checksum = 1},
+     P{{.payload_len = 101}, {.seq = 101, .payload_len = 50}}, V(OK_, APP)},
+    {ROW("finish_checksum: an odd tail", TCP, "01"), .desc = {.finish_checksum = 1}, P{{.seq = 0}, {.seq = 100, .payload_len = 1}},
+     V(OK_, APP)},
+    {ROW("finish_checksum: options and tags", TCP, "01"), .desc = {.finish_checksum = 1},
+     P{{.payload_len = 9, .vlan_count = 1, .tcp_options = timestamp_1, .tcp_options_len = 12},
+       {.seq = 9, .payload_len = 9, .vlan_count = 1, .tcp_options = timestamp_1, .tcp_options_len = 12}}, V(OK_, APP)},
+    {ROW("finish_checksum: extension headers", T6, "01"), .desc = {.finish_checksum = 1},
+     P{{.payload_len = 9, .ext_chain = "HD"}, {.seq = 9, .payload_len = 9, .ext_chain = "HD"}}, V(OK_, APP)},
+    {ROW("finish_checksum: a late segment in front", TCP, "10"), .desc = {.finish_checksum = 1},
+     P{{.seq = 101, .ip_id = 2, .payload_len = 101}, {.ip_id = 1, .payload_len = 101}}, V(OK_, PRE), .ids_as_given = 1},
+    {ROW("finish_checksum: items that join", TCP, "0213"), .desc = {.finish_checksum = 1},
+     P{{.ip_id = 1, .payload_len = 9}, {.seq = 18, .ip_id = 3, .payload_len = 9}, {.seq = 9, .ip_id = 2, .payload_len = 9},
+       {.seq = 27, .ip_id = 4, .payload_len = 9, .tcp_flags = PA}}, V(OK_, X(SEQ_GAP), APP, APP), .ids_as_given = 1},
+    {ROW("finish_checksum: a wrong checksum is not repaired", TCP, "0|1|2"), .desc = {.finish_checksum = 1},
+     P{{.seq = 0}, {.seq = 100, .l4_csum_xor = 0x100}, {.seq = 100}}, V(OK_, X(BAD_L4_CSUM), OK_)},
+    {ROW("finish_checksum: a trusted wrong checksum stays wrong", TCP, "012"), .desc = {.finish_checksum = 1},
+     P{{.payload_len = 9}, {.seq = 9, .payload_len = 9, .l4_csum_xor = 0x100}, {.seq = 18, .payload_len = 9}},
+     V(OK_, APP, APP), .trust = 7, .verified = 1},
+    {ROW("finish_checksum: a trusted wrong IPv4 header is new", T4, "01"), .desc = {.finish_checksum = 1},
+     P{{.ip_csum_xor = 1}, {.seq = 100, .ip_csum_xor = 1}}, V(OK_, APP), .trust = 3},
+    {ROW("finish_checksum: max_bytes", TCP, "01|2"), .desc = {.finish_checksum = 1, .max_bytes = 576},
+     P{{.payload_len = 201}, {.seq = 201, .payload_len = 201}, {.seq = 402, .payload_len = 201}}, V(OK_, APP, X(CAP_BYTES))},
+    {ROW("finish_checksum: the other switches", T4, "0|1"), .desc = {.finish_checksum = 1, .disable_tcp4 = 1}, P{{.seq = 0}, {.seq = 100}},
+     V(X(DISABLED), X(DISABLED))},
+    {ROW("finish_checksum: the other switches, IPv6", T6, "0|1"), .desc = {.finish_checksum = 1, .disable_tcp6 = 1},
+     P{{.seq = 0}, {.seq = 100}}, V(X(DISABLED), X(DISABLED))},
+    {ROW("finish_checksum: a guest's vnet header", TCP, "01|2"), .desc = {.finish_checksum = 1, .vnet_hdr_len = 12, .virtio_guest = 1},
+     P{{.seq = 0}, {.seq = 100}, {.seq = 200, .ttl = 9}}, V(OK_, APP, X(TTL_DIFFERS))},
+    {ROW("finish_checksum: no vnet header", TCP, "01|2"), .desc = {.finish_checksum = 1, .no_vnet_hdr = 1},
+     P{{.seq = 0}, {.seq = 100}, {.seq = 200, .ttl = 9}}, V(OK_, APP, X(TTL_DIFFERS))},
+
     {ROW("K5.1 excluded destination port", UDP, "0|1|23"),
      .desc = {.udp_excluded_port_count = 2, .udp_excluded_ports = {4789, 6081}},
      P{{.dst_port = 4789}, {.dst_port = 6081}, {.seq = 0}, {.seq = 100}}, V(X(PORT_EXCLUDED), X(PORT_EXCLUDED), OK_, APP)},
@@ -824,7 +897,7 @@ static void apply_poke(const poke *k)
     uint8_t *p = batch.pkt[k->pkt];
     pkt_view v = pkt_look(p, batch.len[k->pkt], batch.ethernet, 1);
 
-    p[(k->base == 'i' ? v.ip : k->base == 't' ? v.l4 : 0) + k->off] = k->value;
+    memset(p + (k->base == 'i' ? v.ip : k->base == 't' ? v.l4 : 0) + k->off, k->value, k->count ? k->count : 1);
     if (!k->raw)
         pkt_fix_checksums(p, batch.len[k->pkt], batch.ethernet);
 }
@@ -864,6 +937,14 @@ static void build_row(const rule_row *row, int kind)
 static int is_about_the_packet(tuo_verdict v)
 {
     return v >= TUO_V_NOT_IP && v <= TUO_V_CSUM_ALIAS;
+}
+
+/* What tuo_gro_candidate says of a packet, which knows no switches. */
+static tuo_verdict of_the_zero_desc(const rule_row *row, size_t i, int kind)
+{
+    if (row->p[i].l4_csum_zero && (kind == PKT_UDP4 || kind == PKT_UDP6))
+        return TUO_V_UDP_ZERO_CSUM;
+    return is_about_the_packet(row->v[i]) ? row->v[i] : TUO_V_HELD;
 }
 
 /* The counters follow from verdicts and emission. */
@@ -916,8 +997,7 @@ static void run_row(const rule_row *row, int kind)
         CHECK_VERDICT(v, row->v[i]);
         verdict_seen[v]++;
         if (v != TUO_V_DISABLED && v != TUO_V_PORT_EXCLUDED && v != TUO_V_TOO_LARGE)
-            CHECK_VERDICT(tuo_gro_candidate(batch.pkt[i], batch.len[i], h_flags(&batch)),
-                          is_about_the_packet(row->v[i]) ? row->v[i] : TUO_V_HELD);
+            CHECK_VERDICT(tuo_gro_candidate(batch.pkt[i], batch.len[i], h_flags(&batch)), of_the_zero_desc(row, i, kind));
     }
     h_drain(&batch, h.gro);
     CHECK_EQ_STR(h_groups(&batch, text, sizeof text), row->groups);

@@ -291,16 +291,26 @@ static inline int h_ids_are_free(const h_batch *b, const h_group *g, const tuo_g
     return 1;
 }
 
+static inline int h_lacks_csum(const uint8_t *p, const pkt_view *v)
+{
+    return v->version == 4 && v->proto == PKT_PROTO_UDP && pkt_get16(p + v->l4 + 6) == 0;
+}
+
+/* A datagram without checksum comes back with one (merge_zero_csum4). */
 static inline int h_check_segment(const h_batch *b, const h_group *g, size_t k, const uint8_t *seg, size_t len, int ids_free)
 {
+    static uint8_t expected[H_SEGMENT_CAP];
     size_t input = b->order[g->first + k];
     pkt_view v = pkt_look(b->pkt[input], b->len[input], b->ethernet, 0);
 
     if (!CHECK_EQ_INT(len, b->len[input]))
         return 0;
-    if (ids_free && h_same_but_id(seg, b->pkt[input], len, &v))
+    memcpy(expected, b->pkt[input], len);
+    if (h_lacks_csum(expected, &v))
+        pkt_fix_checksums(expected, len, b->ethernet);
+    if (ids_free && h_same_but_id(seg, expected, len, &v))
         return CHECK_EQ_INT(pkt_sum(seg + v.ip, v.l4 - v.ip, 0), 0xffff);
-    return CHECK_BYTES(seg, b->pkt[input], len);
+    return CHECK_BYTES(seg, expected, len);
 }
 
 /* The library's splitter and the naive one, segment by segment. */
@@ -377,7 +387,7 @@ static inline int h_check_vnet(const h_batch *b, const h_group *g)
 }
 
 /* Is there a superpacket of which something was wrong and nobody said it should be trusted? */
-static inline int h_check_sums_of_inputs(const h_batch *b, const h_group *g)
+static inline int h_check_sums_of_inputs(const h_batch *b, const h_group *g, const tuo_gro_desc *desc)
 {
     size_t k;
 
@@ -385,11 +395,55 @@ static inline int h_check_sums_of_inputs(const h_batch *b, const h_group *g)
         size_t input = b->order[g->first + k];
         const uint8_t *p = b->pkt[input];
         pkt_view v = pkt_look(p, b->len[input], b->ethernet, 0);
-        if (!CHECK(pkt_has_l4(&v)) || !CHECK(v.version == 6 || pkt_sum(p + v.ip, v.l4 - v.ip, 0) == 0xffff) ||
-            !CHECK_EQ_INT(pkt_l4_sum(p, &v), 0xffff) || !CHECK(v.proto == PKT_PROTO_TCP || pkt_get16(p + v.l4 + 6) != 0))
+        if (!CHECK(pkt_has_l4(&v)) || !CHECK(v.version == 6 || pkt_sum(p + v.ip, v.l4 - v.ip, 0) == 0xffff))
             return 0;
+        if (v.proto == PKT_PROTO_UDP && pkt_get16(p + v.l4 + 6) == 0) {
+            if (!CHECK(desc->merge_zero_csum4 && v.version == 4))
+                return 0;
+        } else if (!CHECK_EQ_INT(pkt_l4_sum(p, &v), 0xffff)) {
+            return 0;
+        }
     }
     return 1;
+}
+
+/* What the TCP packets add up to with their checksums, weighed by where their payloads will be: 0xffff if all are right. */
+static inline unsigned h_sum_of_inputs(const h_batch *b, const h_group *g)
+{
+    uint32_t total = 0;
+    size_t k, at = 0;
+
+    for (k = 0; k < g->count; k++) {
+        size_t input = b->order[g->first + k];
+        pkt_view v = pkt_look(b->pkt[input], b->len[input], b->ethernet, 0);
+        unsigned sum = pkt_l4_sum(b->pkt[input], &v);
+        total += at % 2 ? (sum & 0xff) << 8 | sum >> 8 : sum;
+        total = (total & 0xffff) + (total >> 16);
+        at += v.payload_len;
+    }
+    return total;
+}
+
+/* A finished superpacket: one TCP packet with right lengths and a vnet header that says nothing. Its checksum is the one that a sender
+   writes, or as wrong as those of trusted packets were. */
+static inline int h_check_finished(const h_batch *b, const h_group *g)
+{
+    pkt_view v = pkt_look(g->bytes, g->len, b->ethernet, 0);
+
+    return CHECK(h_vnet_is_zero(&g->vnet)) && CHECK_EQ_INT(v.status, PKT_OK) && CHECK_EQ_INT(v.end, g->len) &&
+           CHECK_EQ_INT(v.proto, PKT_PROTO_TCP) && CHECK(v.version == 6 || pkt_sum(g->bytes + v.ip, v.l4 - v.ip, 0) == 0xffff) &&
+           CHECK(pkt_get16(g->bytes + v.l4 + 16) != 0xffff) && CHECK_EQ_INT(pkt_l4_sum(g->bytes, &v), h_sum_of_inputs(b, g));
+}
+
+/* The same with the vnet header of a superpacket whose checksum is complete, for a splitter. */
+static inline h_group h_finished_as_gso(const h_batch *b, const h_group *g)
+{
+    h_group gso = *g;
+    pkt_view v = pkt_look(b->pkt[b->order[g->first]], b->len[b->order[g->first]], b->ethernet, 0);
+
+    gso.vnet.gso_type = v.version == 4 ? TUO_GSO_TCPV4 : TUO_GSO_TCPV6;
+    gso.vnet.gso_size = (uint16_t)v.payload_len;
+    return gso;
 }
 
 static inline int h_check_wire_vnet(const h_group *g, const tuo_gro_desc *desc)
@@ -417,17 +471,20 @@ static inline int h_group_is_trusted(const h_batch *b, const h_group *g)
 static inline int h_check_group(const h_batch *b, const h_group *g, const tuo_gro_desc *desc)
 {
     size_t first = b->order[g->first];
+    h_group gso = *g;
 
     if (!h_check_wire_vnet(g, desc) || !CHECK_EQ_INT(g->vnet.num_buffers, desc->virtio_guest))
         return 0;
     if (g->count == 1)
         return CHECK(h_vnet_is_zero(&g->vnet)) && CHECK_EQ_INT(g->len, b->len[first]) &&
                CHECK_BYTES(g->bytes, b->pkt[first], g->len);
-    if (!h_check_vnet(b, g) || !h_check_seed(b, g))
+    if (desc->finish_checksum ? !h_check_finished(b, g) : !h_check_vnet(b, g) || !h_check_seed(b, g))
         return 0;
     if (desc->trust_checksums || h_group_is_trusted(b, g))
         return 1; /* what was not verified need not be what a splitter makes */
-    return h_check_sums_of_inputs(b, g) && h_check_split(b, g, desc);
+    if (desc->finish_checksum)
+        gso = h_finished_as_gso(b, g);
+    return h_check_sums_of_inputs(b, g, desc) && h_check_split(b, &gso, desc);
 }
 
 /* Counters of two instances that were given the same packets. */

@@ -377,6 +377,7 @@ typedef struct ref_options {
     int ethernet, strict_kernel, disable_prepend, trust_checksums;
     tuo_ip_id ip_id;
     int disable_tcp4, disable_tcp6, disable_udp4, disable_udp6;
+    int merge_zero_csum4, finish_checksum;
     size_t max_bytes, max_segs, max_udp_segs, max_frags, max_items_per_flow;
     const uint16_t *excluded_ports[2]; /* of TCP, of UDP */
     size_t excluded_port_count[2];
@@ -437,7 +438,7 @@ static inline int ref_disabled(const ref_options *opt, const pkt_view *v)
 {
     if (v->proto == PKT_PROTO_TCP)
         return v->version == 4 ? opt->disable_tcp4 : opt->disable_tcp6;
-    return v->version == 4 ? opt->disable_udp4 : opt->disable_udp6;
+    return opt->finish_checksum ? 1 : v->version == 4 ? opt->disable_udp4 : opt->disable_udp6;
 }
 
 static inline tuo_verdict ref_classify_tcp(const uint8_t *l4, const pkt_view *v)
@@ -451,11 +452,11 @@ static inline tuo_verdict ref_classify_tcp(const uint8_t *l4, const pkt_view *v)
     return pkt_get16(l4 + 16) == 0xffff ? TUO_V_CSUM_ALIAS : TUO_V_HELD;
 }
 
-static inline tuo_verdict ref_classify_udp(const uint8_t *l4, const pkt_view *v)
+static inline tuo_verdict ref_classify_udp(const ref_options *opt, const uint8_t *l4, const pkt_view *v)
 {
     if (v->payload_len != v->end - v->payload)
         return TUO_V_UDP_LENGTH;
-    if (pkt_get16(l4 + 6) == 0)
+    if (pkt_get16(l4 + 6) == 0 && (v->version == 6 || !opt->merge_zero_csum4))
         return TUO_V_UDP_ZERO_CSUM;
     if (v->payload_len == 0)
         return TUO_V_UDP_EMPTY;
@@ -490,7 +491,7 @@ static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p,
         return TUO_V_TRAILING_BYTES;
     if (v->payload > TUO_HEADER_MAX)
         return TUO_V_HEADER_TOO_LONG;
-    by_proto = is_tcp ? ref_classify_tcp(l4, v) : ref_classify_udp(l4, v);
+    by_proto = is_tcp ? ref_classify_tcp(l4, v) : ref_classify_udp(opt, l4, v);
     if (by_proto != TUO_V_HELD)
         return by_proto;
     if (v->version == 4 && pkt_get16(p + v->ip + 10) == 0xffff)
