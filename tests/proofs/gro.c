@@ -3,14 +3,16 @@
    gro_decide     if decide says that they join, their headers are equal in every byte but those that splitting makes up again (lengths, ID,
                   sequence number, checksums, FIN and PSH), the bytes are adjacent, and nothing exceeds the configuration; for every
                   configuration. That is "lossless", one header byte of any choice at a time
-   gro_apply      after an append: the chain holds both packets, in order, and the item's sums are those of both
+   gro_apply      after an append: the chain holds both packets, in order, and the item's sums are those of both; the limits of an item are those
+                  of the configuration
    gro_join       two items of a list, which may join: what joins is what a superpacket may hold, for every configuration; afterwards the
                   chain and the list are whole, and one place is given up, that of the later one
    gro_leave      two items leave in sequence order, in their two places, whichever arrived first
-   gro_fast    the fast path recognises only what the slow path would take for the same (same flow, candidate, equal headers)
+   gro_fast       the fast path appends only what the slow path would append to the same item, and the item is
+                  the same afterwards; packets of every length and content
    gro_emit       a superpacket of two: pieces within the packets, lengths add up, metadata fits
-   The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Assumed of the two: they are of the same flow, their
-   checksums are right. Bounds: one item of one packet; headers of the shapes listed, the same length in both packets (options that differ in
+   The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Assumed of the two, but in gro_fast: they
+   are of the same flow, their checksums are right. Bounds: one item of one packet; headers of the shapes listed, the same length in both packets (options that differ in
    length are told apart by the data offset, a compared byte). Caps on segments and pieces beyond two, more items, barriers and drains of many
    packets are left to tests and fuzzing. */
 #define TUO_MEMCMP compare_contract
@@ -21,14 +23,17 @@ static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
 
 /* memcmp: 0 means that every byte is equal. Of these, the one `chosen` in both packets is looked at here; leaving the others open allows
-   more behaviours, not fewer. A result other than 0 may come at any time. Ethernet headers are compared in full (gro_fast). */
+   more behaviours, not fewer. A result other than 0 may come at any time. Ethernet headers and IPv6 addresses are compared in full (gro_fast). */
 static const uint8_t *chosen_a, *chosen_b;
 int compare_contract(const void *a, const void *b, unsigned long len) {
     const int differ = nondet_int();
     const int swapped = __CPROVER_same_object(a, chosen_b);
     const uint8_t *const x = swapped ? b : a, *const y = swapped ? a : b;
     PROVE(readable(a, len) && readable(b, len), "compared bytes are readable");
-    if (len == 14) return memcmp(a, b, 14);
+    if (len == 14) return tuoi_load64(a) != tuoi_load64(b) || tuoi_load64(x + 6) != tuoi_load64(y + 6);
+    if (len == 32)
+        return tuoi_load64(a) != tuoi_load64(b) || tuoi_load64(x + 8) != tuoi_load64(y + 8) || tuoi_load64(x + 16) != tuoi_load64(y + 16) ||
+               tuoi_load64(x + 24) != tuoi_load64(y + 24);
     if (!differ && __CPROVER_same_object(x, chosen_a) && __CPROVER_same_object(y, chosen_b) && chosen_a >= x && chosen_a - x < (long)len &&
         chosen_b - y == chosen_a - x) {
         ASSUME(*chosen_a == *chosen_b);
@@ -60,6 +65,7 @@ static void candidate_promises(int mode, const tuo_gro_desc *desc, size_t len, c
 /* PROOF gro_classify unwind=17 models=64,32 calls=tuoi_parse:parse_contract cover=tuoi_classify,tuoi_classify_ip,
          tuoi_classify_parsed,tuoi_classify_l4,tuoi_parse_plain,tuoi_allowed */
 void gro_classify(void) {
+    const int merge_zero_csum4 = nondet_int() != 0;
     const size_t len = any_up_to(65535 + 14 + 16 + 50);
     const uint8_t *const pkt = any_bytes(len);
     const uint32_t ip_off = nondet_int() ? 14 : 0;
@@ -67,13 +73,34 @@ void gro_classify(void) {
     tuoi_facts facts;
     tuo_verdict verdict;
     any_desc(&desc);
-    verdict = tuoi_classify(ip_off, pkt, len, &facts);
-    if (verdict == TUO_V_HELD) verdict = tuoi_allowed(&desc, pkt, &facts);
+    verdict = tuoi_classify(ip_off, pkt, len, &facts, merge_zero_csum4);
+    if (verdict == TUO_V_HELD) {
+        const tuoi_switches switches = tuoi_switches_of(&desc);
+        verdict = tuoi_allowed(&desc, &switches, pkt, &facts);
+    }
     PROVE(verdict == TUO_V_HELD || (verdict >= TUO_V_NOT_IP && verdict <= TUO_V_CSUM_ALIAS), "a verdict about one packet");
     if (verdict == TUO_V_HELD) candidate_promises(PROVED, &desc, len, &facts);
 }
 
 static tuo_gro gro;
+
+/* Any configuration, and no packet yet. */
+static void any_gro(tuoi_item *items, tuoi_record *records) {
+    tuo_gro_desc desc;
+    any_desc(&desc);
+    tuoi_gro_configure(&gro, &desc);
+    gro.items = items;
+    gro.records = records;
+    gro.item_count = gro.record_count = 0;
+    gro.barriers_set = 0;
+}
+
+/* What an item may grow to. */
+static void limit_promises(int mode, const tuoi_item *item, uint32_t capacity) {
+    STATE(mode, item->max_len <= gro.desc.max_bytes + item->shape.ip_off && item->max_len <= capacity, "limits: bytes");
+    STATE(mode, item->max_segs <= (tuoi_is_tcp(item->shape.kind) ? gro.desc.max_segs : gro.desc.max_udp_segs), "limits: segments");
+    STATE(mode, capacity != TUOI_GATHERED || item->max_segs <= gro.desc.max_frags, "limits: pieces");
+}
 
 /* Where headers are. Their sizes are given, so that every offset is known and the solver has to look at contents only. */
 typedef struct shape {
@@ -90,24 +117,24 @@ static void any_candidate(tuoi_packet *pkt, const shape *of, int whole) {
     pkt->facts.shape.ip_off = of->ip_off;
     pkt->facts.shape.l4_off = of->l4_off;
     pkt->facts.shape.hdr_len = of->hdr_len;
+    pkt->facts.tunnel = TUO_KIND_NONE;
     candidate_promises(ASSUMED, &gro.desc, pkt->len, &pkt->facts);
     pkt->bytes = any_bytes(whole ? pkt->len : of->hdr_len);
     pkt->collect = NULL;
     if (pkt->facts.ip_version == 4) ASSUME(pkt->facts.df == (pkt->bytes[of->ip_off + 6] >> 6 & 1));
-    ASSUME(pkt->csum == TUOI_CSUM_RIGHT); /* verified, or trusted */
+    pkt->csum = TUOI_CSUM_RIGHT; /* verified, or trusted */
 }
 
 /* Two candidates with headers of that shape, the first of them held. */
-static void two_candidates(tuoi_packet *a, tuoi_packet *b, tuoi_item *items, const shape *of, int whole) {
-    any_desc(&gro.desc);
+static void two_candidates(tuoi_packet *a, tuoi_packet *b, tuoi_item *items, tuoi_record *records, const shape *of, int whole) {
+    any_gro(items, records);
     any_candidate(a, of, whole);
     any_candidate(b, of, whole);
     a->record = 0;
     b->record = 1;
-    gro.items = items;
-    gro.item_count = 0;
-    gro.barriers_set = 0;
-    tuoi_item_fill(&gro, a);
+    records[0].next = records[1].next = TUOI_NONE;
+    records[0].list = records[1].list = TUOI_NONE;
+    tuoi_item_fill(&gro, a, 0);
     gro.item_count = 1;
 }
 
@@ -132,10 +159,10 @@ static tuo_verdict decide(const tuoi_packet *b, tuoi_item *items) {
     PROVE(!(position.touches_lower && position.touches_upper), "not both");
     if (position.touches_lower) {
         verdict = tuoi_headers_differ(&gro.masks, &items[0], b->bytes, &b->facts.shape);
-        return verdict == TUO_V_HELD ? tuoi_decide_append(&gro.desc, &items[0], &b->facts, b->capacity) : verdict;
+        return verdict == TUO_V_HELD ? tuoi_decide_append(&gro.desc, &items[0], &b->facts) : verdict;
     }
-    if (position.touches_upper && tuoi_opens_in_place(&gro.desc, b->facts.shape.kind, verdict)) {
-        tuoi_item_fill(&gro, b);
+    if (position.touches_upper && tuoi_opens_in_place(&gro.desc, &b->facts, verdict)) {
+        tuoi_item_fill(&gro, b, 1);
         verdict = tuoi_headers_differ(&gro.masks, &items[1], items[0].bytes, &items[0].shape);
         if (verdict == TUO_V_HELD) verdict = tuoi_decide_join(&gro.desc, &items[1], &items[0]);
         return verdict == TUO_V_HELD ? TUO_V_PREPENDED : verdict;
@@ -146,10 +173,11 @@ static tuo_verdict decide(const tuoi_packet *b, tuoi_item *items) {
 static void prove_decide(const shape *of) {
     tuoi_packet a, b;
     tuoi_item items[2];
+    tuoi_record records[2];
     const size_t at = any_up_to(of->hdr_len - 1);
     tuo_verdict verdict;
     uint32_t payload_len;
-    two_candidates(&a, &b, items, of, 0);
+    two_candidates(&a, &b, items, records, of, 0);
     chosen_a = a.bytes + at;
     chosen_b = b.bytes + at;
     verdict = decide(&b, items);
@@ -189,19 +217,20 @@ void gro_decide(void) {
     }
 }
 
-/* PROOF gro_apply unwind=2 models=64,32 cover=tuoi_item_fill,tuoi_item_append,tuoi_closes_after */
+/* PROOF gro_apply unwind=3 models=64,32 cover=tuoi_item_fill,tuoi_item_append,tuoi_closes_after,tuoi_fast_len */
 void gro_apply(void) {
     tuoi_packet a, b;
     tuoi_item item;
     tuoi_record records[2];
-    two_candidates(&a, &b, &item, &shapes[any_up_to(3)], 0);
+    two_candidates(&a, &b, &item, records, &shapes[any_up_to(3)], 0);
+    limit_promises(PROVED, &item, a.capacity);
     ASSUME(a.facts.payload_len + b.facts.payload_len <= 65535);
     PROVE(item.head == 0 && item.tail == 0 && item.first == 0 && item.seg_count == 1 && item.gso_size == a.facts.payload_len, "an item of one");
     PROVE(item.list == 0 && item.leaves == 0 && item.open_count == 1 && item.older == TUOI_NONE && item.newer == TUOI_NONE, "a list of one");
-    records[0].next = records[1].next = TUOI_NONE;
-    records[0].list = 0;
+    PROVE(item.fast_len == (item.closed != TUO_V_HELD || !a.facts.plain ? 0 : a.facts.shape.hdr_len + a.facts.payload_len), "open: for the fast path");
     ASSUME(b.facts.payload_len <= a.facts.payload_len);
-    tuoi_item_append(records, &item, &b.facts, 1);
+    tuoi_item_append(records, &item, 1, b.facts.payload_len, b.facts.ip_id);
+    item.closed = (uint8_t)tuoi_closes_after(&b.facts, item.gso_size, 0);
     PROVE(item.head == 0 && item.tail == 1 && records[0].next == 1 && records[1].next == TUOI_NONE, "chain: a, b");
     PROVE(item.bytes == a.bytes && item.seq == a.facts.seq && item.gso_size == a.facts.payload_len, "a is the head");
     PROVE(item.closed != TUO_V_HELD || a.facts.payload_len == b.facts.payload_len, "closed behind a short tail");
@@ -228,6 +257,7 @@ static void item_promises(int mode, const tuoi_item *item, int psh) {
 static void any_item(tuoi_item *item, uint32_t number, const shape *of, int psh) {
     tuoi_item any;
     *item = any;
+    item->tunnel = TUO_KIND_NONE;
     item->shape.kind = of->kind;
     item->shape.ip_off = of->ip_off;
     item->shape.l4_off = of->l4_off;
@@ -247,9 +277,9 @@ static void prove_join(const shape *of) {
     tuoi_item items[4], lower, upper;
     tuoi_record records[8];
     const int psh = nondet_int() != 0, df = nondet_int() != 0;
-    const uint32_t list = (uint32_t)any_up_to(3), bytes_off = of->hdr_len - of->ip_off;
+    const uint32_t list = (uint32_t)any_up_to(3), bytes_off = of->hdr_len - of->ip_off, capacity = nondet_u32();
     uint32_t i, places = 0;
-    any_desc(&gro.desc);
+    any_gro(items, records);
     for (i = 0; i < 4; i++) {
         any_item(&items[i], 2 * i, of, i == 2 ? psh : 0);
         items[i].list = list;
@@ -260,16 +290,15 @@ static void prove_join(const shape *of) {
     items[list].leaves = 0;
     for (i = 0; i < 8; i++) records[i].list = TUOI_ABSORBED;
     for (i = 0; i < 4; i++) records[items[i].first].list = list;
-    gro.items = items;
-    gro.records = records;
+    limit_promises(ASSUMED, &items[1], capacity);
     if (of->kind == TUO_KIND_TCP4) ASSUME(((items[1].bytes[of->ip_off + 6] & 0x40) != 0) == df);
     lower = items[1];
     upper = items[2];
     if (tuoi_decide_join(&gro.desc, &items[1], &items[2]) != TUO_V_HELD) return;
     PROVE(bytes_off + lower.payload_len + upper.payload_len <= gro.desc.max_bytes, "not more bytes than allowed");
     PROVE(lower.seg_count + upper.seg_count <= gro.desc.max_segs, "not more segments than allowed");
-    PROVE(lower.capacity != TUOI_GATHERED || lower.seg_count + upper.seg_count <= gro.desc.max_frags, "not more pieces than allowed");
-    PROVE((uint64_t)of->hdr_len + lower.payload_len + upper.payload_len <= lower.capacity, "not more than the buffer takes");
+    PROVE(capacity != TUOI_GATHERED || lower.seg_count + upper.seg_count <= gro.desc.max_frags, "not more pieces than allowed");
+    PROVE((uint64_t)of->hdr_len + lower.payload_len + upper.payload_len <= capacity, "not more than the buffer takes");
     if (of->kind == TUO_KIND_TCP4 && gro.desc.ip_id < (df ? TUO_IP_ID_ANY_DF : TUO_IP_ID_ANY)) {
         const int counts = upper.ip_id == (uint16_t)(lower.ip_id + lower.seg_count) && lower.id_mode != TUOI_ID_CONSTANT &&
                            upper.id_mode != TUOI_ID_CONSTANT;
@@ -285,7 +314,8 @@ static void prove_join(const shape *of) {
     PROVE(items[1].payload_len == lower.payload_len + upper.payload_len && items[1].seg_count == lower.seg_count + upper.seg_count, "sums of both");
     PROVE(items[1].bytes == lower.bytes && items[1].seq == lower.seq && items[1].gso_size == lower.gso_size, "the lower one's head");
     PROVE(items[1].older == 0 && items[1].newer == 3 && items[0].newer == 1 && items[3].older == 1, "a list of three");
-    PROVE(items[list].open_count == 3 && items[list].leaves == 0 && !items[2].fast, "one item less is open");
+    PROVE(items[list].open_count == 3 && items[list].leaves == 0, "one item less is open");
+    PROVE(items[1].fast_len == 0 && items[2].fast_len == 0, "neither is the newest");
     for (i = 0; i < 8; i++) places += records[i].list == list;
     PROVE(places == 3 && records[items[1].first].list == list, "as many places as items");
     PROVE(items[1].first == (lower.first < upper.first ? lower.first : upper.first), "the earlier place is kept");
@@ -299,17 +329,17 @@ void gro_join(void) {
 }
 
 /* A segment opens an item below or above the only one of its flow, and the drain hands out both, the lower one first, at the positions of
-   the two records; a third packet, of no item, stays where it is.
+   the two records; a third packet, of no item, stays where it is. Each record belongs to no list before.
    PROOF gro_leave unwind=5 models=64 cover=tuoi_list_add,tuoi_list_trim,tuoi_gro_leave,tuoi_gro_next_place */
 void gro_leave(void) {
     tuoi_item items[2], *item;
-    tuoi_record records[3];
+    tuoi_record records[3], *out[3];
     tuoi_position position;
     const uint32_t second = nondet_int() ? 1 : 2, alone = 3 - second;
     const int below = nondet_int() != 0;
     const uint32_t lower = below ? second : 0, upper = below ? 0 : second;
-    uint32_t out[3], i;
-    any_desc(&gro.desc);
+    uint32_t i;
+    any_gro(items, records);
     for (i = 0; i < 2; i++) {
         items[i].head = items[i].tail = items[i].first = i == 0 ? 0 : second;
         items[i].list = items[i].leaves = i;
@@ -317,62 +347,116 @@ void gro_leave(void) {
         items[i].older = items[i].newer = TUOI_NONE;
         items[i].seg_count = 1;
     }
-    gro.items = items;
-    gro.records = records;
+    for (i = 0; i < 3; i++) records[i].list = TUOI_NONE;
     position.lower = below ? TUOI_NONE : 0;
     position.upper = below ? 0 : TUOI_NONE;
     tuoi_list_add(&gro, 0, 1, &position);
     tuoi_list_trim(&gro, &items[items[1].list]);
     PROVE(items[0].open_count == (gro.desc.max_items_per_flow > 1 ? 2 : 1), "as many are open as may be");
-    records[0].list = 0;
-    records[second].list = items[1].list;
-    records[alone].list = TUOI_NONE;
     gro.record_count = 3;
     gro.emit_idx = 0;
     gro.leftover = TUOI_NONE;
     gro.flows_open = 0;
-    for (i = 0; i < 3; i++) out[i] = tuoi_gro_leave(&gro, &item);
-    PROVE(out[0] == lower && out[second] == upper && out[alone] == alone, "in sequence order, in their places");
-    PROVE(tuoi_gro_leave(&gro, &item) == TUOI_NONE && item == NULL && gro.drained, "each once");
+    for (i = 0; i < 3; i++) {
+        out[i] = tuoi_gro_leave(&gro, &item);
+        PROVE(item == NULL, "one packet each");
+    }
+    PROVE(out[0] == &records[lower] && out[second] == &records[upper] && out[alone] == &records[alone], "in sequence order, in their places");
+    PROVE(tuoi_gro_leave(&gro, &item) == NULL && item == NULL && gro.drained, "each once");
 }
 
-/* Recognised by the fast path: the slow path says the same. IPv4, then IPv6.
-   PROOF gro_fast deep unwind=17 objects=12 models=64 calls=tuoi_parse:parse_contract cover=tuoi_gro_recognise,tuoi_equal_masked */
+/* An item of plain packets in the middle of its life, with a as its head: it has any number of segments, and the fast path may find it. */
+static void any_fast_item(tuoi_item *item, tuoi_packet *a) {
+    const tuoi_item *const filled = tuoi_item_fill(&gro, a, 0);
+    tuoi_item any;
+    any = *filled;
+    any.seg_count = nondet_u32();
+    any.payload_len = (uint32_t)any_up_to(65535);
+    any.id_mode = nondet_u8();
+    any.head_csum = TUOI_CSUM_RIGHT;
+    any.tail = any.seg_count == 1 ? 0 : 1;
+    any.closed = nondet_u8();
+    ASSUME(any.seg_count >= 1 && any.seg_count <= 65535);
+    ASSUME(any.seg_count == 1 ? any.payload_len == any.gso_size && any.id_mode == TUOI_ID_UNDECIDED
+                              : any.id_mode == TUOI_ID_COUNTS || any.id_mode == TUOI_ID_CONSTANT);
+    any.fast_len = nondet_int() ? tuoi_fast_len(&any) : 0; /* 0, too, of items that are the newest no more */
+    *item = any;
+}
+
+/* tuoi_gro_guess: leads to the only item. Any other guess is declined at once. May assume: the last bytes of addresses and ports are readable. */
+static uint32_t only_guess;
+uint32_t *guess_contract(tuo_gro *instance, const uint8_t *l4, int ip4) {
+    PROVE(readable(l4 - (ip4 ? 5 : 17), ip4 ? 9 : 21), "guess: addresses and ports are readable");
+    only_guess = instance->guess_base;
+    return &only_guess;
+}
+
+/* tuoi_port_excluded: any function of the ports. */
+int __CPROVER_uninterpreted_excluded(int, uint32_t);
+int excluded_contract(const tuo_gro_desc *desc, int tcp, const uint8_t *l4) {
+    (void)desc;
+    PROVE(readable(l4, 4), "ports are readable");
+    return __CPROVER_uninterpreted_excluded(tcp, tuoi_load32(l4));
+}
+
+/* tuoi_name_difference: not asked if the headers are equal under the mask. */
+tuo_verdict differ_contract(const tuoi_item *item, const uint8_t *bytes, const tuoi_shape *other) {
+    (void)item, (void)bytes, (void)other;
+    return TUO_V_TOS_DIFFERS;
+}
+
+/* What the fast path appends to the item of a, the slow path would append, too, with the same outcome. b may be any packet whose checksums
+   are right. */
 static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     const uint32_t l4_off = ip_off + (ip4 ? 20 : 40), hdr_len = l4_off + l4_hdr_len;
     tuoi_packet a, b;
-    tuoi_item item;
-    tuoi_facts fast, slow;
-    ASSUME(a.len <= 1600 && b.len <= 1600 && a.len > hdr_len);
-    a.bytes = any_bytes(a.len);
+    tuoi_item item, slow;
+    tuoi_record records[3], slow_records[3];
+    tuoi_position position;
+    const size_t at = any_up_to(sizeof item - 1);
+    any_gro(&item, records);
+    gro.plain_ip_off = ip_off;
+    a.len = any_up_to(66000);
+    b.len = any_up_to(66000);
+    a.bytes = any_bytes(hdr_len);
     b.bytes = any_bytes(b.len);
-    any_desc(&gro.desc);
-    gro.plain_ip_off = (uint8_t)ip_off;
-    if (!tuoi_parse_plain(a.bytes, a.len, ip_off, ip4, &a.facts)) return;
+    a.collect = b.collect = NULL;
+    a.csum = b.csum = TUOI_CSUM_RIGHT;
+    a.record = 0;
+    b.record = 2;
+    ASSUME(tuoi_parse_plain(a.bytes, a.len, ip_off, ip4, &a.facts));
     ASSUME(a.facts.shape.kind == (ip4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6)));
-    ASSUME(a.facts.shape.hdr_len == hdr_len && tuoi_classify_l4(a.bytes, &a.facts) == TUO_V_HELD);
-    item.bytes = a.bytes;
-    item.fast = 1;
-    item.seq = a.facts.seq;
-    item.payload_len = a.facts.payload_len;
-    item.shape.ip_off = ip_off;
-    item.shape.l4_off = l4_off;
-    item.shape.hdr_len = hdr_len;
-    item.shape.kind = a.facts.shape.kind;
-    ASSUME(b.len >= l4_off + 20); /* shorter UDP is no shape of tuoi_parse_plain; the slow path parses it (parse_meaning) */
-    chosen_a = a.bytes;
-    chosen_b = b.bytes;
-    if (!tuoi_gro_recognise(&gro, &item, &b, ip4, &fast)) return;
-    PROVE(tuoi_parse_plain(b.bytes, b.len, ip_off, ip4, &slow), "the slow path parses it");
-    PROVE(tuoi_classify_l4(b.bytes, &slow) == TUO_V_HELD, "a candidate");
-    PROVE(slow.shape.kind == a.facts.shape.kind && slow.shape.hdr_len == hdr_len, "same shape");
-    same_facts(&fast, &slow);
-    PROVE(tuoi_load32(a.bytes + l4_off) == tuoi_load32(b.bytes + l4_off), "same ports");
-    if (tcp) PROVE(slow.seq == (uint32_t)(item.seq + item.payload_len), "adjacent");
-    PROVE(tuoi_layer_differs(ip4 ? TUOI_LAYER_IP4 : TUOI_LAYER_IP6, a.bytes + ip_off, b.bytes + ip_off) == TUO_V_HELD, "IP header");
-    if (tcp) PROVE(tuoi_layer_differs(TUOI_LAYER_TCP, a.bytes + l4_off, b.bytes + l4_off) == TUO_V_HELD, "TCP header");
+    ASSUME(a.facts.shape.hdr_len == hdr_len && tuoi_classify_l4(a.bytes, &a.facts, 0) == TUO_V_HELD);
+    ASSUME(tuoi_allowed(&gro.desc, &gro.switches, a.bytes, &a.facts) == TUO_V_HELD);
+    any_fast_item(&item, &a);
+    gro.item_count = 1;
+    slow = item;
+    memcpy(slow_records, records, sizeof records);
+    gro.guess_base = 1;
+    if (!tuoi_gro_fast(&gro, &b)) {
+        PROVE(same_byte(&item, &slow, at), "refused: the item stays as it is");
+        return;
+    }
+    PROVE(tuoi_parse_plain(b.bytes, b.len, ip_off, ip4, &b.facts) && b.facts.plain, "the slow path parses it");
+    PROVE(tuoi_classify_l4(b.bytes, &b.facts, 0) == TUO_V_HELD, "a candidate");
+    PROVE(b.facts.shape.kind == a.facts.shape.kind && b.facts.shape.hdr_len == hdr_len && b.facts.payload_len == item.gso_size, "same shape");
+    PROVE(tuoi_allowed(&gro.desc, &gro.switches, b.bytes, &b.facts) == TUO_V_HELD, "allowed as the head is");
+    PROVE(tuoi_same_flow(&gro, &slow, &b), "same flow");
+    gro.items = &slow;
+    position = tuoi_gro_position(&gro, 0, &b);
+    PROVE(position.touches_lower && position.lower == 0 && !position.touches_upper, "touches the newest item");
+    PROVE(tuoi_headers_differ(&gro.masks, &slow, b.bytes, &b.facts.shape) == TUO_V_HELD, "equal headers");
+    PROVE(tuoi_decide_append(&gro.desc, &slow, &b.facts) == TUO_V_APPENDED, "it may join");
+    tuoi_item_append(slow_records, &slow, b.record, b.facts.payload_len, b.facts.ip_id);
+    slow.closed = (uint8_t)tuoi_closes_after(&b.facts, slow.gso_size, 0);
+    slow.fast_len = tuoi_fast_len(&slow);
+    if (!ip4) slow.id_mode = item.id_mode; /* IPv6 has no IDs: nobody looks at it */
+    PROVE(same_byte(&item, &slow, at), "the same item");
+    PROVE(same_byte(records, slow_records, any_up_to(sizeof records - 1)), "the same chain");
 }
 
+/* PROOF gro_fast deep unwind=17 objects=12 models=64 calls=tuoi_gro_guess:guess_contract,tuoi_port_excluded:excluded_contract,
+         tuoi_name_difference:differ_contract cover=tuoi_gro_fast,tuoi_equal_masked,tuoi_fields_go_on,tuoi_within_limits */
 void gro_fast(void) {
     tuoi_masks_build(&gro.masks);
     switch (nondet_int()) {
@@ -391,7 +475,7 @@ static void prove_emit(const shape *of, uint8_t vnet_len) {
     void *users[2];
     tuo_superpacket sp;
     uint32_t ip_len;
-    two_candidates(&a, &b, &item, of, 1);
+    two_candidates(&a, &b, &item, records, of, 1);
     ASSUME(a.facts.payload_len >= b.facts.payload_len);
     ip_len = a.facts.shape.hdr_len - a.facts.shape.ip_off + a.facts.payload_len + b.facts.payload_len;
     ASSUME(ip_len <= gro.desc.max_bytes);
@@ -401,9 +485,7 @@ static void prove_emit(const shape *of, uint8_t vnet_len) {
     records[1].iov[1].len = b.len;
     records[0].user = &a;
     records[1].user = &b;
-    records[0].next = records[1].next = TUOI_NONE;
-    tuoi_item_append(records, &item, &b.facts, 1);
-    gro.records = records;
+    tuoi_item_append(records, &item, 1, b.facts.payload_len, b.facts.ip_id);
     gro.iovs = iovs;
     gro.users = users;
     gro.iov_count = gro.user_count = 0;
@@ -420,7 +502,7 @@ static void prove_emit(const shape *of, uint8_t vnet_len) {
           "IP length");
 }
 
-/* PROOF gro_emit unwind=3 objects=10 models=64 calls=tuoi_scalar:scalar_contract cover=tuoi_gro_emit_item,tuoi_gro_emit_chain,
+/* PROOF gro_emit unwind=3 objects=10 models=64 calls=tuoi_scalar:scalar_contract cover=tuoi_gro_emit_item,tuoi_gro_list_chain,
          tuoi_gro_account,tuoi_account,tuoi_vnet_write */
 void gro_emit(void) {
     switch (nondet_int()) {
