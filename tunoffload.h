@@ -539,11 +539,11 @@
    - No timer: held packets leave at the drain (tuo_gro_next, tuo_tun_flush). Drain at the end of
      each batch from your socket or device.
    - No IP fragmentation or reassembly. Legacy UFO is refused by name.
-   - UDP datagrams without a checksum are not coalesced: splitting could not reproduce them. Over
-     IPv4 desc.merge_zero_csum4 changes this. Over IPv6 a receiver drops such datagrams, but would
-     take them if merged.
+   - UDP datagrams without a checksum are not coalesced: splitting could not reproduce them. Around
+     a tunnel they are. Over IPv4 desc.merge_zero_csum4 changes this. Over IPv6 a receiver drops
+     such datagrams, but would take them if merged.
    - No system call in the core. TUNOFFLOAD_TUN and TUNOFFLOAD_UDP add system calls.
-   - No encryption, no tunnel protocol. Superpackets in UDP tunnels are split, not made.
+   - No encryption, no tunnel protocol. GRO looks into VXLAN and Geneve if asked to (UDP TUNNELS).
 
    COALESCING
 
@@ -598,12 +598,13 @@
 
    UDP TUNNELS
 
-   From Linux 6.17 on, a TUN or TAP device hands out a superpacket that is inside VXLAN or Geneve as
-   one packet: one read instead of one per segment. Set desc.udp_tunnels of the backend, or on
-   your own descriptor first TUNSETVNETHDRSZ 24 and then the TUNSETOFFLOAD bits TUO_TUN_UDP_TUNNEL
-   and TUO_TUN_UDP_TUNNEL_CSUM. With the bits and a shorter header, each read loses a packet.
-   tuo_gso_init, tuo_tx_init and the reading functions then split these superpackets. Each segment
-   has the bytes that Linux would have sent: outer and inner lengths, IDs and checksums.
+   Reading. From Linux 6.17 on, a TUN or TAP device hands out a superpacket that is inside VXLAN or
+   Geneve as one packet: one read instead of one per segment. Set desc.udp_tunnels of the backend.
+   On your own descriptor set first TUNSETVNETHDRSZ 24, and then the TUNSETOFFLOAD bits
+   TUO_TUN_UDP_TUNNEL and TUO_TUN_UDP_TUNNEL_CSUM. With the bits and a shorter header, each read
+   loses a packet. tuo_gso_init, tuo_tx_init and the reading functions then split these
+   superpackets. Each segment has the bytes that Linux would have sent: outer and inner lengths, IDs
+   and checksums.
 
    The bytes between the outer UDP header and the inner IP header are copied, whatever they are. The
    headers are found by parsing. The outer checksum costs no pass over the payload. Refused by name:
@@ -612,8 +613,36 @@
    bytes always fit, unless there are IPv4 options or IPv6 extension headers. With longer options
    leave desc.udp_tunnels off: the kernel then splits.
 
-   Tunnel types are for reading. tuo_vnet_check with TUO_F_WRITE refuses them, and tuo_tun_send_iov
-   writes their segments.
+   tuo_vnet_check with TUO_F_WRITE refuses tunnel types, and tuo_tun_send_iov writes their segments.
+
+   Writing. Set desc.udp_tunnels of the backend, and the destination ports of your tunnels in
+   desc.gro: vxlan_ports (4789), geneve_ports (6081), each with its count. GRO then merges the TCP
+   and UDP packets inside. A train of datagrams is one write, which the kernel unpacks or forwards
+   whole (K 1.34 has times). Forwarding sends the datagrams that were merged, byte for byte. An
+   outer checksum of 0 stays 0. Any other is verified, without a pass over the payload. A kernel
+   without tunnel types gets other packets as without ports. Refused superpackets are sent singly,
+   and after refusal_limit of them tunnels are off (tunnels_off).
+
+   A TAP device takes tunnel types as they are specified. A TUN device wants an outer_th_offset that
+   is 14 too much. Linux 6.18 and 7.2 then deliver and forward every datagram right, but no document
+   says so: desc.tun_writes_tunnels switches it on. That write succeeds proves nothing. Try your
+   kernel end to end: write a train to one device, let the kernel forward it to a second device
+   without offloads, and compare the datagrams read there (tests/kernel/test_tun_vxlan_write.c). On
+   your own descriptor set vnet_hdr_len 24, and tunnels_for_tun for a TUN device.
+
+   Two datagrams merge if their inner packets may merge, and these are equal: outer Ethernet header,
+   addresses, ports, TTL, TOS, DF, flow label; tunnel header with VNI and options; inner Ethernet
+   header. Both have an outer checksum, or neither. Outer IPv4 IDs follow the rule of ip_id on their
+   own. max_bytes and TUO_HEADER_MAX count from the outer packet on. Switches and excluded ports are
+   about the inner packet. There is no order repair: a late inner segment starts a new superpacket.
+
+   GRO looks into datagrams whose outer packet has no tags, IP options or extension headers. VXLAN
+   has the I flag, and not the P flag of GPE. Geneve is version 0 without the O flag. The inner
+   frame has at most one tag. Every other datagram to such a port leaves alone, and closes all
+   tunnels between its two addresses. An inner packet that cannot merge closes its flow. An inner
+   fragment closes all flows between the inner addresses. An inner frame that is not IP closes
+   nothing. Geneve of bare IP with less than 8 bytes of options is plain UDP on a TUN device, which
+   would refuse it.
 
    SPEED
 
@@ -1220,10 +1249,11 @@ typedef struct tuo_gro_desc {
     uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t tcp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
-    /* Coalesce inside UDP tunnels: destination ports of VXLAN (4789) and of Geneve (6081). Needs a
-       vnet header of 24 bytes and a device that knows tunnel types (manual, UDP TUNNELS). */
+    /* Destination ports of VXLAN (4789) and Geneve (6081): coalesce inside these tunnels (manual, UDP
+       TUNNELS). Needs vnet_hdr_len 24 or no_vnet_hdr, and a device that takes tunnel types. In
+       tuo_tun_desc.gro: needs udp_tunnels; without a device that takes them, no effect. */
     uint8_t vxlan_port_count, geneve_port_count; /* 0..TUO_TUNNEL_PORTS_MAX */
-    /* 1: for a Linux TUN device (not TAP), which wants outer_th_offset to be 14 too much (K 1.20) */
+    /* 1: for a Linux TUN device (not TAP). outer_th_offset is then 14 too much (K 1.30). */
     uint8_t tunnels_for_tun;
     uint16_t vxlan_ports[TUO_TUNNEL_PORTS_MAX], geneve_ports[TUO_TUNNEL_PORTS_MAX];
 } tuo_gro_desc;
@@ -2148,8 +2178,8 @@ typedef struct tuo_tun_desc {
        then has 24 bytes. A kernel before Linux 6.17 hands out their segments, as without. */
     uint8_t udp_tunnels;
     /* Also write superpackets in UDP tunnels (gro.vxlan_ports, gro.geneve_ports) to a TUN device. Linux
-       6.18 and 7.2 take and deliver them, but not as the header is specified (K 1.20). A TAP device
-       needs no switch. Both need udp_tunnels. */
+       6.18 and 7.2 deliver them, but not as the header is specified (K 1.30): try your kernel (manual,
+       UDP TUNNELS). A TAP device needs no switch. Without udp_tunnels: no effect. */
     uint8_t tun_writes_tunnels;
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
@@ -2174,7 +2204,8 @@ typedef struct tuo_tun_desc {
     uint32_t refusal_limit;      /* refusals in a row that switch a protocol off; 0 = 3 */
     uint32_t retry_after;        /* packets sent until the protocol is tried again; 0 = 100000 */
     /* For tuo_tun_send_batch and tuo_tun_push. Opening sets vnet_hdr_len, vnet_order, no_vnet_hdr,
-       ethernet and disable_tcp6_ext. hash_seed 0: a random seed. finish_checksum is refused. */
+       ethernet, disable_tcp6_ext and tunnels_for_tun. hash_seed 0: a random seed. finish_checksum
+       is refused. */
     tuo_gro_desc gro;
     tuo_tun_failure *failure;    /* filled by open and adopt, also of groups; NULL: not wanted */
 } tuo_tun_desc;
@@ -5735,11 +5766,10 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_settle_any(tuo_gro *gro, const tuoi_pa
 }
 
 /* Offset of the inner IP header behind an outer UDP header; 0: the inner packet is not IP; TUOI_NONE:
-   unknown. RFC 7348 5, RFC 8926 3.4. */
+   unknown. A plain packet has the 8 bytes of a tunnel header (tuoi_parse_plain). RFC 7348 5, RFC 8926 3.4. */
 static uint32_t tuoi_tunnel_inner(const uint8_t *bytes, uint32_t len, uint32_t l4_off, int geneve) {
     const uint8_t *const header = bytes + l4_off + TUOI_UDP_LEN;
     uint32_t off = l4_off + TUOI_UDP_LEN + 8, type = TUOI_ETHERTYPE_ETHERNET;
-    if (len < off) return TUOI_NONE;
     if (geneve ? (header[0] & 0xC0) || (header[1] & 0x80) : (header[0] & 0x0C) != 0x08)
         return TUOI_NONE; /* version, O; I without the P of draft-ietf-nvo3-vxlan-gpe */
     if (geneve) {
@@ -11479,7 +11509,7 @@ TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void
            TUO_FREE; in tuo_tun_desc share, no_netlink, address6_optional, tx_queue_len,
            hold_when_down, borrowed, path, udp_tunnels; in tuo_gro_desc virtio_guest,
            tcp_excluded_ports, merge_zero_csum4, finish_checksum. Superpackets in UDP tunnels are
-           split.
+           split, and made (vxlan_ports, geneve_ports, tun_writes_tunnels).
            Changed: TUO_E_DOWN of tuo_tun_send_batch drops. Held packets are verified again before
            they leave. A device in use is refused. Settings reach no other interface, and need no
            right where they hold already. tuo_csum_update16 of equal words leaves the field

@@ -377,7 +377,7 @@ typedef enum change {
     INNER_TAG, CSUM_TOGGLED, OUTER_IP_CSUM, OUTER_UDP_CSUM, INNER_CSUM, INNER_BYTE, INNER_IP_CSUM, PSH, FIN, SHORT, LONGER, GAP, LATE,
     INNER_ACK_ONLY, INNER_FRAGMENT, OUTER_FRAGMENT, ODD_HEADER, VXLAN_GPE, GENEVE_O, GENEVE_VERSION, ARP, OUTER_OPTIONS, OUTER_EXT, OUTER_TAG,
     OUTER_TRAILER, INNER_OPTIONS, INNER_EXT, INNER_TTL, INNER_CE, INNER_ID_GAP, INNER_NO_CSUM, INNER_VERSION, INNER_TAGS, INNER_NOTHING, INNER_CUT,
-    INNER_TRAILER, INNER_SYN, INNER_ADDRESS, INNER_PORT, OTHER_PORT
+    INNER_TRAILER, INNER_SYN, INNER_ADDRESS, INNER_PORT, OTHER_PORT, OPTIONS_ALONE, OPTIONS_TOO_LONG, TAG_ALONE
 } change;
 
 static const uint8_t nops[4] = {1, 1, 1, 1};
@@ -452,6 +452,9 @@ static void apply(datagram *d, change c)
     case ARP: d->inner_type = 0x0806; break;
     case INNER_VERSION: d->inner_version_xor = 0x30; break;
     case INNER_NOTHING: d->inner_cut = 1; break;
+    case OPTIONS_ALONE: d->options_len = 16; d->inner_cut = 1; break;
+    case OPTIONS_TOO_LONG: d->header_xor = 0x38; break;
+    case TAG_ALONE: d->inner.vlan_count = 1; d->inner_cut = 18 + 1; break;
     case INNER_CUT: d->inner_cut = 17 + 1; break; /* an Ethernet header, and not the room of a tag behind it */
     default: break;
     }
@@ -545,6 +548,9 @@ static const row rows[] = {
     {"another inner IP version than announced", INNER_VERSION, BOTH, ALL, WITH, FALL, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
     {"no inner frame", INNER_NOTHING, BOTH, ALL, WITH, FALL, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
     {"an inner frame that ends early", INNER_CUT, BOTH, ALL, WITH, FETH, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
+    {"options and no inner packet", OPTIONS_ALONE, BOTH, ALL, WITH, FGS | FI, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
+    {"options beyond the datagram", OPTIONS_TOO_LONG, BOTH, ALL, WITH, FGS | FI, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
+    {"an inner tag and nothing behind it", TAG_ALONE, BOTH, ALL, WITH, FETH, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
     {"Geneve to the port of VXLAN", OTHER_PORT, BOTH, ALL, WITH, FGS, ON_BOTH, ASIDE, OK_, X(PAIR_CLOSED), "0|1|2"},
     /* what closes nothing */
     {"ARP inside", ARP, BOTH, ALL, ANY, FALL, ON_BOTH, ASIDE, X(PROTOCOL), APP, "02|1"},
@@ -926,19 +932,16 @@ TEST(headers_up_to_the_limit)
 static void cut_everywhere(const datagram *first, int as_sent)
 {
     tuo_gro_desc desc = tunnels_on(first->outer.ethernet);
-    size_t at;
+    h_batch *const b = &batch;
+    size_t at, len;
+    pkt_view v;
 
     train(first, 2);
-    for (at = 0; at < batch.len[1]; at++) {
+    len = b->len[1];
+    v = pkt_look(b->pkt[1], len, b->ethernet, 0);
+    for (at = as_sent ? v.payload : 0; at < len; at++) {
         h_gro h = h_open(&desc);
-        h_batch *b = &batch;
-        pkt_view v;
         train(first, 2);
-        v = pkt_look(b->pkt[1], b->len[1], b->ethernet, 0);
-        if (as_sent && at < v.payload) {
-            h_close(&h);
-            continue;
-        }
         h_shorten(b, 1, at);
         if (as_sent) {
             pkt_put16(b->pkt[1] + v.ip + (v.version == 4 ? 2 : 4), (unsigned)(at - v.ip - (v.version == 4 ? 0 : 40)));
@@ -949,6 +952,8 @@ static void cut_everywhere(const datagram *first, int as_sent)
         h_drain(b, h.gro);
         check_all(b, &desc);
         CHECK_EQ_INT(b->group_count, 2);
+        if (as_sent && at == v.payload)
+            CHECK_VERDICT(b->verdict[1], TUO_V_UDP_EMPTY);
         h_close(&h);
     }
 }
@@ -1020,6 +1025,47 @@ TEST(tunnels_are_switched_on_and_off)
         check_all(&batch, desc);
     }
     h_close(&h);
+}
+
+/* One kind of tunnel, and the other one is UDP like any other. */
+TEST(one_kind_of_tunnel_alone)
+{
+    unsigned n;
+
+    for (n = 0; n < 4; n++) {
+        datagram d = datagram_of(n & 1 ? DATAGRAM_GENEVE : DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+        tuo_gro_desc desc = tunnels_on(0);
+        check_row("%s, the other %s", form_names[d.form], n & 2 ? "on" : "off");
+        if (n & 1)
+            desc.vxlan_port_count = 0;
+        else
+            desc.geneve_port_count = 0;
+        if (n & 2)
+            d = datagram_of(n & 1 ? DATAGRAM_VXLAN : DATAGRAM_GENEVE, PKT_UDP4, PKT_TCP4, 0);
+        train(&d, 3);
+        run_batch(&desc, 0);
+        check_groups(&batch, "012");
+        CHECK_EQ_INT(is_tunnel(&batch.group[0]), !(n & 2));
+    }
+}
+
+/* Two tunnels with the inner packets of one connection: outer IPv4 and options, outer IPv6, so that the inner header is in one place. */
+TEST(inner_packets_in_one_place_of_different_tunnels)
+{
+    datagram d4 = datagram_of(DATAGRAM_GENEVE, PKT_UDP4, PKT_TCP4, 0), d6 = datagram_of(DATAGRAM_GENEVE, PKT_UDP6, PKT_TCP4, 0);
+    tuo_gro_desc desc = tunnels_on(0);
+    int i;
+
+    d4.options_len = 20;
+    h_clear(&batch);
+    for (i = 0; i < 3; i++) {
+        add(&batch, &d4);
+        add(&batch, &d6);
+        datagram_advance(&d4);
+        datagram_advance(&d6);
+    }
+    run_batch(&desc, 0);
+    check_groups(&batch, "024|135");
 }
 
 /* Without a vnet header in front, the superpacket's own says what it is. */
@@ -1274,6 +1320,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(datagrams_that_end_early),
         CHECK_ENTRY(descs_that_are_refused),
         CHECK_ENTRY(tunnels_are_switched_on_and_off),
+        CHECK_ENTRY(one_kind_of_tunnel_alone),
+        CHECK_ENTRY(inner_packets_in_one_place_of_different_tunnels),
         CHECK_ENTRY(no_vnet_header_in_front),
         CHECK_ENTRY(a_guest_gets_num_buffers),
         CHECK_ENTRY(inner_packets_that_are_switched_off),

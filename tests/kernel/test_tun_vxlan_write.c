@@ -401,6 +401,7 @@ TEST(what_else_the_kernel_refuses)
         int error;
     } rows[] = {
         {"as it is", 0, 9, 0}, {"both tunnel bits", 1, 0x61, EINVAL}, {"no inner type", 1, 0x20, EINVAL}, {"UFO", 1, 0x23, EINVAL},
+        {"a bit that means nothing", 1, 0x31, EINVAL},
         {"no NEEDS_CSUM", 0, 8, EINVAL}, {"another inner IP version", 1, 0x24, EINVAL}, {"with the ECN bit", 1, 0xa1, 0},
         {"inner IP header in the outer UDP header", 22, 20 + 14 + 7, EINVAL}, {"no gso_size", 4, 0, EINVAL},
         {"csum_start in the inner IP header", 6, 84 - 1, EINVAL},
