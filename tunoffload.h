@@ -6396,7 +6396,7 @@ static void tuoi_gso_write_lengths(const tuo_gso *gso, uint8_t *hdr, uint32_t le
 /* The outer UDP checksum of a segment of len payload bytes, whose lengths are written. No pass over
    the payload: a right IPv4 header adds up to 0, and what the inner checksum covers adds up to the
    complement of its pseudo-header (linux lco_csum). So all full segments have the same one. Moved by
-   an odd number of bytes, a sum is its own with the bytes swapped (RFC 1071 2(B)). */
+   an odd number of bytes, each byte counts 256-fold (RFC 1071 2(B)). */
 static void tuoi_gso_write_outer_csum(const tuo_gso *gso, uint8_t *hdr, uint32_t len) {
     uint8_t *const udp = hdr + gso->tuoi_outer_l4_off;
     const uint32_t inner_off = gso->tuoi_ip_off - gso->tuoi_outer_l4_off, missing_len = gso->tuoi_gso_size - len;
@@ -6404,7 +6404,7 @@ static void tuoi_gso_write_outer_csum(const tuo_gso *gso, uint8_t *hdr, uint32_t
     uint64_t raw = (uint64_t)gso->tuoi_outer_pseudo_raw + tuoi_raw_sum(udp + TUOI_UDP_TOTAL, 2);
     if (!tuoi_is_ip4(gso->tuoi_kind))
         inner = tuoi_fold32(inner + tuoi_raw_sum(udp + inner_off, gso->tuoi_l4_off - gso->tuoi_ip_off));
-    if (inner_off & 1u) inner = inner >> 8 | (inner & 0xFFu) << 8;
+    if (inner_off & 1u) inner <<= 8;
     raw += tuoi_raw_sum(udp, TUOI_UDP_CSUM) + inner;
     raw += tuoi_raw_sum(udp + TUOI_UDP_LEN, inner_off - TUOI_UDP_LEN);
     tuoi_store16(udp + TUOI_UDP_CSUM, tuoi_finish(tuoi_fold(raw), 1));
