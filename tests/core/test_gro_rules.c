@@ -698,6 +698,8 @@ static const rule_row rows[] = {
     {ROW("TUO_F_TRUST on the head", ALL, "01"), P{{.l4_csum_xor = 1}, {.seq = 100}}, V(OK_, APP), .trust = 1, .verified = 2},
     {ROW("TUO_F_TRUST on the joiner", ALL, "01"), P{{.seq = 0}, {.seq = 100, .l4_csum_xor = 1}},
      V(OK_, APP), .trust = 2, .verified = 2},
+    {ROW("TUO_F_TRUST on a datagram without checksum: closes", UDP, "01|2|3"),
+     P{{.seq = 0}, {.seq = 100}, {.seq = 200, .l4_csum_zero = 1}, {.seq = 200}}, V(OK_, APP, X(UDP_ZERO_CSUM), OK_), .trust = 15},
     {ROW("TUO_F_TRUST on the head does not cover the joiner", ALL, "0|1"), P{{.seq = 0}, {.seq = 100, .l4_csum_xor = 1}},
      V(OK_, X(BAD_L4_CSUM)), .trust = 1},
     {ROW("TUO_F_TRUST on the joiner does not cover the head", ALL, "0|12"), P{{.l4_csum_xor = 1}, {.seq = 100}, {.seq = 200}},
