@@ -570,9 +570,9 @@
    such a packet silently (K 1.8).
 
    finish_checksum is for a receiver without a vnet header that takes TCP packets above the MTU. The
-   checksum of a superpacket follows from those of its segments, so no payload is summed again. Linux
-   takes such packets for its own sockets. It does not cut them for others, so a tuo_tun refuses the
-   switch.
+   checksum of a superpacket follows from those of its segments, so no payload is summed again.
+   Linux takes such packets for its own sockets. It does not cut them for others, so a tuo_tun
+   refuses the switch.
 
    By copy (tuo_gro_batch, tuo_gro_push_buf): plain buffers (tuo_buf) are filled while checksums are
    verified, in one pass. If an item of several packets has joined a lower item, all payloads of
@@ -665,6 +665,7 @@
        call                          keeps                 until
        tuo_gro_init                  mem                   the last use of the instance
        tuo_gro_push, _push_batch     pkt, user             the superpacket that has them was used
+       tuo_gro_push_iov              iov, its bytes, user  the same
        tuo_gro_push_buf              buf                   the same, of tuo_gro_next_copy
        tuo_gro_next, _next_batch,    sp: iov may point     iov was used
        _next_copy                    into *sp
@@ -1005,7 +1006,10 @@ typedef enum tuo_result {
     /* a wrong checksum: passes and closes */                                                      \
     X(BAD_IP_CSUM, "IPv4 header checksum is wrong", "af_inet.c inet_gro_receive")                  \
     X(BAD_L4_CSUM, "TCP or UDP checksum is wrong", "gro.h skb_gro_checksum_validate")              \
-    X(NO_ROOM, "max_packets pushed since the last TUO_DONE: NOT taken; drain, then push again", "tuo_gro_desc")
+    /* NOT taken: the packet is not held */                                                        \
+    X(NO_ROOM, "max_packets pushed since the last TUO_DONE: NOT taken; drain, then push again",    \
+      "tuo_gro_desc")                                                                              \
+    X(PIECES, "no pieces, or more than ever fit: NOT taken; push the packet as one piece", "tuo_gro_push_iov")
 
 typedef enum tuo_verdict {
 #define TUOI_X(name, text, source) TUO_V_##name,
@@ -1195,7 +1199,8 @@ typedef enum tuo_ip_id {
 #define TUO_TUNNEL_PORTS_MAX 4
 typedef struct tuo_gro_desc {
     /* Capacity: fixed at init. */
-    uint32_t max_packets;        /* packets pushed between two drains; 0 = 256; 1..1048576 */
+    /* packets pushed between two drains, pieces counted one by one; 0 = 256; 1..1048576 */
+    uint32_t max_packets;
     /* flows that merge at the same time; 0 = 128; 1..65536. If its bucket of TUO_FLOW_WAYS flows is
        full, a new flow closes a flow there: one whose newest item is full, or else any */
     uint32_t max_flows;
@@ -1209,7 +1214,8 @@ typedef struct tuo_gro_desc {
     /* UDP datagrams; 0 = 64 (a TUN device of Linux 6.2 to 6.8 refuses more); 2..128 (a TUN device
        of any kernel refuses more) */
     uint32_t max_udp_segs;
-    /* gather mode: iovecs with payload; 0 = 1022 (IOV_MAX is 1024); 2..65535 */
+    /* gather mode: iovecs with payload, also pieces of one packet; 0 = 1022 (IOV_MAX is 1024);
+       2..65535 */
     uint32_t max_frags;
     uint32_t max_items_per_flow; /* open items of a TCP flow, gaps between them; 0 = 16; 1..64 */
     uint32_t vnet_hdr_len;       /* bytes in front of each emitted packet; 0 = 10; 10, 12, 20, 24 */
@@ -1236,8 +1242,8 @@ typedef struct tuo_gro_desc {
     uint8_t trust_checksums;
     uint8_t virtio_guest;        /* num_buffers is 1 for virtio 1.x guests, if the header has it */
     /* UDP over IPv4 without a checksum merges, also with datagrams that have one, but not inside
-       tunnels. Each datagram of a superpacket leaves with a valid checksum, also if it was corrupted
-       before it came */
+       tunnels. Each datagram of a superpacket leaves with a valid checksum, also if it was
+       corrupted before it came */
     uint8_t merge_zero_csum4;
     /* TCP superpackets get a complete checksum and a zero vnet header. UDP never merges. Only for
        end points that take packets above the MTU (lwIP, gVisor, WinTUN), up to max_bytes: a device
@@ -1249,8 +1255,8 @@ typedef struct tuo_gro_desc {
     uint8_t tcp_excluded_port_count, udp_excluded_port_count; /* 0..TUO_EXCLUDED_PORTS_MAX */
     uint16_t tcp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
-    /* Destination ports of VXLAN (4789) and Geneve (6081): coalesce inside these tunnels (manual, UDP
-       TUNNELS). Needs vnet_hdr_len 24 or no_vnet_hdr, and a device that takes tunnel types. In
+    /* Destination ports of VXLAN (4789) and Geneve (6081): coalesce inside these tunnels (manual,
+       UDP TUNNELS). Needs vnet_hdr_len 24 or no_vnet_hdr, and a device that takes tunnel types. In
        tuo_tun_desc.gro: needs udp_tunnels; without a device that takes them, no effect. */
     uint8_t vxlan_port_count, geneve_port_count; /* 0..TUO_TUNNEL_PORTS_MAX */
     /* 1: for a Linux TUN device (not TAP). outer_th_offset is then 14 too much (K 1.30). */
@@ -1260,7 +1266,7 @@ typedef struct tuo_gro_desc {
 
 /* GRO counters since init; the library never resets them. */
 typedef struct tuo_gro_stats {
-    uint64_t packets_in, bytes_in;    /* taken by push (NO_ROOM not counted) */
+    uint64_t packets_in, bytes_in;    /* taken by push (NO_ROOM and PIECES not counted) */
     uint64_t packets_out, bytes_out;  /* emitted; a superpacket counts once, vnet headers not */
     uint64_t superpackets;            /* emitted packets made of two or more */
     uint64_t merged_packets;          /* input packets inside superpackets */
@@ -1292,7 +1298,7 @@ typedef struct tuo_superpacket {
     /* zero for a single packet, and with finish_checksum, except num_buffers with virtio_guest */
     tuo_vnet_hdr vnet;
     /* superpacket: iov[0] has the vnet header and all headers, the others have payload. Single
-       packet: its vnet header, unless switched off, then its bytes */
+       packet: its vnet header, unless switched off, then its bytes, piece by piece */
     const tuo_iov *iov;
     size_t iov_count;
     size_t len;             /* bytes of all iovecs */
@@ -1751,6 +1757,23 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
 TUO_API TUO_MUST_CHECK size_t tuo_gro_push_batch(tuo_gro *gro, const tuo_packet *packets, size_t count, unsigned hint,
                                                  tuo_verdict *verdicts);
 
+/* tuo_gro_push_iov: one packet in pieces, as tuo_gro_push without a copy. For chains of lwIP
+   (pbuf), BSD or DPDK (mbuf).
+   Reads     iov[0]: headers now. All pieces, if a checksum must be verified
+   iov       all headers are in iov[0]: a packet with a header that is cut never merges. The other
+             pieces are cut anywhere and may be empty. One piece: the same as tuo_gro_push
+   Limits    a packet in k pieces counts as k packets against max_packets, and as k iovecs against
+             max_frags
+   Returns   held until tuo_gro_next emits the packet: any verdict but these two
+             not taken, fewer than iov_count packets fit before the next TUO_DONE: TUO_V_NO_ROOM
+             not taken, iov_count is 0 or above max_packets or max_frags, or the pieces have 2^31
+             bytes or more: TUO_V_PIECES. Draining does not help; push the packet as one piece
+   Ownership the bytes and the array iov stay caller-owned. Neither may change or move until the
+             caller has used the emitted packet whose users contain `user`
+   Drain     tuo_gro_next, _next_batch. Empty pieces are not emitted, nor those with headers only
+   Cost      as tuo_gro_push by the slow path; one iovec for each piece at the drain */
+TUO_API tuo_verdict tuo_gro_push_iov(tuo_gro *gro, const tuo_iov *iov, size_t iov_count, void *user, unsigned hint);
+
 /* tuo_gro_next: the next packet out. The first call after a push closes all flows: later packets
    join nothing that was pushed before.
    Writes    *sp: vnet header, iovecs, users
@@ -2177,9 +2200,9 @@ typedef struct tuo_tun_desc {
     /* Also read superpackets in UDP tunnels (VXLAN, Geneve; manual, UDP TUNNELS). The vnet header
        then has 24 bytes. A kernel before Linux 6.17 hands out their segments, as without. */
     uint8_t udp_tunnels;
-    /* Also write superpackets in UDP tunnels (gro.vxlan_ports, gro.geneve_ports) to a TUN device. Linux
-       6.18 and 7.2 deliver them, but not as the header is specified (K 1.30): try your kernel (manual,
-       UDP TUNNELS). A TAP device needs no switch. Without udp_tunnels: no effect. */
+    /* Also write superpackets in UDP tunnels (gro.vxlan_ports, gro.geneve_ports) to a TUN device.
+       Linux 6.18 and 7.2 deliver them, but not as the header is specified (K 1.30): try your kernel
+       (manual, UDP TUNNELS). A TAP device needs no switch. Without udp_tunnels: no effect. */
     uint8_t tun_writes_tunnels;
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
@@ -3101,6 +3124,7 @@ TUOI_INLINE uint32_t tuoi_lowest_bit(uint32_t bits) { /* number of the lowest bi
 #endif
 }
 TUOI_INLINE uint32_t tuoi_min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+TUOI_INLINE uint32_t tuoi_max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 /* TCP sequence numbers count modulo 2^32 (RFC 9293 3.4). */
 TUOI_WRAPS TUOI_FORCE_INLINE uint32_t tuoi_seq_add(uint32_t seq, uint32_t len) { return seq + len; }
@@ -3591,7 +3615,9 @@ TUO_API tuo_result tuo_csum_complete(void *pkt, size_t len, size_t csum_start, s
    but with a packet that went through here.) Each step checks, then reads; `len` is at most 2^31-1,
    so no sum of offsets here wraps 32 bits. On a negative result the info holds what was found
    before (used by GRO to know which addresses a broken packet belongs to); l4_off is 0 until the
-   addresses are known to be there. */
+   addresses are known to be there.
+   `readable`, at most len, is less than len where a packet comes in pieces: bytes of the first piece.
+   A header that does not lie in it is a broken one; lengths are those of the whole packet. */
 
 static tuo_result tuoi_parse_l2(const uint8_t *pkt, uint32_t len, tuo_pkt_info *info) {
     uint32_t off = TUOI_ETH_LEN;
@@ -3618,9 +3644,10 @@ TUOI_FORCE_INLINE int tuoi_to_the_end(uint32_t length_field, unsigned flags) {
     return (flags & (TUO_F_SUPERPACKET | TUOI_F_WHOLE)) && (length_field == 0 || (flags & TUOI_F_WHOLE));
 }
 
-TUOI_FORCE_INLINE tuo_result tuoi_parse_ip4(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_result tuoi_parse_ip4(const uint8_t *ip, uint32_t readable, uint32_t len, unsigned flags,
+                                            tuo_pkt_info *info) {
     uint16_t frag;
-    if (len < TUOI_IP4_LEN) return TUO_E_TRUNCATED;
+    if (readable < TUOI_IP4_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = (ip[0] & 15u) * 4;
     if (info->ip_hdr_len < TUOI_IP4_LEN) return TUO_E_IP_HEADER;
     info->total_len = tuoi_rd16(ip + TUOI_IP4_TOTAL);
@@ -3647,16 +3674,16 @@ static int tuoi_ip6_hides_ports(unsigned proto) {
            proto == TUOI_PROTO_SHIM6 || proto == TUOI_PROTO_EXPERIMENT1 || proto == TUOI_PROTO_EXPERIMENT2;
 }
 
-/* Walk the chain in ip[40..total). Hop-by-hop, routing and destination options are stepped over; a
+/* Walk the chain in ip[40..end). Hop-by-hop, routing and destination options are stepped over; a
    fragment header ends the walk. */
-static TUOI_NOINLINE tuo_result tuoi_parse_ip6_ext(const uint8_t *ip, tuo_pkt_info *info) {
+static TUOI_NOINLINE tuo_result tuoi_parse_ip6_ext(const uint8_t *ip, uint32_t end, tuo_pkt_info *info) {
     unsigned next = ip[TUOI_IP6_NEXT], count;
     uint32_t off = TUOI_IP6_LEN;
     for (count = 0; next == TUOI_PROTO_HOPOPTS || next == TUOI_PROTO_ROUTING || next == TUOI_PROTO_DSTOPTS; count++) {
         uint32_t ext_len;
-        if (count == TUO_IP6_EXT_MAX || info->total_len - off < 8) return TUO_E_IP6_EXT;
+        if (count == TUO_IP6_EXT_MAX || end - off < 8) return TUO_E_IP6_EXT;
         ext_len = 8 + (uint32_t)ip[off + 1] * 8;
-        if (info->total_len - off < ext_len) return TUO_E_IP6_EXT;
+        if (end - off < ext_len) return TUO_E_IP6_EXT;
         if (next == TUOI_PROTO_ROUTING && ip[off + 3] != 0) info->flags |= TUO_PKT_ROUTING;
         next = ip[off];
         off += ext_len;
@@ -3664,7 +3691,7 @@ static TUOI_NOINLINE tuo_result tuoi_parse_ip6_ext(const uint8_t *ip, tuo_pkt_in
     info->l4_proto = (uint8_t)next;
     info->ip_hdr_len = off;
     if (next == TUOI_PROTO_FRAGMENT) {
-        if (info->total_len - off < TUOI_FRAGMENT_LEN) return TUO_E_IP6_EXT;
+        if (end - off < TUOI_FRAGMENT_LEN) return TUO_E_IP6_EXT;
         info->flags |= TUO_PKT_FRAGMENT | TUO_PKT_OPAQUE;
     } else if (tuoi_ip6_hides_ports(next)) {
         info->flags |= TUO_PKT_OPAQUE;
@@ -3672,8 +3699,9 @@ static TUOI_NOINLINE tuo_result tuoi_parse_ip6_ext(const uint8_t *ip, tuo_pkt_in
     return TUO_OK;
 }
 
-TUOI_FORCE_INLINE tuo_result tuoi_parse_ip6(const uint8_t *ip, uint32_t len, unsigned flags, tuo_pkt_info *info) {
-    if (len < TUOI_IP6_LEN) return TUO_E_TRUNCATED;
+TUOI_FORCE_INLINE tuo_result tuoi_parse_ip6(const uint8_t *ip, uint32_t readable, uint32_t len, unsigned flags,
+                                            tuo_pkt_info *info) {
+    if (readable < TUOI_IP6_LEN) return TUO_E_TRUNCATED;
     info->ip_hdr_len = TUOI_IP6_LEN;
     info->total_len = TUOI_IP6_LEN + (uint32_t)tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
     /* RFC 2675: with a jumbo payload option the field is 0; on a TUN device a 0 is an oversize
@@ -3685,13 +3713,13 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_ip6(const uint8_t *ip, uint32_t len, uns
     info->flow_label = tuoi_rd32(ip) & 0xFFFFFu;
     info->l4_proto = ip[TUOI_IP6_NEXT];
     if (info->l4_proto == TUOI_PROTO_TCP || info->l4_proto == TUOI_PROTO_UDP) return TUO_OK;
-    return tuoi_parse_ip6_ext(ip, info);
+    return tuoi_parse_ip6_ext(ip, tuoi_min32(info->total_len, readable), info);
 }
 
-TUOI_FORCE_INLINE tuo_result tuoi_parse_tcp(const uint8_t *tcp, uint32_t len, tuo_pkt_info *info) {
-    if (len < TUOI_TCP_LEN) return TUO_E_TCP_HEADER;
+TUOI_FORCE_INLINE tuo_result tuoi_parse_tcp(const uint8_t *tcp, uint32_t readable, uint32_t len, tuo_pkt_info *info) {
+    if (readable < TUOI_TCP_LEN) return TUO_E_TCP_HEADER;
     info->l4_hdr_len = (uint32_t)(tcp[TUOI_TCP_DOFF] >> 4) * 4;
-    if (info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > len) return TUO_E_TCP_HEADER;
+    if (info->l4_hdr_len < TUOI_TCP_LEN || info->l4_hdr_len > readable) return TUO_E_TCP_HEADER;
     info->payload_len = len - info->l4_hdr_len;
     info->seq = tuoi_rd32(tcp + TUOI_TCP_SEQ);
     info->ack = tuoi_rd32(tcp + TUOI_TCP_ACK);
@@ -3700,9 +3728,10 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_tcp(const uint8_t *tcp, uint32_t len, tu
     return TUO_OK;
 }
 
-TUOI_FORCE_INLINE tuo_result tuoi_parse_udp(const uint8_t *udp, uint32_t len, unsigned flags, tuo_pkt_info *info) {
+TUOI_FORCE_INLINE tuo_result tuoi_parse_udp(const uint8_t *udp, uint32_t readable, uint32_t len, unsigned flags,
+                                            tuo_pkt_info *info) {
     uint32_t udp_len;
-    if (len < TUOI_UDP_LEN) return TUO_E_UDP_LENGTH;
+    if (readable < TUOI_UDP_LEN) return TUO_E_UDP_LENGTH;
     udp_len = tuoi_rd16(udp + TUOI_UDP_TOTAL);
     if (tuoi_to_the_end(udp_len, flags)) udp_len = len;
     if (udp_len < TUOI_UDP_LEN || udp_len > len) return TUO_E_UDP_LENGTH;
@@ -3711,9 +3740,11 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_udp(const uint8_t *udp, uint32_t len, un
     return TUO_OK;
 }
 
-TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, unsigned flags, tuo_pkt_info *info) {
-    const uint8_t *const l4 = pkt + info->l4_off;
+TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, uint32_t readable, unsigned flags, tuo_pkt_info *info) {
+    const uint32_t l4_at = tuoi_min32(info->l4_off, readable); /* IPv4 options may be cut */
+    const uint8_t *const l4 = pkt + l4_at;
     const uint32_t len = info->ip_off + info->total_len - info->l4_off;
+    const uint32_t l4_readable = tuoi_min32(len, readable - l4_at);
     const int tcp = info->l4_proto == TUOI_PROTO_TCP;
     tuo_result result;
     info->payload_off = info->l4_off;
@@ -3721,11 +3752,11 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, unsigned flags, t
         info->payload_len = len;
         return TUO_OK;
     }
-    if (len >= 4) {
+    if (l4_readable >= 4) {
         info->src_port = tuoi_rd16(l4);
         info->dst_port = tuoi_rd16(l4 + 2);
     }
-    result = tcp ? tuoi_parse_tcp(l4, len, info) : tuoi_parse_udp(l4, len, flags, info);
+    result = tcp ? tuoi_parse_tcp(l4, l4_readable, len, info) : tuoi_parse_udp(l4, l4_readable, len, flags, info);
     if (result != TUO_OK) return result;
     info->payload_off = info->l4_off + info->l4_hdr_len;
     info->kind = (uint8_t)(info->ip_version == 4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4)
@@ -3733,26 +3764,32 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, unsigned flags, t
     return TUO_OK;
 }
 
-static tuo_result tuoi_parse(const uint8_t *pkt, size_t bytes_len, unsigned flags, tuo_pkt_info *info) {
-    const uint32_t len = (uint32_t)bytes_len;
+static tuo_result tuoi_parse_readable(const uint8_t *pkt, size_t readable_len, size_t bytes_len, unsigned flags,
+                                      tuo_pkt_info *info) {
+    const uint32_t readable = (uint32_t)readable_len, len = (uint32_t)bytes_len;
     tuo_result result;
     TUO_MEMSET(info, 0, sizeof *info);
     if (bytes_len > 0x7FFFFFFFu) return TUO_E_INVALID;
     if (flags & TUO_F_ETHERNET) {
-        result = tuoi_parse_l2(pkt, len, info);
+        result = tuoi_parse_l2(pkt, readable, info);
         if (result != TUO_OK) return result;
     }
-    if (len - info->ip_off < 1) return TUO_E_TRUNCATED;
+    if (readable - info->ip_off < 1) return TUO_E_TRUNCATED;
     info->ip_version = pkt[info->ip_off] >> 4;
     if (info->ip_version != 4 && info->ip_version != 6) return TUO_E_NOT_IP;
     if (info->ethertype && info->ethertype != (info->ip_version == 4 ? TUOI_ETHERTYPE_IP4 : TUOI_ETHERTYPE_IP6))
         return TUO_E_NOT_IP;
-    result = info->ip_version == 4 ? tuoi_parse_ip4(pkt + info->ip_off, len - info->ip_off, flags, info)
-                                   : tuoi_parse_ip6(pkt + info->ip_off, len - info->ip_off, flags, info);
+    result = info->ip_version == 4
+                 ? tuoi_parse_ip4(pkt + info->ip_off, readable - info->ip_off, len - info->ip_off, flags, info)
+                 : tuoi_parse_ip6(pkt + info->ip_off, readable - info->ip_off, len - info->ip_off, flags, info);
     if (result != TUO_OK) return result;
     info->l4_off = info->ip_off + info->ip_hdr_len;
     info->trailer_len = len - info->ip_off - info->total_len;
-    return tuoi_parse_l4(pkt, flags, info);
+    return tuoi_parse_l4(pkt, readable, flags, info);
+}
+
+static tuo_result tuoi_parse(const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
+    return tuoi_parse_readable(pkt, len, len, flags, info);
 }
 
 TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
@@ -3788,7 +3825,8 @@ typedef enum tuoi_csum {
     TUOI_CSUM_RIGHT,
     TUOI_CSUM_BAD_IP, TUOI_CSUM_BAD_L4,
     TUOI_CSUM_L4_RIGHT, /* a device has verified TCP or UDP; the IPv4 header is open */
-    TUOI_CSUM_UNKNOWN
+    TUOI_CSUM_UNKNOWN,
+    TUOI_CSUM_PIECES    /* unknown as well; the packet is in pieces */
 } tuoi_csum;
 
 /* Raw sum of the addresses, which stand next to each other in both IP headers. */
@@ -3826,6 +3864,23 @@ TUOI_FORCE_INLINE int tuoi_l4_csum_ok(const tuoi_sums *sums, const uint8_t *pkt,
         raw = sums->sum(l4, l4_len, raw);
     }
     return tuoi_fold(raw) == 0xFFFFu;
+}
+
+/* Sum, not folded, of a packet in pieces from an offset in the first piece on. Behind an odd number of bytes
+   the two bytes of each word change places. */
+static uint32_t tuoi_sum_pieces(const tuoi_sums *sums, const tuo_iov *iov, size_t iov_count, size_t offset) {
+    uint32_t sum = 0;
+    size_t i, at = 0;
+    for (i = 0; i < iov_count; i++) {
+        const size_t len = iov[i].len - offset;
+        if (len) {
+            const uint32_t of_piece = tuoi_fold_raw(sums->sum((const uint8_t *)iov[i].base + offset, len, 0));
+            sum += at & 1 ? (of_piece & 0xFFu) << 8 | of_piece >> 8 : of_piece;
+        }
+        at += len;
+        offset = 0;
+    }
+    return sum; /* of at most 65535 pieces: max_frags */
 }
 
 TUO_API tuo_result tuo_csum_check(const void *pkt, size_t len, unsigned flags) {
@@ -4510,6 +4565,8 @@ TUOI_FORCE_INLINE int tuoi_ops_resize(const tuo_buf_ops *ops, void *buf, size_t 
 #define TUOI_NONE 0xFFFFFFFFu /* no item, no record */
 #define TUOI_ABSORBED 0xFFFFFFFEu /* tuoi_record.list: leaves at the position of another record */
 #define TUOI_GATHERED 0xFFFFFFFFu /* tuoi_packet.capacity: no buffer to fill */
+#define TUOI_IN_PIECES 0xFFFFFFFEu /* the same, for tuoi_gro_push_other only: a packet in pieces */
+#define TUOI_PIECE 0xFFFFFFFDu /* tuoi_record.next: no packet, but a piece of the packet in front */
 
 typedef enum tuoi_id_mode { TUOI_ID_UNDECIDED, TUOI_ID_COUNTS, TUOI_ID_CONSTANT } tuoi_id_mode;
 
@@ -4534,10 +4591,11 @@ typedef struct tuoi_item {
     uint16_t gso_size;        /* payload of the first segment */
     uint16_t ip_id;           /* of the first segment */
     uint16_t max_segs;        /* also for max_frags. 65535: no limit, since an item has fewer payload bytes */
+    uint16_t more_pieces;     /* beyond one per segment */
     uint8_t id_mode;          /* tuoi_id_mode */
+    uint8_t plain;            /* as in tuoi_facts */
     uint8_t closed;           /* verdict for a packet that would append; TUO_V_HELD: open */
     uint8_t head_csum;        /* tuoi_csum of the head; the checksums of all other packets are right */
-    uint8_t plain;            /* as in tuoi_facts */
     uint8_t tunnel;           /* as in tuoi_facts */
     uint8_t outer_id_mode;    /* tuoi_id_mode */
     tuoi_shape shape;
@@ -4568,6 +4626,7 @@ typedef struct tuoi_packet {
     size_t len;
     uint32_t capacity;        /* frame bytes that its buffer can take */
     uint32_t record;          /* index of its record */
+    uint32_t more_pieces;     /* beyond one */
     uint8_t *collect;         /* bytes, if they are in a tuo_buf with memory behind them that may be written; or NULL */
     tuoi_csum csum;
     tuoi_facts facts;
@@ -4841,12 +4900,15 @@ static tuoi_facts tuoi_facts_of(const tuo_pkt_info *info) {
 }
 
 /* Any packet: parsed, and its IP layer classified. */
-static TUOI_NOINLINE tuo_verdict tuoi_classify_parsed(const uint8_t *bytes, size_t len, unsigned flags,
+static TUOI_NOINLINE tuo_verdict tuoi_classify_parsed(const uint8_t *bytes, size_t readable, size_t len, unsigned flags,
                                                       tuoi_facts *facts) {
     tuo_pkt_info info;
-    const tuo_result result = tuoi_parse(bytes, len, flags, &info);
+    const tuo_result result = tuoi_parse_readable(bytes, readable, len, flags, &info);
     *facts = tuoi_facts_of(&info);
-    return result == TUO_OK ? tuoi_classify_ip(&info) : tuoi_verdict_of_result(result);
+    if (result == TUO_OK) return tuoi_classify_ip(&info);
+    /* of a header that is cut, only what was read is known */
+    facts->total_len = tuoi_min32(facts->total_len, tuoi_max32((uint32_t)readable, info.l4_off) - info.ip_off);
+    return tuoi_verdict_of_result(result);
 }
 
 /* TCP or UDP layer. A checksum of 0xffff that sums to zero is right on the wire, but splitting
@@ -4876,8 +4938,16 @@ static TUOI_NOINLINE tuo_verdict tuoi_classify(uint32_t ip_off, const uint8_t *b
     const int ip4 = len > ip_off && bytes[ip_off] >> 4 == 4;
     tuo_verdict verdict = TUO_V_HELD;
     if (!(ip4 ? tuoi_parse_plain(bytes, len, ip_off, 1, facts) : tuoi_parse_plain(bytes, len, ip_off, 0, facts))) {
-        verdict = tuoi_classify_parsed(bytes, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, facts);
+        verdict = tuoi_classify_parsed(bytes, len, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, facts);
     }
+    return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts, merge_zero_csum4) : verdict;
+}
+
+/* The same for a packet in pieces. readable: as in tuoi_parse_readable. */
+static tuo_verdict tuoi_classify_in_pieces(uint32_t ip_off, const uint8_t *bytes, size_t readable, size_t len,
+                                           tuoi_facts *facts, int merge_zero_csum4) {
+    const tuo_verdict verdict =
+        tuoi_classify_parsed(bytes, readable, len, ip_off ? (unsigned)TUO_F_ETHERNET : 0u, facts);
     return verdict == TUO_V_HELD ? tuoi_classify_l4(bytes, facts, merge_zero_csum4) : verdict;
 }
 
@@ -4989,17 +5059,27 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_decide_append(const tuo_gro_desc *desc, const
     return caps == TUO_V_HELD ? TUO_V_APPENDED : caps;
 }
 
+/* TUO_V_HELD: max_frags, which limits more_segs by tuoi_limits, lets the item take these pieces as well. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_pieces_fit(const tuo_gro_desc *desc, const tuoi_item *item, uint32_t more_segs,
+                                              uint32_t more_pieces) {
+    if (more_pieces == 0) return TUO_V_HELD;
+    return item->seg_count + item->more_pieces + more_segs + more_pieces > desc->max_frags ? TUO_V_CAP_FRAGS
+                                                                                          : TUO_V_HELD;
+}
+
 /* For two items that touch and have equal headers. TUO_V_HELD: the upper item may follow the lower
    item. The rules are those of tuoi_decide_append, applied to the head of the upper item. */
 static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *lower, const tuoi_item *upper) {
     const uint8_t *const ip = lower->bytes + lower->shape.ip_off;
     const int single = upper->seg_count == 1;
+    tuo_verdict caps;
     if (lower->closed != TUO_V_HELD) return (tuo_verdict)lower->closed;
     if (single ? upper->gso_size > lower->gso_size : upper->gso_size != lower->gso_size) return TUO_V_LONGER;
     if (tuoi_is_ip4(lower->shape.kind) &&
         !tuoi_ip_ids_fit(desc, lower, upper->ip_id, upper->id_mode, (ip[TUOI_IP4_FRAG] & 0x40) != 0))
         return TUO_V_IP_ID_DIFFERS;
-    return tuoi_limits(desc, lower, upper->payload_len, upper->seg_count);
+    caps = tuoi_limits(desc, lower, upper->payload_len, upper->seg_count);
+    return caps == TUO_V_HELD ? tuoi_pieces_fit(desc, lower, upper->seg_count, upper->more_pieces) : caps;
 }
 
 /* ---------------------------------------------------------------------------------------- >>gro */
@@ -5009,15 +5089,18 @@ static tuo_verdict tuoi_decide_join(const tuo_gro_desc *desc, const tuoi_item *l
    Invariants: a record with a list is the first-arrived record of an item of this list; absorbed
    records leave with an item; all other records leave alone. The drain walks the records once. At
    each record with a list, the next item of this list leaves. So the items of a list leave in
-   sequence order, at the positions of their first arrivals. */
+   sequence order, at the positions of their first arrivals.
+   A packet in k pieces takes k records: its own with the first piece, then k - 1 that are absorbed, the
+   first of which has the list of pieces. */
 
+enum { TUOI_VIRTIO_GUEST = 1, TUOI_PIECES_PUSHED = 2 }; /* tuo_gro.special */
 enum { TUOI_GUESSES = 256, TUOI_BARRIERS = 64, TUOI_PACKETS_MAX = 1 << 20, TUOI_ITEMS_PER_FLOW_MAX = 64 };
 
 typedef struct tuoi_record {
-    tuo_iov iov[2]; /* the packet in the second; the first is the drain's, for the vnet header of a packet that leaves
-                       alone */
+    tuo_iov iov[2]; /* the packet in the second (in pieces: where it starts, and the length of all; TUOI_PIECE: the list
+                       of pieces); the first is the drain's, for the vnet header of a packet that leaves alone */
     void *user;
-    uint32_t next; /* record of the next segment in the item, or TUOI_NONE */
+    uint32_t next; /* record of the next segment in the item, TUOI_NONE or TUOI_PIECE */
     uint32_t list; /* list whose next item leaves at this position; TUOI_NONE: leaves alone; TUOI_ABSORBED: leaves at
                       another position */
 } tuoi_record;
@@ -5043,6 +5126,7 @@ struct tuo_gro {
     uint8_t drained;      /* TUO_DONE was returned: the next push starts over */
     uint8_t borrowed;     /* a held packet came from tuo_gro_push and has no buffer */
     uint8_t barriers_set;
+    uint8_t special;      /* TUOI_VIRTIO_GUEST; TUOI_PIECES_PUSHED, since init or the last reconfigure */
     uint8_t hint;         /* TUO_F_TRUST: for every packet */
     uint8_t vnet_len;     /* of the vnet headers in front of what leaves; 0: none */
     uint8_t tunnels;      /* 1: UDP tunnels are looked into */
@@ -5165,6 +5249,7 @@ static void tuoi_gro_configure(tuo_gro *gro, const tuo_gro_desc *effective) {
     gro->tunnels = !effective->finish_checksum && (effective->vxlan_port_count || effective->geneve_port_count);
     gro->plain_ip4 = !effective->ethernet && !gro->tunnels;
     gro->vnet_len = (uint8_t)(effective->no_vnet_hdr ? 0 : effective->vnet_hdr_len);
+    gro->special = effective->virtio_guest ? TUOI_VIRTIO_GUEST : 0;
 }
 
 TUO_API tuo_result tuo_gro_init(tuo_gro **gro, void *mem, size_t mem_len, const tuo_gro_desc *desc) {
@@ -5219,7 +5304,7 @@ TUO_API void tuo_gro_query_stats(const tuo_gro *gro, tuo_gro_stats *stats) {
     uint32_t i;
     *stats = gro->stats;
     stats->verdicts[TUO_V_APPENDED] += gro->fast_count;
-    for (i = 0; i < TUO_V_COUNT; i++) stats->packets_in += i == TUO_V_NO_ROOM ? 0 : stats->verdicts[i];
+    for (i = 0; i < TUO_V_NO_ROOM; i++) stats->packets_in += stats->verdicts[i];
     stats->flow = gro->flows.stats;
     stats->flow.lookups += gro->fast_count;
     stats->flow.probes += gro->fast_count * TUO_FLOW_WAYS;
@@ -5383,10 +5468,31 @@ static TUOI_NOINLINE tuoi_csum tuoi_gro_verify_any(tuo_gro *gro, const uint8_t *
     return tuoi_gro_verify_ip(bytes, shape);
 }
 
+/* tuoi_gro_verify for a packet in pieces. */
+static TUOI_NOINLINE tuoi_csum tuoi_gro_verify_pieces(tuo_gro *gro, uint32_t at, const tuoi_shape *shape,
+                                                      uint32_t payload_len) {
+    const tuoi_record *const record = &gro->records[at];
+    const uint8_t *const bytes = (const uint8_t *)record->iov[1].base;
+    const tuo_iov *const pieces = &record[1].iov[1];
+    uint32_t sum;
+    gro->stats.verified_packets++;
+    if (tuoi_gro_verify_ip(bytes, shape) != TUOI_CSUM_RIGHT) return TUOI_CSUM_BAD_IP;
+    if (shape->kind == TUO_KIND_UDP4 && tuoi_load16(bytes + shape->l4_off + TUOI_UDP_CSUM) == 0) return TUOI_CSUM_RIGHT;
+    sum = tuoi_sum_pieces(gro->sums, (const tuo_iov *)pieces->base, pieces->len, shape->l4_off);
+    sum += tuoi_pseudo(bytes, shape, shape->hdr_len - shape->l4_off + payload_len);
+    return tuoi_fold(sum) == 0xFFFFu ? TUOI_CSUM_RIGHT : TUOI_CSUM_BAD_L4;
+}
+
 static TUOI_NOINLINE void tuoi_gro_verify_head(tuo_gro *gro, tuoi_item *item) {
-    item->head_csum = (uint8_t)(item->head_csum == TUOI_CSUM_L4_RIGHT
-                                    ? tuoi_gro_verify_ip(item->bytes, &item->shape)
-                                    : tuoi_gro_verify_any(gro, item->bytes, &item->shape, item->payload_len, NULL));
+    tuoi_csum csum;
+    if (item->head_csum == TUOI_CSUM_PIECES) {
+        csum = tuoi_gro_verify_pieces(gro, item->head, &item->shape, item->payload_len);
+    } else {
+        csum = item->head_csum == TUOI_CSUM_L4_RIGHT
+                   ? tuoi_gro_verify_ip(item->bytes, &item->shape)
+                   : tuoi_gro_verify_any(gro, item->bytes, &item->shape, item->payload_len, NULL);
+    }
+    item->head_csum = (uint8_t)csum;
 }
 
 /* The verdict for a packet behind this one; TUO_V_HELD: packets may be appended. */
@@ -5401,6 +5507,12 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_closes_after(const tuoi_facts *facts, uint32_
 TUOI_FORCE_INLINE uint32_t tuoi_fast_len(const tuoi_item *item) {
     const int fast = item->plain && item->closed == TUO_V_HELD && item->newer == TUOI_NONE;
     return fast ? item->shape.hdr_len + item->gso_size : 0;
+}
+
+/* An item takes pieces beyond one per segment: fewer segments fit into max_frags. */
+static void tuoi_item_add_pieces(const tuo_gro *gro, tuoi_item *item, uint32_t more_pieces) {
+    item->more_pieces = (uint16_t)(item->more_pieces + more_pieces); /* max_frags is at most 65535 */
+    item->max_segs = (uint16_t)tuoi_min32(item->max_segs, gro->desc.max_frags - item->more_pieces);
 }
 
 /* Fills an item that is not in use with this packet, as a list of one item. */
@@ -5420,12 +5532,14 @@ TUOI_FORCE_INLINE tuoi_item *tuoi_item_fill(tuo_gro *gro, const tuoi_packet *pkt
     item->max_segs = gro->max_segs[pkt->capacity == TUOI_GATHERED][pkt->facts.l4_proto == TUOI_PROTO_TCP];
     item->gso_size = (uint16_t)pkt->facts.payload_len; /* total_len is at most max_bytes */
     item->ip_id = pkt->facts.ip_id;
+    item->more_pieces = 0;
     item->id_mode = TUOI_ID_UNDECIDED;
+    item->plain = pkt->facts.plain;
     item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 1);
     item->head_csum = (uint8_t)pkt->csum;
-    item->plain = pkt->facts.plain;
     item->tunnel = pkt->facts.tunnel;
     item->outer_id_mode = TUOI_ID_UNDECIDED;
+    if (pkt->more_pieces) tuoi_item_add_pieces(gro, item, pkt->more_pieces);
     item->shape.ip_off = pkt->facts.shape.ip_off;
     item->shape.l4_off = pkt->facts.shape.l4_off;
     item->shape.hdr_len = pkt->facts.shape.hdr_len;
@@ -5494,7 +5608,8 @@ static void tuoi_item_join_rules(tuoi_item *lower, const tuoi_item *upper) {
 
 /* Moves the packets of the upper item into the lower item. The list gives up the later of
    their two positions. If the lower item collects its payloads, a single payload is copied now.
-   Several payloads, which the upper item may have collected, are left to the drain. */
+   Several payloads, which the upper item may have collected, are left to the drain, and so is a
+   payload that is in no buffer. */
 static void tuoi_item_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
     const uint32_t later = lower->first > upper->first ? lower->first : upper->first;
     const uint32_t hdr_len = lower->shape.hdr_len;
@@ -5502,12 +5617,13 @@ static void tuoi_item_join(tuo_gro *gro, tuoi_item *lower, tuoi_item *upper) {
     gro->records[later].list = TUOI_ABSORBED;
     lower->first = tuoi_min32(lower->first, upper->first);
     lower->tail = upper->tail;
-    if (upper->seg_count > 1) lower->collect = NULL;
+    if (upper->seg_count > 1 || upper->collect == NULL) lower->collect = NULL;
     if (lower->collect)
         TUO_MEMCPY(lower->collect + hdr_len + lower->payload_len, upper->bytes + hdr_len, upper->payload_len);
     tuoi_item_join_rules(lower, upper);
     lower->payload_len += upper->payload_len;
     lower->seg_count += upper->seg_count;
+    if (upper->more_pieces) tuoi_item_add_pieces(gro, lower, upper->more_pieces);
     tuoi_list_remove_upper(gro, lower, upper);
 }
 
@@ -5668,6 +5784,16 @@ static TUOI_NOINLINE tuo_verdict tuoi_tunnel_differs(const tuo_gro *gro, const t
     return TUO_V_HELD;
 }
 
+/* For a packet in pieces that may be appended. The item counts the pieces even if a checksum is wrong: no packet
+   joins it then. */
+static TUOI_NOINLINE tuo_verdict tuoi_gro_append_pieces(tuo_gro *gro, tuoi_item *item, tuoi_packet *pkt) {
+    if (tuoi_pieces_fit(&gro->desc, item, 1, pkt->more_pieces) != TUO_V_HELD) return TUO_V_CAP_FRAGS;
+    tuoi_item_add_pieces(gro, item, pkt->more_pieces);
+    if (pkt->csum == TUOI_CSUM_PIECES)
+        pkt->csum = tuoi_gro_verify_pieces(gro, pkt->record, &item->shape, pkt->facts.payload_len);
+    return TUO_V_APPENDED;
+}
+
 /* A packet that touches the item below, and perhaps closes the gap to the item above. */
 static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t *newest,
                                        const tuoi_position *position) {
@@ -5675,6 +5801,7 @@ static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t 
     tuo_verdict verdict = item->tunnel ? tuoi_tunnel_differs(gro, item, pkt) : TUO_V_HELD;
     if (verdict == TUO_V_HELD) verdict = tuoi_headers_differ(&gro->masks, item, pkt->bytes, &pkt->facts.shape);
     if (verdict == TUO_V_HELD) verdict = tuoi_decide_append(&gro->desc, item, &pkt->facts);
+    if (verdict == TUO_V_APPENDED && pkt->more_pieces) verdict = tuoi_gro_append_pieces(gro, item, pkt);
     if (verdict == TUO_V_APPENDED) verdict = tuoi_gro_verify_append(gro, item, pkt, pkt->facts.payload_len, 0);
     if (verdict != TUO_V_APPENDED) return verdict;
     if (item->seg_count == 1 && item->tunnel)
@@ -5809,7 +5936,8 @@ static tuo_verdict tuoi_tunnel_verify(const uint8_t *bytes, const tuoi_shape *ou
 static tuo_verdict tuoi_tunnel_enter(const tuo_gro *gro, tuoi_packet *pkt, uint32_t inner_off) {
     const tuoi_facts outer = pkt->facts;
     tuoi_facts *const facts = &pkt->facts;
-    const tuo_verdict verdict = tuoi_classify(0, pkt->bytes + inner_off, pkt->len - inner_off, facts, 0);
+    const size_t len = pkt->len - inner_off;
+    const tuo_verdict verdict = tuoi_classify(0, pkt->bytes + inner_off, len, facts, 0);
     if (facts->shape.l4_off) facts->shape.l4_off += inner_off;
     facts->shape.ip_off += inner_off;
     facts->shape.hdr_len += inner_off;
@@ -5863,15 +5991,27 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_udp(tuo_gro *gro, tuoi_packet *pk
 /* The last record, of any packet that has come this far. */
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t *bytes, size_t len, uint32_t capacity,
                                                      uint8_t *collect, tuoi_csum csum) {
+    const uint32_t ip_off = tuoi_plain_ip_off(gro);
+    const int zero_ok = gro->desc.merge_zero_csum4;
     tuo_verdict verdict;
     tuoi_packet pkt;
     pkt.bytes = bytes;
     pkt.len = len;
     pkt.capacity = capacity;
     pkt.record = gro->record_count - 1;
+    pkt.more_pieces = 0;
     pkt.collect = collect;
     pkt.csum = csum;
-    verdict = tuoi_classify(tuoi_plain_ip_off(gro), bytes, len, &pkt.facts, gro->desc.merge_zero_csum4);
+    if (capacity == TUOI_IN_PIECES) {
+        const tuo_iov *const pieces = &gro->records[gro->record_count].iov[1];
+        pkt.capacity = TUOI_GATHERED;
+        pkt.more_pieces = (uint32_t)pieces->len - 1;
+        if (csum == TUOI_CSUM_UNKNOWN) pkt.csum = TUOI_CSUM_PIECES;
+        verdict = tuoi_classify_in_pieces(ip_off, bytes, ((const tuo_iov *)pieces->base)->len, len, &pkt.facts,
+                                          zero_ok);
+    } else {
+        verdict = tuoi_classify(ip_off, bytes, len, &pkt.facts, zero_ok);
+    }
     if (gro->tunnels && pkt.facts.l4_proto == TUOI_PROTO_UDP && pkt.facts.shape.kind != TUO_KIND_NONE)
         return tuoi_gro_push_udp(gro, &pkt, verdict);
     return tuoi_gro_settle_any(gro, &pkt, verdict);
@@ -5921,13 +6061,16 @@ TUOI_FORCE_INLINE size_t tuoi_gro_room(tuo_gro *gro, size_t count) {
     return room;
 }
 
-/* Takes a packet; there is room for its record. pkt->record and pkt->facts are not filled yet. */
-TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take(tuo_gro *gro, tuoi_packet *pkt, void *user) {
-    tuoi_record *const record = &gro->records[gro->record_count];
-    record->iov[1].base = pkt->bytes;
-    record->iov[1].len = pkt->len;
+TUOI_FORCE_INLINE void tuoi_record_fill(tuoi_record *record, const void *bytes, size_t len, void *user) {
+    record->iov[1].base = bytes;
+    record->iov[1].len = len;
     record->user = user;
     record->next = record->list = TUOI_NONE;
+}
+
+/* Takes a packet; there is room for its record. pkt->record and pkt->facts are not filled yet. */
+TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take(tuo_gro *gro, tuoi_packet *pkt, void *user) {
+    tuoi_record_fill(&gro->records[gro->record_count], pkt->bytes, pkt->len, user);
     pkt->record = gro->record_count++;
     gro->stats.bytes_in += pkt->len;
     if (gro->flows.live_count && tuoi_gro_fast(gro, pkt)) {
@@ -5946,6 +6089,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_gathered(tuo_gro *gro, const void *b
     pkt.bytes = (const uint8_t *)bytes;
     pkt.len = len;
     pkt.capacity = TUOI_GATHERED;
+    pkt.more_pieces = 0;
     pkt.collect = NULL;
     pkt.csum = csum;
     return tuoi_gro_take(gro, &pkt, user);
@@ -5956,6 +6100,47 @@ TUO_API tuo_verdict tuo_gro_push(tuo_gro *gro, const void *pkt, size_t len, void
     if (tuoi_gro_room(gro, 1) == 0) return TUO_V_NO_ROOM;
     gro->borrowed = 1;
     return tuoi_gro_take_gathered(gro, pkt, len, user, tuoi_csum_hinted(gro, hint));
+}
+
+/* Bytes of all pieces; above TUOI_PIECES_LEN_MAX: they are too many, or the pieces are. */
+enum { TUOI_PIECES_LEN_MAX = 0x7FFFFFFF };
+static size_t tuoi_gro_pieces_len(const tuo_gro *gro, const tuo_iov *iov, size_t iov_count) {
+    size_t i, len = 0;
+    if (iov_count == 0 || iov_count > gro->desc.max_packets || iov_count > gro->desc.max_frags)
+        return (size_t)TUOI_PIECES_LEN_MAX + 1;
+    for (i = 0; i < iov_count; i++) {
+        if (iov[i].len > TUOI_PIECES_LEN_MAX - len) return (size_t)TUOI_PIECES_LEN_MAX + 1;
+        len += iov[i].len;
+    }
+    return len;
+}
+
+TUO_API tuo_verdict tuo_gro_push_iov(tuo_gro *gro, const tuo_iov *iov, size_t iov_count, void *user, unsigned hint) {
+    const size_t len = tuoi_gro_pieces_len(gro, iov, iov_count);
+    tuoi_record *record;
+    tuo_verdict verdict;
+    size_t i;
+    if (len > TUOI_PIECES_LEN_MAX) {
+        gro->stats.verdicts[TUO_V_PIECES]++;
+        return TUO_V_PIECES;
+    }
+    if (len == iov->len) return tuo_gro_push(gro, iov->base, len, user, hint);
+    if (tuoi_gro_room(gro, iov_count) < iov_count) return TUO_V_NO_ROOM;
+    gro->borrowed = 1;
+    gro->special |= TUOI_PIECES_PUSHED;
+    record = &gro->records[gro->record_count++];
+    for (i = 1; i < iov_count; i++) {
+        record[i].next = TUOI_PIECE;
+        record[i].list = TUOI_ABSORBED;
+    }
+    tuoi_record_fill(record, iov->base, len, user);
+    record[1].iov[1].base = iov;
+    record[1].iov[1].len = iov_count;
+    gro->stats.bytes_in += len;
+    verdict = tuoi_gro_push_other(gro, (const uint8_t *)iov->base, len, TUOI_IN_PIECES, NULL,
+                                  tuoi_csum_hinted(gro, hint));
+    gro->record_count += (uint32_t)iov_count - 1;
+    return verdict;
 }
 
 /* Packets ahead whose headers are on their way to the cache. */
@@ -6022,11 +6207,12 @@ static TUOI_NOINLINE void tuoi_gro_account_outer(const tuo_gro *gro, uint8_t *hd
     outer.hdr_len = outer.l4_off + TUOI_UDP_LEN;
     outer.kind = item->tunnel;
     tuoi_account_lengths(hdr, &outer, end - outer.hdr_len);
-    vnet->gso_type |= tuoi_is_ip4(item->tunnel) ? TUO_GSO_UDP_TUNNEL_IPV4 : TUO_GSO_UDP_TUNNEL_IPV6;
+    vnet->gso_type =
+        (uint8_t)(vnet->gso_type | (tuoi_is_ip4(item->tunnel) ? TUO_GSO_UDP_TUNNEL_IPV4 : TUO_GSO_UDP_TUNNEL_IPV6));
     vnet->outer_th_offset = (uint16_t)(outer.l4_off + (gro->desc.tunnels_for_tun ? TUOI_ETH_LEN : 0));
     vnet->inner_nh_offset = (uint16_t)item->shape.ip_off;
     if (tuoi_load16(hdr + outer.l4_off + TUOI_UDP_CSUM) == 0) return;
-    vnet->flags |= TUO_VNET_UDP_TUNNEL_CSUM;
+    vnet->flags = (uint8_t)(vnet->flags | TUO_VNET_UDP_TUNNEL_CSUM);
     tuoi_wr16(hdr + outer.l4_off + TUOI_UDP_CSUM, tuoi_fold(tuoi_pseudo(hdr, &outer, end - outer.l4_off)));
 }
 
@@ -6089,6 +6275,32 @@ TUOI_FORCE_INLINE void tuoi_gro_count_out(tuo_gro *gro, size_t len) {
     gro->stats.bytes_out += len;
 }
 
+/* 1: the packet is in pieces, which the next record has. */
+TUOI_FORCE_INLINE int tuoi_gro_in_pieces(const tuo_gro *gro, const tuoi_record *record) {
+    return record + 1 < gro->records + gro->record_count && record[1].next == TUOI_PIECE;
+}
+
+/* Lists what is behind the first skip bytes of a packet, and of those that follow it in its item. Returns
+   the number of iovecs; empty pieces have none. */
+static TUOI_NOINLINE uint32_t tuoi_gro_list_pieces(const tuo_gro *gro, const tuoi_record *record, uint32_t skip,
+                                                   tuo_iov *iov) {
+    uint32_t listed = 0;
+    for (;;) {
+        const int in_pieces = tuoi_gro_in_pieces(gro, record);
+        const tuo_iov *const pieces = in_pieces ? (const tuo_iov *)record[1].iov[1].base : &record->iov[1];
+        const size_t count = in_pieces ? record[1].iov[1].len : 1;
+        size_t i;
+        for (i = 0; i < count; i++) {
+            const uint32_t off = i ? 0 : skip;
+            if (pieces[i].len == off) continue;
+            iov[listed].base = (const uint8_t *)pieces[i].base + off;
+            iov[listed++].len = pieces[i].len - off;
+        }
+        if (record->next == TUOI_NONE) return listed;
+        record = &gro->records[record->next];
+    }
+}
+
 /* The users of an item's packets, in segment order; with iov, also their payloads. */
 TUOI_FORCE_INLINE void *const *tuoi_gro_list_chain(tuo_gro *gro, const tuoi_item *item, tuo_iov *iov) {
     void **const users = &gro->users[gro->user_count];
@@ -6114,17 +6326,38 @@ static TUOI_NOINLINE void tuoi_gro_emit_item(tuo_gro *gro, const tuoi_item *item
     uint8_t *const hdr = sp->tuoi_head + vnet_len;
     tuo_iov *const iov = &gro->iovs[gro->iov_count];
     const size_t len = (size_t)vnet_len + hdr_len + item->payload_len;
+    uint32_t iov_count = 1 + item->seg_count;
     TUO_MEMCPY(hdr, item->bytes, hdr_len);
     tuoi_gro_write_headers(gro, hdr, item, &sp->vnet);
     tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
     iov->base = sp->tuoi_head;
     iov->len = vnet_len + hdr_len;
-    gro->iov_count += 1 + item->seg_count;
-    tuoi_gro_describe(sp, iov, 1 + (size_t)item->seg_count, len, vnet_len, tuoi_gro_list_chain(gro, item, iov + 1),
-                      item->seg_count);
+    tuoi_gro_describe(sp, iov, iov_count, len, vnet_len, tuoi_gro_list_chain(gro, item, iov + 1), item->seg_count);
+    if (gro->special & TUOI_PIECES_PUSHED)
+        sp->iov_count = iov_count = 1 + tuoi_gro_list_pieces(gro, &gro->records[item->head], hdr_len, iov + 1);
+    gro->iov_count += iov_count;
     tuoi_gro_count_out(gro, len - vnet_len);
     gro->stats.superpackets++;
     gro->stats.merged_packets += item->seg_count;
+}
+
+/* For a packet that leaves as it came, and has been described: num_buffers, and its pieces. */
+static TUOI_NOINLINE void tuoi_gro_emit_special(tuo_gro *gro, tuo_superpacket *sp) {
+    const uint32_t vnet_len = gro->vnet_len;
+    const tuoi_record *const record = (const tuoi_record *)(const void *)(vnet_len ? sp->iov : sp->iov - 1);
+    if (gro->special & TUOI_VIRTIO_GUEST) {
+        sp->vnet.num_buffers = 1;
+        tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
+    }
+    if (tuoi_gro_in_pieces(gro, record)) {
+        tuo_iov *const iov = &gro->iovs[gro->iov_count];
+        uint32_t iov_count = vnet_len != 0;
+        iov[0] = record->iov[0];
+        iov_count += tuoi_gro_list_pieces(gro, record, 0, iov + iov_count);
+        gro->iov_count += iov_count;
+        sp->iov = iov;
+        sp->iov_count = iov_count;
+    }
 }
 
 /* A packet that leaves as it came. */
@@ -6137,9 +6370,7 @@ TUOI_FORCE_INLINE void tuoi_gro_emit_single(tuo_gro *gro, tuoi_record *record, t
     tuoi_gro_describe(sp, vnet_len ? record->iov : &record->iov[1], vnet_len ? 2 : 1, vnet_len + record->iov[1].len,
                       vnet_len, &record->user, 1);
     tuoi_gro_count_out(gro, record->iov[1].len);
-    if (!gro->desc.virtio_guest) return;
-    sp->vnet.num_buffers = 1;
-    tuoi_vnet_write(sp->tuoi_head, vnet_len, gro->desc.vnet_order, &sp->vnet);
+    if (gro->special) tuoi_gro_emit_special(gro, sp);
 }
 
 /* 0: nothing is held. */
@@ -6177,6 +6408,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_buf(tuo_gro *gro, const tuo_buf_ops 
     tuo_verdict verdict;
     pkt.bytes = nothing;
     pkt.len = 0;
+    pkt.more_pieces = 0;
     pkt.collect = NULL;
     if (len > offset) {
         uint8_t *const bytes = tuoi_ops_data(ops, buf) + offset;
@@ -6184,7 +6416,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_gro_take_buf(tuo_gro *gro, const tuo_buf_ops 
         pkt.len = len - offset;
         if (ops == &tuoi_plain_ops) pkt.collect = bytes;
     }
-    pkt.capacity = room < TUOI_GATHERED ? (uint32_t)room : TUOI_GATHERED - 1;
+    pkt.capacity = room < TUOI_IN_PIECES ? (uint32_t)room : TUOI_IN_PIECES - 1;
     pkt.csum = csum;
     verdict = tuoi_gro_take(gro, &pkt, buf);
     if (tuoi_is_short(verdict)) tuoi_gro_count_short(gro, &pkt, offset);

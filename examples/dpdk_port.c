@@ -11,7 +11,7 @@
    because a port is slow, so a port that is down stops the bridge for the others, too, once its queue is full.
 
    From the ports to the TAP: all ports are asked for a burst in turn, everything goes through one tuo_gro, and superpackets are gathered
-   from the mbufs by one writev each. What a port has verified (RTE_MBUF_F_RX_*_GOOD) is not verified again.
+   from the mbufs, chains as they are (tuo_gro_push_iov), by one writev each. What a port has verified (RTE_MBUF_F_RX_*_GOOD) is not verified again.
 
    --copy does both by copy, through a tuo_buf_ops over mbufs: a superpacket is a chain of mbufs that grows; segments are written finished.
 
@@ -55,7 +55,7 @@ enum {
     INPUTS = 64,            /* buffers to read the TAP into: mbufs in queues hold on to them */
     TURN = 16,              /* superpackets from the TAP before the ports have their turn */
     STATIONS = 1024,        /* Ethernet addresses that are remembered */
-    CHAIN_MAX = 64,         /* mbufs of one superpacket with --copy */
+    CHAIN_MAX = 64,         /* mbufs of a received chain, and of one superpacket with --copy */
     TAG_LEN = 4,
     PLACE_TAP = 0,          /* where a station is: PLACE_TAP, or 1 + index of the port */
     NO_VLAN = -1,
@@ -117,6 +117,8 @@ struct bridge {
     unsigned port_count, first;  /* first: the port that is asked first in this turn */
     struct input *input;         /* being handed out to ports that have `pending` set */
     tuo_gro *gro;
+    tuo_iov *pieces;             /* of the packets that gro holds; max_packets counts them one by one */
+    size_t piece_count, piece_max;
     tuo_flow_table *stations;
     tuo_buf_ops mbuf_ops;
     struct generator generator;
@@ -623,7 +625,12 @@ static int untag(struct port *port, struct rte_mbuf *m) {
     return (m->vlan_tci & 0xFFF) == vlan;
 }
 
-/* GRO reads contiguous packets: a chain becomes one mbuf. NULL: lost. */
+/* A chain stays one where it is gathered, if it ever fits. */
+static int keeps_chain(const struct bridge *b, const struct rte_mbuf *m) {
+    return !b->options.copy && m->nb_segs <= RTE_MIN((size_t)CHAIN_MAX, b->piece_max);
+}
+
+/* For whoever reads contiguous packets: a chain becomes one mbuf. NULL: lost. */
 static struct rte_mbuf *contiguous(struct port *port, struct rte_mbuf *chain) {
     struct bridge *const b = port->bridge;
     struct rte_mbuf *const m = chain->pkt_len <= ROOM ? rte_pktmbuf_alloc(b->flat) : NULL;
@@ -657,7 +664,7 @@ static size_t recv_burst(void *user, tuo_rx_packet *packets, size_t count) {
     for (i = 0; i < got; i++) {
         struct rte_mbuf *m = mbufs[i];
         port->stats.in++;
-        if (m->nb_segs > 1 && !(m = contiguous(port, m))) continue;
+        if (m->nb_segs > 1 && !keeps_chain(port->bridge, m) && !(m = contiguous(port, m))) continue;
         if (m->data_len < RTE_ETHER_HDR_LEN || !untag(port, m)) {
             port->stats.other_vlan++;
             rte_pktmbuf_free(m);
@@ -665,13 +672,15 @@ static size_t recv_burst(void *user, tuo_rx_packet *packets, size_t count) {
         }
         memset(&packets[n], 0, sizeof packets[n]);
         packets[n].bytes = rte_pktmbuf_mtod(m, const uint8_t *);
-        packets[n].len = m->data_len;
+        packets[n].len = m->pkt_len;
         packets[n].vnet.flags = verified_by(port, m);
         packets[n].user = m;
         if (packets[n].vnet.flags) {
             port->stats.verified++;
-            if (port->bridge->options.check && tuo_csum_check(packets[n].bytes, packets[n].len, TUO_F_ETHERNET) != TUO_OK) {
-                port->bridge->checks_failed++;
+            if (port->bridge->options.check) {
+                static uint8_t flat[FRAME_MAX]; /* for the bytes of a chain */
+                const void *const whole = rte_pktmbuf_read(m, 0, m->pkt_len, flat);
+                port->bridge->checks_failed += tuo_csum_check(whole, m->pkt_len, TUO_F_ETHERNET) != TUO_OK;
             }
         }
         n++;
@@ -682,19 +691,29 @@ static size_t recv_burst(void *user, tuo_rx_packet *packets, size_t count) {
 static tuo_verdict coalesce(struct port *port, const tuo_rx_packet *packet) {
     struct bridge *const b = port->bridge;
     const unsigned hint = tuo_rx_hint(&port->caps, &packet->vnet);
+    const struct rte_mbuf *m = (const struct rte_mbuf *)packet->user;
+    tuo_iov *const iov = b->pieces + b->piece_count;
+    size_t n = 0;
     if (b->options.copy) return tuo_gro_push_buf(b->gro, &b->mbuf_ops, packet->user, 0, hint);
-    return tuo_gro_push(b->gro, packet->bytes, packet->len, packet->user, hint);
+    if (m->nb_segs > b->piece_max - b->piece_count) return TUO_V_NO_ROOM;
+    for (; m; m = m->next) {
+        iov[n].base = rte_pktmbuf_mtod(m, const void *);
+        iov[n++].len = m->data_len;
+    }
+    b->piece_count += n;
+    return tuo_gro_push_iov(b->gro, iov, n, packet->user, hint);
 }
 
 /* To another port. An mbuf that also goes elsewhere is copied: a tag may be written into this one. */
 static void forward(struct port *from, struct port *to, struct rte_mbuf *m, int alone) {
     struct bridge *const b = from->bridge;
-    struct rte_mbuf *const out = alone ? m : rte_pktmbuf_copy(m, b->flat, 0, UINT32_MAX);
+    struct rte_mbuf *out = alone ? m : rte_pktmbuf_copy(m, b->flat, 0, UINT32_MAX);
     const size_t tag = b->options.vlan == NO_VLAN ? 0 : TAG_LEN;
     if (!out) {
         b->lost++;
         return;
     }
+    if (to->flat && out->nb_segs > 1 && !(out = contiguous(from, out))) return;
     if (out->pkt_len + tag > frame_max(to)) {
         to->stats.oversize++;
         rte_pktmbuf_free(out);
@@ -778,6 +797,7 @@ static void drain(struct bridge *b) {
         b->merged += sp.packet_count > 1 ? sp.packet_count : 0;
         for (i = 0; i < sp.packet_count; i++) rte_pktmbuf_free((struct rte_mbuf *)sp.users[i]);
     }
+    b->piece_count = 0;
 }
 
 static int carry_from_ports(struct bridge *b) {
@@ -944,6 +964,9 @@ static void make_instances(struct bridge *b) {
     desc.udp_excluded_port_count = RTE_DIM(tunnels);
     size = tuo_gro_memory_size(&desc);
     if (tuo_gro_init(&b->gro, memory(size), size, &desc) != TUO_OK) fail("start", "GRO");
+    tuo_gro_query_desc(b->gro, &desc);
+    b->piece_max = desc.max_packets;
+    b->pieces = (tuo_iov *)memory(desc.max_packets * sizeof *b->pieces);
     size = tuo_flow_table_memory_size(STATIONS);
     if (tuo_flow_table_init(&b->stations, memory(size), size, STATIONS, rte_rand()) != TUO_OK) fail("start", "table of stations");
     b->mbuf_ops.user = b;
@@ -1001,7 +1024,7 @@ static void usage(FILE *to) {
           "  --vlan N              frames of all ports carry this 802.1Q tag, those of the TAP do not; others are dropped\n"
           "  --no-tso, --no-csum, --no-segs   as if no port had segmentation; checksums (nor segmentation); chains of mbufs\n"
           "  --max-superpacket N   bytes of the largest IP packet left to a port to segment (65535)\n"
-          "  --batch N             packets held by GRO at a time (256)\n"
+          "  --batch N             mbufs held by GRO at a time (256)\n"
           "  --data-room N         bytes per received mbuf, where the port makes chains (2048)\n"
           "  --generate BYTES --generate-to PROTO,MAC,FROM,TO,PORT,SIZE\n"
           "                        on SIGUSR1, send BYTES of numbered lines by udp or tcp in payloads of SIZE bytes to this station,\n"

@@ -10,8 +10,8 @@
        TUN  <--superpacket, one writev--  coalesced  <--segments of a turn--  lwIP
 
    A TCP superpacket is nothing but a long segment, and lwIP takes segments of any length that its window has room for. A UDP
-   superpacket stands for many datagrams, so it must be split. What lwIP sends is kept until the end of the turn, by reference, and
-   leaves through tuo_tun_send_batch. Checksums that the kernel vouches for are not summed again: see "Checksums".
+   superpacket stands for many datagrams, so it must be split. What lwIP sends goes to tuo_gro_push_iov by reference, pbuf chains as they
+   are, and leaves at the end of the turn. Checksums that the kernel vouches for are not summed again: see "Checksums".
 
    Where the library is used: read_one(), take() and split() hand packets to lwIP, collect() and transmit() take them from it. One
    thread, without lwIP's own: it calls lwIP's raw API and runs its timers. The state is global, as lwIP's is.
@@ -34,17 +34,19 @@
 #include <lwip/timeouts.h>
 #include <lwip/udp.h>
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum {
     MTU = 1500,
     PACKET_MAX = 65535,
     TURN = 64,               /* packets read before what lwIP answered is written */
-    QUEUE = 512,             /* packets of lwIP written at once; a turn that has more writes more often */
+    QUEUE = 512,             /* pbufs of lwIP written at once; a turn that has more writes more often */
     COPY_BELOW = 16384,      /* a shorter packet moves to memory of its own size: else lwIP could hold 64 KiB for each */
     HEADROOM = LWIP_MEM_ALIGN_SIZE(PBUF_LINK), /* in front of what is received, as lwIP would leave it */
     PATTERN = 65521,         /* period of chargen's bytes: a prime, so that no exchange of segments goes unseen */
@@ -67,6 +69,9 @@ struct options {
     X(summed)           /* those that were */                                                                         \
     X(bad_checksums)    /* of them wrong: lwIP drops the packet */                                                    \
     X(summed_bytes)     /* headers and payload; without what is summed while it is copied for sending */              \
+    X(chains)           /* of packets_out: several pbufs, one iovec each */                                           \
+    X(copied)           /* of packets_out: with bytes that are only lent */                                           \
+    X(copied_bytes)     /* of them, and payload that lwIP copied when a service wrote it */                           \
     X(refused)          /* read, and thrown away: vnet header and packet contradict each other */                     \
     X(lost)             /* of lwIP, not written: interface down, or the end of the program */                         \
     X(reads) X(polls)   /* system calls; writes are counted by the library */
@@ -85,12 +90,6 @@ struct received {
     uint8_t bytes[];           /* HEADROOM, then the packet */
 };
 
-/* A packet from lwIP. The library sees the tuo_buf that it starts with. */
-struct sent {
-    tuo_buf buf;
-    struct pbuf *p;
-};
-
 enum service { DISCARD, ECHO, CHARGEN };
 static enum service services[] = { DISCARD, ECHO, CHARGEN }; /* what a listener's callback argument points to */
 
@@ -107,9 +106,9 @@ static struct {
     tuo_tun *tun;
     struct netif netif;
     struct received *room;  /* for the next packet, PACKET_MAX bytes; NULL: lwIP has it */
-    struct sent queue[QUEUE];
-    void *pointers[QUEUE];  /* &queue[i] */
-    size_t queued;
+    tuo_gro *gro;           /* holds what lwIP sent: users are pbufs */
+    tuo_iov pieces[QUEUE];  /* of the packets that it holds, one for each pbuf */
+    size_t piece_count;
     long long pbufs_held;   /* received ones that lwIP has, and references to its own */
     struct counters count;
     uint8_t pattern[PATTERN + WRITE_MAX];
@@ -155,7 +154,10 @@ u16_t lwip_standard_chksum(const void *bytes, int len) {
     return lwip_htons(tuo_csum(bytes, (size_t)len, 0));
 }
 
-u16_t lwip_chksum_copy(void *to, const void *from, u16_t len) { return lwip_htons(tuo_csum_copy(from, len, 0, to)); }
+u16_t lwip_chksum_copy(void *to, const void *from, u16_t len) {
+    app.count.copied_bytes += len;
+    return lwip_htons(tuo_csum_copy(from, len, 0, to));
+}
 
 /* Of TCP and UDP. The sum over a chain of pbufs, some perhaps of odd length, is left to lwIP, which uses the one above. */
 u16_t ip_chksum_pseudo(struct pbuf *p, u8_t proto, u16_t proto_len, const ip_addr_t *src, const ip_addr_t *dest) {
@@ -272,52 +274,78 @@ static tuo_result read_one(void) {
 
 /* --- From lwIP to the device --- */
 
-/* The device may want to be waited for; then the library holds what is unwritten. */
-static tuo_result flush(void) {
-    tuo_result result = TUO_AGAIN;
-    while (result == TUO_AGAIN) {
+/* The device may want to be waited for. */
+static tuo_result write_one(const tuo_superpacket *sp) {
+    tuo_result result;
+    while ((result = tuo_tun_send_iov(app.tun, sp->iov, sp->iov_count, &sp->vnet)) == TUO_AGAIN) {
         app.count.polls++;
         result = tuo_tun_wait(app.tun, 1, -1);
-        if (result == TUO_OK || result == TUO_AGAIN) result = tuo_tun_flush(app.tun);
+        if (result != TUO_OK && result != TUO_AGAIN) break;
+    }
+    return result;
+}
+
+/* Of a superpacket that the kernel refused, the library may hold segments that did not fit. */
+static tuo_result flush(void) {
+    tuo_result result;
+    while ((result = tuo_tun_flush(app.tun)) == TUO_AGAIN) {
+        app.count.polls++;
+        result = tuo_tun_wait(app.tun, 1, -1);
+        if (result != TUO_OK && result != TUO_AGAIN) break;
     }
     return result;
 }
 
 /* What lwIP sent since the last time: superpackets where segments allow it, one writev each. */
 static tuo_result transmit(void) {
-    size_t i, done = 0;
+    tuo_superpacket sp;
     tuo_result result = TUO_OK;
-    while (done < app.queued && result == TUO_OK) {
-        size_t taken;
-        result = tuo_tun_send_batch(app.tun, NULL, app.pointers + done, app.queued - done, 0, &taken);
-        if (result == TUO_AGAIN) result = flush();
-        if (result == TUO_OK) done += taken;
+    while (tuo_gro_next(app.gro, &sp) == TUO_OK) {
+        size_t i;
+        if (result == TUO_OK) result = write_one(&sp);
+        if (result != TUO_OK) app.count.lost += sp.packet_count;
+        for (i = 0; i < sp.packet_count; i++) {
+            pbuf_free((struct pbuf *)sp.users[i]);
+            app.pbufs_held--;
+        }
     }
-    if (result != TUO_OK) tuo_tun_discard(app.tun); /* it points to bytes that are about to be freed */
-    app.count.lost += app.queued - done;
-    for (i = 0; i < app.queued; i++) {
-        pbuf_free(app.queue[i].p);
-        app.pbufs_held--;
-    }
-    app.queued = 0;
+    app.piece_count = 0;
+    if (result == TUO_OK) result = flush();
     return result == TUO_E_DOWN ? TUO_OK : result; /* a cut cable: TCP will send it again */
 }
 
+static int is_lent(const struct pbuf *p) {
+    while (p && !PBUF_NEEDS_COPY(p)) p = p->next;
+    return p != NULL;
+}
+
 /* lwIP sends. A reference keeps the bytes until they are written: lwIP neither changes nor sends again a segment that has more than its
-   own. With LWIP_NETIF_TX_SINGLE_PBUF, which Debian has set, TCP packets come in one piece, at the price that tcp_write copies always;
-   UDP can still come in several, and with bytes that are only lent: those are copied here. */
+   own. All headers are in the first pbuf. With LWIP_NETIF_TX_SINGLE_PBUF, which Debian has set, TCP packets come in one piece, at the
+   price that tcp_write copies always; UDP can still come in several. Without it, what is written without TCP_WRITE_FLAG_COPY is never
+   copied. Bytes that are only lent are copied here. */
 static err_t collect(struct pbuf *p) {
-    struct sent *s;
-    if (app.queued == QUEUE) (void)transmit(); /* an error shows in the loop, too */
-    if (p->next || PBUF_NEEDS_COPY(p)) p = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
-    else pbuf_ref(p);
-    if (!p) return ERR_MEM;
-    s = &app.queue[app.queued++];
-    s->p = p;
-    s->buf.data = (uint8_t *)p->payload;
-    s->buf.len = s->buf.capacity = p->len;
+    const struct pbuf *piece;
+    tuo_iov *iov;
+    size_t count = 0;
+    if (pbuf_clen(p) > QUEUE || is_lent(p)) {
+        p = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
+        if (!p) return ERR_MEM;
+        app.count.copied++;
+        app.count.copied_bytes += p->tot_len;
+    } else {
+        pbuf_ref(p);
+    }
     app.pbufs_held++;
     app.count.packets_out++;
+    app.count.chains += p->next != NULL;
+    if (app.piece_count + pbuf_clen(p) > QUEUE) (void)transmit(); /* an error shows in the loop, too */
+    iov = &app.pieces[app.piece_count];
+    for (piece = p; piece; piece = piece->next) {
+        iov[count].base = piece->payload;
+        iov[count++].len = piece->len;
+    }
+    app.piece_count += count;
+    (void)tuo_gro_push_iov(app.gro, iov, count, p, 0); /* there is room: max_packets counts pieces as well */
     return ERR_OK;
 }
 
@@ -338,7 +366,7 @@ static err_t output6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to) 
 /* As many segments as there is room for, and only whole ones: they make the longest superpackets. */
 static void generate(struct connection *c) {
     const size_t room = LWIP_MIN(tcp_sndbuf(c->pcb), WRITE_MAX), n = room - room % tcp_mss(c->pcb);
-    if (!n || tcp_write(c->pcb, app.pattern + c->pattern_off, (u16_t)n, TCP_WRITE_FLAG_COPY | TCP_WRITE_FLAG_MORE) != ERR_OK) return;
+    if (!n || tcp_write(c->pcb, app.pattern + c->pattern_off, (u16_t)n, TCP_WRITE_FLAG_MORE) != ERR_OK) return; /* never changes: no copy */
     c->pattern_off = (c->pattern_off + n) % PATTERN;
     app.count.tcp_out_bytes += n;
 }
@@ -470,10 +498,25 @@ static void open_tun(void) {
     desc.mtu = MTU;
     desc.up = 1;
     desc.no_vnet_hdr = (uint8_t)o->no_offload;
-    desc.gro.max_packets = QUEUE;
-    desc.gro.trust_checksums = 1; /* all of them are lwIP's, made a moment ago */
     result = tuo_tun_open(&app.tun, &desc, &error);
     if (result != TUO_OK) fail(o->dev ? o->dev : "tun", error ? strerror(error) : tuo_result_text(result));
+}
+
+static void open_gro(void) {
+    tuo_gro_desc desc = { 0 };
+    tuo_caps caps;
+    void *mem;
+    tuo_tun_caps(app.tun, &caps);
+    desc.max_packets = QUEUE;
+    desc.no_vnet_hdr = 1;     /* tuo_tun_send_iov writes it */
+    desc.trust_checksums = 1; /* all of them are lwIP's, made a moment ago */
+    desc.disable_tcp4 = caps.max_tcp4 == 0;
+    desc.disable_tcp6 = caps.max_tcp6 == 0;
+    desc.disable_udp4 = caps.max_udp4 == 0;
+    desc.disable_udp6 = caps.max_udp6 == 0;
+    if (getrandom(&desc.hash_seed, sizeof desc.hash_seed, 0) != sizeof desc.hash_seed) fail("getrandom", strerror(errno));
+    mem = malloc(tuo_gro_memory_size(&desc));
+    if (!mem || tuo_gro_init(&app.gro, mem, tuo_gro_memory_size(&desc), &desc) != TUO_OK) fail("GRO", "no memory");
 }
 
 static err_t init_netif(struct netif *netif) {
@@ -540,6 +583,7 @@ static void end_lwip(struct tcp_pcb *const *listeners, struct udp_pcb *udp) {
     }
     (void)transmit();
     netif_remove(&app.netif);
+    free(app.gro);
     free(app.room);
 }
 
@@ -634,11 +678,10 @@ int main(int argc, char **argv) {
     struct udp_pcb *udp;
     struct sigaction action;
     tuo_result result;
-    size_t i;
     app.options = read_options(argc, argv);
-    for (i = 0; i < QUEUE; i++) app.pointers[i] = &app.queue[i];
     make_pattern();
     open_tun();
+    open_gro();
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     (void)sigaction(SIGINT, &action, NULL);

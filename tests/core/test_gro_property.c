@@ -1,7 +1,7 @@
 /* test_gro_property.c - random traffic against what must always hold: the emission is that of the naive merger, splitting gives
    back what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. Each round has a level
-   of tuo_simd of its own; some are run again at another one, without the fast path and with wrong guesses in it, and the same bytes
-   and counters must come out. The calls for batches must do what single calls do. */
+   of tuo_simd of its own; some are run again at another one, in pieces, without the fast path and with wrong guesses in it, and the
+   same bytes and counters must come out. The calls for batches must do what single calls do. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 
@@ -12,6 +12,8 @@
 #include "inside.h"
 #include "gro_traffic.h"
 #include "simd_levels.h"
+
+enum { CUTS_MAX = 4 };
 
 static h_batch batch;
 static rng dice; /* for the levels, which the traffic of a seed does not depend on */
@@ -130,7 +132,7 @@ static int addresses_clash(tuo_gro *gro, const ref_batch *t)
 /* ------------------------------------------------------------------------------------------------------------ properties */
 
 static struct {
-    unsigned long packets, merged, superpackets, joined, verdicts[TUO_V_COUNT], skipped, repeated, fast, batched;
+    unsigned long packets, merged, superpackets, joined, verdicts[TUO_V_COUNT], skipped, repeated, fast, batched, in_pieces;
     unsigned long finished, odd, given_csums; /* superpackets: finished, those with an odd segment size; datagrams that got a checksum */
 } total;
 
@@ -278,6 +280,48 @@ static int same_at_another_level(const tuo_gro_desc *before, const ref_pkt *pkts
     return same_again(&desc, run_packets, pkts, stats);
 }
 
+/* Offsets behind the headers at which a packet is cut; none of a packet whose headers are not known. */
+static size_t random_cuts(size_t i, size_t *cuts)
+{
+    pkt_view v = pkt_look(batch.pkt[i], batch.len[i], batch.ethernet, 0);
+    size_t count = v.status == PKT_OK && v.payload ? rng_below(&dice, CUTS_MAX + 1) : 0, k, at = v.payload;
+
+    for (k = 0; k < count; k++) {
+        const size_t left = batch.len[i] - at;
+        at += rng_chance(&dice, 1, 3) ? rng_below(&dice, left < 3 ? (uint32_t)left + 1 : 3) : rng_below(&dice, (uint32_t)left + 1);
+        cuts[k] = at;
+    }
+    return count;
+}
+
+/* The batch once more in pieces, which max_frags does not limit. */
+static int same_in_pieces(const tuo_gro_desc *before, const ref_pkt *pkts)
+{
+    static h_batch first;
+    static h_pieces pieces[H_PACKETS];
+    tuo_gro_desc desc = *before;
+    size_t cuts[CUTS_MAX], i;
+    h_gro h;
+    int ok;
+
+    desc.max_packets = SPECS_MAX * (CUTS_MAX + 1);
+    h = h_open(&desc);
+    first = batch;
+    batch.group_count = batch.order_count = 0; /* they are freed with `first` */
+    for (i = 0; i < batch.count; i++) {
+        pieces[i] = h_cut(&batch, i, cuts, random_cuts(i, cuts));
+        total.in_pieces += pieces[i].count > 1;
+        h_push_pieces(&batch, h.gro, i, &pieces[i], pkts[i].trusted ? TUO_F_TRUST : 0u);
+    }
+    h_drain(&batch, h.gro);
+    ok = same_output(&first, &batch);
+    for (i = 0; i < batch.count; i++)
+        h_free_pieces(&pieces[i]);
+    h_forget_output(&first);
+    h_close(&h);
+    return ok;
+}
+
 static void count_round(const tuo_gro *gro)
 {
     tuo_gro_stats stats;
@@ -369,6 +413,8 @@ static int run_round(rng *r, size_t count, uint32_t disorder)
             ok = same_at_another_level(&desc, pkts, &stats);
         if (ok && rng_chance(&dice, 1, 4))
             ok = same_again(&desc, run_without_guesses, pkts, &stats) && same_again(&desc, run_with_wrong_guesses, pkts, &stats);
+        if (ok && desc.max_frags == 0 && rng_chance(&dice, 1, 3))
+            ok = same_in_pieces(&desc, pkts);
     } else {
         total.skipped++;
     }
@@ -609,8 +655,9 @@ TEST(traffic_was_varied)
     for (v = 0; v < TUO_V_COUNT; v++)
         seen += total.verdicts[v] != 0;
     printf("%lu packets, %lu merged into %lu superpackets, %lu items joined, %d verdicts, %lu rounds not compared, %lu repeated in another "
-           "way, %lu superpackets finished, %lu of odd segments, %lu datagrams got a checksum\n", total.packets, total.merged,
-           total.superpackets, total.joined, seen, total.skipped, total.repeated, total.finished, total.odd, total.given_csums);
+           "way, %lu packets in pieces, %lu superpackets finished, %lu of odd segments, %lu datagrams got a checksum\n", total.packets,
+           total.merged, total.superpackets, total.joined, seen, total.skipped, total.repeated, total.in_pieces, total.finished, total.odd,
+           total.given_csums);
     if (!total.verdicts[TUO_V_HELD]) {
         check_skip("no traffic was made");
         return;
@@ -629,6 +676,7 @@ TEST(traffic_was_varied)
     CHECK(total.finished > 1000);
     CHECK(total.odd > 200);
     CHECK(total.given_csums > 1000);
+    CHECK(total.in_pieces > 10000);
 }
 
 int main(int argc, char **argv)

@@ -1828,6 +1828,8 @@ TEST(no_room_then_drain_then_push)
     CHECK_VERDICT(h_push(&batch, h.gro, 3, 0), TUO_V_NO_ROOM);
     CHECK_VERDICT(h_push(&batch, h.gro, 3, 0), TUO_V_NO_ROOM);
     verdict_seen[TUO_V_NO_ROOM]++;
+    CHECK_VERDICT(tuo_gro_push_iov(h.gro, NULL, 0, NULL, 0), TUO_V_PIECES);
+    verdict_seen[TUO_V_PIECES]++;
     h_drain(&batch, h.gro);
     CHECK_VERDICT(h_push(&batch, h.gro, 3, 0), TUO_V_HELD); /* what was drained is not joined */
     CHECK_VERDICT(h_push(&batch, h.gro, 4, 0), TUO_V_APPENDED);

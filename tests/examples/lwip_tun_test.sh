@@ -1,7 +1,8 @@
 #!/bin/bash
 # examples/lwip_tun.c, a TCP stack in user space on a TUN device, in a network namespace of its own, driven by plain sockets on the
 # kernel's side (tests/examples/lwip_client.c): every byte compared, checksums vouched for and wrong ones, UDP superpackets, a device that makes
-# it wait, lost packets, leaks, and throughput and system calls with and without offloads.
+# it wait, lost packets, leaks, and throughput, system calls and copies with and without offloads. LWIP_SOURCE, a directory with the source of
+# lwIP 2.1.3 (apt-get source lwip): also with an lwIP that sends chains of pbufs, built from it without LWIP_NETIF_TX_SINGLE_PBUF.
 # Usage: tests/examples/lwip_tun_test.sh BUILD_DIR (from the repository's root; BUILD_DIR holds lwip_tun). "ok NAME" or "FAIL NAME: why" each,
 # one line of numbers, then the summary.
 set -u
@@ -70,6 +71,35 @@ ssize_t readv(int fd, const struct iovec *iov, int count) {
     return n > 0 && now("LOSE_IN_EVERY", &lose) ? real(fd, iov, count) : n;
 }
 END
+
+# lwIP as Debian configures it, but for LWIP_NETIF_TX_SINGLE_PBUF: a library in the place of Debian's. What it wants of a system, of one thread.
+chains=
+if [ -n "${LWIP_SOURCE:-}" ]; then
+    mkdir "$dir/chains"
+    printf '#include_next <lwipopts.h>\n#undef LWIP_NETIF_TX_SINGLE_PBUF\n' > "$dir/chains/lwipopts.h"
+    cat > "$dir/chains/system.c" << 'END'
+#include <lwip/sys.h>
+#include <lwip/tcpip.h>
+#include <time.h>
+u32_t sys_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u32_t)(t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+void sys_init(void) {}
+void sys_check_core_locking(void) {}
+sys_prot_t sys_arch_protect(void) { return 0; }
+void sys_arch_unprotect(sys_prot_t before) { (void)before; }
+err_t tcpip_try_callback(tcpip_callback_fn function, void *context) { (void)function; (void)context; return ERR_MEM; }
+END
+    sources=()
+    for file in "$LWIP_SOURCE"/src/core/*.c "$LWIP_SOURCE"/src/core/ipv[46]/*.c "$LWIP_SOURCE/src/netif/ethernet.c"; do
+        [ "${file##*/}" = sys.c ] || sources+=("$file")
+    done
+    if $cc -shared -fPIC -O2 -w -I"$dir/chains" "${headers[@]}" -Wl,-soname,liblwip.so.0 -o "$dir/chains/liblwip.so.0" "$dir/chains/system.c" \
+        "${sources[@]}" 2> "$dir/cc"; then chains=LD_LIBRARY_PATH=$dir/chains
+    else bad "lwIP without LWIP_NETIF_TX_SINGLE_PBUF" "$(tail -n 1 "$dir/cc")"; fi
+fi
 
 # --- steps ---
 
@@ -174,6 +204,20 @@ start "$program" --no-offload && {
     [ $io = 1 ] && expect "no-offload: system calls are counted as the kernel counts them" counted_as_kernel
 }
 
+# --- chains of pbufs ---
+
+if [ "$chains" ]; then
+    start env "$chains" "$program" && {
+        everything chains 10
+        stopped chains INT
+        expect "chains: the services took each byte once" equal "$(sum tcp_in_bytes)" $tcp_bytes
+        expect "chains: lwIP sent some" at_least "$(sum chains)" 5000
+        expect "chains: TCP copies only what echo writes, by 5 connections twice" near "$(sum copied_bytes)" $((2 * 5 * 10000000)) 100000
+        expect "chains: superpackets out" at_least "$(sum superpackets_out)" 100
+        expect "chains: what lwIP sent was coalesced, 8 packets a write at least" at_least "$(sum packets_out)" $((8 * $(sum writes)))
+    }
+elif [ -z "${LWIP_SOURCE:-}" ]; then echo "LWIP_SOURCE is not set: without an lwIP that sends chains of pbufs"; fi
+
 # --- what is wrong must be seen ---
 
 for mode in '' --no-offload; do
@@ -262,16 +306,18 @@ program=$1/lwip_tun
 
 # --- numbers: a fresh program for each, so that its counters are those of one transfer ---
 
-# measure SERVICE PORT MEGABYTES [OPTION]: sets rate (Mbit/s), calls (system calls per MB), cpu (the program's milliseconds per MB)
+# measure SERVICE PORT MEGABYTES [OPTION]: sets rate (Mbit/s), calls (system calls per MB), cpu (the program's milliseconds per MB), copied
+# (KB of what it sent, per MB). With library=LD_LIBRARY_PATH=...: of this lwIP
 measure() {
     local service=$1 port=$2 megabytes=$3 ticks
     shift 3
-    rate=0 calls=0 cpu=0
-    start "$program" "$@" || return
+    rate=0 calls=0 cpu=0 copied=0
+    start env ${library:+"$library"} "$program" "$@" || return
     rate=$(client "$service" $lwip4 "$port" "$megabytes" 1 | sed -n 's/.*mbit_per_s=//p')
     ticks=$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }') # user and system time
     stop INT
     calls=$(awk -v n="$(sum reads writes polls)" -v mb="$megabytes" 'BEGIN { printf "%.0f", n / mb }')
+    copied=$(awk -v n="$(sum copied_bytes)" -v mb="$megabytes" 'BEGIN { printf "%.0f", n / mb / 1000 }')
     cpu=$(awk -v n="$ticks" -v mb="$megabytes" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.1f", n * 1000 / hz / mb }')
 }
 
@@ -279,7 +325,11 @@ line="lwIP on a TUN, one TCP connection:"
 for row in "sink 9" "source 19"; do
     read -r service port <<< "$row"
     measure "$service" "$port" 200; with_calls=$calls with_cpu=$cpu
-    line="$line $service $rate Mbit/s, $calls system calls and $cpu ms of CPU per MB;"
+    line="$line $service $rate Mbit/s, $calls system calls and $cpu ms of CPU per MB, $copied KB copied;"
+    if [ "$chains" ]; then
+        library=$chains measure "$service" "$port" 200
+        line="$line with chains $rate Mbit/s, $calls, $cpu and $copied;"
+    fi
     measure "$service" "$port" 60 --no-offload
     line="$line without offloads $rate Mbit/s, $calls and $cpu;"
     expect "$service: a third of the system calls at most" at_least "$calls" $((3 * with_calls))

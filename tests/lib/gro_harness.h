@@ -151,6 +151,48 @@ static inline tuo_verdict h_push(h_batch *b, tuo_gro *gro, size_t i, unsigned hi
     return b->verdict[i];
 }
 
+/* A packet in pieces, each in an allocation of exactly its size, and so is the list. */
+typedef struct h_pieces {
+    tuo_iov *iov;
+    size_t count;
+} h_pieces;
+
+/* cuts[0..cut_count): offsets, rising, some perhaps equal: an empty piece. */
+static inline h_pieces h_cut(const h_batch *b, size_t i, const size_t *cuts, size_t cut_count)
+{
+    h_pieces p;
+    size_t k, at = 0;
+
+    p.count = cut_count + 1;
+    p.iov = (tuo_iov *)h_alloc(p.count * sizeof *p.iov);
+    for (k = 0; k < p.count; k++) {
+        const size_t end = k < cut_count ? cuts[k] : b->len[i];
+        uint8_t *piece = (uint8_t *)h_alloc(end - at);
+        if (end > at)
+            memcpy(piece, b->pkt[i] + at, end - at);
+        p.iov[k].base = piece;
+        p.iov[k].len = end - at;
+        at = end;
+    }
+    return p;
+}
+
+static inline void h_free_pieces(h_pieces *p)
+{
+    size_t k;
+
+    for (k = 0; k < p->count; k++)
+        free((void *)(uintptr_t)p->iov[k].base);
+    free(p->iov);
+}
+
+static inline tuo_verdict h_push_pieces(h_batch *b, tuo_gro *gro, size_t i, const h_pieces *p, unsigned hint)
+{
+    b->trusted[i] = (hint & TUO_F_TRUST) != 0;
+    b->verdict[i] = tuo_gro_push_iov(gro, p->iov, p->count, h_user(b, i), hint);
+    return b->verdict[i];
+}
+
 static inline void h_collect(h_batch *b, const tuo_superpacket *sp)
 {
     h_group *g = &b->group[b->group_count++];

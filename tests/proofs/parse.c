@@ -12,10 +12,11 @@ void parse_ext(void) {
     const uint8_t *const ip = any_bytes(len);
     tuo_pkt_info info, before;
     tuo_result result;
-    ASSUME(info.total_len >= 40 && info.total_len <= len && info.flags == 0);
+    ASSUME(len >= 40 && info.total_len >= len && info.flags == 0); /* the rest of the packet is in another piece */
     before = info;
-    result = tuoi_parse_ip6_ext(ip, &info);
+    result = tuoi_parse_ip6_ext(ip, (uint32_t)len, &info);
     ext_promises(PROVED, result, &info);
+    PROVE(result != TUO_OK || info.ip_hdr_len <= len, "walk: ends within what is readable");
     before.flags = info.flags;
     before.l4_proto = info.l4_proto;
     before.ip_hdr_len = info.ip_hdr_len;
@@ -30,6 +31,20 @@ void parse_promise(void) {
     tuo_pkt_info info;
     const tuo_result result = tuoi_parse(pkt, len, flags, &info);
     parse_promises(PROVED, result, len, flags, &info);
+}
+
+/* A packet in pieces: only the first piece is an object. Nothing beyond it is read, and headers that are found lie in it.
+   PROOF parse_pieces unwind=10 models=64,32 calls=tuoi_parse_ip6_ext:ext_contract cover=tuoi_parse_readable */
+void parse_pieces(void) {
+    const size_t len = any_up_to(65535), first = any_up_to(len);
+    const unsigned flags = nondet_int() ? TUO_F_ETHERNET : 0;
+    const uint8_t *const pkt = any_bytes(first);
+    tuo_pkt_info info;
+    const tuo_result result = tuoi_parse_readable(pkt, first, len, flags, &info);
+    parse_promises(PROVED, result, len, flags, &info);
+    PROVE(result != TUO_OK || info.kind == TUO_KIND_NONE || info.payload_off <= first, "pieces: all headers lie in the first");
+    PROVE(result == TUO_OK || info.l4_off == 0 || first - info.ip_off >= (info.ip_version == 4 ? 20u : 40u),
+          "pieces: error in L4: addresses lie in the first");
 }
 
 /* PROOF parse_public unwind=2 models=64 calls=tuoi_parse:parse_contract cover=tuo_parse */

@@ -73,7 +73,7 @@ enum { PROVED, ASSUMED };
 #define STATE(mode, condition, text) \
     if ((mode) == ASSUMED) ASSUME(condition); else PROVE(condition, text)
 
-/* tuoi_parse_ip6_ext, proved by parse_ext. May assume: ip[0..total_len) is readable, total_len >= 40, no flag says fragment or opaque. */
+/* tuoi_parse_ip6_ext, proved by parse_ext. May assume: ip[0..end) is readable, 40 <= end <= total_len, no flag says fragment or opaque. */
 static void ext_promises(int mode, tuo_result result, const tuo_pkt_info *info) {
     STATE(mode, result == TUO_OK || result == TUO_E_IP6_EXT, "walk: result");
     STATE(mode, !(info->flags & ~(TUO_PKT_ROUTING | TUO_PKT_OPAQUE | TUO_PKT_FRAGMENT)), "walk: its flags only");
@@ -84,14 +84,15 @@ static void ext_promises(int mode, tuo_result result, const tuo_pkt_info *info) 
     STATE(mode, !(info->flags & TUO_PKT_OPAQUE) || (info->l4_proto != 6 && info->l4_proto != 17), "walk: what hides is not TCP or UDP");
 }
 
-tuo_result ext_contract(const uint8_t *ip, tuo_pkt_info *info) {
+tuo_result ext_contract(const uint8_t *ip, uint32_t end, tuo_pkt_info *info) {
     const tuo_result result = nondet_int() ? TUO_OK : TUO_E_IP6_EXT;
-    PROVE(info->total_len >= 40 && readable(ip, info->total_len), "walk: the packet is readable to its end");
+    PROVE(end >= 40 && end <= info->total_len && readable(ip, end), "walk: the packet is readable to the end");
     PROVE(info->flags == 0, "walk: fresh flags");
     info->flags = nondet_u8();
     info->l4_proto = nondet_u8();
     info->ip_hdr_len = nondet_u32();
     ext_promises(ASSUMED, result, info);
+    ASSUME(result != TUO_OK || info->ip_hdr_len <= end);
     return result;
 }
 
@@ -150,6 +151,12 @@ tuo_result parse_contract(const uint8_t *pkt, size_t len, unsigned flags, tuo_pk
     *info = found;
     parse_promises(ASSUMED, result, len, flags, info);
     return result;
+}
+
+/* Of a packet in one piece. */
+tuo_result parse_readable_contract(const uint8_t *pkt, size_t readable_len, size_t len, unsigned flags, tuo_pkt_info *info) {
+    PROVE(readable_len == len, "parse: one piece");
+    return parse_contract(pkt, len, flags, info);
 }
 
 /* The sums, proved by sum_* as far as that goes: each adds less than 2^32 for 4 bytes or a shorter rest. May assume: the range is readable

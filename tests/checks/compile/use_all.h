@@ -13,8 +13,8 @@
     X(tuo_flow_table_remove) X(tuo_flow_table_reset) X(tuo_flow_table_count)                       \
     X(tuo_flow_table_query_stats) X(tuo_flow_key_from_packet) X(tuo_gro_memory_size)               \
     X(tuo_gro_init) X(tuo_gro_reconfigure) X(tuo_gro_query_desc) X(tuo_gro_query_stats)            \
-    X(tuo_gro_reset) X(tuo_gro_push) X(tuo_gro_push_batch) X(tuo_gro_next) X(tuo_gro_next_batch)   \
-    X(tuo_gro_push_buf) X(tuo_gro_next_copy)                                                       \
+    X(tuo_gro_reset) X(tuo_gro_push) X(tuo_gro_push_batch) X(tuo_gro_push_iov) X(tuo_gro_next)     \
+    X(tuo_gro_next_batch) X(tuo_gro_push_buf) X(tuo_gro_next_copy)                                 \
     X(tuo_gro_batch) X(tuo_gro_candidate) X(tuo_coalesce_account) X(tuo_gso_init) X(tuo_gso_count) \
     X(tuo_gso_remaining) X(tuo_gso_next) X(tuo_gso_next_batch) X(tuo_gso_next_in_place)            \
     X(tuo_gso_split)                                                                               \

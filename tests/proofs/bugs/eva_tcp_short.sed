@@ -1,4 +1,4 @@
 # proof: eva_parse
 # breaks: valid_read(tcp
 # as parse_tcp_short: for Frama-C
-s/if (len < TUOI_TCP_LEN) return TUO_E_TCP_HEADER;//
+s/if (readable < TUOI_TCP_LEN) return TUO_E_TCP_HEADER;//
