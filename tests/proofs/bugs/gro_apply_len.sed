@@ -1,4 +1,4 @@
 # proof: gro_apply
 # breaks: sums of both
 # the sum of payloads misses a packet
-/void tuoi_item_append/,/^}/s/item->payload_len += facts->payload_len;//
+/void tuoi_item_append/,/^}/s/item->payload_len += payload_len;//
