@@ -1257,7 +1257,7 @@ typedef struct tuo_gro_desc {
     uint16_t udp_excluded_ports[TUO_EXCLUDED_PORTS_MAX];
     /* Destination ports of VXLAN (4789) and Geneve (6081): coalesce inside these tunnels (manual,
        UDP TUNNELS). Needs vnet_hdr_len 24 or no_vnet_hdr, and a device that takes tunnel types. In
-       tuo_tun_desc.gro: needs udp_tunnels; without a device that takes them, no effect. */
+       tuo_tun_desc.gro: needs udp_tunnels. If the device takes no tunnel types: no effect. */
     uint8_t vxlan_port_count, geneve_port_count; /* 0..TUO_TUNNEL_PORTS_MAX */
     /* 1: for a Linux TUN device (not TAP). outer_th_offset is then 14 too much (K 1.30). */
     uint8_t tunnels_for_tun;
@@ -2201,8 +2201,8 @@ typedef struct tuo_tun_desc {
        then has 24 bytes. A kernel before Linux 6.17 hands out their segments, as without. */
     uint8_t udp_tunnels;
     /* Also write superpackets in UDP tunnels (gro.vxlan_ports, gro.geneve_ports) to a TUN device.
-       Linux 6.18 and 7.2 deliver them, but not as the header is specified (K 1.30): try your kernel
-       (manual, UDP TUNNELS). A TAP device needs no switch. Without udp_tunnels: no effect. */
+       Linux 6.18 and 7.2 deliver them, but not as the header is specified (K 1.30). Try your kernel
+       first (manual, UDP TUNNELS). A TAP device needs no switch. */
     uint8_t tun_writes_tunnels;
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
@@ -6207,8 +6207,7 @@ static TUOI_NOINLINE void tuoi_gro_account_outer(const tuo_gro *gro, uint8_t *hd
     outer.hdr_len = outer.l4_off + TUOI_UDP_LEN;
     outer.kind = item->tunnel;
     tuoi_account_lengths(hdr, &outer, end - outer.hdr_len);
-    vnet->gso_type =
-        (uint8_t)(vnet->gso_type | (tuoi_is_ip4(item->tunnel) ? TUO_GSO_UDP_TUNNEL_IPV4 : TUO_GSO_UDP_TUNNEL_IPV6));
+    vnet->gso_type = (uint8_t)(vnet->gso_type | tuoi_kinds[item->tunnel].tunnel_type);
     vnet->outer_th_offset = (uint16_t)(outer.l4_off + (gro->desc.tunnels_for_tun ? TUOI_ETH_LEN : 0));
     vnet->inner_nh_offset = (uint16_t)item->shape.ip_off;
     if (tuoi_load16(hdr + outer.l4_off + TUOI_UDP_CSUM) == 0) return;

@@ -1098,6 +1098,36 @@ TEST(a_guest_gets_num_buffers)
     check_groups(&batch, "012");
 }
 
+/* A receiver without a vnet header takes no tunnel types; and no UDP. */
+TEST(finished_superpackets_are_not_in_tunnels)
+{
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_TCP4, 0);
+    tuo_gro_desc desc = tunnels_on(0);
+
+    desc.finish_checksum = 1;
+    two_of(&d, SAME, SAME);
+    expect_two(&desc, 0, TUO_V_DISABLED, TUO_V_DISABLED);
+}
+
+/* Outside, a checksum of 0 stays 0. Inside, splitting could not reproduce it. */
+TEST(merge_zero_csum4_changes_nothing_in_tunnels)
+{
+    datagram d = datagram_of(DATAGRAM_VXLAN, PKT_UDP4, PKT_UDP4, 0);
+    tuo_gro_desc desc = tunnels_on(0);
+
+    desc.merge_zero_csum4 = 1;
+    d.no_csum = 1;
+    check_row("outside");
+    two_of(&d, SAME, SAME);
+    expect_two(&desc, 0, TUO_V_HELD, TUO_V_APPENDED);
+    check_row("inside");
+    two_of(&d, INNER_NO_CSUM, INNER_NO_CSUM);
+    expect_two(&desc, 0, TUO_V_UDP_ZERO_CSUM, TUO_V_UDP_ZERO_CSUM);
+    check_row("one with and one without");
+    two_of(&d, SAME, CSUM_TOGGLED);
+    expect_two(&desc, 0, TUO_V_HELD, TUO_V_TUNNEL_DIFFERS);
+}
+
 /* Exclusions are those of the inner packet. */
 TEST(inner_packets_that_are_switched_off)
 {
@@ -1324,6 +1354,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(inner_packets_in_one_place_of_different_tunnels),
         CHECK_ENTRY(no_vnet_header_in_front),
         CHECK_ENTRY(a_guest_gets_num_buffers),
+        CHECK_ENTRY(finished_superpackets_are_not_in_tunnels),
+        CHECK_ENTRY(merge_zero_csum4_changes_nothing_in_tunnels),
         CHECK_ENTRY(inner_packets_that_are_switched_off),
         CHECK_ENTRY(geneve_of_bare_ip_for_a_tun_is_plain_udp),
         CHECK_ENTRY(what_is_not_understood_takes_no_datagram_of_its_tunnel),

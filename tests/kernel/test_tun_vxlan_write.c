@@ -143,7 +143,8 @@ static void check_forwarded(tuo_tun *b)
 
     while ((n = read_plain(b, bytes, i == sent.count ? QUIET_MS : WAIT_MS)) != 0) {
         pkt_view v = pkt_look(bytes, n, 0, 0), w;
-        if (!pkt_has_l4(&v) || v.proto != PKT_PROTO_UDP || (pkt_get16(bytes + v.l4 + 2) != VXLAN_PORT && pkt_get16(bytes + v.l4 + 2) != GENEVE_PORT))
+        if (!pkt_has_l4(&v) || v.proto != PKT_PROTO_UDP ||
+            (pkt_get16(bytes + v.l4 + 2) != VXLAN_PORT && pkt_get16(bytes + v.l4 + 2) != GENEVE_PORT))
             continue;
         if (!CHECK(i < sent.count))
             return;
@@ -392,6 +393,35 @@ TEST(where_the_kernel_wants_the_outer_header)
     }
 }
 
+/* A TAP device would not mind: what is written is looked at. */
+TEST(where_the_library_says_it_is)
+{
+    static uint8_t written[FRAME_MAX + 100];
+    unsigned n;
+
+    if (!ready())
+        return;
+    for (n = 0; n < 4; n++) {
+        setup s = {n & 1, n >> 1, 0, 0, PKT_TCP4};
+        tuo_tun_desc desc = writer_desc(s.tap);
+        tuo_vnet_hdr vnet;
+        pair p;
+        check_row("%s, outer IPv%d", s.tap ? "TAP" : "TUN", s.outer6 ? 6 : 4);
+        if (world_open(&p, &desc) && has_tunnels(p.a)) {
+            filter.written = written;
+            filter.written_room = sizeof written;
+            filter.written_len = 0;
+            make_traffic(first_datagram(&s), COUNT, 0);
+            write_traffic(p.a, 0);
+            CHECK_RESULT(tuo_vnet_decode(written + sizeof(size_t), TUO_VNET_LEN_TUNNEL, TUO_VNET_LEN_TUNNEL, TUO_ORDER_NATIVE, &vnet), TUO_OK);
+            CHECK_EQ_INT(vnet.gso_type, TUO_GSO_TCPV4 | (s.outer6 ? TUO_GSO_UDP_TUNNEL_IPV6 : TUO_GSO_UDP_TUNNEL_IPV4));
+            CHECK_EQ_INT(vnet.outer_th_offset, 14 + (s.outer6 ? 40 : 20)); /* on a TUN device 14 too much */
+            CHECK_EQ_INT(vnet.inner_nh_offset, (s.tap ? 14 : 0) + (s.outer6 ? 40 : 20) + 8 + 8 + 14);
+        }
+        pair_close(&p);
+    }
+}
+
 /* K 1.31 */
 TEST(what_else_the_kernel_refuses)
 {
@@ -620,6 +650,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(what_is_refused_is_sent_singly),
         CHECK_ENTRY(geneve_of_bare_ip_to_a_tun_is_plain_udp),
         CHECK_ENTRY(where_the_kernel_wants_the_outer_header),
+        CHECK_ENTRY(where_the_library_says_it_is),
         CHECK_ENTRY(what_else_the_kernel_refuses),
         CHECK_ENTRY(a_vxlan_device_gets_superpackets),
         CHECK_ENTRY(time_of_a_train),

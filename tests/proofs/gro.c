@@ -162,7 +162,7 @@ static tuo_verdict decide(const tuoi_packet *b, tuoi_item *items) {
         verdict = tuoi_headers_differ(&gro.masks, &items[0], b->bytes, &b->facts.shape);
         return verdict == TUO_V_HELD ? tuoi_decide_append(&gro.desc, &items[0], &b->facts) : verdict;
     }
-    if (position.touches_upper && tuoi_opens_in_place(&gro.desc, &b->facts, verdict)) {
+    if (position.touches_upper && tuoi_opens_in_place(&gro.desc, b->facts.shape.kind, verdict)) {
         tuoi_item_fill(&gro, b, 1);
         verdict = tuoi_headers_differ(&gro.masks, &items[1], items[0].bytes, &items[0].shape);
         if (verdict == TUO_V_HELD) verdict = tuoi_decide_join(&gro.desc, &items[1], &items[0]);
