@@ -497,7 +497,7 @@ static void prove_emit(const shape *of, uint8_t vnet_len) {
     PROVE(iovs[1].base == a.bytes + a.facts.shape.hdr_len && iovs[1].len == a.facts.payload_len, "payload of a");
     PROVE(iovs[2].base == b.bytes + b.facts.shape.hdr_len && iovs[2].len == b.facts.payload_len, "payload of b");
     PROVE(sp.len == iovs[0].len + iovs[1].len + iovs[2].len && sp.vnet_len == gro.vnet_len, "lengths");
-    PROVE(sp.vnet.gso_size == a.facts.payload_len && sp.vnet.csum_start == a.facts.shape.l4_off && sp.vnet.hdr_len == a.facts.shape.hdr_len, "metadata");
+    PROVE(gro.desc.finish_checksum ? sp.vnet.gso_size == 0 && sp.vnet.flags == 0 : sp.vnet.gso_size == a.facts.payload_len && sp.vnet.csum_start == a.facts.shape.l4_off && sp.vnet.hdr_len == a.facts.shape.hdr_len, "metadata");
     PROVE(sp.vnet.num_buffers == (gro.desc.virtio_guest != 0), "num_buffers for guests");
     PROVE(be16(sp.tuoi_head + gro.vnet_len + a.facts.shape.ip_off + (a.facts.ip_version == 4 ? 2 : 4)) == ip_len - (a.facts.ip_version == 4 ? 0 : 40),
           "IP length");
