@@ -1918,7 +1918,8 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tu
 
 /* tuo_gso_next_batch: many segments, each with headers of its own, as for one sendmmsg.
    Writes    headers[0..returned), segments[0..returned): as tuo_gso_next one after the other
-   Returns   the number of segments, at most count. Less than count: all segments are out */
+   Returns   the number of segments, at most count. Less than count: all segments are out
+   Ownership headers are caller-owned; the segments point into them and into the input */
 TUO_API TUO_MUST_CHECK size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MAX],
                                                  tuo_segment *segments, size_t count);
 
@@ -5809,6 +5810,7 @@ static tuo_verdict tuoi_gro_try_append(tuo_gro *gro, tuoi_packet *pkt, uint32_t 
     tuoi_item_append(gro->records, item, pkt->record, pkt->facts.payload_len, pkt->facts.ip_id);
     item->closed = (uint8_t)tuoi_closes_after(&pkt->facts, item->gso_size, 0);
     item->fast_len = tuoi_fast_len(item);
+    tuoi_gro_offer(gro, position->lower, pkt->bytes + pkt->facts.shape.l4_off, pkt->facts.ip_version == 4);
     if (position->touches_upper && tuoi_gro_may_join(gro, item, &gro->items[position->upper]) == TUO_V_HELD) {
         tuoi_item_join(gro, item, &gro->items[position->upper]);
         gro->stats.joined_items++;

@@ -1777,7 +1777,7 @@ TEST(guesses_begin_anew_before_their_number_wraps)
     for (kind = 0; kind < PKT_KIND_COUNT; kind++)
         for (back = 1; back <= 5; back++) { /* so many steps before: at a drain, or at a fragment in the middle */
             const pkt_spec s = {.kind = (pkt_kind)kind};
-            const pkt_spec fragment = {.kind = (pkt_kind)kind, .frag = 0x2000, .ext_chain = kind == PKT_TCP6 || kind == PKT_UDP6 ? "f" : NULL};
+            const pkt_spec fragment = {.kind = (pkt_kind)kind, .frag = 0x2000, .ext_chain = pkt_is_v6(&s) ? "f" : NULL};
             h_gro h = h_open(&desc);
             char text[64];
 
