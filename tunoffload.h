@@ -638,11 +638,11 @@
 
    GRO looks into datagrams whose outer packet has no tags, IP options or extension headers. VXLAN
    has the I flag, and not the P flag of GPE. Geneve is version 0 without the O flag. The inner
-   frame has at most one tag. Every other datagram to such a port leaves alone, and closes all
-   tunnels between its two addresses. An inner packet that cannot merge closes its flow. An inner
-   fragment closes all flows between the inner addresses. An inner frame that is not IP closes
-   nothing. Geneve of bare IP with less than 8 bytes of options is plain UDP on a TUN device, which
-   would refuse it.
+   frame has at most one tag. Every other datagram to such a port, and one in pieces, leaves alone,
+   and closes all tunnels between its two addresses. An inner packet that cannot merge closes its
+   flow. An inner fragment closes all flows between the inner addresses. An inner frame that is not
+   IP closes nothing. Geneve of bare IP with less than 8 bytes of options is plain UDP on a TUN
+   device, which would refuse it.
 
    SPEED
 
@@ -5415,12 +5415,17 @@ static void tuoi_gro_set_barrier(tuo_gro *gro, const tuoi_packet *pkt) {
     tuoi_gro_forget_guesses(gro);
 }
 
+/* Of what is not a fragment. */
+TUOI_FORCE_INLINE int tuoi_ports_known(const tuoi_facts *facts) {
+    return facts->shape.l4_off && facts->shape.ip_off + facts->total_len - facts->shape.l4_off >= 4;
+}
+
 /* For a packet that never merges, but may belong to a held flow. If its ports are known, this flow
    is closed. Otherwise all flows of its addresses are closed. Packets of other protocols, and
    packets too broken for a receiver, close no flow. */
 static TUOI_NOINLINE void tuoi_gro_close_behind(tuo_gro *gro, tuo_verdict verdict, const tuoi_packet *pkt) {
     const tuoi_facts *const facts = &pkt->facts;
-    const int ports_known = facts->shape.l4_off && facts->shape.ip_off + facts->total_len - facts->shape.l4_off >= 4;
+    const int ports_known = tuoi_ports_known(facts);
     switch ((int)verdict) {
         case TUO_V_NOT_IP:
         case TUO_V_TRUNCATED:
@@ -6014,7 +6019,8 @@ static TUOI_NOINLINE tuo_verdict tuoi_gro_push_other(tuo_gro *gro, const uint8_t
     } else {
         verdict = tuoi_classify(ip_off, bytes, len, &pkt.facts, zero_ok);
     }
-    if (gro->tunnels && pkt.facts.l4_proto == TUOI_PROTO_UDP && pkt.facts.shape.kind != TUO_KIND_NONE)
+    if (gro->tunnels && pkt.facts.l4_proto == TUOI_PROTO_UDP &&
+        (pkt.facts.shape.kind != TUO_KIND_NONE || (verdict == TUO_V_UDP_LENGTH && tuoi_ports_known(&pkt.facts))))
         return tuoi_gro_push_udp(gro, &pkt, verdict);
     return tuoi_gro_settle_any(gro, &pkt, verdict);
 }

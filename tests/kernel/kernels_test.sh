@@ -39,6 +39,7 @@ others='test_kernel:split_as_the_kernel_splits        6.1 6.12 newest
         test_tunnel_loops:edge_triggered_epoll        UDP_ON
         test_tunnel_loops:two_threads                 UDP_ON
         test_tun_vxlan                                newest
+        test_tun_vxlan_write                          newest
         test_udp                                      UDP_ON
         test_udp_net                                  UDP_ON'
 others=${others//UDP_ON/${UDP_ON:-6.1 6.12 newest}} # UDP_ON="names": these on fewer kernels
