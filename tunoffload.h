@@ -489,7 +489,8 @@
 
        // Checksums of TCP and UDP over IPv4, TSO over IPv4 up to 32 KiB, by DPDK's conventions.
        static const tuo_caps port = { .tx_csum_ip4 = 1, .tx_csum_tcp4 = 1, .tx_csum_udp4 = 1,
-                                      .tso_sum_no_len = 1, .max_tcp4 = 32768, .ethernet = 1 };
+                                      .tso_sum_no_len = 1, .max_tcp4 = 32768, .mtu = 1500,
+                                      .ethernet = 1 };
 
        // frame and vnet: from tuo_tun_recv (a TAP device), or from a stack and tuo_tso_prepare.
        tuo_result transmit(const void *frame, size_t len, const tuo_vnet_hdr *vnet,
@@ -497,7 +498,7 @@
            tuo_tx tx;
            tuo_tx_packet packet;
            tuo_result result = tuo_tx_init(&tx, &port, frame, len, vnet, 0);
-           if (result != TUO_OK) return result;
+           if (result != TUO_OK) return result; // TUO_E_MTU: longer than the port sends
            // pieces; offloads to ask of the port; l2_len, l3_len, l4_len
            while (tuo_tx_next(&tx, 0, &packet) == TUO_OK) post(&packet);
            return TUO_OK;
@@ -506,9 +507,11 @@
 
    tuo_tx_init takes contiguous packets. Pass the packets of a gathered tuo_superpacket (sp.users)
    one by one to a device that does not take the superpacket whole. tuo_tso_prepare gives large
-   packets of a stack their metadata. tuo_rx_hint turns the metadata of a received packet into the
-   hint of tuo_gro_push. tuo_tx_queue keeps, in order, the packets that a device did not take.
-   tuo_rx_queue hands out injected packets first.
+   packets of a stack their metadata. Nothing longer than caps.mtu is handed out (TUO_E_MTU), and
+   tuo_tx_packet.wire_len_max is the length on the wire. With caps.tx_vlan_insert the outermost
+   VLAN tag moves from the bytes to tuo_tx_packet.vlan_tci. tuo_rx_hint turns the metadata of a
+   received packet into the hint of tuo_gro_push. tuo_tx_queue keeps, in order, the packets that a
+   device did not take. tuo_rx_queue hands out injected packets first.
 
    Virtual machines: a virtio 1.x guest expects num_buffers 1. Set desc.virtio_guest, and 12 or more
    for desc.vnet_hdr_len. A TUN device neither fills nor reads num_buffers.
@@ -745,8 +748,11 @@
      GSO type. IPv4 with options never merges (as in the kernel), but splits.
    - Coalesced superpackets have at most 65535 bytes of IP packet, as Linux demands on a TUN device.
      tuo_gso_init and tuo_tx_init take larger ones (IP length 0), and tuo_tso_prepare makes larger
-     ones for devices that allow them. A jumbo payload option (RFC 2675) is copied like any other
-     option. Remove this option first: no segment may have it.
+     ones for devices that allow them.
+   - Jumbo payload option (RFC 2675): no segment may have it, so packets with it never merge, and
+     superpackets with it are not cut (TUO_E_IP6_JUMBO). TUO_F_STRIP_JUMBO takes it out. The TUN
+     device always takes it out, because a refused read would lose the packet. Of superpackets in
+     UDP tunnels it is never taken out.
    - Stricter than GRO of the kernel, so that nothing is lost:
      another flow label or extension header closes the flow (the kernel sees another flow);
      packets with a TCP checksum or IPv4 header checksum of 0xffff do not merge (splitting writes
@@ -755,6 +761,9 @@
      a constant IPv4 ID needs DF, for UDP as well (kernels before 6.18 agree);
      CWR never merges (kernel generations disagree);
      a packet that cannot merge closes its flow, even if the kernel lets this packet overtake.
+   - AccECN: a vnet header cannot say that all segments keep CWR, so such superpackets are neither
+     made nor cut (TUO_E_VNET_ACCECN). Linux never writes one to a TUN device. Segments of a sender
+     with AccECN (Linux 7) arrive one by one there.
    - UDP: some kernels before 6.8.5 lose coalesced datagrams for local tunnel endpoints. Exclude the
      ports of these endpoints: 4789 and 8472 (VXLAN), 6081 (Geneve), 4500 (IPsec over UDP). Set
      udp_excluded_ports = { 4789, 8472, 6081, 4500 }, udp_excluded_port_count = 4. Or set
@@ -826,7 +835,9 @@ enum {
     TUO_F_SUPERPACKET = 16,
     /* tuo_gro_push: a device has verified the TCP or UDP checksum. The IPv4 header is still
        summed. */
-    TUO_F_TRUST_L4 = 32
+    TUO_F_TRUST_L4 = 32,
+    /* tuo_gso_init, tuo_tx_init: take a jumbo payload option (RFC 2675) out of what is cut. */
+    TUO_F_STRIP_JUMBO = 64
 };
 
 /* Instructions that sum payloads. Results never depend on them. */
@@ -905,7 +916,10 @@ typedef enum tuo_simd {
     X(E_WOKEN, -32, "woken by tuo_tun_wake, tuo_udp_wake or a close (Linux parts)")                \
     X(E_DOWN, -33, "the interface is down (TUN backend)")                                          \
     X(E_GONE, -34, "the device was deleted (TUN backend)")                                         \
-    X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")
+    X(E_REFUSED, -35, "the kernel does not take these bytes as a packet (TUN backend)")            \
+    X(E_VNET_ACCECN, -36, "gso_type with the AccECN bit: not supported")                           \
+    X(E_IP6_JUMBO, -37, "superpacket with an IPv6 jumbo payload option, which no segment may have") \
+    X(E_MTU, -38, "the packet, or a segment of it, is longer than the MTU of the device")
 
 typedef enum tuo_result {
 #define TUOI_X(name, value, text) TUO_##name = (value),
@@ -943,8 +957,8 @@ typedef enum tuo_result {
     X(IP_RESERVED_BIT, "reserved bit of the IPv4 header set; closes",                              \
       "af_inet.c inet_gro_receive")                                                                \
     X(IP6_EXT,                                                                                     \
-      "extension header that hides the ports, or a broken chain; closes all flows of its addresses", \
-      "ip6_offload.c ipv6_gso_pull_exthdrs")                                                       \
+      "extension header that hides the ports, jumbo option, or broken chain; closes all flows of its addresses", \
+      "ip6_offload.c ipv6_gso_pull_exthdrs, RFC 2675 3")                                                       \
     X(IP6_ROUTING,                                                                                 \
       "routing header with segments left: the checksum covers another address; closes",            \
       "RFC 8200 8.1")                                                                              \
@@ -1073,6 +1087,7 @@ enum {
     TUO_GSO_UDP = 3,    /* legacy UFO: refused */
     TUO_GSO_TCPV6 = 4,
     TUO_GSO_UDP_L4 = 5, /* USO, both IP versions; Linux 6.2 */
+    TUO_GSO_ACCECN = 0x10, /* all segments keep CWR: refused */
     /* or-ed onto the type of a packet inside UDP: VXLAN, Geneve; the version is the outer one */
     TUO_GSO_UDP_TUNNEL_IPV4 = 0x20,
     TUO_GSO_UDP_TUNNEL_IPV6 = 0x40, /* Linux 6.17 */
@@ -1331,6 +1346,9 @@ typedef struct tuo_caps {
        another address */
     uint8_t tx_ip6_ext;
     uint8_t tx_vlan_max;      /* VLAN tags that offloads work behind; 0..TUO_VLAN_MAX */
+    /* 1: inserts an 802.1Q tag (type 0x8100) that is not among the bytes (tuo_tx_packet.vlan_tci).
+       The outermost tag of a frame is left to it and does not count for tx_vlan_max */
+    uint8_t tx_vlan_insert;
     /* 1: segmenting leaves CWR on the first segment only (Linux NETIF_F_TSO_ECN, virtio HOST_ECN).
        A superpacket with CWR gets the ECN bit. 0: the segment with CWR is handed out first, by
        itself */
@@ -1344,6 +1362,11 @@ typedef struct tuo_caps {
     uint32_t min_seg_size, max_seg_size; /* bounds of gso_size; 0 = any */
     uint32_t max_segs;        /* TCP segments of one superpacket; 0 = any number */
     uint32_t max_udp_segs;    /* datagrams of one superpacket; 0 = any number */
+    /* header bytes of a superpacket, from the first byte to the payload of TCP or UDP; 0 = any */
+    uint32_t max_hdr_len;
+    /* bytes of the longest IP packet that the device sends; 0 = no limit. All bytes behind Ethernet
+       header and tags count, whatever they are. Of a superpacket, its segments count */
+    uint32_t mtu;
     /* pieces in memory of one packet (scatter-gather); 0 = any number; 1 = contiguous only */
     uint32_t max_frags;
 } tuo_caps;
@@ -1362,7 +1385,7 @@ typedef struct tuo_segment {
 typedef struct tuo_gso {
     const uint8_t *tuoi_pkt;
     const struct tuoi_sums *tuoi_sums;
-    size_t tuoi_pkt_len;        /* bytes of the packet; if it is cut, without bytes behind it */
+    size_t tuoi_pkt_len;        /* bytes from there on; if it is cut, to the end of the IP packet */
     uint32_t tuoi_hdr_len;      /* bytes in front of the payload */
     uint32_t tuoi_payload_len;
     uint32_t tuoi_gso_size;     /* at most payload_len */
@@ -1386,14 +1409,20 @@ typedef struct tuo_gso {
     uint8_t tuoi_kind;          /* tuo_kind; NONE = not cut */
     uint8_t tuoi_fill_csum;     /* not cut, but the checksum must be completed */
     uint8_t tuoi_pseudo;        /* TUO_F_PSEUDO */
+    uint16_t tuoi_left_out;     /* header bytes that no segment gets; tuoi_pkt is behind as many */
     uint8_t tuoi_hdr[TUO_HEADER_MAX];
 } tuo_gso;
 
-/* One packet for a device, filled by tuo_tx_next: its bytes, and the work left to the device. */
+/* One packet for a device, filled by tuo_tx_next: its bytes, and the work left to the device. A tag
+   that the device inserts is not among the bytes. No length or offset counts it, except
+   wire_len_max. */
 typedef struct tuo_tx_packet {
-    tuo_iov iov[3];
-    size_t iov_count;      /* 1: the input; 2: headers, payload; 3: as in tuo_segment */
+    tuo_iov iov[4];
+    size_t iov_count;
     size_t len;            /* bytes in total */
+    /* bytes of the longest frame that the device sends for it: a segment, if it makes segments.
+       With Ethernet header and all tags, without frame check sequence */
+    size_t wire_len_max;
     tuo_vnet_hdr vnet;     /* left to the device: NEEDS_CSUM, GSO type and size; zero: nothing */
     uint32_t seg_count;    /* segments that the device makes of it; 1 if it does not segment it */
     /* for descriptors, in bytes; all three are 0 if kind is NONE */
@@ -1403,6 +1432,8 @@ typedef struct tuo_tx_packet {
     /* tuo_kind. NONE: nothing is left, or a checksum that only vnet locates (tx_csum_any) */
     uint8_t kind;
     uint8_t csum_ip4;      /* 1: the device computes the IPv4 header checksum; the field holds 0 */
+    uint8_t vlan_insert;   /* 1: the device inserts type 0x8100 and vlan_tci behind the addresses */
+    uint16_t vlan_tci;     /* priority and VLAN, as in the tag; 0 without vlan_insert */
 } tuo_tx_packet;
 
 /* A transmit in progress, about 490 bytes. Public so that it can live on the stack; its members are
@@ -1420,6 +1451,8 @@ typedef struct tuo_tx {
     uint32_t tuoi_frags_max;    /* 0: any number */
     uint8_t tuoi_first_alone;   /* the first segment has CWR, which the device would copy */
     uint8_t tuoi_csum_ip4, tuoi_sum_no_len; /* as in tuo_caps */
+    uint8_t tuoi_vlan_insert;   /* the outermost tag is left to the device */
+    uint16_t tuoi_vlan_tci;
 } tuo_tx;
 
 /* Callback of tuo_tx_queue_init, and its queue. The queue's members are private. */
@@ -1580,6 +1613,7 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size
              looked at. A tunnel bit alone marks a single packet, which counts as an ordinary one
 
    Returns   the first that applies:
+     gso_type has the AccECN bit (0x10): TUO_E_VNET_ACCECN
      gso_type has both UDP tunnel bits: TUO_E_VNET_TUNNEL
      gso_type has a UDP tunnel bit, and TUO_F_WRITE is set: TUO_E_VNET_TUNNEL
      gso_type is legacy UFO: TUO_E_VNET_UFO
@@ -1872,9 +1906,10 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
    Reads     pkt[0..len); headers only, unless a checksum must be verified. pkt must not change
              while the split goes on
    Flags     TUO_F_ETHERNET; TUO_F_PSEUDO: segments get pseudo-header sums; TUO_F_TRUST: do not
-             verify; TUO_F_SIMD
+             verify; TUO_F_STRIP_JUMBO; TUO_F_SIMD
    Returns   planned: TUO_OK
              tuo_vnet_check refuses the header: its result
+             superpacket with a jumbo payload option that stays: TUO_E_IP6_JUMBO
              superpacket with a wrong IPv4 header checksum: TUO_E_IP_CSUM
              superpacket without NEEDS_CSUM, wrong TCP checksum: TUO_E_L4_CSUM
              superpacket without NEEDS_CSUM, behind a routing header with segments left:
@@ -1894,6 +1929,11 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_coalesce_account(void *pkt, size_t len, ui
              or a single datagram counts as an ordinary packet
    Lengths   as in Linux, the payload of UDP is the IP payload, whatever the UDP length says. With a
              GSO type, bytes beyond the IP packet are not part of the packet
+   Jumbo     looked for in superpackets only, in a hop-by-hop header right behind the IPv6 header.
+             With TUO_F_STRIP_JUMBO no segment gets this header: the next header field of the IPv6
+             header takes its place, the payload length does not count it. The option stays if the
+             flag is not given, or if the header has anything but this option and padding. In a
+             tunnel superpacket it is looked for behind both IP headers, and always stays
    Sources   linux tcp_gso_segment, __udp_gso_segment, inet_gso_segment, ipv6_gso_segment */
 TUO_API TUO_MUST_CHECK tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                                unsigned flags);
@@ -2010,10 +2050,15 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_
    Reads     pkt[0..len), with an Ethernet header if caps->ethernet is 1. pkt must not change while
              tuo_tx_next goes on. *vnet: its metadata in virtio's convention (tuo_tun_recv,
              tuo_tso_prepare, tuo_superpacket.vnet)
-   Flags     TUO_F_TRUST, TUO_F_SIMD, as for tuo_gso_init
+   Flags     TUO_F_TRUST, TUO_F_STRIP_JUMBO, TUO_F_SIMD, as for tuo_gso_init
    Returns   planned: TUO_OK
              caps are out of range: TUO_E_INVALID
              tuo_gso_init would refuse the packet: its result
+             the packet, or a segment of gso_size bytes, is longer than caps->mtu: TUO_E_MTU
+   After a failure *tx is unchanged, and the packet is the caller's: fragment it, or answer the
+   sender ("fragmentation needed", "packet too big"). Segments are never made shorter than gso_size.
+   Tag       with caps->tx_vlan_insert, an outermost tag of type 0x8100 is taken out of the bytes
+             and described in tuo_tx_packet. It stays if a partial checksum covers it
    Wire      the device sends, byte for byte, the segments of tuo_gso_next. One exception: a TCP
              checksum of 0, which is as good as 0xffff. Segments get 0 here, ordinary packets 0xffff
              (as in Linux); a device may write either */
@@ -2027,7 +2072,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, 
              none is left: TUO_DONE. *packet is untouched
              it would have more pieces than max_frags: TUO_E_UNSUPPORTED. Nothing is lost: go on
              with tuo_tx_next_in_place
-   Pieces    2 of superpackets and segments. 1 of other packets, or 3 if their checksum is completed
+   Pieces    2 of superpackets and segments: headers, payload. 1 of other packets, or 3 if their
+             checksum is completed (as in tuo_segment); if their tag is left to the device, one more
+             in front: the addresses
    Cost      headers only, if the device finishes the checksum */
 TUO_API TUO_MUST_CHECK tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packet);
 
@@ -2386,7 +2433,7 @@ TUO_API void tuo_tun_query_info(const tuo_tun *tun, tuo_tun_info *info);
    offloads. With a vnet header a TUN device takes TCP superpackets, and UDP superpackets if the
    kernel has USO. The members rx_csum_tcp4 to rx_csum_udp6 are 1 if TUO_TUN_CSUM is on. A TAP
    device made with IFF_NAPI_FRAGS takes fewer pieces and bytes. The sending functions join pieces
-   if a packet has too many. */
+   if a packet has too many. mtu is 0: writes may be longer than the MTU of the interface. */
 TUO_API void tuo_tun_caps(const tuo_tun *tun, tuo_caps *caps);
 
 /* tuo_tun_query_rx_stats: counters of the receiving side. Receiving thread.
@@ -2462,6 +2509,9 @@ TUO_API TUO_MUST_CHECK tuo_result tuo_tun_set_offloads(tuo_tun *tun, uint32_t of
    Loop      while (tuo_tun_next(tun, &packet) == TUO_OK) ... Level-triggered: then sleep.
              Edge-triggered: sleep only after TUO_AGAIN
    Blocking  only the first call of a round waits; later calls return TUO_MORE instead
+   Refused   a superpacket that contradicts its vnet header is lost (rx_refused). Linux makes none.
+             A jumbo payload option (another program's, through a bridge) is taken out, as by
+             TUO_F_STRIP_JUMBO, so that no such superpacket is lost. In UDP tunnels it is not
    Note      never returns TUO_E_NOSPACE. A packet can be as long as the current MTU, so check len
              before a copy. Do not mix with tuo_tun_recv and tuo_tun_recv_batch while packets are
              left */
@@ -3178,6 +3228,8 @@ enum {
     TUOI_PROTO_AH = 51, TUOI_PROTO_DSTOPTS = 60, TUOI_PROTO_MOBILITY = 135, TUOI_PROTO_HIP = 139,
     TUOI_PROTO_SHIM6 = 140, TUOI_PROTO_EXPERIMENT1 = 253, TUOI_PROTO_EXPERIMENT2 = 254, /* RFC 8200 4, RFC 7045 */
     TUOI_FRAGMENT_LEN = 8,
+    TUOI_OPTION_PAD1 = 0, TUOI_OPTION_PADN = 1,                                        /* RFC 8200 4.2 */
+    TUOI_OPTION_JUMBO = 0xC2, TUOI_OPTION_JUMBO_LEN = 6,                               /* RFC 2675 2 */
 
     TUOI_TCP_LEN = 20, TUOI_TCP_SEQ = 4, TUOI_TCP_ACK = 8, TUOI_TCP_DOFF = 12, TUOI_TCP_FLAGS = 13,
     TUOI_TCP_WINDOW = 14, TUOI_TCP_CSUM = 16, TUOI_TCP_URGENT = 18,                     /* RFC 9293 3.1 */
@@ -3801,6 +3853,26 @@ TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pk
     return result;
 }
 
+/* The jumbo payload option of a parsed packet, in a hop-by-hop header right behind the IPv6 header.
+   Returns 0: there is none. Otherwise the bytes of that header, or TUOI_JUMBO_STAYS if it has more
+   than this option and padding. */
+#define TUOI_JUMBO_STAYS 0xFFFFFFFFu
+static uint32_t tuoi_find_jumbo(const uint8_t *ip, const tuo_pkt_info *info) {
+    uint32_t at = TUOI_IP6_LEN + 2, end;
+    int found = 0, stays = 0;
+    if (info->ip_version == 4 || ip[TUOI_IP6_NEXT] != TUOI_PROTO_HOPOPTS) return 0;
+    end = TUOI_IP6_LEN + 8 + (uint32_t)ip[TUOI_IP6_LEN + 1] * 8; /* the parser has stepped over it */
+    while (at < end) {
+        const unsigned type = ip[at];
+        const uint32_t len = type == TUOI_OPTION_PAD1 ? 1u : at + 1 == end ? 2u : 2u + ip[at + 1];
+        found |= type == TUOI_OPTION_JUMBO;
+        stays |= type == TUOI_OPTION_JUMBO ? len != TUOI_OPTION_JUMBO_LEN : type > TUOI_OPTION_PADN;
+        at += len;
+    }
+    if (!found) return 0;
+    return stays || at != end ? TUOI_JUMBO_STAYS : end - TUOI_IP6_LEN;
+}
+
 /* Where the headers of a TCP or UDP packet are. Offsets are bounded by the parse, or by
    TUO_HEADER_MAX where packets are held. */
 typedef struct tuoi_shape {
@@ -3990,6 +4062,7 @@ TUO_API tuo_result tuo_vnet_encode(const tuo_vnet_hdr *vnet, size_t vnet_hdr_len
 /* gso_type and gso_size alone, before the packet is looked at. */
 static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet, unsigned flags) {
     const unsigned type = tuoi_gso_base(vnet->gso_type), tunnel = tuoi_gso_tunnel(vnet->gso_type);
+    if (vnet->gso_type & TUO_GSO_ACCECN) return TUO_E_VNET_ACCECN; /* K 4.12: nothing else says that CWR stays */
     if (tunnel == (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)) return TUO_E_VNET_TUNNEL;
     if (tunnel && (flags & TUO_F_WRITE)) return TUO_E_VNET_TUNNEL;
     if (type == TUO_GSO_UDP) return TUO_E_VNET_UFO;
@@ -4904,9 +4977,13 @@ static tuoi_facts tuoi_facts_of(const tuo_pkt_info *info) {
 static TUOI_NOINLINE tuo_verdict tuoi_classify_parsed(const uint8_t *bytes, size_t readable, size_t len, unsigned flags,
                                                       tuoi_facts *facts) {
     tuo_pkt_info info;
+    tuo_verdict verdict;
     const tuo_result result = tuoi_parse_readable(bytes, readable, len, flags, &info);
     *facts = tuoi_facts_of(&info);
-    if (result == TUO_OK) return tuoi_classify_ip(&info);
+    if (result == TUO_OK) {
+        verdict = tuoi_classify_ip(&info);
+        return verdict == TUO_V_HELD && tuoi_find_jumbo(bytes + info.ip_off, &info) ? TUO_V_IP6_EXT : verdict;
+    }
     /* of a header that is cut, only what was read is known */
     facts->total_len = tuoi_min32(facts->total_len, tuoi_max32((uint32_t)readable, info.l4_off) - info.ip_off);
     return tuoi_verdict_of_result(result);
@@ -6596,13 +6673,13 @@ static uint32_t tuoi_gso_ip4_shared_sum(const uint8_t *ip, uint32_t ip_hdr_len) 
 /* Pseudo-header sum without the length. Of a partial checksum it is the seed, less the length that
    it includes (K 6.10): a seed made before an address was damaged must stay wrong (P2), and one may
    be for other addresses than the IP header's (source routes, RFC 8200 8.1, RFC 6275 11.3.1). */
-static uint32_t tuoi_gso_pseudo_sum(const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
+static uint32_t tuoi_gso_pseudo_sum(const uint8_t *hdr, const tuo_pkt_info *info, int partial) {
     const tuoi_shape shape = tuoi_shape_of(info);
-    const uint8_t *const l4 = pkt + info->l4_off;
+    const uint8_t *const l4 = hdr + info->l4_off;
     const uint32_t stated_len = tuoi_is_tcp(info->kind) ? 0 : tuoi_rd16(l4 + TUOI_UDP_TOTAL); /* K 1.17 */
     const uint32_t l4_len = stated_len ? stated_len : info->l4_hdr_len + info->payload_len;
     const uint32_t seed = tuoi_rd16(l4 + tuoi_kinds[info->kind].l4_csum_off);
-    return partial ? tuoi_fold32(seed + (uint16_t)~tuoi_fold32(l4_len)) : tuoi_fold32(tuoi_pseudo(pkt, &shape, 0));
+    return partial ? tuoi_fold32(seed + (uint16_t)~tuoi_fold32(l4_len)) : tuoi_fold32(tuoi_pseudo(hdr, &shape, 0));
 }
 
 static void tuoi_gso_plan_whole(tuo_gso *gso, size_t len, const tuo_vnet_hdr *vnet) {
@@ -6655,27 +6732,39 @@ static TUOI_NOINLINE void tuoi_gso_write_short(const tuo_gso *gso, uint8_t *hdr,
     if (gso->tuoi_outer_csum) tuoi_gso_write_outer_csum(gso, hdr, len);
 }
 
-/* Of a full segment: the lengths are in the template already. The pseudo-header comes from the
-   superpacket. */
-static void tuoi_gso_plan_sums(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, int partial) {
+/* The headers of the superpacket into the template, without the jumbo_len bytes of a hop-by-hop
+   header that the info does not count. */
+static void tuoi_gso_plan_headers(tuo_gso *gso, const tuo_pkt_info *info, uint32_t jumbo_len) {
+    const uint8_t *const pkt = gso->tuoi_pkt;
+    gso->tuoi_pkt += jumbo_len;
+    gso->tuoi_left_out = (uint16_t)jumbo_len; /* headers have at most TUO_HEADER_MAX bytes here */
+    TUO_MEMCPY(gso->tuoi_hdr, gso->tuoi_pkt, info->payload_off);
+    if (jumbo_len == 0) return;
+    TUO_MEMCPY(gso->tuoi_hdr, pkt, info->ip_off + TUOI_IP6_LEN);
+    gso->tuoi_hdr[info->ip_off + TUOI_IP6_NEXT] = pkt[info->ip_off + TUOI_IP6_LEN];
+}
+
+/* Of a full segment: the lengths are in the template already. pseudo_sum: of the superpacket. */
+static void tuoi_gso_plan_sums(tuo_gso *gso, const tuo_pkt_info *info, uint32_t pseudo_sum) {
     const uint8_t *const hdr = gso->tuoi_hdr;
     const uint32_t l4_len = info->l4_hdr_len + gso->tuoi_gso_size;
-    gso->tuoi_pseudo_raw = tuoi_big16(tuoi_gso_pseudo_sum(pkt, info, partial)) + tuoi_big16(l4_len);
+    gso->tuoi_pseudo_raw = tuoi_big16(pseudo_sum) + tuoi_big16(l4_len);
     gso->tuoi_l4_raw =
         gso->tuoi_pseudo_raw + tuoi_gso_l4_shared_sum(hdr + info->l4_off, info->l4_hdr_len, tuoi_is_tcp(info->kind));
     if (tuoi_is_ip4(info->kind)) gso->tuoi_ip_raw = tuoi_gso_ip4_shared_sum(hdr + info->ip_off, info->ip_hdr_len);
 }
 
 /* The headers around a tunnelled packet, whose lengths are in the template already. A checksum of 0
-   without its flag stays: there is none. */
-static void tuoi_gso_plan_outer(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *outer, const tuo_vnet_hdr *vnet) {
+   without its flag stays: there is none. pseudo_sum: of the superpacket. */
+static void tuoi_gso_plan_outer(tuo_gso *gso, const tuo_pkt_info *outer, uint32_t pseudo_sum,
+                                const tuo_vnet_hdr *vnet) {
     const uint8_t *const hdr = gso->tuoi_hdr;
     gso->tuoi_outer_ip_id = outer->ip_id;
     if (tuoi_is_ip4(outer->kind))
         gso->tuoi_outer_ip_raw = tuoi_gso_ip4_shared_sum(hdr + outer->ip_off, outer->ip_hdr_len);
     if (!(vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM)) return;
     gso->tuoi_outer_csum = 1;
-    gso->tuoi_outer_pseudo_raw = tuoi_big16(tuoi_gso_pseudo_sum(pkt, outer, 1));
+    gso->tuoi_outer_pseudo_raw = tuoi_big16(pseudo_sum);
     tuoi_gso_write_outer_csum(gso, gso->tuoi_hdr, gso->tuoi_gso_size);
 }
 
@@ -6685,10 +6774,13 @@ static uint32_t tuoi_gso_size_of(const tuo_pkt_info *info, const tuo_vnet_hdr *v
     return cut ? vnet->gso_size : info->payload_len;
 }
 
-static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_info *info, const tuo_pkt_info *outer,
+/* The headers of the superpacket are in the template already. */
+static void tuoi_gso_plan_cut(tuo_gso *gso, const tuo_pkt_info *info, const tuo_pkt_info *outer,
                               const tuo_vnet_hdr *vnet) {
     const uint32_t gso_size = tuoi_gso_size_of(info, vnet);
     const uint32_t payload_len = info->payload_len;
+    const uint32_t pseudo_sum = tuoi_gso_pseudo_sum(gso->tuoi_hdr, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
+    uint32_t outer_pseudo_sum = 0;
     gso->tuoi_kind = info->kind;
     gso->tuoi_pkt_len = (size_t)info->payload_off + payload_len;
     gso->tuoi_hdr_len = info->payload_off;
@@ -6701,14 +6793,14 @@ static void tuoi_gso_plan_cut(tuo_gso *gso, const uint8_t *pkt, const tuo_pkt_in
     if (outer->kind != TUO_KIND_NONE) {
         gso->tuoi_outer_ip_off = outer->ip_off;
         gso->tuoi_outer_l4_off = outer->l4_off;
+        outer_pseudo_sum = tuoi_gso_pseudo_sum(gso->tuoi_hdr, outer, 1);
     }
     gso->tuoi_seq = info->seq;
     gso->tuoi_ip_id = info->ip_id;
     gso->tuoi_tcp_flags = info->tcp_flags;
-    TUO_MEMCPY(gso->tuoi_hdr, pkt, info->payload_off);
     tuoi_gso_write_lengths(gso, gso->tuoi_hdr, gso->tuoi_gso_size);
-    tuoi_gso_plan_sums(gso, pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
-    if (outer->kind != TUO_KIND_NONE) tuoi_gso_plan_outer(gso, pkt, outer, vnet);
+    tuoi_gso_plan_sums(gso, info, pseudo_sum);
+    if (outer->kind != TUO_KIND_NONE) tuoi_gso_plan_outer(gso, outer, outer_pseudo_sum, vnet);
 }
 
 /* P2: segments get fresh checksums, so the old ones must be known to be right. With NEEDS_CSUM
@@ -6731,22 +6823,41 @@ static tuo_result tuoi_gso_is_whole(tuo_pkt_info *info) {
     return TUO_OK;
 }
 
+/* A jumbo payload option in what is cut: none of its segments may have it. *jumbo_len: bytes of a
+   hop-by-hop header that is to go. None goes inside a tunnel, nor in front of one. */
+static tuo_result tuoi_gso_check_jumbo(const uint8_t *pkt, const tuo_pkt_info *info, const tuo_pkt_info *outer,
+                                       unsigned flags, uint32_t *jumbo_len) {
+    const int tunnel = outer->kind != TUO_KIND_NONE;
+    *jumbo_len = tuoi_find_jumbo(pkt + info->ip_off, info);
+    if (tunnel && tuoi_find_jumbo(pkt + outer->ip_off, outer)) return TUO_E_IP6_JUMBO;
+    if (*jumbo_len == 0) return TUO_OK;
+    return tunnel || *jumbo_len == TUOI_JUMBO_STAYS || !(flags & TUO_F_STRIP_JUMBO) ? TUO_E_IP6_JUMBO : TUO_OK;
+}
+
 /* *info is filled for superpackets, and for what else needs two checksums: a single packet in a
    tunnel. Otherwise its kind is NONE. *len becomes that of a packet with a GSO type, without bytes
-   behind it. */
+   behind it. *jumbo_len: bytes of a hop-by-hop header that is to go, which *info does not count. */
 static tuo_result tuoi_gso_check(const uint8_t *pkt, size_t *len, const tuo_vnet_hdr *vnet, unsigned flags,
-                                 tuo_pkt_info *info, tuo_pkt_info *outer) {
+                                 tuo_pkt_info *info, tuo_pkt_info *outer, uint32_t *jumbo_len) {
     tuo_result result = tuoi_vnet_check(vnet, pkt, *len, flags & TUO_F_ETHERNET, info, outer);
+    *jumbo_len = 0;
     if (result != TUO_OK) return result;
     if (info->kind == TUO_KIND_NONE && !tuoi_vnet_is_single(vnet, pkt, *len, flags, info, outer))
         return tuoi_gso_is_whole(info);
     *len = (size_t)info->ip_off + info->total_len;
-    if (tuoi_gso_size_of(info, vnet) == info->payload_len) {
-        if (outer->kind == TUO_KIND_NONE || !(vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM)) return tuoi_gso_is_whole(info);
+    if (tuoi_gso_size_of(info, vnet) != info->payload_len) {
+        result = tuoi_gso_check_jumbo(pkt, info, outer, flags, jumbo_len);
+    } else if (outer->kind != TUO_KIND_NONE && (vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM)) {
         result = tuoi_vnet_check_segment(info, outer, info->payload_len);
-        if (result != TUO_OK) return result;
+    } else {
+        return tuoi_gso_is_whole(info);
     }
-    return tuoi_gso_verify(pkt, info, outer, vnet, flags);
+    if (result == TUO_OK) result = tuoi_gso_verify(pkt, info, outer, vnet, flags);
+    if (result != TUO_OK) return result;
+    info->ip_hdr_len -= *jumbo_len;
+    info->l4_off -= *jumbo_len;
+    info->payload_off -= *jumbo_len;
+    return TUO_OK;
 }
 
 static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
@@ -6759,13 +6870,15 @@ static void tuoi_gso_begin(tuo_gso *gso, const uint8_t *pkt, unsigned flags) {
 TUO_API tuo_result tuo_gso_init(tuo_gso *gso, const void *pkt, size_t len, const tuo_vnet_hdr *vnet, unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
     tuo_pkt_info info, outer;
-    const tuo_result result = tuoi_gso_check(bytes, &len, vnet, flags, &info, &outer);
+    uint32_t jumbo_len;
+    const tuo_result result = tuoi_gso_check(bytes, &len, vnet, flags, &info, &outer, &jumbo_len);
     if (result != TUO_OK) return result;
     tuoi_gso_begin(gso, bytes, flags);
     if (info.kind == TUO_KIND_NONE) {
         tuoi_gso_plan_whole(gso, len, vnet);
     } else {
-        tuoi_gso_plan_cut(gso, bytes, &info, &outer, vnet);
+        tuoi_gso_plan_headers(gso, &info, jumbo_len);
+        tuoi_gso_plan_cut(gso, &info, &outer, vnet);
     }
     return TUO_OK;
 }
@@ -6900,10 +7013,20 @@ TUO_API size_t tuo_gso_next_batch(tuo_gso *gso, uint8_t (*headers)[TUO_HEADER_MA
     return i;
 }
 
+/* Is it the packet that init got? Then *bytes is tuoi_pkt, to write to. An empty packet may be
+   NULL, to which C adds not even 0. */
+static int tuoi_gso_same_packet(const tuo_gso *gso, void *pkt, uint8_t **bytes) {
+    *bytes = (uint8_t *)pkt;
+    if (gso->tuoi_left_out == 0) return pkt == gso->tuoi_pkt;
+    if (pkt != gso->tuoi_pkt - gso->tuoi_left_out) return 0;
+    *bytes += gso->tuoi_left_out;
+    return 1;
+}
+
 TUO_API tuo_result tuo_gso_next_in_place(tuo_gso *gso, void *pkt, tuo_buf *segment) {
-    uint8_t *data = (uint8_t *)pkt;
+    uint8_t *data;
     size_t len = gso->tuoi_pkt_len;
-    if (data != gso->tuoi_pkt) return TUO_E_INVALID;
+    if (!tuoi_gso_same_packet(gso, pkt, &data)) return TUO_E_INVALID;
     if (gso->tuoi_next_idx == gso->tuoi_seg_count) return TUO_DONE;
     if (gso->tuoi_kind != TUO_KIND_NONE) {
         const tuoi_gso_piece piece = tuoi_gso_piece_next(gso);
@@ -6996,6 +7119,7 @@ TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_
     c.tx_csum_any = (uint8_t)(a->tx_csum_any && b->tx_csum_any);
     c.tx_ip6_ext = (uint8_t)(a->tx_ip6_ext && b->tx_ip6_ext);
     c.tx_vlan_max = (uint8_t)tuoi_min32(a->tx_vlan_max, b->tx_vlan_max);
+    c.tx_vlan_insert = (uint8_t)(a->tx_vlan_insert && b->tx_vlan_insert);
     c.tso_cwr = (uint8_t)(a->tso_cwr && b->tso_cwr);
     c.max_tcp4 = tuoi_min32(a->max_tcp4, b->max_tcp4);
     c.max_tcp6 = tuoi_min32(a->max_tcp6, b->max_tcp6);
@@ -7005,6 +7129,8 @@ TUO_API tuo_result tuo_caps_intersect(const tuo_caps *a, const tuo_caps *b, tuo_
     c.max_seg_size = tuoi_tighter(a->max_seg_size, b->max_seg_size);
     c.max_segs = tuoi_tighter(a->max_segs, b->max_segs);
     c.max_udp_segs = tuoi_tighter(a->max_udp_segs, b->max_udp_segs);
+    c.max_hdr_len = tuoi_tighter(a->max_hdr_len, b->max_hdr_len);
+    c.mtu = tuoi_tighter(a->mtu, b->mtu);
     c.max_frags = tuoi_tighter(a->max_frags, b->max_frags);
     if (!a->tso_sum_no_len != !b->tso_sum_no_len || (c.max_seg_size && c.max_seg_size < c.min_seg_size)) {
         c.max_tcp4 = c.max_tcp6 = c.max_udp4 = c.max_udp6 = 0;
@@ -7042,6 +7168,52 @@ TUO_API tuo_result tuo_tso_prepare(void *pkt, size_t len, uint16_t gso_size, con
 
 /* --- the ladder: decide --- */
 
+/* Bytes behind Ethernet header and tags of the longest packet that the device sends. */
+static size_t tuoi_ladder_longest(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet,
+                                  const tuo_pkt_info *info, const tuo_pkt_info *outer) {
+    const tuo_pkt_info *const around = outer->kind != TUO_KIND_NONE ? outer : info;
+    tuo_pkt_info l2;
+    size_t l2_len = 0;
+    if (info->kind != TUO_KIND_NONE)
+        return (size_t)info->payload_off - around->ip_off + tuoi_gso_size_of(info, vnet);
+    if (caps->ethernet) {
+        TUO_MEMSET(&l2, 0, sizeof l2);
+        (void)tuoi_parse_l2(pkt, (uint32_t)len, &l2); /* counts tags, whatever is behind them */
+        l2_len = TUOI_ETH_LEN + (size_t)TUOI_VLAN_LEN * l2.vlan_count;
+    }
+    return len > l2_len ? len - l2_len : 0;
+}
+
+/* Can the outermost tag be left to the device? Not if a partial checksum covers it. */
+static int tuoi_ladder_leaves_tag(const tuo_caps *caps, const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet) {
+    return caps->tx_vlan_insert && caps->ethernet && len >= TUOI_ETH_LEN + TUOI_VLAN_LEN &&
+           tuoi_rd16(pkt + TUOI_ETH_TYPE) == TUOI_ETHERTYPE_VLAN &&
+           (!(vnet->flags & TUO_VNET_NEEDS_CSUM) || vnet->csum_start >= TUOI_ETH_TYPE + TUOI_VLAN_LEN);
+}
+
+/* All offsets count from 4 bytes later on; only the addresses are not there. */
+static void tuoi_ladder_leave_tag(tuo_tx *tx, const uint8_t *pkt, tuo_pkt_info *info, tuo_pkt_info *outer,
+                                  tuo_vnet_hdr *vnet) {
+    tuo_gso *const gso = &tx->tuoi_gso;
+    uint8_t *const type = gso->tuoi_hdr + TUOI_ETH_TYPE;
+    tx->tuoi_vlan_insert = 1;
+    tx->tuoi_vlan_tci = tuoi_rd16(pkt + TUOI_ETH_LEN);
+    gso->tuoi_pkt += TUOI_VLAN_LEN;
+    gso->tuoi_left_out = (uint16_t)(gso->tuoi_left_out + TUOI_VLAN_LEN);
+    vnet->csum_start = (uint16_t)(vnet->csum_start - TUOI_VLAN_LEN); /* without NEEDS_CSUM it means nothing */
+    if (info->kind == TUO_KIND_NONE) return;
+    TUO_MEMMOVE(type, type + TUOI_VLAN_LEN, info->payload_off - TUOI_ETH_TYPE - TUOI_VLAN_LEN);
+    info->ip_off -= TUOI_VLAN_LEN;
+    info->l4_off -= TUOI_VLAN_LEN;
+    info->payload_off -= TUOI_VLAN_LEN;
+    if (outer->kind == TUO_KIND_NONE) {
+        info->vlan_count--;
+    } else { /* the tag is in front of the headers around it */
+        outer->ip_off -= TUOI_VLAN_LEN;
+        outer->l4_off -= TUOI_VLAN_LEN;
+    }
+}
+
 /* Can the device finish checksums behind these headers? A seed behind a routing header is for
    another destination than the one in the IP header, from which some devices make their own; the
    same of bytes that only some of them count. */
@@ -7058,6 +7230,7 @@ static int tuoi_ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pk
                    seg_count = info->payload_len / size + (info->payload_len % size != 0);
     const uint32_t segs_max = tuoi_is_tcp(info->kind) ? caps->max_segs : caps->max_udp_segs;
     if (max_len <= hdr_len || size < caps->min_seg_size || (caps->max_seg_size && size > caps->max_seg_size)) return 0;
+    if (caps->max_hdr_len && info->payload_off > caps->max_hdr_len) return 0;
     tx->tuoi_segs_max = segs_max ? segs_max : TUOI_NONE;
     tx->tuoi_payload_max = max_len - hdr_len;
     tx->tuoi_unit_segs = tuoi_min32(tx->tuoi_segs_max, tx->tuoi_payload_max / size);
@@ -7067,34 +7240,28 @@ static int tuoi_ladder_plan_units(tuo_tx *tx, const tuo_caps *caps, const tuo_pk
     return 1;
 }
 
-/* What leaves as tuoi_gso hands it out: with its seed at csum_start, or finished. */
-static void tuoi_ladder_plan_csum(tuo_tx *tx, const uint8_t *pkt, int partial, const tuo_vnet_hdr *where,
-                                  unsigned flags) {
-    tuoi_gso_begin(&tx->tuoi_gso, pkt, partial ? flags | TUO_F_PSEUDO : flags & ~(unsigned)TUO_F_PSEUDO);
-    if (!partial) return;
+/* What tuoi_gso hands out keeps its seed at csum_start, for the device. */
+static void tuoi_ladder_leave_csum(tuo_tx *tx, uint32_t csum_start, uint16_t csum_offset, uint32_t hdr_len) {
+    tx->tuoi_gso.tuoi_pseudo = 1;
     tx->tuoi_vnet.flags = TUO_VNET_NEEDS_CSUM;
-    tx->tuoi_vnet.csum_start = where->csum_start;
-    tx->tuoi_vnet.csum_offset = where->csum_offset;
-    tx->tuoi_vnet.hdr_len = where->hdr_len;
+    tx->tuoi_vnet.csum_start = (uint16_t)csum_start;
+    tx->tuoi_vnet.csum_offset = csum_offset;
+    tx->tuoi_vnet.hdr_len = (uint16_t)hdr_len; /* at most TUO_HEADER_MAX */
 }
 
 /* Of what is in a tunnel only a checksum can be left to a device, at csum_start: its segments get
    finished outer ones (K 3.6). */
-static void tuoi_ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, const tuo_pkt_info *info,
-                                         const tuo_pkt_info *outer, const tuo_vnet_hdr *vnet, unsigned flags) {
+static void tuoi_ladder_plan_superpacket(tuo_tx *tx, const tuo_caps *caps, const tuo_pkt_info *info,
+                                         const tuo_pkt_info *outer, const tuo_vnet_hdr *vnet) {
     const int offloads = outer->kind == TUO_KIND_NONE && tuoi_ladder_offloads(caps, info);
-    tuo_vnet_hdr where;
-    TUO_MEMSET(&where, 0, sizeof where);
-    where.csum_start = (uint16_t)info->l4_off; /* headers have at most TUO_HEADER_MAX bytes here */
-    where.csum_offset = tuoi_kinds[info->kind].l4_csum_off;
-    where.hdr_len = (uint16_t)info->payload_off;
     if (offloads) tx->tuoi_info = *info;
-    tuoi_ladder_plan_csum(tx, pkt, offloads || caps->tx_csum_any, &where, flags);
+    if (offloads || caps->tx_csum_any)
+        tuoi_ladder_leave_csum(tx, info->l4_off, tuoi_kinds[info->kind].l4_csum_off, info->payload_off);
     if (offloads && tuoi_ladder_plan_units(tx, caps, info)) {
-        tx->tuoi_pseudo_sum = tuoi_gso_pseudo_sum(pkt, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
-        TUO_MEMCPY(tx->tuoi_gso.tuoi_hdr, pkt, info->payload_off);
+        tx->tuoi_pseudo_sum =
+            tuoi_gso_pseudo_sum(tx->tuoi_gso.tuoi_hdr, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
     } else {
-        tuoi_gso_plan_cut(&tx->tuoi_gso, pkt, info, outer, vnet);
+        tuoi_gso_plan_cut(&tx->tuoi_gso, info, outer, vnet);
     }
 }
 
@@ -7107,39 +7274,44 @@ static int tuoi_ladder_own_csum(const tuo_caps *caps, const uint8_t *pkt, size_t
            (size_t)info->payload_off + info->payload_len == len && info->payload_off <= TUO_HEADER_MAX;
 }
 
-static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, const uint8_t *pkt, size_t len,
-                                    const tuo_vnet_hdr *vnet, unsigned flags) {
-    tuo_vnet_hdr where = *vnet;
+static void tuoi_ladder_plan_packet(tuo_tx *tx, const tuo_caps *caps, size_t len, const tuo_vnet_hdr *vnet) {
     tuo_pkt_info info;
-    int partial = 0;
     if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
-        const int own = tuoi_ladder_own_csum(caps, pkt, len, vnet, &info);
-        where.hdr_len = (uint16_t)(own ? info.payload_off : 0u); /* a hint; Linux raises it to what it needs (K 1.7b) */
-        partial = own || caps->tx_csum_any;
+        const int own = tuoi_ladder_own_csum(caps, tx->tuoi_gso.tuoi_pkt, len, vnet, &info);
         if (own) tx->tuoi_info = info;
+        if (own || caps->tx_csum_any) /* hdr_len is a hint, which Linux raises to what it needs (K 1.7b) */
+            tuoi_ladder_leave_csum(tx, vnet->csum_start, vnet->csum_offset, own ? info.payload_off : 0u);
     }
-    tuoi_ladder_plan_csum(tx, pkt, partial, &where, flags);
     tuoi_gso_plan_whole(&tx->tuoi_gso, len, vnet);
 }
 
 TUO_API tuo_result tuo_tx_init(tuo_tx *tx, const tuo_caps *caps, const void *pkt, size_t len, const tuo_vnet_hdr *vnet,
                                unsigned flags) {
     const uint8_t *const bytes = (const uint8_t *)pkt;
+    tuo_vnet_hdr where = *vnet;
     tuo_pkt_info info, outer;
+    uint32_t jumbo_len;
     tuo_result result;
     if (!tuoi_caps_ok(caps)) return TUO_E_INVALID;
     result = tuoi_gso_check(bytes, &len, vnet, (flags & ~(unsigned)TUO_F_ETHERNET) | tuoi_caps_frame_flags(caps),
-                            &info, &outer);
+                            &info, &outer, &jumbo_len);
     if (result != TUO_OK) return result;
+    if (caps->mtu && tuoi_ladder_longest(caps, bytes, len, vnet, &info, &outer) > caps->mtu) return TUO_E_MTU;
     TUO_MEMSET(tx, 0, sizeof *tx);
     tx->tuoi_gso_size = vnet->gso_size;
     tx->tuoi_frags_max = caps->max_frags;
     tx->tuoi_csum_ip4 = caps->tx_csum_ip4;
     tx->tuoi_sum_no_len = caps->tso_sum_no_len;
+    tuoi_gso_begin(&tx->tuoi_gso, bytes, flags & ~(unsigned)TUO_F_PSEUDO);
+    if (info.kind != TUO_KIND_NONE) tuoi_gso_plan_headers(&tx->tuoi_gso, &info, jumbo_len);
+    if (tuoi_ladder_leaves_tag(caps, bytes, len, vnet)) {
+        tuoi_ladder_leave_tag(tx, bytes, &info, &outer, &where);
+        len -= TUOI_VLAN_LEN;
+    }
     if (info.kind == TUO_KIND_NONE) {
-        tuoi_ladder_plan_packet(tx, caps, bytes, len, vnet, flags);
+        tuoi_ladder_plan_packet(tx, caps, len, &where);
     } else {
-        tuoi_ladder_plan_superpacket(tx, caps, bytes, &info, &outer, vnet, flags);
+        tuoi_ladder_plan_superpacket(tx, caps, &info, &outer, vnet);
     }
     return TUO_OK;
 }
@@ -7207,9 +7379,15 @@ static void tuoi_ladder_describe_gso(const tuo_tx *tx, tuo_tx_packet *packet) {
     tuoi_ladder_describe(tx, packet);
 }
 
+/* Not cut, nor a superpacket, and without its tag: the addresses are in front of the place where
+   that was. */
+static int tuoi_ladder_addresses_apart(const tuo_tx *tx) {
+    return tx->tuoi_vlan_insert && tx->tuoi_gso.tuoi_kind == TUO_KIND_NONE;
+}
+
 static size_t tuoi_ladder_pieces(const tuo_tx *tx) {
     if (tx->tuoi_seg_count || tx->tuoi_gso.tuoi_kind != TUO_KIND_NONE) return 2;
-    return tx->tuoi_gso.tuoi_fill_csum ? 3 : 1;
+    return (tx->tuoi_gso.tuoi_fill_csum ? 3u : 1u) + tx->tuoi_vlan_insert;
 }
 
 static void tuoi_ladder_add(tuo_tx_packet *packet, const void *base, size_t len) {
@@ -7217,6 +7395,15 @@ static void tuoi_ladder_add(tuo_tx_packet *packet, const void *base, size_t len)
     packet->iov[packet->iov_count].len = len;
     packet->iov_count++;
     packet->len += len;
+}
+
+/* The packet is complete: as a frame. */
+static void tuoi_ladder_describe_frame(const tuo_tx *tx, tuo_tx_packet *packet) {
+    packet->wire_len_max =
+        packet->seg_count > 1 ? (size_t)tx->tuoi_info.payload_off + tx->tuoi_gso_size : packet->len;
+    if (tx->tuoi_vlan_insert) packet->wire_len_max += TUOI_VLAN_LEN;
+    packet->vlan_insert = tx->tuoi_vlan_insert;
+    packet->vlan_tci = tx->tuoi_vlan_tci;
 }
 
 static int tuoi_ladder_done(const tuo_tx *tx) {
@@ -7257,16 +7444,22 @@ TUO_API tuo_result tuo_tx_next(tuo_tx *tx, uint8_t *header, tuo_tx_packet *packe
         tuo_segment segment;
         size_t i;
         (void)!tuo_gso_next(gso, header, &segment); /* something is left */
+        if (tuoi_ladder_addresses_apart(tx)) {
+            tuoi_ladder_add(packet, gso->tuoi_pkt - TUOI_VLAN_LEN, TUOI_ETH_TYPE);
+            segment.iov[0].base = (const uint8_t *)segment.iov[0].base + TUOI_ETH_TYPE;
+            segment.iov[0].len -= TUOI_ETH_TYPE;
+        }
         for (i = 0; i < segment.iov_count; i++) tuoi_ladder_add(packet, segment.iov[i].base, segment.iov[i].len);
         tuoi_ladder_describe_gso(tx, packet);
     }
+    tuoi_ladder_describe_frame(tx, packet);
     return TUO_OK;
 }
 
 TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *packet) {
-    uint8_t *const bytes = (uint8_t *)pkt;
     tuo_gso *const gso = &tx->tuoi_gso;
-    if (bytes != gso->tuoi_pkt) return TUO_E_INVALID;
+    uint8_t *bytes;
+    if (!tuoi_gso_same_packet(gso, pkt, &bytes)) return TUO_E_INVALID;
     if (tuoi_ladder_done(tx)) return TUO_DONE;
     TUO_MEMSET(packet, 0, sizeof *packet);
     if (tx->tuoi_seg_count) {
@@ -7278,10 +7471,12 @@ TUO_API tuo_result tuo_tx_next_in_place(tuo_tx *tx, void *pkt, tuo_tx_packet *pa
         tx->tuoi_next_seg += unit.segs;
     } else {
         tuo_buf segment;
+        if (tuoi_ladder_addresses_apart(tx)) TUO_MEMMOVE(bytes, bytes - TUOI_VLAN_LEN, TUOI_ETH_TYPE);
         (void)!tuo_gso_next_in_place(gso, pkt, &segment); /* something is left */
         tuoi_ladder_add(packet, segment.data, segment.len);
         tuoi_ladder_describe_gso(tx, packet);
     }
+    tuoi_ladder_describe_frame(tx, packet);
     return TUO_OK;
 }
 
@@ -9115,8 +9310,9 @@ TUO_API tuo_result tuo_tun_wait(tuo_tun *tun, int for_writing, int timeout_ms) {
 
 /* --- facts --- */
 
+/* A jumbo payload option goes: refused, the packet would be lost. */
 static unsigned tuoi_tun_frame_flags(const tuo_tun *tun) {
-    return (tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_SIMD(tun->simd);
+    return (tun->is_tap ? (unsigned)TUO_F_ETHERNET : 0u) | TUO_F_STRIP_JUMBO | TUO_F_SIMD(tun->simd);
 }
 
 TUO_API int tuo_tun_fd(const tuo_tun *tun) { return tun->waiter.fd; }
@@ -11747,8 +11943,10 @@ TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void
            _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
            TUO_FREE; in tuo_tun_desc share, no_netlink, address6_optional, tx_queue_len,
            hold_when_down, borrowed, path, udp_tunnels; in tuo_gro_desc virtio_guest,
-           tcp_excluded_ports, merge_zero_csum4, finish_checksum. Superpackets in UDP tunnels are
-           split, and made (vxlan_ports, geneve_ports, tun_writes_tunnels).
+           tcp_excluded_ports, merge_zero_csum4, finish_checksum; in tuo_caps mtu, max_hdr_len,
+           tx_vlan_insert; in tuo_tx_packet wire_len_max, vlan_insert, vlan_tci; TUO_F_STRIP_JUMBO;
+           TUO_E_MTU, TUO_E_VNET_ACCECN, TUO_E_IP6_JUMBO. Superpackets in UDP tunnels are split, and
+           made (vxlan_ports, geneve_ports, tun_writes_tunnels).
            Changed: TUO_E_DOWN of tuo_tun_send_batch drops. Held packets are verified again before
            they leave. A device in use is refused. Settings reach no other interface, and need no
            right where they hold already. tuo_csum_update16 of equal words leaves the field

@@ -5,10 +5,11 @@
    build/dpdk_port --no-huge -m 256 --no-pci --vdev=net_tap0,iface=dtap0 -- --tap tap0        (--help for the rest)
 
    From the TAP to a port: one read is one superpacket. tuo_tx_init decides from the port's capabilities how it leaves: whole with TSO, in
-   parts, as segments whose checksums the port finishes, or as finished segments. Each packet is a chain of two mbufs: headers, written into
-   the first by tuo_tx_next, and payload, which the second borrows from the buffer that was read into (rte_pktmbuf_attach_extbuf). What the
-   port does not take stays in its tuo_tx_queue; while that is full, or the buffers are in use, the TAP is not read. Nothing is dropped
-   because a port is slow, so a port that is down stops the bridge for the others, too, once its queue is full.
+   parts, as segments whose checksums the port finishes, or as finished segments. It refuses what is longer than the port's MTU, and leaves
+   a VLAN tag to a port that inserts tags. Each packet is a chain of two mbufs: headers, written into the first by tuo_tx_next, and payload,
+   which the second borrows from the buffer that was read into (rte_pktmbuf_attach_extbuf). What the port does not take stays in its
+   tuo_tx_queue; while that is full, or the buffers are in use, the TAP is not read. Nothing is dropped because a port is slow, so a port
+   that is down stops the bridge for the others, too, once its queue is full.
 
    From the ports to the TAP: all ports are asked for a burst in turn, everything goes through one tuo_gro, and superpackets are gathered
    from the mbufs, chains as they are (tuo_gro_push_iov), by one writev each. What a port has verified (RTE_MBUF_F_RX_*_GOOD) is not verified again.
@@ -56,6 +57,7 @@ enum {
     TURN = 16,              /* superpackets from the TAP before the ports have their turn */
     STATIONS = 1024,        /* Ethernet addresses that are remembered */
     CHAIN_MAX = 64,         /* mbufs of a received chain, and of one superpacket with --copy */
+    PIECES_MAX = 1000,      /* of one superpacket without */
     TAG_LEN = 4,
     PLACE_TAP = 0,          /* where a station is: PLACE_TAP, or 1 + index of the port */
     NO_VLAN = -1,
@@ -72,8 +74,9 @@ struct options {
 struct input {
     struct rte_mbuf_ext_shared_info shared;
     tuo_vnet_hdr vnet;
+    uint8_t *frame;                   /* in bytes, behind room for a tag, or from there on */
     size_t len;
-    uint8_t bytes[FRAME_MAX];
+    uint8_t bytes[TAG_LEN + FRAME_MAX];
 };
 
 struct port_stats {
@@ -86,9 +89,9 @@ struct port {
     struct bridge *bridge;
     uint16_t id, mtu;
     tuo_caps caps;
-    uint32_t tso_frame_max, tso_header_max; /* 0: no limit beyond caps. net_tap: see correct_net_tap */
+    uint32_t frame_max;                     /* MTU, Ethernet header, and a tag as 802.1Q allows. No driver takes more for certain,
+                                               and some would refuse it at the head of the queue for ever */
     uint8_t flat;                           /* takes no chains: packets are copied into one mbuf */
-    uint8_t inserts_tag;                    /* the device inserts the tag of --vlan; otherwise it is done here */
     uint8_t pending;                        /* ladder (with --copy: split) has not handed out everything yet */
     tuo_tx ladder;
     tuo_gso split;
@@ -217,6 +220,7 @@ static struct input *new_input(struct bridge *b) {
     input = (struct input *)object;
     input->shared.free_cb = input_is_free;
     input->shared.fcb_opaque = input;
+    input->frame = input->bytes + TAG_LEN;
     rte_mbuf_ext_refcnt_set(&input->shared, 1);
     return input;
 }
@@ -297,18 +301,8 @@ static int has_room(struct port *port) {
     return tuo_tx_queue_count(&port->tx) < TX_SLOTS || (tuo_tx_queue_flush(&port->tx) >= 0 && tuo_tx_queue_count(&port->tx) < TX_SLOTS);
 }
 
-/* The tag of --vlan goes on last: what the library sees is the frame as the TAP has it. Then into the queue, which has room. */
+/* Into the queue, which has room. */
 static void enqueue(struct port *port, struct rte_mbuf *m) {
-    const int vlan = port->bridge->options.vlan;
-    if (vlan != NO_VLAN) {
-        if ((m->vlan_tci & 0xFFF) != vlan) m->vlan_tci = (uint16_t)vlan; /* forwarded ones keep their priority */
-        if (port->inserts_tag) m->ol_flags |= RTE_MBUF_F_TX_VLAN;
-        else if (rte_vlan_insert(&m) != 0) {
-            rte_pktmbuf_free(m);
-            port->stats.refused++;
-            return;
-        }
-    }
     if (tuo_tx_queue_push(&port->tx, m) != TUO_OK) {
         rte_pktmbuf_free(m);
         port->stats.refused++;
@@ -340,6 +334,10 @@ static void check_descriptor(struct port *port, struct rte_mbuf *m) {
 static void describe(struct port *port, struct rte_mbuf *m, const tuo_tx_packet *packet) {
     const int v6 = packet->kind == TUO_KIND_TCP6 || packet->kind == TUO_KIND_UDP6;
     const int tcp = packet->kind == TUO_KIND_TCP4 || packet->kind == TUO_KIND_TCP6;
+    if (packet->vlan_insert) {
+        m->ol_flags |= RTE_MBUF_F_TX_VLAN;
+        m->vlan_tci = packet->vlan_tci;
+    }
     if (!(packet->vnet.flags & TUO_VNET_NEEDS_CSUM)) return;
     m->l2_len = packet->l2_len & 0x7Fu; /* bit fields: all headers together are at most TUO_HEADER_MAX */
     m->l3_len = packet->l3_len & 0x1FFu;
@@ -361,27 +359,31 @@ static void append_copy(struct rte_mbuf *m, const void *bytes, size_t len) {
     m->pkt_len += (uint32_t)len;
 }
 
-/* The packet as head, or as head -> rest. If it was cut, its headers are in head already (tuo_tx_next wrote them there), and all that head
-   gets beyond whole headers is even in length. 0: a checksum field beyond the room of an mbuf. */
+/* The packet as head, or as head -> rest. tuo_tx_next has written to head: the headers of a packet that was cut, or else a checksum, whose
+   place is behind the bytes in front of it. All pieces but the last go to head, and of the last one what belongs to the headers. So where
+   a checksum is left to the port, head has whole headers: an even length. 0: more than fits into an mbuf. */
 static int chain_of(const struct port *port, const tuo_tx_packet *packet, struct rte_mbuf *head, struct rte_mbuf *rest) {
     const tuo_iov *const last = &packet->iov[packet->iov_count - 1];
+    const size_t headers = (size_t)packet->l2_len + packet->l3_len + packet->l4_len, wanted = headers ? headers : (size_t)HEAD_LEN;
     const uint8_t *bytes = (const uint8_t *)last->base;
-    size_t len = last->len, headers = (size_t)packet->l2_len + packet->l3_len + packet->l4_len;
-    if (packet->iov_count == 2) {
-        head->data_len = (uint16_t)packet->iov[0].len;
-        head->pkt_len = head->data_len;
-    } else if (packet->iov_count == 3) { /* the finished checksum is in head, where the bytes in front of it belong */
-        uint16_t checksum;
-        if (packet->iov[0].len + sizeof checksum > ROOM) return 0;
-        memcpy(&checksum, packet->iov[1].base, sizeof checksum);
-        append_copy(head, packet->iov[0].base, packet->iov[0].len);
-        append_copy(head, &checksum, sizeof checksum);
-    } else {
-        const size_t copied = RTE_MIN(len, headers ? headers : (size_t)HEAD_LEN);
-        append_copy(head, bytes, copied);
-        bytes += copied;
-        len -= copied;
+    const void *const start = rte_pktmbuf_mtod(head, const void *);
+    size_t len = last->len, copied, i;
+    uint8_t checksum[2];
+    memcpy(checksum, start, sizeof checksum);
+    for (i = 0; i + 1 < packet->iov_count; i++) {
+        const tuo_iov *const piece = &packet->iov[i];
+        if (head->data_len + piece->len > ROOM) return 0;
+        if (i == 0 && piece->base == start) {
+            head->data_len = (uint16_t)piece->len;
+            head->pkt_len = head->data_len;
+        } else {
+            append_copy(head, piece->base == start ? checksum : piece->base, piece->len);
+        }
     }
+    copied = wanted > head->data_len ? RTE_MIN(len, wanted - head->data_len) : 0;
+    append_copy(head, bytes, copied);
+    bytes += copied;
+    len -= copied;
     if (len == 0) return 1;
     if (port->flat || packet->len < COPY_BELOW) {
         if (packet->len > ROOM) return 0;
@@ -395,17 +397,6 @@ static int chain_of(const struct port *port, const tuo_tx_packet *packet, struct
     return 1;
 }
 
-static size_t tag_len(const struct port *port) { return port->bridge->options.vlan == NO_VLAN ? 0 : TAG_LEN; }
-
-/* Longest frame that the device will make of it, with the tag of --vlan. */
-static size_t wire_len(const struct port *port, const tuo_tx_packet *packet) {
-    const size_t headers = (size_t)packet->l2_len + packet->l3_len + packet->l4_len;
-    return tag_len(port) + (packet->seg_count > 1 ? headers + packet->vnet.gso_size : packet->len);
-}
-
-/* MTU and Ethernet header, and a tag as 802.1Q allows. No driver takes more, and some would refuse it at the head of the queue for ever. */
-static size_t frame_max(const struct port *port) { return (size_t)port->mtu + RTE_ETHER_HDR_LEN + TAG_LEN; }
-
 /* The next packet of the ladder into the queue. 0: not now, no mbufs. */
 static int hand_out_one(struct port *port) {
     struct bridge *const b = port->bridge;
@@ -418,7 +409,7 @@ static int hand_out_one(struct port *port) {
         return 0;
     }
     if (tuo_tx_next(&port->ladder, rte_pktmbuf_mtod(head, uint8_t *), &packet) != TUO_OK) fail("ladder", "the port takes no packets");
-    fits = wire_len(port, &packet) <= frame_max(port);
+    fits = packet.wire_len_max <= port->frame_max;
     if (!fits) port->stats.oversize++;
     else if (!chain_of(port, &packet, head, rest)) port->stats.refused++, fits = 0;
     if (!head->next) rte_pktmbuf_free(rest);
@@ -440,7 +431,7 @@ static int hand_out_copy(struct port *port) {
     tuo_result result;
     if (!segment) return 0;
     result = tuo_gso_split(&port->split, &b->mbuf_ops, &segment, 1, 0, &written);
-    if (result >= 0 && tag_len(port) + mbuf_length(b, segment) <= frame_max(port)) {
+    if (result >= 0 && mbuf_length(b, segment) <= port->frame_max) {
         enqueue(port, (struct rte_mbuf *)segment);
         return 1;
     }
@@ -469,36 +460,33 @@ static int hand_out(struct bridge *b) {
     return done;
 }
 
-/* The port's capabilities for this packet: where its limits are frame bytes, they depend on the headers. */
-static tuo_caps caps_for(const struct port *port, const struct input *input) {
-    tuo_caps caps = port->caps;
-    tuo_pkt_info info;
-    uint32_t headers;
-    if (!port->tso_frame_max || input->vnet.gso_type == TUO_GSO_NONE) return caps;
-    if (tuo_parse(input->bytes, input->len, TUO_F_ETHERNET | TUO_F_SUPERPACKET, &info) != TUO_OK) return caps;
-    headers = info.payload_off + (port->bridge->options.vlan == NO_VLAN ? 0 : TAG_LEN);
-    if (headers > port->tso_header_max || headers >= port->tso_frame_max) caps.max_tcp4 = 0;
-    else caps.max_seg_size = port->tso_frame_max - headers;
-    return caps;
+/* The frames of all ports carry the tag of --vlan. It goes into the frame; tuo_tx_init leaves it to a port that inserts tags. */
+static void put_tag(struct input *input, int vlan) {
+    const uint8_t tag[TAG_LEN] = { 0x81, 0x00, (uint8_t)(vlan >> 8), (uint8_t)vlan };
+    input->frame -= TAG_LEN;
+    memmove(input->frame, input->frame + TAG_LEN, 2 * RTE_ETHER_ADDR_LEN);
+    memcpy(input->frame + 2 * RTE_ETHER_ADDR_LEN, tag, TAG_LEN);
+    input->len += TAG_LEN;
+    input->vnet.csum_start = (uint16_t)(input->vnet.csum_start + TAG_LEN); /* means nothing without NEEDS_CSUM */
 }
 
 /* Decide which ports get the input, and how it leaves on each. */
 static void plan(struct bridge *b) {
-    const struct input *const input = b->input;
-    const uint32_t places = places_of(b, input->bytes, PLACE_TAP);
+    struct input *const input = b->input;
+    const uint32_t places = places_of(b, input->frame, PLACE_TAP);
     unsigned i;
+    if (b->options.vlan != NO_VLAN) put_tag(input, b->options.vlan);
     for (i = 0; i < b->port_count; i++) {
         struct port *const port = &b->ports[i];
-        tuo_caps caps;
         tuo_result result;
         if (!(places >> (1 + i) & 1u)) continue;
         if (b->options.copy) {
-            result = tuo_gso_init(&port->split, input->bytes, input->len, &input->vnet, TUO_F_ETHERNET);
+            result = tuo_gso_init(&port->split, input->frame, input->len, &input->vnet, TUO_F_ETHERNET | TUO_F_STRIP_JUMBO);
         } else {
-            caps = caps_for(port, input);
-            result = tuo_tx_init(&port->ladder, &caps, input->bytes, input->len, &input->vnet, 0);
+            result = tuo_tx_init(&port->ladder, &port->caps, input->frame, input->len, &input->vnet, TUO_F_STRIP_JUMBO);
         }
         if (result == TUO_OK) port->pending = 1;
+        else if (result == TUO_E_MTU) port->stats.oversize++;
         else port->stats.refused++;
     }
 }
@@ -560,15 +548,15 @@ static int generate(struct bridge *b) {
     uint8_t *l4;
     if (!input) return 0;
     frames.ethernet = 1;
-    memcpy(input->bytes, g->header, g->header_len);
-    fill_lines(input->bytes + g->header_len, len, g->position);
-    l4 = input->bytes + g->l4_off;
+    memcpy(input->frame, g->header, g->header_len);
+    fill_lines(input->frame + g->header_len, len, g->position);
+    l4 = input->frame + g->l4_off;
     if (g->tcp) {
         memcpy(l4 + 4, &seq, sizeof seq);
         l4[13] = (uint8_t)(0x80 | 0x10 | (g->left == len ? 0x08 : 0)); /* CWR, ACK, on the last PSH */
     }
     input->len = g->header_len + len;
-    if (tuo_tso_prepare(input->bytes, input->len, g->size, &frames, &input->vnet) != TUO_OK) fail("--generate", "packet refused");
+    if (tuo_tso_prepare(input->frame, input->len, g->size, &frames, &input->vnet) != TUO_OK) fail("--generate", "packet refused");
     g->position += len;
     g->left -= len;
     b->input = input;
@@ -581,12 +569,12 @@ static int read_tap(struct bridge *b) {
     struct input *const input = new_input(b);
     tuo_result result;
     if (!input) return 0;
-    result = tuo_tun_recv(b->tap, input->bytes, sizeof input->bytes, &input->vnet, &input->len);
+    result = tuo_tun_recv(b->tap, input->frame, FRAME_MAX, &input->vnet, &input->len);
     if (result == TUO_OK && input->len >= RTE_ETHER_HDR_LEN) {
         b->input = input;
         b->tap_in++;
         b->tap_superpackets_in += input->vnet.gso_type != TUO_GSO_NONE;
-        learn(b, input->bytes + RTE_ETHER_ADDR_LEN, PLACE_TAP);
+        learn(b, input->frame + RTE_ETHER_ADDR_LEN, PLACE_TAP);
         return 1;
     }
     release_input(input);
@@ -617,12 +605,12 @@ static int carry_from_tap(struct bridge *b) {
 
 /* --- from the ports --- */
 
-/* Off with the tag of --vlan. 0: it is not for us. */
-static int untag(struct port *port, struct rte_mbuf *m) {
+/* Does the frame have the tag of --vlan? It stays in the frame until that goes to the TAP. */
+static int is_for_us(const struct port *port, const struct rte_mbuf *m) {
     const int vlan = port->bridge->options.vlan;
-    if (vlan == NO_VLAN) return 1;
-    if (!(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_strip(m) != 0) return 0;
-    return (m->vlan_tci & 0xFFF) == vlan;
+    const uint8_t *const tag = rte_pktmbuf_mtod_offset(m, const uint8_t *, 2 * RTE_ETHER_ADDR_LEN);
+    if (vlan == NO_VLAN) return m->data_len >= RTE_ETHER_HDR_LEN;
+    return m->data_len >= RTE_ETHER_HDR_LEN + TAG_LEN && tag[0] == 0x81 && tag[1] == 0 && ((tag[2] & 0x0F) << 8 | tag[3]) == vlan;
 }
 
 /* A chain stays one where it is gathered, if it ever fits. */
@@ -638,7 +626,6 @@ static struct rte_mbuf *contiguous(struct port *port, struct rte_mbuf *chain) {
     if (m) {
         for (piece = chain; piece; piece = piece->next) append_copy(m, rte_pktmbuf_mtod(piece, const void *), piece->data_len);
         m->ol_flags = chain->ol_flags;
-        m->vlan_tci = chain->vlan_tci;
     } else {
         b->lost++;
     }
@@ -649,7 +636,8 @@ static struct rte_mbuf *contiguous(struct port *port, struct rte_mbuf *chain) {
 /* DATA_VALID if the port vouches for all checksums of the packet; port->caps.rx_csum_ip4 says that IPv4 headers are among them. */
 static uint8_t verified_by(const struct port *port, const struct rte_mbuf *m) {
     const uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-    const uint8_t *const type = rte_pktmbuf_mtod_offset(m, const uint8_t *, 2 * RTE_ETHER_ADDR_LEN);
+    const size_t tag_len = port->bridge->options.vlan == NO_VLAN ? 0 : TAG_LEN;
+    const uint8_t *const type = rte_pktmbuf_mtod_offset(m, const uint8_t *, 2 * RTE_ETHER_ADDR_LEN + tag_len);
     const int v6 = type[0] == 0x86 && type[1] == 0xDD;
     if (l4 != RTE_MBUF_F_RX_L4_CKSUM_GOOD) return 0;
     return v6 || ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || !port->caps.rx_csum_ip4 ? TUO_VNET_DATA_VALID : 0;
@@ -665,7 +653,7 @@ static size_t recv_burst(void *user, tuo_rx_packet *packets, size_t count) {
         struct rte_mbuf *m = mbufs[i];
         port->stats.in++;
         if (m->nb_segs > 1 && !keeps_chain(port->bridge, m) && !(m = contiguous(port, m))) continue;
-        if (m->data_len < RTE_ETHER_HDR_LEN || !untag(port, m)) {
+        if (!is_for_us(port, m)) {
             port->stats.other_vlan++;
             rte_pktmbuf_free(m);
             continue;
@@ -704,17 +692,16 @@ static tuo_verdict coalesce(struct port *port, const tuo_rx_packet *packet) {
     return tuo_gro_push_iov(b->gro, iov, n, packet->user, hint);
 }
 
-/* To another port. An mbuf that also goes elsewhere is copied: a tag may be written into this one. */
+/* To another port. An mbuf that also goes elsewhere is copied. */
 static void forward(struct port *from, struct port *to, struct rte_mbuf *m, int alone) {
     struct bridge *const b = from->bridge;
     struct rte_mbuf *out = alone ? m : rte_pktmbuf_copy(m, b->flat, 0, UINT32_MAX);
-    const size_t tag = b->options.vlan == NO_VLAN ? 0 : TAG_LEN;
     if (!out) {
         b->lost++;
         return;
     }
     if (to->flat && out->nb_segs > 1 && !(out = contiguous(from, out))) return;
-    if (out->pkt_len + tag > frame_max(to)) {
+    if (out->pkt_len > to->frame_max) {
         to->stats.oversize++;
         rte_pktmbuf_free(out);
         return;
@@ -762,15 +749,33 @@ static int carry_from_port(struct port *port) {
 
 /* --- to the TAP --- */
 
+/* The same without the tag of --vlan. Returns how many pieces. */
+static size_t without_tag(const tuo_iov *iov, size_t iov_count, tuo_iov *out, tuo_vnet_hdr *vnet) {
+    out[0].base = iov[0].base;
+    out[0].len = 2 * RTE_ETHER_ADDR_LEN;
+    out[1].base = (const uint8_t *)iov[0].base + out[0].len + TAG_LEN;
+    out[1].len = iov[0].len - out[0].len - TAG_LEN;
+    memcpy(out + 2, iov + 1, (iov_count - 1) * sizeof *iov);
+    vnet->csum_start = (uint16_t)(vnet->csum_start - TAG_LEN); /* the first two mean nothing without NEEDS_CSUM */
+    vnet->hdr_len = (uint16_t)(vnet->flags & TUO_VNET_NEEDS_CSUM ? vnet->hdr_len - TAG_LEN : 0);
+    return iov_count + 1;
+}
+
 /* A full TAP makes us wait; one that is down loses packets, like a cut cable. */
-static void write_tap(struct bridge *b, const tuo_vnet_hdr *vnet, const tuo_iov *iov, size_t iov_count) {
+static void write_tap(struct bridge *b, const tuo_vnet_hdr *tagged, const tuo_iov *iov, size_t iov_count) {
+    tuo_iov pieces[PIECES_MAX + 2];
+    tuo_vnet_hdr vnet = *tagged;
     tuo_result result;
-    do result = tuo_tun_send_iov(b->tap, iov, iov_count, vnet);
+    if (b->options.vlan != NO_VLAN) {
+        iov_count = without_tag(iov, iov_count, pieces, &vnet);
+        iov = pieces;
+    }
+    do result = tuo_tun_send_iov(b->tap, iov, iov_count, &vnet);
     while (result == TUO_AGAIN && !stopping && (result = tuo_tun_wait(b->tap, 1, 100)) >= 0);
     if (result == TUO_E_GONE) b->failure = result;
     b->lost += result != TUO_OK;
     b->tap_out += result == TUO_OK;
-    b->tap_superpackets_out += result == TUO_OK && vnet->gso_type != TUO_GSO_NONE;
+    b->tap_superpackets_out += result == TUO_OK && vnet.gso_type != TUO_GSO_NONE;
 }
 
 static void write_superpacket(struct bridge *b, const tuo_superpacket *sp) {
@@ -834,14 +839,15 @@ static void run(struct bridge *b) {
 /* net_tap of DPDK 22.11 promises more than it does; what is left was found by experiment:
    - TSO is IPv4 only: an IPv6 superpacket is written out whole.
    - More than 64 segments, or segments of more than MTU bytes with the Ethernet header counted, are refused for ever.
-   - Its segments have 128 bytes for headers; longer ones are written beyond them.
+   - Its segments have 128 bytes for headers; longer ones are written beyond them. So MTU - 128 bytes of payload are always taken.
    - CWR is copied to every segment (as always in lib/gso).
    - Checksums of chains come out wrong if an mbuf in the middle has an odd length: chain_of() makes none. */
 static void correct_net_tap(struct port *port) {
     port->caps.max_tcp6 = 0;
     port->caps.max_segs = 64;
-    port->tso_frame_max = port->mtu;
-    port->tso_header_max = 128;
+    port->caps.max_hdr_len = 128;
+    if (port->mtu > 128) port->caps.max_seg_size = port->mtu - 128u;
+    else port->caps.max_tcp4 = 0;
 }
 
 /* From what the driver says to a tuo_caps. offloads: of its tx_offload_capa, what is enabled. */
@@ -850,12 +856,14 @@ static void describe_port(struct port *port, const struct rte_eth_dev_info *info
     const uint32_t tso_max = (uint32_t)RTE_MIN(o->max_superpacket, 65535ul); /* an mbuf's data_len has 16 bits */
     tuo_caps *const c = &port->caps;
     port->flat = !(tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) || info->tx_desc_lim.nb_seg_max == 1;
-    port->inserts_tag = (tx & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
+    port->frame_max = port->mtu + (uint32_t)(RTE_ETHER_HDR_LEN + TAG_LEN);
     c->ethernet = 1;
+    c->mtu = port->mtu;
+    c->tx_vlan_insert = (tx & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0;
     c->tx_csum_ip4 = (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
     c->tx_csum_tcp4 = c->tx_csum_tcp6 = (tx & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
     c->tx_csum_udp4 = c->tx_csum_udp6 = (tx & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
-    c->tx_vlan_max = (uint8_t)(2 - (o->vlan != NO_VLAN)); /* l2_len may be anything for DPDK; more than two tags were not tried */
+    c->tx_vlan_max = 2; /* l2_len may be anything for DPDK; more than two tags were not tried */
     c->tso_sum_no_len = 1; /* rte_ipv4_phdr_cksum, rte_ipv6_phdr_cksum */
     if (!port->flat && c->tx_csum_ip4 && (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO)) c->max_tcp4 = c->max_tcp6 = tso_max;
     if (!port->flat && c->tx_csum_ip4 && (tx & RTE_ETH_TX_OFFLOAD_UDP_TSO)) c->max_udp4 = c->max_udp6 = tso_max;
@@ -869,12 +877,11 @@ static void describe_port(struct port *port, const struct rte_eth_dev_info *info
 }
 
 static uint64_t wanted_tx(const struct options *o) {
-    uint64_t tx = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
-                  RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_UDP_TSO;
-    if (o->no_csum) tx = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    uint64_t tx = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
+                  RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_UDP_TSO;
+    if (o->no_csum) tx = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
     if (o->no_tso) tx &= ~(RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_UDP_TSO);
     if (o->no_segs) tx &= ~RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-    if (o->vlan != NO_VLAN) tx |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
     return tx;
 }
 
@@ -882,7 +889,6 @@ static uint64_t wanted_rx(const struct options *o) {
     uint64_t rx = 0;
     if (!o->no_csum) rx |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
     if (o->data_room < ROOM) rx |= RTE_ETH_RX_OFFLOAD_SCATTER;
-    if (o->vlan != NO_VLAN) rx |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
     return rx;
 }
 
@@ -954,7 +960,7 @@ static void make_instances(struct bridge *b) {
     desc.hash_seed = rte_rand();
     desc.ethernet = 1;
     desc.no_vnet_hdr = 1; /* tuo_tun_send_iov writes it */
-    desc.max_frags = 1000;
+    desc.max_frags = PIECES_MAX;
     desc.disable_tcp4 = tap.max_tcp4 == 0;
     desc.disable_tcp6 = tap.max_tcp6 == 0;
     desc.disable_udp4 = tap.max_udp4 == 0;

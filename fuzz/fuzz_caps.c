@@ -1,11 +1,12 @@
 /* fuzz_caps.c - the ladder and the preparation of large packets, with any device, any packet and any metadata.
    Input     mode (see below), 2 bytes of switches of tuo_caps, largest superpackets of tcp4, udp4, tcp6, udp6 (2 bytes each, in units of
              four bytes, or as a distance to this packet's length), min_seg_size, max_seg_size (2 bytes each), max_segs, max_udp_segs,
-             packets before the mixed way goes on in place, vnet flags, gso_type, gso_size, csum_start, csum_offset, bytes behind the IP
-             packet, 2 bytes of payload to add (in units of two), then the packet.
+             packets before the mixed way goes on in place, vnet flags (0x40: TUO_F_STRIP_JUMBO), gso_type, gso_size, csum_start,
+             csum_offset, bytes behind the IP packet, 1 byte of more switches, max_hdr_len, mtu (2 bytes), 2 bytes of payload to add
+             (in units of two), then the packet.
    Asserts   tuo_tx_init takes what tuo_gso_init takes, and gives its results; what two models of devices make of the packets that the
              ladder hands out is what the naive splitter of the tests makes without a device, and what tuo_gso_next makes; nothing
-             exceeds the capabilities; as few packets as possible, checksums left to the device whenever it can; gathered, with own
+             exceeds the capabilities, the MTU among them; as few packets as possible, checksums left to the device whenever it can; gathered, with own
              header storage, in place and mixed all agree; tuo_tx_remaining is exact; the input is unchanged. tuo_tso_prepare agrees
              with its naive counterpart, and writes nothing when it refuses. tuo_caps_intersect of a device with itself changes
              nothing that matters. */
@@ -28,12 +29,15 @@ enum {
     CAPS_BAD_ETHERNET = 16,
     CAPS_FRAGS_SHIFT = 5, /* two bits */
     CAPS_NEAR = 128,      /* largest superpackets as distances to the length of this packet */
+    /* third byte */
+    CAPS_VLAN_INSERT = 1,
+    CAPS_MTU_NEAR = 2,    /* mtu is added to gso_size; otherwise 0 is none */
     SEGS_MAX = 150,       /* added payload stays below so many segments: inputs must not be slow */
     LEN_MAX = 100000
 };
 
 typedef struct caps_input {
-    unsigned mode, switches[2];
+    unsigned mode, switches[3];
     uint16_t largest[4];
     unsigned trailer;
 } caps_input;
@@ -171,7 +175,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c.vnet.csum_start = fuzz_u16(&rest);
     c.vnet.csum_offset = fuzz_u16(&rest);
     in.trailer = fuzz_u8(&rest);
-    c.flags = ((in.mode & MODE_TRUST) != 0 ? (unsigned)TUO_F_TRUST : 0u) | TUO_F_SIMD(simd_level_at(in.mode >> LEVEL_SHIFT));
+    in.switches[2] = fuzz_u8(&rest);
+    c.caps.tx_vlan_insert = (in.switches[2] & CAPS_VLAN_INSERT) != 0;
+    c.caps.max_hdr_len = fuzz_u8(&rest);
+    c.caps.mtu = fuzz_u16(&rest) + ((in.switches[2] & CAPS_MTU_NEAR) != 0 ? c.vnet.gso_size : 0u);
+    c.flags = (c.vnet.flags & TUO_F_STRIP_JUMBO) | ((in.mode & MODE_TRUST) != 0 ? (unsigned)TUO_F_TRUST : 0u) | TUO_F_SIMD(simd_level_at(in.mode >> LEVEL_SHIFT));
     uint8_t *pkt = read_packet(&rest, c.vnet.gso_size, &c.len);
     pkt_view v = pkt_look(pkt, c.len, (in.mode & MODE_ETHERNET) != 0, 1);
     make_caps(&in, c.len - v.ip, &c.caps);
@@ -202,7 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
    payload that is added must be in the length fields, which is why there is none. */
 static void repair_input(uint8_t *data, size_t size, rng *dice)
 {
-    enum { FRONT = 29 };
+    enum { FRONT = 33 };
     if (size <= FRONT) {
         return;
     }
@@ -225,6 +233,6 @@ static void repair_input(uint8_t *data, size_t size, rng *dice)
     }
     pkt_put16(data + 22, (unsigned)v.l4);
     pkt_put16(data + 24, v.proto == PKT_PROTO_UDP ? 6 : 16);
-    pkt_put16(data + 27, 0);
+    pkt_put16(data + 31, 0);
 }
 #endif

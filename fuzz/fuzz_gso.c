@@ -1,12 +1,12 @@
 /* fuzz_gso.c - the splitter, with any packet and any virtio-net header.
    Input     1 byte of flags and level of tuo_simd (see below), 1 byte that says how the copying mode gets its buffers, vnet
-             flags, gso_type, gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
+             flags (0x40: TUO_F_STRIP_JUMBO), gso_type, gso_size, csum_start, csum_offset, 2 bytes of payload to add, then the packet.
              A tunnel bit in gso_type puts a packet that is made consistent into a tunnel; csum_start says into which one.
    Asserts   the iterator (scratch and own header storage, singly and by batches), the in-place splitter and the copying splitter
              (whose buffers run out and fail) give the same segments; their number is tuo_gso_count; the input is unchanged; a cut packet
              loses no payload and gives what the naive splitter of the tests gives, with valid checksums (or pseudo-header
              sums where these are asked for); a packet that is not cut comes back as it is, its checksum completed where the
-             header says so; the scalar level plans and cuts in the same way. */
+             header says so; a jumbo payload option is refused or taken out; the scalar level plans and cuts in the same way. */
 #include "fuzz.h"
 #include "../tests/lib/packets.h"
 #include "../tests/lib/reference.h"
@@ -296,7 +296,7 @@ static void check_tunnel(const split_case *c, const segment_list *list)
 
 static tuo_result plan_at(const split_case *c, tuo_simd level, tuo_gso *gso)
 {
-    unsigned flags = c->flags & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST);
+    unsigned flags = c->flags & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST | TUO_F_STRIP_JUMBO);
     return tuo_gso_init(gso, c->pkt, c->len, &c->vnet, flags | TUO_F_SIMD(level));
 }
 
@@ -321,8 +321,12 @@ static void check_split(const split_case *c, const tuo_gso *gso)
     } else if (ref_split_payload(&v) <= c->vnet.gso_size) {
         check_not_cut(c, &list, v.end);
     } else {
+        split_case left = *c;
         fuzz_deep++;
-        check_cut(c, &list);
+        left.pkt = before;
+        FUZZ_CHECK(ref_jumbo(c->pkt, &v) == REF_NO_JUMBO || (c->flags & TUO_F_STRIP_JUMBO) != 0);
+        left.len -= ref_strip_jumbo(before, c->len, &v, &left.vnet);
+        check_cut(&left, &list);
     }
     free(before);
     free(list.bytes);
@@ -366,6 +370,7 @@ static void read_case(fuzz_input *in, split_case *c)
     c->flags = (mode & (TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_TRUST)) | TUO_F_SIMD(simd_level_at(mode >> LEVEL_SHIFT));
     memset(&c->vnet, 0, sizeof c->vnet);
     c->vnet.flags = fuzz_u8(in);
+    c->flags |= c->vnet.flags & TUO_F_STRIP_JUMBO;
     c->vnet.gso_type = fuzz_u8(in);
     c->vnet.gso_size = fuzz_u16(in);
     c->vnet.csum_start = fuzz_u16(in);
@@ -406,6 +411,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(planned <= 0 && planned == tuo_gso_init(&gso, c.pkt, c.len, &c.vnet, c.flags));
     if (planned == TUO_OK) {
         check_split(&c, &gso);
+    }
+    if (planned == TUO_E_IP6_JUMBO && (c.vnet.gso_type & REF_TUNNELS) != 0) {
+        ref_tunnel t;
+        FUZZ_CHECK(ref_tunnel_look(c.pkt, c.len, (c.flags & TUO_F_ETHERNET) != 0, &c.vnet, &t));
+        FUZZ_CHECK(ref_jumbo(c.pkt, &t.outer) != REF_NO_JUMBO || ref_jumbo(c.pkt + t.at, &t.inner) != REF_NO_JUMBO);
+    } else if (planned == TUO_E_IP6_JUMBO) {
+        pkt_view v = pkt_look(c.pkt, c.len, (c.flags & TUO_F_ETHERNET) != 0, 1);
+        FUZZ_CHECK(ref_jumbo(c.pkt, &v) == ((c.flags & TUO_F_STRIP_JUMBO) != 0 ? REF_JUMBO_STAYS : ref_jumbo(c.pkt, &v)));
+        FUZZ_CHECK(ref_jumbo(c.pkt, &v) != REF_NO_JUMBO);
     }
     free(c.pkt);
     return 0;

@@ -810,7 +810,7 @@ static int is_offloaded(const single *s)
 static void begin_split(single *s)
 {
     FUZZ_CHECK(s->plan == TUO_OK);
-    s->segments = ref_wire(s->bytes, s->len, config.tap, &s->vnet);
+    s->segments = ref_wire_stripped(s->bytes, s->len, config.tap, &s->vnet);
     s->splitting = 1;
     s->done = s->segments.count == 0;
 }
@@ -1490,7 +1490,7 @@ static void plan_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vn
     s->len = len;
     s->vnet = *vnet;
     s->plan = len > 65535 + 64 ? TUO_E_REFUSED /* more than any packet */
-                               : tuo_gso_init(&gso, s->bytes, len, vnet, config.tap ? TUO_F_ETHERNET : 0);
+                               : tuo_gso_init(&gso, s->bytes, len, vnet, TUO_F_STRIP_JUMBO | (config.tap ? TUO_F_ETHERNET : 0u));
 }
 
 static void send_single(const uint8_t *bytes, size_t len, const tuo_vnet_hdr *vnet, unsigned how)

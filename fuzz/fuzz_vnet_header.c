@@ -3,7 +3,7 @@
    Asserts   decode and encode are inverse and write nothing on failure; an unknown layout or order is refused; the check
              reads nothing beyond the packet; hdr_len only counts under TUO_F_WRITE, which only refuses more; a GSO header
              that passes describes what the packet is, and under TUO_F_WRITE what Linux makes of it; tuo_gso_init refuses
-             with the same name what the check refuses. */
+             with the same name what the check refuses; the AccECN bit is refused as such, whatever else is wrong. */
 #include "fuzz.h"
 #include "../tests/lib/packets.h"
 #include "../tests/lib/reference.h"
@@ -109,7 +109,7 @@ static void check_written(const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t l
 }
 
 /* What tuo_gso_init may say about a header that fits: bad checksums, and those that cannot be judged because the final address is
-   in a routing header. */
+   in a routing header; a jumbo payload option. */
 static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, unsigned flags)
 {
     tuo_pkt_info info;
@@ -119,6 +119,13 @@ static int only_gso_refuses(tuo_result planned, const tuo_vnet_hdr *vnet, const 
     case TUO_E_IP_CSUM: return vnet->gso_type != 0;
     case TUO_E_HEADER_TOO_LONG: /* a single one in a tunnel */
         return (vnet->gso_type & REF_TUNNELS) != 0 && (vnet->flags & TUO_VNET_UDP_TUNNEL_CSUM) != 0;
+    case TUO_E_IP6_JUMBO:
+        if ((vnet->gso_type & REF_TUNNELS) != 0) {
+            ref_tunnel t;
+            return ref_tunnel_look(pkt, len, flags != 0, vnet, &t) &&
+                   (ref_jumbo(pkt, &t.outer) != REF_NO_JUMBO || ref_jumbo(pkt + t.at, &t.inner) != REF_NO_JUMBO);
+        }
+        return vnet->gso_type != 0 && pkt[flags ? pkt_look(pkt, len, 1, 1).ip : 0] >> 4 == 6;
     case TUO_E_L4_CSUM: return vnet->gso_type != 0 && !needs_csum;
     case TUO_E_VNET_NEEDS_CSUM:
         return vnet->gso_type != 0 && !needs_csum && tuo_parse(pkt, len, flags | TUO_F_SUPERPACKET, &info) == TUO_OK &&
@@ -132,6 +139,7 @@ static void check_header(tuo_vnet_hdr *vnet, const uint8_t *pkt, size_t len, uns
     tuo_result checked = tuo_vnet_check(vnet, pkt, len, flags);
     tuo_result written = tuo_vnet_check(vnet, pkt, len, flags | TUO_F_WRITE);
     FUZZ_CHECK(checked <= 0 && (written != TUO_OK || checked == TUO_OK));
+    FUZZ_CHECK((checked == TUO_E_VNET_ACCECN) == ((vnet->gso_type & TUO_GSO_ACCECN) != 0));
     if (written == TUO_OK) {
         check_written(vnet, pkt, len, flags != 0);
     }

@@ -97,7 +97,7 @@ static void make_vnet(uint8_t *vnet, const uint8_t *pkt, size_t len, int etherne
    each of them once in a while. See fuzz_caps.c. */
 static void caps_seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, size_t headers)
 {
-    enum { FRONT = 29, DEVICES = 7, EXTRAS = 3 };
+    enum { FRONT = 33, DEVICES = 7, EXTRAS = 3 };
     static const struct {
         uint8_t switches[2];
         uint16_t largest; /* with 128 in the second byte of switches: 0x8000 is the length of the packet */
@@ -129,7 +129,13 @@ static void caps_seeds_of_packet(const uint8_t *pkt, size_t len, int ethernet, s
     front[19] = (uint8_t)(round % 9 == 0 ? 0x80 : 0);
     pkt_put16(front + 20, 536 + round % 1400);
     front[26] = (uint8_t)(round % 3 == 0 ? 6 : 0);
-    pkt_put16(front + 27, extras[extra]);
+    front[27] = (uint8_t)(round % 3 == 1 || ethernet ? 1 : 0);
+    front[28] = (uint8_t)(round % 11 == 5 ? headers - round % 2 : 0);
+    if (round % 5 == 2) {
+        front[27] |= 2;
+        pkt_put16(front + 29, (unsigned)headers - (ethernet ? 14 : 0));
+    }
+    pkt_put16(front + 31, extras[extra]);
     write_seed("caps", front, FRONT, pkt, headers);
     if (round % 4 == 0) { /* as it is, with a partial checksum that only the vnet header knows of */
         memset(front + 18, 0, FRONT - 18);
@@ -1004,10 +1010,27 @@ static void seeds_of_partial_checksums(void)
     }
 }
 
-/* A jumbo payload option, alone and beside another one. */
+/* A jumbo payload option, alone and beside another one: to be taken out, and refused. */
 static void seeds_of_jumbo_options(void)
 {
+    enum { STRIP_JUMBO = 0x40, TCPV6 = 4, CONSISTENT = 8, CAPS_CONSISTENT = 2 };
     uint8_t file[1024], pkt[256], ext[16] = {6, 0, 0xc2, 4, 0, 1, 0, 0, 5, 2, 0, 0, 1, 2, 0, 0};
+    for (uint8_t i = 0; i < 4; i++) {
+        uint8_t gso[12] = {CONSISTENT, 3, (uint8_t)(i < 2 ? STRIP_JUMBO : 0), TCPV6, 2, 0};
+        uint8_t caps[33] = {CAPS_CONSISTENT, 0x3e, (uint8_t)(i % 2)};
+        pkt_spec s = {0};
+        s.kind = PKT_TCP6;
+        s.ext = ext;
+        s.ext_len = (uint8_t)(8 + 8 * (i & 1));
+        ext[1] = i & 1;
+        size_t len = pkt_build(pkt, sizeof pkt, &s);
+        pkt_put16(gso + 10, 3000);
+        write_seed("gso", gso, sizeof gso, pkt, len - 100);
+        memset(caps + 3, 0x40, 8);
+        memcpy(caps + 18, gso + 2, 4);
+        pkt_put16(caps + 31, 1500);
+        write_seed("caps", caps, sizeof caps, pkt, len - 100);
+    }
     for (uint8_t i = 0; i < 2; i++) {
         pkt_spec s = {0};
         s.kind = PKT_TCP6;

@@ -78,8 +78,9 @@ static void print_case(const ladder_case *c)
 {
     const tuo_caps *a = &c->caps;
     pkt_view v = pkt_look(c->pkt, c->len, a->ethernet != 0, 1);
-    printf("    caps: sums %d%d%d%d%d any %d ext %d vlan %d cwr %d no_len %d max %lu %lu %lu %lu seg %lu..%lu "
+    printf("    caps: mtu %lu hdr %lu insert %d sums %d%d%d%d%d any %d ext %d vlan %d cwr %d no_len %d max %lu %lu %lu %lu seg %lu..%lu "
            "segs %lu %lu frags %lu l2 %lu\n",
+           (unsigned long)a->mtu, (unsigned long)a->max_hdr_len, a->tx_vlan_insert,
            a->tx_csum_ip4, a->tx_csum_tcp4, a->tx_csum_udp4, a->tx_csum_tcp6, a->tx_csum_udp6, a->tx_csum_any, a->tx_ip6_ext,
            a->tx_vlan_max, a->tso_cwr, a->tso_sum_no_len, (unsigned long)a->max_tcp4, (unsigned long)a->max_udp4,
            (unsigned long)a->max_tcp6, (unsigned long)a->max_udp6, (unsigned long)a->min_seg_size, (unsigned long)a->max_seg_size,
@@ -249,6 +250,21 @@ TEST(ladder_of_superpackets)
          {SUMS, LARGEST(65535), .tx_ip6_ext = 1}, "S4"},
         {"IPv4 options are not extension headers", {.payload_len = 4000, .ip_options = nops, .ip_options_len = 40}, 1000,
          {SUMS, LARGEST(65535)}, "S4"},
+        {"headers as long as it takes", {.payload_len = 4000, .tcp_options = nops, .tcp_options_len = 12, .ethernet = 1}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .max_hdr_len = 66}, "S4"},
+        {"headers a byte too long", {.payload_len = 4000, .tcp_options = nops, .tcp_options_len = 12, .ethernet = 1}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .max_hdr_len = 65}, "p(4)"},
+        {"headers are too long with a tag", {.payload_len = 4000, .vlan_count = 1}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_max = 1, .max_hdr_len = 54}, "p(4)"},
+        {"a tag that the device inserts is no header", {.payload_len = 4000, .vlan_count = 1}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_insert = 1, .max_hdr_len = 54}, "S4"},
+        {"a tag that the device inserts, none behind which it sees", {.payload_len = 4000, .vlan_count = 1}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_insert = 1}, "S4"},
+        {"two tags, one of which the device inserts", {.payload_len = 4000, .vlan_count = 2}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_insert = 1}, "f(4)"},
+        {"a tag of another type than the device inserts", {.payload_len = 4000, .vlan_count = 1, .vlan_tpid = {0x88a8}}, 1000,
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_insert = 1}, "f(4)"},
+        {"IP packets have no tag", {.payload_len = 4000}, 1000, {SUMS, LARGEST(65535), .tx_vlan_insert = 1}, "S4"},
         {"65536 bytes on a device that takes 65535", {.payload_len = 65536 - HDR4}, 1000, {SUMS, LARGEST(65535)}, "S65 p"},
         {"65536 bytes whole", {.payload_len = 65536 - HDR4}, 1000, {SUMS, LARGEST(65536)}, "S66"},
         {"200000 bytes whole", {.payload_len = 200000}, 1000, {SUMS, LARGEST(262144)}, "S200"},
@@ -485,6 +501,213 @@ TEST(descriptors)
     free(p.bytes);
 }
 
+/* ------------------------------------------------------------------------------------------------- frames and their lengths */
+
+/* Up to which MTU is it refused? exact: bytes behind Ethernet header and tags of the longest packet that is sent. */
+TEST(nothing_too_long_reaches_a_device)
+{
+    static const struct {
+        const char *name;
+        pkt_spec spec;
+        size_t gso_size, exact; /* gso_size 0: no superpacket */
+        tuo_caps caps;
+        size_t wire_len_max;
+    } rows[] = {
+        {"a packet", {.payload_len = 1000}, 0, 1040, {0}, 1040},
+        {"a packet whose checksum is left", {.payload_len = 1000}, 0, 1040, {SUMS}, 1040},
+        {"a frame", {.payload_len = 1000, .ethernet = 1}, 0, 1040, {.ethernet = 1}, 1054},
+        {"a frame with tags", {.payload_len = 1000, .vlan_count = 4}, 0, 1040, {.ethernet = 1}, 1070},
+        {"a frame whose tag is left", {.payload_len = 1000, .vlan_count = 1}, 0, 1040, {.ethernet = 1, .tx_vlan_insert = 1}, 1058},
+        {"one tag too many is not known as one", {.payload_len = 1000, .vlan_count = 5}, 0, 1044, {.ethernet = 1}, 1074},
+        {"bytes behind the packet count", {.payload_len = 1000, .ethernet = 1, .trailer_len = 9}, 0, 1049, {.ethernet = 1}, 1063},
+        {"another protocol", {.payload_len = 1000, .proto = 47, .vlan_count = 1}, 0, 1040, {.ethernet = 1}, 1058},
+        {"segments", {.payload_len = 10000, .ethernet = 1}, 1000, 1040, {.ethernet = 1}, 1054},
+        {"segments whose checksums are left", {.payload_len = 10000, .vlan_count = 1}, 1000, 1040, {SUMS, .ethernet = 1, .tx_vlan_max = 1},
+         1058},
+        {"a superpacket", {.payload_len = 10000, .vlan_count = 2}, 1000, 1040, {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_max = 2},
+         1062},
+        {"a superpacket whose tag is left", {.payload_len = 10000, .vlan_count = 2}, 1000, 1040,
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_max = 1, .tx_vlan_insert = 1}, 1062},
+        {"superpackets in parts, the last one a segment", {.payload_len = 2001}, 1000, 1040, {SUMS, LARGEST(2040)}, 1040},
+        {"IPv6", {.kind = PKT_UDP6, .payload_len = 10000, .ext_chain = "D"}, 1000, 1056, {SUMS, LARGEST(65535), .tx_ip6_ext = 1}, 1056},
+        {"one segment with a GSO type", {.payload_len = 900, .ethernet = 1, .trailer_len = 9}, 1000, 940, {.ethernet = 1}, 954},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        packet p = rows[i].spec.proto ? make_plain(&rows[i].spec) : make_partial(&rows[i].spec, rows[i].gso_size);
+        for (unsigned k = 0; k < 3; k++) { /* too small by one, just enough, no limit */
+            tuo_caps caps = rows[i].caps;
+            tuo_tx tx, untouched;
+            tuo_tx_packet out;
+            size_t longest = 0;
+            caps.mtu = k < 2 ? (uint32_t)(rows[i].exact - 1 + k) : 0;
+            check_row("%s, MTU %lu", rows[i].name, (unsigned long)caps.mtu);
+            memset(&tx, 0x5a, sizeof tx);
+            untouched = tx;
+            ladder_case c = case_of(&caps, &p);
+            check_ladder(&c);
+            CHECK_RESULT(tuo_tx_init(&tx, &caps, p.bytes, p.len, &p.vnet, 0), k == 0 ? TUO_E_MTU : TUO_OK);
+            if (k == 0) {
+                CHECK(memcmp(&tx, &untouched, sizeof tx) == 0);
+                continue;
+            }
+            while (tuo_tx_next(&tx, NULL, &out) == TUO_OK) {
+                longest = out.wire_len_max > longest ? out.wire_len_max : longest;
+            }
+            CHECK_EQ_INT(longest, rows[i].wire_len_max);
+        }
+        free(p.bytes);
+    }
+    check_row("refused for another reason as well: that comes first");
+    tuo_caps small = {.mtu = 100};
+    pkt_spec s = {.payload_len = 3000, .ip_csum_xor = 1};
+    packet p = make_partial(&s, 1000);
+    tuo_tx tx;
+    CHECK_RESULT(tuo_tx_init(&tx, &small, p.bytes, p.len, &p.vnet, 0), TUO_E_IP_CSUM);
+    free(p.bytes);
+
+    check_row("frames that end in their Ethernet header, or in a tag");
+    tuo_caps tiny = {.ethernet = 1, .mtu = 1};
+    static const tuo_vnet_hdr no_offloads;
+    static const uint8_t bytes[22] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 1, 0x81, 0, 0, 2};
+    for (size_t len = 0; len <= sizeof bytes; len++) {
+        /* from 18 bytes on the first tag is there, with 22 the second */
+        tuo_result expected = len <= 15 || len == 18 || len == 19 || len == 22 ? TUO_OK : TUO_E_MTU;
+        CHECK_RESULT(tuo_tx_init(&tx, &tiny, bytes, len, &no_offloads, 0), expected);
+    }
+}
+
+/* The outermost tag in the descriptor: pieces, offsets and bytes by hand. */
+TEST(a_tag_is_left_to_the_device)
+{
+    static const tuo_caps nic = {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_insert = 1}, none = {.ethernet = 1, .tx_vlan_insert = 1},
+                          any = {SUMS, .tx_csum_any = 1, .ethernet = 1, .tx_vlan_insert = 1};
+    tuo_tx tx;
+    tuo_tx_packet out;
+    pkt_spec s = {.payload_len = 2500, .vlan_count = 1, .vlan_tci = {0xa123}};
+
+    check_row("a superpacket");
+    packet p = make_partial(&s, 1000);
+    CHECK_RESULT(tuo_tx_init(&tx, &nic, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+    CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
+    CHECK(out.vlan_insert == 1 && out.vlan_tci == 0xa123 && out.seg_count == 3 && out.wire_len_max == 1058);
+    CHECK(out.l2_len == 14 && out.l3_len == 20 && out.l4_len == 20 && out.vnet.csum_start == 34 && out.vnet.hdr_len == 54);
+    CHECK(out.iov_count == 2 && out.len == p.len - 4 && out.iov[0].len == 54 && out.iov[1].base == p.bytes + 58);
+    CHECK_BYTES(out.iov[0].base, p.bytes, 12);
+    CHECK_BYTES((const uint8_t *)out.iov[0].base + 12, p.bytes + 16, 4);
+    free(p.bytes);
+
+    check_row("segments, finished");
+    p = make_partial(&s, 1000);
+    CHECK_RESULT(tuo_tx_init(&tx, &none, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
+        CHECK(out.vlan_insert == 1 && out.vlan_tci == 0xa123 && out.kind == TUO_KIND_NONE && out.l2_len == 0);
+        CHECK(out.iov_count == 2 && out.iov[0].len == 54 && out.iov[1].base == p.bytes + 58 + 1000 * i);
+        CHECK_EQ_INT(out.wire_len_max, i < 2 ? 1058 : 558);
+    }
+    free(p.bytes);
+
+    check_row("an ordinary packet: the addresses apart");
+    s.payload_len = 100;
+    p = make_plain(&s);
+    CHECK_RESULT(tuo_tx_init(&tx, &nic, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+    CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
+    CHECK(out.vlan_insert == 1 && out.vlan_tci == 0xa123 && out.vnet.flags == 0 && out.wire_len_max == p.len && out.len == p.len - 4);
+    CHECK(out.iov_count == 2 && out.iov[0].base == p.bytes && out.iov[0].len == 12);
+    CHECK(out.iov[1].base == p.bytes + 16 && out.iov[1].len == p.len - 16);
+    free(p.bytes);
+
+    check_row("an ordinary packet whose checksum is completed: four pieces");
+    p = make_partial(&s, 0);
+    CHECK_RESULT(tuo_tx_init(&tx, &none, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+    CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
+    CHECK(out.iov_count == 4 && out.iov[0].base == p.bytes && out.iov[0].len == 12 && out.iov[1].base == p.bytes + 16);
+    CHECK(out.iov[1].len == 38 && out.iov[2].len == 2 && out.iov[3].base == p.bytes + 56 && out.len == p.len - 4);
+    for (uint32_t frags = 3; frags <= 4; frags++) {
+        tuo_caps few = none;
+        few.max_frags = frags;
+        CHECK_RESULT(tuo_tx_init(&tx, &few, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+        CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), frags == 3 ? TUO_E_UNSUPPORTED : TUO_OK);
+    }
+
+    check_row("the same in place: the addresses move");
+    uint8_t addresses[12];
+    memcpy(addresses, p.bytes, 12);
+    CHECK_RESULT(tuo_tx_init(&tx, &none, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+    CHECK_RESULT(tuo_tx_next_in_place(&tx, p.bytes + 4, &out), TUO_E_INVALID);
+    CHECK_RESULT(tuo_tx_next_in_place(&tx, p.bytes, &out), TUO_OK);
+    CHECK(out.iov_count == 1 && out.iov[0].base == p.bytes + 4 && out.len == p.len - 4 && out.vlan_insert == 1);
+    CHECK_BYTES(p.bytes + 4, addresses, 12);
+    CHECK_RESULT(tuo_csum_check(p.bytes + 4, p.len - 4, TUO_F_ETHERNET), TUO_OK);
+    free(p.bytes);
+
+    check_row("a checksum that only vnet locates, from the end of the tag on, and within it");
+    for (uint16_t start = 14; start < 18; start++) {
+        p = make_plain(&s);
+        p.vnet.flags = TUO_VNET_NEEDS_CSUM;
+        p.vnet.csum_start = start;
+        p.vnet.csum_offset = 40;
+        CHECK_RESULT(tuo_tx_init(&tx, &any, p.bytes, p.len, &p.vnet, 0), TUO_OK);
+        CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
+        CHECK_EQ_INT(out.vlan_insert, start >= 16);
+        CHECK_EQ_INT(out.vnet.csum_start, start >= 16 ? start - 4 : start);
+        ladder_case c = case_of(&any, &p);
+        check_ladder(&c);
+        c = case_of(&none, &p);
+        check_ladder(&c);
+        free(p.bytes);
+    }
+
+    check_row("cut behind its tag, and within it");
+    for (size_t len = 12; len < 22; len++) {
+        p = make_plain(&s);
+        CHECK_RESULT(tuo_tx_init(&tx, &nic, p.bytes, len, &p.vnet, 0), TUO_OK);
+        CHECK_RESULT(tuo_tx_next(&tx, NULL, &out), TUO_OK);
+        CHECK(out.vlan_insert == (len >= 18) && out.wire_len_max == len && out.len == (len >= 18 ? len - 4 : len));
+        free(p.bytes);
+    }
+}
+
+/* A jumbo payload option goes before anything else is decided. */
+TEST(jumbo_option_on_a_device)
+{
+    static const struct {
+        const char *name;
+        pkt_spec spec;
+        tuo_caps caps;
+        unsigned flags;
+        tuo_result result;
+        size_t packets;
+    } rows[] = {
+        {"refused", {.kind = PKT_TCP6, .ext_chain = "J"}, {SUMS, LARGEST(65535), .tx_ip6_ext = 1}, 0, TUO_E_IP6_JUMBO, 0},
+        {"a device that segments", {.kind = PKT_TCP6, .ext_chain = "J"}, {SUMS, LARGEST(65535)}, TUO_F_STRIP_JUMBO, TUO_OK, 1},
+        {"one that does not see behind the other extension header", {.kind = PKT_TCP6, .ext_chain = "JD"}, {SUMS, LARGEST(65535)},
+         TUO_F_STRIP_JUMBO, TUO_OK, 5},
+        {"a device that segments half of it", {.kind = PKT_UDP6, .ext_chain = "J"}, {SUMS, LARGEST(3048)}, TUO_F_STRIP_JUMBO, TUO_OK, 2},
+        {"a device that does nothing", {.kind = PKT_UDP6, .ext_chain = "J"}, {0}, TUO_F_STRIP_JUMBO, TUO_OK, 5},
+        {"its bytes do not count for the MTU", {.kind = PKT_TCP6, .ext_chain = "J"}, {.mtu = 1060}, TUO_F_STRIP_JUMBO, TUO_OK, 5},
+        {"nor do they fit", {.kind = PKT_TCP6, .ext_chain = "J"}, {.mtu = 1059}, TUO_F_STRIP_JUMBO, TUO_E_MTU, 0},
+        {"and a tag that the device inserts", {.kind = PKT_TCP6, .ext_chain = "J", .vlan_count = 1, .vlan_tci = {7}},
+         {SUMS, LARGEST(65535), .ethernet = 1, .tx_vlan_insert = 1}, TUO_F_STRIP_JUMBO, TUO_OK, 1},
+        {"and a tag, segments", {.kind = PKT_UDP6, .ext_chain = "JD", .vlan_count = 2, .vlan_tci = {7, 8}},
+         {.ethernet = 1, .tx_vlan_insert = 1}, TUO_F_STRIP_JUMBO, TUO_OK, 5},
+    };
+    for (size_t i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        pkt_spec s = rows[i].spec;
+        tuo_tx tx;
+        size_t packets;
+        s.payload_len = 4500;
+        check_row("%s", rows[i].name);
+        packet p = make_partial(&s, 1000);
+        CHECK_RESULT(tuo_tx_init(&tx, &rows[i].caps, p.bytes, p.len, &p.vnet, rows[i].flags), rows[i].result);
+        ladder_case c = case_of(&rows[i].caps, &p);
+        c.flags = rows[i].flags;
+        CHECK_EQ_STR(ladder_check(&c, &packets), NULL);
+        CHECK_EQ_INT(packets, rows[i].packets);
+        free(p.bytes);
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------------- errors of the ladder */
 
 TEST(ladder_errors)
@@ -519,6 +742,7 @@ TEST(ladder_errors)
         tuo_result result;
     } rows[] = {
         {"tunnel", {.flags = 1, .gso_type = 0x21, .gso_size = 1000, .csum_start = 20, .csum_offset = 16}, TUO_E_VNET_TUNNEL},
+        {"AccECN", {.flags = 1, .gso_type = 0x11, .gso_size = 1000, .csum_start = 20, .csum_offset = 16}, TUO_E_VNET_ACCECN},
         {"UFO", {.flags = 1, .gso_type = 3, .gso_size = 1000, .csum_start = 20, .csum_offset = 16}, TUO_E_VNET_UFO},
         {"unknown type", {.flags = 1, .gso_type = 2, .gso_size = 1000, .csum_start = 20, .csum_offset = 16}, TUO_E_VNET_GSO_TYPE},
         {"gso_size 0", {.flags = 1, .gso_type = 1, .csum_start = 20, .csum_offset = 16}, TUO_E_VNET_GSO_SIZE},
@@ -640,7 +864,7 @@ static void random_sizes(rng *r, int32_t *payload_len, size_t *gso_size)
 
 static pkt_spec random_spec(rng *r, int ethernet, int large)
 {
-    static const char *const chains[] = {"", "H", "D", "HD", "R", "r", "HrD", "DDDDDDDD"};
+    static const char *const chains[] = {"", "H", "D", "HD", "R", "r", "HrD", "DDDDDDDD", "J", "JD", "Jr"};
     static uint8_t options[80];
     static const int32_t flag_sets[] = {PKT_ACK, PKT_ACK | PKT_PSH, PKT_ACK | PKT_FIN, PKT_ACK | PKT_CWR,
         PKT_ACK | PKT_CWR | PKT_PSH | PKT_FIN,
@@ -778,6 +1002,7 @@ static tuo_caps random_caps(rng *r, int ethernet, size_t ip_len, size_t payload_
     c.tx_csum_any = (uint8_t)rng_chance(r, 1, 4);
     c.tx_ip6_ext = (uint8_t)rng_chance(r, 2, 3);
     c.tx_vlan_max = (uint8_t)(rng_chance(r, 1, 2) ? 4 : rng_below(r, 5));
+    c.tx_vlan_insert = (uint8_t)rng_chance(r, 1, 2);
     c.tso_cwr = (uint8_t)rng_chance(r, 1, 2);
     c.tso_sum_no_len = (uint8_t)rng_chance(r, 1, 3);
     c.max_tcp4 = random_largest(r, ip_len, gso_size);
@@ -790,7 +1015,11 @@ static tuo_caps random_caps(rng *r, int ethernet, size_t ip_len, size_t payload_
         c.max_segs = rng_chance(r, 1, 2) ? 1 + rng_below(r, 5) : (uint32_t)segs + rng_below(r, 3);
         c.max_udp_segs = rng_chance(r, 1, 2) ? 1 + rng_below(r, 5) : (uint32_t)segs + rng_below(r, 3);
     }
-    c.max_frags = rng_chance(r, 1, 2) ? rng_below(r, 4) : 0;
+    c.max_frags = rng_chance(r, 1, 2) ? rng_below(r, 5) : 0;
+    c.max_hdr_len = rng_chance(r, 1, 6) ? 30 + rng_below(r, 120) : 0;
+    if (rng_chance(r, 1, 4)) {
+        c.mtu = (uint32_t)(gso_size && rng_chance(r, 3, 4) ? gso_size + 28 + rng_below(r, 60) : ip_len + rng_below(r, 10));
+    }
     return c;
 }
 
@@ -807,6 +1036,7 @@ TEST(device_sends_what_the_splitter_would)
         tuo_caps caps = random_caps(&r, ethernet, pkt_has_l4(&v) ? v.end - v.ip : 0, v.payload_len, p.vnet.gso_size);
         ladder_case c = case_of(&caps, &p);
         c.flags = TUO_F_SIMD(simd_level_at(round)) | (rng_chance(&r, 1, 6) ? (unsigned)TUO_F_TRUST : 0u) |
+                  (rng_chance(&r, 2, 3) ? (unsigned)TUO_F_STRIP_JUMBO : 0u) |
                   (rng_chance(&r, 1, 4) ? (unsigned)(TUO_F_ETHERNET | TUO_F_PSEUDO | TUO_F_WRITE | TUO_F_SUPERPACKET) : 0u);
         c.switch_at = rng_below(&r, 4);
         const char *complaint = ladder_check(&c, &packets);
@@ -1108,9 +1338,10 @@ static const caps_field caps_flags[] = {FIELD(tx_csum_ip4), FIELD(tx_csum_tcp4),
     FIELD(tx_csum_udp6),
                                         FIELD(rx_csum_ip4), FIELD(rx_csum_tcp4), FIELD(rx_csum_udp4), FIELD(rx_csum_tcp6),
                                             FIELD(rx_csum_udp6),
-                                        FIELD(tx_ip6_ext), FIELD(tso_cwr), FIELD(tx_csum_any)};
+                                        FIELD(tx_ip6_ext), FIELD(tso_cwr), FIELD(tx_csum_any), FIELD(tx_vlan_insert)};
 static const caps_field caps_largest[] = {FIELD(max_tcp4), FIELD(max_tcp6), FIELD(max_udp4), FIELD(max_udp6)};
-static const caps_field caps_limits[] = {FIELD(max_seg_size), FIELD(max_segs), FIELD(max_udp_segs), FIELD(max_frags)}; /* 0 = none */
+static const caps_field caps_limits[] = {FIELD(max_seg_size), FIELD(max_segs), FIELD(max_udp_segs), FIELD(max_frags),
+    FIELD(max_hdr_len), FIELD(mtu)}; /* 0 = none */
 
 static int same_caps(const tuo_caps *a, const tuo_caps *b)
 {
@@ -1119,8 +1350,10 @@ static int same_caps(const tuo_caps *a, const tuo_caps *b)
     for (size_t i = 0; i < CHECK_COUNT_OF(caps_flags); i++) {
         same = same && *((const uint8_t *)a + caps_flags[i].offset) == *((const uint8_t *)b + caps_flags[i].offset);
     }
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < CHECK_COUNT_OF(caps_largest); i++) {
         same = same && memcmp((const uint8_t *)a + caps_largest[i].offset, (const uint8_t *)b + caps_largest[i].offset, 4) == 0;
+    }
+    for (size_t i = 0; i < CHECK_COUNT_OF(caps_limits); i++) {
         same = same && memcmp((const uint8_t *)a + caps_limits[i].offset, (const uint8_t *)b + caps_limits[i].offset, 4) == 0;
     }
     return same;
@@ -1772,6 +2005,9 @@ int main(int argc, char **argv)
         CHECK_ENTRY(ladder_of_inner_checksums),
         CHECK_ENTRY(ladder_of_other_bytes),
         CHECK_ENTRY(descriptors),
+        CHECK_ENTRY(nothing_too_long_reaches_a_device),
+        CHECK_ENTRY(a_tag_is_left_to_the_device),
+        CHECK_ENTRY(jumbo_option_on_a_device),
         CHECK_ENTRY(ladder_errors),
         CHECK_ENTRY(max_frags),
         CHECK_ENTRY(device_sends_what_the_splitter_would),

@@ -269,7 +269,14 @@ static ref_list split_all_ways(const super *sp, unsigned more_flags)
 {
     unsigned flags = sp->flags | more_flags;
     int ethernet = (flags & TUO_F_ETHERNET) != 0;
-    ref_list expected = ref_split(sp->bytes, sp->len, ethernet, sp->vnet.gso_size);
+    pkt_view v = pkt_look(sp->bytes, sp->len, ethernet, 1);
+    uint8_t *left = ref_alloc(sp->len, 1);
+    tuo_vnet_hdr vnet = sp->vnet;
+    memcpy(left, sp->bytes, sp->len);
+    int strip = (flags & TUO_F_STRIP_JUMBO) && ref_split_payload(&v) > vnet.gso_size; /* one segment is not cut */
+    size_t gone = strip ? ref_strip_jumbo(left, sp->len, &v, &vnet) : 0;
+    ref_list expected = ref_split(left, sp->len - gone, ethernet, vnet.gso_size);
+    free(left);
     for (size_t i = 0; i < expected.count && (flags & TUO_F_PSEUDO) != 0; i++) {
         leave_pseudo_sum(expected.bytes[i], expected.len[i], ethernet);
     }
@@ -749,7 +756,7 @@ TEST(ethernet_and_vlan)
 
 static pkt_spec random_spec(rng *r)
 {
-    static const char *const chains[] = {"", "", "H", "D", "HDR", "DD"};
+    static const char *const chains[] = {"", "", "H", "D", "HDR", "DD", "J", "JDR"};
     pkt_spec s = {0};
     s.kind = (pkt_kind)rng_below(r, PKT_KIND_COUNT);
     s.payload_len = 1 + (int32_t)rng_below(r, rng_chance(r, 1, 8) ? 60000 : 3000);
@@ -788,12 +795,139 @@ TEST(random_superpackets)
             s.payload_len = 1000;
         }
         check_row("random superpacket %d", i);
-        unsigned flags = rng_chance(&r, 1, 4) ? TUO_F_PSEUDO : 0;
+        unsigned flags = TUO_F_STRIP_JUMBO | (rng_chance(&r, 1, 4) ? TUO_F_PSEUDO : 0u);
         unsigned levels = i % 4 == 0 ? (unsigned)simd_levels_here()->count : 1;
         for (unsigned k = 0; k < levels; k++) {
             check_split(&s, gso_size, flags | TUO_F_SIMD(simd_level_at(s.payload_seed + k)));
         }
     }
+}
+
+/* ------------------------------------------------------------------------------------------------- jumbo payload option */
+
+#define EXT(literal) .ext = (const uint8_t *)(literal), .ext_len = sizeof(literal) - 1
+#define JUMBO "\xc2\4\0\1\2\3" /* RFC 2675 2 */
+
+/* RFC 2675 2, 3: no segment may have the option. Next header 6 stands for that of the row. */
+static const struct {
+    const char *name;
+    pkt_spec spec;
+    tuo_result kept, stripped; /* without and with TUO_F_STRIP_JUMBO */
+} jumbo_rows[] = {
+    {"alone", {EXT("\6\0" JUMBO)}, TUO_E_IP6_JUMBO, TUO_OK},
+    {"behind PadN", {EXT("\6\1\1\6\0\0\0\0\0\0" JUMBO)}, TUO_E_IP6_JUMBO, TUO_OK},
+    {"in front of PadN", {EXT("\6\1" JUMBO "\1\6\0\0\0\0\0\0")}, TUO_E_IP6_JUMBO, TUO_OK},
+    {"between Pad1 and an empty PadN", {EXT("\6\1\0\0\0\0" JUMBO "\0\0\1\0")}, TUO_E_IP6_JUMBO, TUO_OK},
+    {"twice", {EXT("\6\1" JUMBO JUMBO "\0\0")}, TUO_E_IP6_JUMBO, TUO_OK},
+    {"in front of other extension headers", {EXT("\x3c\0" JUMBO "\6\0\1\4\0\0\0\0"), .ext_first = 0}, TUO_E_IP6_JUMBO, TUO_OK},
+    {"and a router alert behind it", {EXT("\6\1" JUMBO "\5\2\0\0\1\2\0\0")}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"and a router alert in front", {EXT("\6\1\5\2\0\0\1\2\0\0" JUMBO)}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"and an option of type 2", {EXT("\6\1\2\2\0\0\1\2\0\0" JUMBO)}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"of another length", {EXT("\6\0\xc2\2\0\1\0\0")}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"that exceeds the header", {EXT("\6\0\1\0\xc2\4\0\1")}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"in front of padding that exceeds the header", {EXT("\6\1" JUMBO "\1\7\0\0\0\0\0\0")}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"in front of padding without a length", {EXT("\6\1" JUMBO "\1\5\0\0\0\0\0\1")}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"its type in the last byte", {EXT("\6\0\1\3\0\0\0\xc2")}, TUO_E_IP6_JUMBO, TUO_E_IP6_JUMBO},
+    {"its type as the content of padding", {EXT("\6\0\1\4" "\xc2\4\xc2\4")}, TUO_OK, TUO_OK},
+    {"other options only", {EXT("\6\0\5\2\0\0\1\0")}, TUO_OK, TUO_OK},
+    {"other options that exceed the header", {EXT("\6\0\5\2\0\0\1\7")}, TUO_OK, TUO_OK},
+    {"among destination options", {EXT("\6\0" JUMBO), .ext_first = 60}, TUO_OK, TUO_OK},
+    {"in a hop-by-hop header that is not the first", {EXT("\0\0\1\4\0\0\0\0\6\0" JUMBO), .ext_first = 60}, TUO_OK, TUO_OK},
+    {"no extension header", {.flow_label = 0}, TUO_OK, TUO_OK},
+};
+
+static void check_as_it_came(const pkt_spec *s, size_t gso_size, int finished, unsigned flags);
+
+TEST(jumbo_payload_option)
+{
+    for (size_t i = 0; i < CHECK_COUNT_OF(jumbo_rows); i++) {
+        for (unsigned k = 0; k < 16; k++) {
+            pkt_spec s = jumbo_rows[i].spec;
+            uint8_t ext[16];
+            if (s.ext_len > 0) {
+                memcpy(ext, s.ext, s.ext_len);
+                s.ext = ext;
+            }
+            s.kind = k & 1 ? PKT_UDP6 : PKT_TCP6;
+            for (size_t at = 0; k & 1 && at < s.ext_len; at += 8 + (size_t)ext[at + 1] * 8) {
+                ext[at] = ext[at] == 6 ? 17 : ext[at];
+            }
+            s.payload_len = 2500;
+            s.vlan_count = k & 2 ? 2 : 0;
+            s.ip_len_zero = k & 4 ? 1 : 0;
+            check_row("%s, %s%s%s", jumbo_rows[i].name, kind_names[s.kind], k & 2 ? ", tags" : "", k & 4 ? ", length 0" : "");
+            super sp = make_super(&s, k & 8 ? 2500 : 1000);
+            tuo_gso gso, untouched;
+            memset(&gso, 0xa5, sizeof gso);
+            untouched = gso;
+            tuo_result kept = k & 8 ? TUO_OK : jumbo_rows[i].kept, stripped = k & 8 ? TUO_OK : jumbo_rows[i].stripped;
+            CHECK_RESULT(tuo_vnet_check(&sp.vnet, sp.bytes, sp.len, sp.flags), TUO_OK);
+            CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, sp.flags), kept);
+            CHECK(kept == TUO_OK || memcmp(&gso, &untouched, sizeof gso) == 0);
+            gso = untouched;
+            CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, sp.flags | TUO_F_STRIP_JUMBO), stripped);
+            CHECK(stripped == TUO_OK || memcmp(&gso, &untouched, sizeof gso) == 0);
+            free(sp.bytes);
+            if (k & 8) { /* one segment is not cut: whatever option it has, it has it still */
+                check_as_it_came(&s, 2500, 0, TUO_F_STRIP_JUMBO);
+                continue;
+            }
+            if (kept == TUO_OK) {
+                check_split(&s, 1000, 0);
+            }
+            if (stripped == TUO_OK) {
+                check_split(&s, 1000, TUO_F_STRIP_JUMBO);
+                check_split(&s, 1000, TUO_F_STRIP_JUMBO | TUO_F_PSEUDO);
+            }
+        }
+    }
+}
+
+/* Every byte of the headers by hand, and what is refused for another reason as well. */
+TEST(jumbo_payload_option_taken_out)
+{
+    pkt_spec s = {.kind = PKT_TCP6, .payload_len = 2500, .ext_chain = "J", .seq = 7000};
+    super sp = make_super(&s, 1000);
+    tuo_gso gso;
+    tuo_segment segment;
+    tuo_buf piece;
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, TUO_F_STRIP_JUMBO), TUO_OK);
+    CHECK_EQ_INT(tuo_gso_count(&gso), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        check_row("segment %u", i);
+        CHECK_RESULT(tuo_gso_next(&gso, NULL, &segment), TUO_OK);
+        const uint8_t *h = segment.iov[0].base;
+        CHECK_EQ_INT(segment.iov[0].len, 60);
+        CHECK_BYTES(h, sp.bytes, 4);
+        CHECK_EQ_INT(pkt_get16(h + 4), 20 + (i < 2 ? 1000 : 500));
+        CHECK_EQ_INT(h[6], 6);
+        CHECK_BYTES(h + 7, sp.bytes + 7, 33);
+        CHECK_BYTES(h + 40, sp.bytes + 48, 4);
+        CHECK_EQ_INT(pkt_get32(h + 44), 7000 + i * 1000);
+        CHECK(segment.iov[1].base == sp.bytes + 68 + i * 1000 && segment.iov[1].len == (i < 2 ? 1000 : 500));
+    }
+    check_row("in place: the first segment begins behind what is gone");
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, TUO_F_STRIP_JUMBO), TUO_OK);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, sp.bytes + 8, &piece), TUO_E_INVALID);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, sp.bytes, &piece), TUO_OK);
+    CHECK(piece.data == sp.bytes + 8 && piece.len == 1060);
+    free(sp.bytes);
+
+    check_row("the option before the checksum");
+    sp = make_super(&s, 1000);
+    sp.vnet.flags = 0;
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, 0), TUO_E_IP6_JUMBO);
+    CHECK_RESULT(tuo_gso_init(&gso, sp.bytes, sp.len, &sp.vnet, TUO_F_STRIP_JUMBO), TUO_E_L4_CSUM);
+    check_row("a checksum that is right without the option as well");
+    ref_complete(sp.bytes, sp.len, sp.vnet.csum_start, sp.vnet.csum_offset);
+    ref_list list = split_all_ways(&sp, TUO_F_STRIP_JUMBO);
+    CHECK_EQ_INT(list.count, 3);
+    ref_list_free(&list);
+    free(sp.bytes);
+
+    check_row("IPv4 has no next header in that place");
+    pkt_spec v4 = {.payload_len = 2500, .df = PKT_ZERO, .ip_id = 0xc204};
+    check_split(&v4, 1000, 0);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- not cut */
@@ -949,7 +1083,12 @@ static const uint8_t long_ext[240] = {6, 29};
 
 static const refusal refusals[] = {
     {.name = "K1.5 gso_type 2", .expected = TUO_E_VNET_GSO_TYPE, .gso_type = 2},
-    {.name = "K1.5 gso_type 0x7f with both tunnel bits", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x7f},
+    {.name = "K1.5 gso_type 0x6f with both tunnel bits", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x6f},
+    {.name = "K4.12 AccECN", .expected = TUO_E_VNET_ACCECN, .gso_type = 0x11},
+    {.name = "K4.12 AccECN and both tunnel bits", .expected = TUO_E_VNET_ACCECN, .gso_type = 0x71},
+    {.name = "K4.12 AccECN and CWR", .expected = TUO_E_VNET_ACCECN, .gso_type = 0x91, .spec = {.tcp_flags = PKT_ACK | PKT_CWR}},
+    {.name = "K4.12 AccECN on one segment", .expected = TUO_E_VNET_ACCECN, .gso_type = 0x14, .gso_size = 1000,
+     .spec = {.kind = PKT_TCP6}},
     {.name = "K1.19 legacy UFO", .expected = TUO_E_VNET_UFO, .gso_type = 3, .spec = {.kind = PKT_UDP4}},
     {.name = "K3.22 UDP tunnel over IPv4 that is none", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x21},
     {.name = "K3.22 UDP tunnel over IPv6 that is none", .expected = TUO_E_VNET_TUNNEL, .gso_type = 0x41},
@@ -1389,6 +1528,19 @@ TEST(in_place_refuses_another_pointer)
     free(sp.bytes);
 }
 
+/* An empty packet needs no memory. */
+TEST(in_place_of_nothing)
+{
+    static const tuo_vnet_hdr none;
+    tuo_gso gso;
+    tuo_buf segment = {(uint8_t *)&gso, 77, 77};
+    CHECK_RESULT(tuo_gso_init(&gso, NULL, 0, &none, 0), TUO_OK);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, &segment, &segment), TUO_E_INVALID);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, NULL, &segment), TUO_OK);
+    CHECK(segment.data == NULL && segment.len == 0);
+    CHECK_RESULT(tuo_gso_next_in_place(&gso, NULL, &segment), TUO_DONE);
+}
+
 /* A copied iterator is a saved position: both go on from there. */
 TEST(copy_of_an_iterator)
 {
@@ -1712,6 +1864,9 @@ TEST(random_tunnels)
             t.header_len = 8;
             t.inner.ext_chain = NULL;
         }
+        if (t.inner.ext_chain != NULL && strchr(t.inner.ext_chain, 'J') != NULL) { /* refused in a tunnel: tunnels_refused_by_name */
+            t.inner.ext_chain = "HD";
+        }
         if (tunnel_inner_off(&t) + pkt_len(&t.inner) > 65535) {
             t.inner.payload_len = 1000;
         }
@@ -1798,6 +1953,7 @@ static const tunnel_refusal tunnel_refusals[] = {
     {.name = "IPv6 bit over IPv4", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN4, .gso_type = 0x41},
     {.name = "IPv4 bit over IPv6", .expected = TUO_E_VNET_TUNNEL, .spec = VXLAN6, .gso_type = 0x25},
     {.name = "UFO inside", .expected = TUO_E_VNET_UFO, .spec = VXLAN6, .gso_type = 0x43},
+    {.name = "AccECN inside", .expected = TUO_E_VNET_ACCECN, .spec = VXLAN4, .gso_type = 0x31},
     {.name = "type 2 inside", .expected = TUO_E_VNET_GSO_TYPE, .spec = VXLAN4, .gso_type = 0x22},
     {.name = "ECN and UDP inside", .expected = TUO_E_VNET_ECN, .spec = VXLAN6, .gso_type = 0xc5},
     {.name = "ECN and nothing inside", .expected = TUO_E_VNET_ECN, .spec = VXLAN4, .gso_type = 0xa0},
@@ -1839,6 +1995,16 @@ static const tunnel_refusal tunnel_refusals[] = {
      .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
     {.name = "inner IPv4 header checksum is wrong", .expected = TUO_E_IP_CSUM, .spec = {.outer = {.kind = PKT_UDP6},
      .inner = {.ethernet = 1, .payload_len = 300, .ip_csum_xor = 1}, .header_len = 8}},
+    {.name = "jumbo payload option in the outer header", .expected = TUO_E_IP6_JUMBO, .spec = {.outer = {.kind = PKT_UDP6, .ext_chain = "J"},
+     .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "jumbo payload option in the inner header", .expected = TUO_E_IP6_JUMBO, .spec = {.outer = {.kind = PKT_UDP4},
+     .inner = {.kind = PKT_TCP6, .ext_chain = "J", .ethernet = 1, .payload_len = 300}, .header_len = 8}},
+    {.name = "jumbo payload option in both headers", .expected = TUO_E_IP6_JUMBO, .spec = {.outer = {.kind = PKT_UDP6, .ext_chain = "J"},
+     .inner = {.kind = PKT_UDP6, .ext_chain = "JD", .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "jumbo payload options, one segment", .expected = TUO_OK, .gso_size = 300, .spec = {.outer = {.kind = PKT_UDP6, .ext_chain = "J"},
+     .inner = {.kind = PKT_UDP6, .ext_chain = "J", .payload_len = 300}, .header_len = 8, .csum = 1}},
+    {.name = "other hop-by-hop options", .expected = TUO_OK, .spec = {.outer = {.kind = PKT_UDP6, .ext_chain = "H"},
+     .inner = {.kind = PKT_TCP6, .ext_chain = "H", .payload_len = 300}, .header_len = 8, .csum = 1}},
     {.name = "headers longer than TUO_HEADER_MAX", .expected = TUO_E_HEADER_TOO_LONG, .spec = {.outer = {.kind = PKT_UDP4},
      .inner = {.ethernet = 1, .payload_len = 300}, .header_len = 175}},
     {.name = "one segment, outer checksum, headers longer than TUO_HEADER_MAX", .expected = TUO_E_HEADER_TOO_LONG, .gso_size = 300,
@@ -1883,7 +2049,10 @@ TEST(tunnels_refused_by_name)
         unsigned flags = t.ethernet ? TUO_F_ETHERNET : 0;
         CHECK_RESULT(tuo_gso_init(&gso, t.bytes, t.len, &t.vnet, flags), row->expected);
         CHECK((memcmp(&gso, &untouched, sizeof gso) == 0) == (row->expected != TUO_OK));
-        if (row->expected == TUO_E_IP_CSUM) {
+        if (row->expected == TUO_E_IP6_JUMBO) { /* none is taken out here */
+            CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, flags), TUO_OK);
+            CHECK_RESULT(tuo_gso_init(&gso, t.bytes, t.len, &t.vnet, flags | TUO_F_STRIP_JUMBO), TUO_E_IP6_JUMBO);
+        } else if (row->expected == TUO_E_IP_CSUM) {
             CHECK_RESULT(tuo_vnet_check(&t.vnet, t.bytes, t.len, flags), TUO_OK);
             CHECK_RESULT(tuo_gso_init(&gso, t.bytes, t.len, &t.vnet, flags | TUO_F_TRUST), TUO_OK);
         } else if (row->gso_size != 300 && row->gso_size != 65534) {
@@ -2051,6 +2220,43 @@ TEST(tunnels_on_a_device)
     }
 }
 
+/* The outermost tag is left to the device: all offsets of both packets move. The MTU counts from the outer IP header on. */
+TEST(tunnels_behind_a_tag_for_the_device)
+{
+    for (int variant = 0; variant < 8 * PKT_KIND_COUNT; variant++) {
+        tunnel_spec spec = {.outer = {.kind = variant & 1 ? PKT_UDP6 : PKT_UDP4, .vlan_count = variant & 2 ? 2 : 1},
+                            .inner = {.kind = (pkt_kind)(variant / 8), .payload_len = 2500, .ethernet = 1}, .header_len = 8};
+        spec.csum = variant & 4;
+        tunnel_super t = tunnel_build(&spec, 1000);
+        ref_list expected = tunnel_split(&t, 1000);
+        uint32_t mtu = (uint32_t)(expected.len[0] - pkt_ip_off(&spec.outer));
+        tuo_caps caps;
+        tuo_tx tx;
+        tuo_tx_packet packet;
+        memset(&caps, 0, sizeof caps);
+        caps.ethernet = caps.tx_vlan_insert = 1;
+        caps.mtu = mtu - 1;
+        check_row("outer %s, inner %s, variant %d", kind_names[spec.outer.kind], kind_names[spec.inner.kind], variant);
+        CHECK_RESULT(tuo_tx_init(&tx, &caps, t.bytes, t.len, &t.vnet, 0), TUO_E_MTU);
+        caps.mtu = mtu;
+        CHECK_RESULT(tuo_tx_init(&tx, &caps, t.bytes, t.len, &t.vnet, 0), TUO_OK);
+        CHECK_EQ_INT(tuo_tx_remaining(&tx), expected.count);
+        for (size_t i = 0; i < expected.count; i++) {
+            ref_list one = {NULL, NULL, 0}, actual = {NULL, NULL, 0};
+            tuo_iov iov[2] = {{expected.bytes[i], 12}, {expected.bytes[i] + 16, expected.len[i] - 16}};
+            CHECK_RESULT(tuo_tx_next(&tx, NULL, &packet), TUO_OK);
+            CHECK(packet.vlan_insert && packet.vlan_tci == pkt_get16(t.bytes + 14) && packet.wire_len_max == expected.len[i]);
+            list_add(&one, iov, 2);
+            list_add(&actual, packet.iov, packet.iov_count);
+            check_same(&one, actual, "without its tag");
+            ref_list_free(&one);
+        }
+        CHECK_RESULT(tuo_tx_next(&tx, NULL, &packet), TUO_DONE);
+        ref_list_free(&expected);
+        free(t.bytes);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const check_test tests[] = {
@@ -2072,6 +2278,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(trailing_bytes_are_dropped_from_gso_packets),
         CHECK_ENTRY(ethernet_and_vlan),
         CHECK_ENTRY(random_superpackets),
+        CHECK_ENTRY(jumbo_payload_option),
+        CHECK_ENTRY(jumbo_payload_option_taken_out),
         CHECK_ENTRY(needs_csum_without_gso_is_completed),
         CHECK_ENTRY(packets_without_work_pass_untouched),
         CHECK_ENTRY(trailing_bytes_stay_on_whole_packets),
@@ -2085,6 +2293,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(buffer_too_small),
         CHECK_ENTRY(resize_fails_now_and_then),
         CHECK_ENTRY(in_place_refuses_another_pointer),
+        CHECK_ENTRY(in_place_of_nothing),
         CHECK_ENTRY(copy_of_an_iterator),
         CHECK_ENTRY(batches_among_single_calls),
         CHECK_ENTRY(account_finishes_a_merged_packet),
@@ -2103,6 +2312,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(tunnel_bit_on_another_packet),
         CHECK_ENTRY(no_byte_behind_a_tunnel_is_read),
         CHECK_ENTRY(tunnels_on_a_device),
+        CHECK_ENTRY(tunnels_behind_a_tag_for_the_device),
     };
     return CHECK_RUN(argc, argv, tests);
 }

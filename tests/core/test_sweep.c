@@ -11,6 +11,7 @@
 #include "guard_page.h"
 #include "packets.h"
 #include "reference.h"
+#include "device_model.h"
 #include "tunnels.h"
 
 /* ---------------------------------------------------------------------------------------------- memory of exact size */
@@ -88,6 +89,9 @@ typedef struct sweep_row {
 /* Hop-by-hop options of 232 bytes: the payload starts behind TUO_HEADER_MAX. */
 static const uint8_t long_ext[232] = {PKT_PROTO_TCP, 28, 1, 228 - 2};
 
+/* A jumbo payload option, two bytes of padding, a router alert. */
+static const uint8_t jumbo_ext[16] = {PKT_PROTO_UDP, 1, 0xc2, 4, 0, 1, 2, 3, 1, 0, 5, 2, 0, 0, 1, 0};
+
 static const sweep_row rows[] = {
     {"tcp4", {.kind = PKT_TCP4, SHORT}},
     {"udp4", {.kind = PKT_UDP4, SHORT}},
@@ -124,6 +128,8 @@ static const sweep_row rows[] = {
     {"ip6 authentication", {.kind = PKT_TCP6, SHORT, .ext_chain = "A"}},
     {"ip6 esp", {.kind = PKT_UDP6, SHORT, .ext_chain = "E"}},
     {"ip6 unknown", {.kind = PKT_UDP6, SHORT, .ext_chain = "U"}},
+    {"ip6 jumbo option, tcp superpacket", {.kind = PKT_TCP6, LONG, .l4_csum_pseudo = 1, .ext_chain = "JD"}},
+    {"ip6 jumbo option among others, udp superpacket", {.kind = PKT_UDP6, LONG, .ext = jumbo_ext, .ext_len = sizeof jumbo_ext}},
     {"ip6 headers too long", {.kind = PKT_TCP6, LONG, .ext = long_ext, .ext_len = sizeof long_ext}},
     {"ethernet, tcp4", {.kind = PKT_TCP4, SHORT, .ethernet = 1}},
     {"ethernet, udp6 superpacket", {.kind = PKT_UDP6, LONG, .ethernet = 1}},
@@ -348,6 +354,9 @@ static tuo_result expected_tunnel_gso(const sample *s, const tuo_vnet_hdr *h, un
     if (base_of(h) == TUO_GSO_NONE ? !csum || t.inner.payload_len != payload : !csum && payload <= h->gso_size)
         return TUO_OK;
     result = expected_segments(s, &t.inner, t.at, base_of(h) != TUO_GSO_NONE && payload > h->gso_size ? h->gso_size : payload);
+    if (result == TUO_OK && base_of(h) != TUO_GSO_NONE && payload > h->gso_size &&
+        (ref_jumbo(s->p, &t.outer) != REF_NO_JUMBO || ref_jumbo(s->p + t.at, &t.inner) != REF_NO_JUMBO))
+        return TUO_E_IP6_JUMBO;
     if (result != TUO_OK || (extra & TUO_F_TRUST))
         return result;
     return ref_ip_valid(s->p, &s->super) && ref_ip_valid(s->p + t.at, &t.inner) ? TUO_OK : TUO_E_IP_CSUM;
@@ -362,6 +371,8 @@ static tuo_result expected_vnet(const sample *s, const tuo_vnet_hdr *h)
     const int needs_csum = h->flags & TUO_VNET_NEEDS_CSUM, is_tcp = kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6;
     size_t seg;
 
+    if (h->gso_type & 0x10)
+        return TUO_E_VNET_ACCECN;
     if ((h->gso_type & REF_TUNNELS) == REF_TUNNELS)
         return TUO_E_VNET_TUNNEL;
     if (type == TUO_GSO_UDP)
@@ -437,7 +448,7 @@ static size_t stated_end(const sample *s)
 static tuo_result expected_write(const sample *s, const tuo_vnet_hdr *h)
 {
     const size_t ip = s->flags & TUO_F_ETHERNET ? 14 : 0;
-    const tuo_result result = is_tunnel(h) ? TUO_E_VNET_TUNNEL : expected_vnet(s, h);
+    const tuo_result result = is_tunnel(h) && !(h->gso_type & 0x10) ? TUO_E_VNET_TUNNEL : expected_vnet(s, h);
 
     if (result != TUO_OK)
         return result;
@@ -471,6 +482,8 @@ static tuo_result expected_gso(const sample *s, const tuo_vnet_hdr *h, unsigned 
         return expected_tunnel_gso(s, h, extra);
     if (result != TUO_OK || !is_super(s, h))
         return result;
+    if (ref_jumbo(s->p, &s->super) == REF_JUMBO_STAYS || (ref_jumbo(s->p, &s->super) && !(extra & TUO_F_STRIP_JUMBO)))
+        return TUO_E_IP6_JUMBO;
     if (s->super.routing_left && !needs_csum)
         return TUO_E_VNET_NEEDS_CSUM;
     if (extra & TUO_F_TRUST)
@@ -601,10 +614,27 @@ static void walk_split(const tuo_gso *planned)
     }
 }
 
+/* What is left to cut of a packet. */
+static sample without_jumbo(const sample *s, tuo_vnet_hdr *h)
+{
+    static uint8_t copy[BIG];
+    sample left = *s;
+
+    if (is_tunnel(h) || !is_super(s, h) || ref_jumbo(s->p, &s->super) != REF_JUMBO_GOES)
+        return left;
+    memcpy(copy, s->p, s->len);
+    left.p = copy;
+    left.len -= ref_strip_jumbo(copy, s->len, &s->super, h);
+    left.super = pkt_look(copy, left.len, s->flags != 0, 1);
+    return left;
+}
+
 /* Leaves the segments in seg_bytes. 0: there are none. */
 static int check_gso(const sample *s, const tuo_vnet_hdr *h, unsigned extra)
 {
     const tuo_result expected = expected_gso(s, h, extra);
+    tuo_vnet_hdr fitting = *h;
+    sample left;
     tuo_gso gso;
 
     memset(&gso, 0x77, sizeof gso);
@@ -612,7 +642,8 @@ static int check_gso(const sample *s, const tuo_vnet_hdr *h, unsigned extra)
         return 0;
     if (expected != TUO_OK)
         return !CHECK(all_bytes_are(&gso, sizeof gso, 0x77));
-    walk_next(s, h, extra, &gso);
+    left = without_jumbo(s, &fitting);
+    walk_next(&left, &fitting, extra, &gso);
     walk_in_place(s, h, extra);
     walk_split(&gso);
     return 1;
@@ -748,7 +779,8 @@ static void check_sent(const sample *s, const tuo_caps *caps, const tuo_tx_packe
     tuo_gso gso;
     size_t len;
 
-    CHECK(packet->len == flat_len && packet->iov_count >= 1 && packet->iov_count <= 3 && packet->seg_count >= 1);
+    CHECK(packet->len == flat_len && packet->iov_count >= 1 && packet->iov_count <= 4 && packet->seg_count >= 1);
+    CHECK(packet->vlan_insert <= caps->tx_vlan_insert && (packet->vlan_insert || packet->vlan_tci == 0));
     CHECK(!caps->max_frags || packet->iov_count <= caps->max_frags);
     CHECK(packet->vnet.gso_type != TUO_GSO_NONE || packet->seg_count == 1);
     if (packet->csum_ip4) {
@@ -759,13 +791,46 @@ static void check_sent(const sample *s, const tuo_caps *caps, const tuo_tx_packe
         return;
     CHECK_EQ_INT(tuo_gso_count(&gso), packet->seg_count);
     for (; tuo_gso_next(&gso, NULL, &seg) == TUO_OK && CHECK(*at < seg_count); ++*at) {
-        len = flatten(seg.iov, seg.iov_count, sent, sizeof sent);
-        CHECK(len == seg_len[*at] && same(sent, seg_bytes[*at], len));
+        len = flatten(seg.iov, seg.iov_count, sent, sizeof sent - 4);
+        if (packet->vlan_insert) {
+            memmove(sent + 16, sent + 12, len - 12);
+            pkt_put16(sent + 12, 0x8100);
+            pkt_put16(sent + 14, packet->vlan_tci);
+            len += 4;
+        }
+        CHECK(len == seg_len[*at] && same(sent, seg_bytes[*at], len) && len <= packet->wire_len_max);
     }
 }
 
+/* As for tuo_gso_init, and then the MTU decides. */
+static tuo_result expected_tx(const sample *s, const tuo_vnet_hdr *h, const tuo_caps *caps, unsigned extra)
+{
+    const tuo_result result = expected_gso(s, h, extra);
+    tuo_vnet_hdr fitting = *h;
+    sample left;
+    size_t longest;
+    ref_list wire;
+
+    if (result != TUO_OK || caps->mtu == 0)
+        return result;
+    if (is_tunnel(h)) {
+        wire = ref_tunnel_wire(s->p, s->len, s->flags != 0, h, 0);
+        longest = wire.len[0] - device_l2_len(s->flags != 0, s->p, wire.len[0]);
+        ref_list_free(&wire);
+        return longest > caps->mtu ? TUO_E_MTU : TUO_OK;
+    }
+    left = without_jumbo(s, &fitting);
+    if (is_super(&left, h)) {
+        longest = left.super.payload - left.super.ip + h->gso_size;
+    } else {
+        longest = h->gso_type != TUO_GSO_NONE ? s->super.end : s->len;
+        longest -= device_l2_len(s->flags != 0, s->p, longest);
+    }
+    return longest > caps->mtu ? TUO_E_MTU : TUO_OK;
+}
+
 /* The segments that the device must send are in seg_bytes if is_ok. */
-static void check_tx(const sample *s, const tuo_vnet_hdr *h, const tuo_caps *caps, int is_ok)
+static void check_tx(const sample *s, const tuo_vnet_hdr *h, const tuo_caps *caps, unsigned strip, int is_ok)
 {
     tuo_tx tx, again;
     tuo_tx_packet packet;
@@ -773,13 +838,14 @@ static void check_tx(const sample *s, const tuo_vnet_hdr *h, const tuo_caps *cap
     tuo_result got;
 
     memset(&tx, 0x77, sizeof tx);
-    CHECK_RESULT(tuo_tx_init(&tx, caps, s->p, s->len, h, TUO_F_TRUST), expected_gso(s, h, TUO_F_TRUST));
-    if (!is_ok) {
+    got = expected_tx(s, h, caps, TUO_F_TRUST | strip);
+    CHECK_RESULT(tuo_tx_init(&tx, caps, s->p, s->len, h, TUO_F_TRUST | strip), got);
+    if (!is_ok || got != TUO_OK) {
         CHECK(all_bytes_are(&tx, sizeof tx, 0x77));
         return;
     }
     exact_fill(&scratch, s->p, s->len);
-    CHECK_RESULT(tuo_tx_init(&again, caps, scratch.bytes, s->len, h, TUO_F_TRUST), TUO_OK);
+    CHECK_RESULT(tuo_tx_init(&again, caps, scratch.bytes, s->len, h, TUO_F_TRUST | strip), TUO_OK);
     for (remaining = tuo_tx_remaining(&tx);; remaining--) {
         memset(&packet, 0x77, sizeof packet);
         got = tuo_tx_next(&tx, NULL, &packet);
@@ -942,7 +1008,12 @@ static void examine(sample *s)
             check_gso(s, &headers[i], TUO_F_PSEUDO);
         if (headers[i].flags || headers[i].gso_type != TUO_GSO_NONE) /* otherwise there is nothing that could be trusted */
             k = (size_t)check_gso(s, &headers[i], TUO_F_TRUST);
-        check_tx(s, &headers[i], &caps_of[ethernet][s->len % 4], k != 0);
+        check_tx(s, &headers[i], &caps_of[ethernet][s->len % 4], 0, k != 0);
+        if (!pkt_has_l4(&s->super) || !is_super(s, &headers[i]) || ref_jumbo(s->p, &s->super) == REF_NO_JUMBO)
+            continue;
+        check_gso(s, &headers[i], TUO_F_STRIP_JUMBO);
+        k = (size_t)check_gso(s, &headers[i], TUO_F_STRIP_JUMBO | TUO_F_TRUST);
+        check_tx(s, &headers[i], &caps_of[ethernet][s->len % 4], TUO_F_STRIP_JUMBO, k != 0);
     }
     if (s->super.status == PKT_OK) {
         check_gro(s, TUO_F_TRUST);
@@ -1058,7 +1129,7 @@ TEST(every_length_and_first_byte)
 /* The bytes that say how long something is, or what it is, each with every value. */
 static size_t telling_bytes(const pkt_spec *spec, size_t *at)
 {
-    static const uint8_t ip4[] = {2, 3, 6, 7, 9}, ip6[] = {4, 5, 6}, ext[] = {0, 1, 3}, tcp[] = {12, 13}, udp[] = {4, 5};
+    static const uint8_t ip4[] = {2, 3, 6, 7, 9}, ip6[] = {4, 5, 6}, ext[] = {0, 1, 2, 3}, tcp[] = {12, 13}, udp[] = {4, 5};
     const size_t ip = pkt_ip_off(spec), l4 = pkt_l4_off(spec);
     size_t i, e, n = 0;
 
@@ -1141,7 +1212,7 @@ static void examine_header(sample *s, const tuo_vnet_hdr *h)
 
     check_vnet(s, h);
     if (h->gso_type == TUO_GSO_NONE || h->gso_size >= 4) /* smaller ones make too many segments to compare each */
-        check_tx(s, h, &caps_of[s->flags != 0][h->gso_size % 4], check_gso(s, h, TUO_F_TRUST));
+        check_tx(s, h, &caps_of[s->flags != 0][h->gso_size % 4], 0, check_gso(s, h, TUO_F_TRUST));
     else
         check_gso(s, h, TUO_F_TRUST | TUO_F_PSEUDO);
     if (check_state.failures != failures && check_state.printed < CHECK_PRINT_MAX) {
@@ -1353,11 +1424,15 @@ static void make_caps(tuo_caps *caps, uint8_t ethernet)
     caps[2].max_tcp4 = caps[2].max_tcp6 = 100; /* superpackets of two segments, then one */
     caps[2].max_udp4 = caps[2].max_udp6 = 100;
     caps[2].max_segs = caps[2].max_udp_segs = 2;
+    caps[2].tx_vlan_insert = 1;
+    caps[2].mtu = 70;
     caps[3].tx_csum_tcp4 = caps[3].tx_csum_udp6 = caps[3].tx_ip6_ext = 1;
     caps[3].tx_vlan_max = 2;
     caps[3].max_tcp4 = caps[3].max_tcp6 = caps[3].max_udp4 = caps[3].max_udp6 = 200000;
     caps[3].min_seg_size = 8;
     caps[3].max_frags = 2;
+    caps[3].tx_vlan_insert = 1;
+    caps[3].max_hdr_len = 70;
     caps[0].ethernet = caps[1].ethernet = caps[2].ethernet = caps[3].ethernet = ethernet;
 }
 

@@ -506,7 +506,7 @@ static size_t segments_of(const struct road *road, const pair *p)
 {
     tuo_gso gso;
 
-    if (tuo_gso_init(&gso, p->bytes, p->len, &p->vnet, TUO_F_TRUST | frame_flags(road)) != TUO_OK)
+    if (tuo_gso_init(&gso, p->bytes, p->len, &p->vnet, TUO_F_TRUST | TUO_F_STRIP_JUMBO | frame_flags(road)) != TUO_OK)
         return 0;
     return tuo_gso_count(&gso);
 }
@@ -699,7 +699,7 @@ static const char *compare(const struct road *road, const pair *p, int patience_
 
     if (p->error)
         return "write() refuses it";
-    if (tuo_gso_init(&gso, p->bytes, len, &p->vnet, TUO_F_TRUST | frame_flags(road)) != TUO_OK)
+    if (tuo_gso_init(&gso, p->bytes, len, &p->vnet, TUO_F_TRUST | TUO_F_STRIP_JUMBO | frame_flags(road)) != TUO_OK)
         return "the splitter refuses it";
     while (tuo_gso_next(&gso, NULL, &segment) == TUO_OK) {
         len = flatten(&segment, want);

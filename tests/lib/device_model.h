@@ -9,7 +9,7 @@
        DEVICE_NIC     reads a descriptor: l2_len, l3_len, l4_len, kind; writes the IPv4 header checksum if csum_ip4 says so (the
                       field must hold 0), and puts the length into the pseudo-header sum as tso_sum_no_len says
 
-   Both copy CWR to all segments unless tso_cwr is set, so that a wrong decision is seen on the wire. Functions return NULL, or what
+   Both insert a tag where the descriptor has one, and send nothing that is longer than their MTU. Both copy CWR to all segments unless tso_cwr is set, so that a wrong decision is seen on the wire. Functions return NULL, or what
    is wrong. Include tunoffload.h first. */
 #ifndef DEVICE_MODEL_H
 #define DEVICE_MODEL_H
@@ -162,6 +162,8 @@ static inline const char *device_check_super(const tuo_caps *caps, const uint8_t
         return "more segments than the device makes of one packet";
     if (len - v->ip > device_max_bytes(caps, kind))
         return "more bytes than the device segments";
+    if (caps->max_hdr_len && v->payload > caps->max_hdr_len)
+        return "longer headers than the device takes";
     if (gso_size < caps->min_seg_size || (caps->max_seg_size && gso_size > caps->max_seg_size))
         return "a segment size that the device does not take";
     if (!device_reaches_l4(caps, v))
@@ -185,6 +187,14 @@ static inline const char *device_check_super(const tuo_caps *caps, const uint8_t
     return device_check_lengths(caps, b, len, v);
 }
 
+/* A tag that is left to the device. */
+static inline const char *device_check_tag(const tuo_caps *caps, const tuo_tx_packet *p)
+{
+    if (!p->vlan_insert && p->vlan_tci)
+        return "a TCI that is not to be inserted";
+    return p->vlan_insert && !(caps->tx_vlan_insert && caps->ethernet) ? "a tag is left to a device that inserts none" : NULL;
+}
+
 /* device_check: may this packet be handed to a device with these capabilities? came: the metadata with which the packet that it was
    made from had come. */
 static inline const char *device_check(const tuo_caps *caps, const tuo_vnet_hdr *came, const uint8_t *b, size_t len,
@@ -192,7 +202,10 @@ static inline const char *device_check(const tuo_caps *caps, const tuo_vnet_hdr 
 {
     int ethernet = caps->ethernet != 0;
     pkt_view v = pkt_look(b, len, ethernet, 1);
+    const char *complaint = device_check_tag(caps, p);
 
+    if (complaint)
+        return complaint;
     if (p->vnet.flags == 0 && p->vnet.gso_type == TUO_GSO_NONE)
         return device_check_plain(p);
     if (p->vnet.flags != TUO_VNET_NEEDS_CSUM)
@@ -278,28 +291,58 @@ static inline void device_segment(device_style style, const tuo_caps *caps, cons
     pkt_put16(field, csum == 0 && d.udp ? 0xffff : csum);
 }
 
-/* device_send: the packets on the wire, appended to *wire. */
-static inline const char *device_send(device_style style, const tuo_caps *caps, const tuo_vnet_hdr *came, const uint8_t *b, size_t len,
-                                      const tuo_tx_packet *p, ref_list *wire)
+/* Ethernet header and up to four tags that are there to their ends. */
+static inline size_t device_l2_len(int ethernet, const uint8_t *b, size_t len)
 {
-    const char *complaint = device_check(caps, came, b, len, p);
+    size_t at = 12, tags = 0;
+
+    while (len >= at + 6 && tags < PKT_VLANS_MAX && (pkt_get16(b + at) == 0x8100 || pkt_get16(b + at) == 0x88a8)) {
+        at += 4;
+        tags++;
+    }
+    return !ethernet ? 0 : len < at + 2 ? len : at + 2;
+}
+
+/* What is on the wire from `at` on: its tag, and how long it may be. */
+static inline const char *device_frame(const tuo_caps *caps, const tuo_tx_packet *p, ref_list *wire, size_t at)
+{
+    size_t longest = 0, i;
+
+    for (i = at; i < wire->count; i++) {
+        if (p->vlan_insert) {
+            uint8_t *tagged = (uint8_t *)ref_alloc(wire->len[i] + 4, 1);
+            memcpy(tagged, wire->bytes[i], 12);
+            pkt_put16(tagged + 12, 0x8100);
+            pkt_put16(tagged + 14, p->vlan_tci);
+            memcpy(tagged + 16, wire->bytes[i] + 12, wire->len[i] - 12);
+            free(wire->bytes[i]);
+            wire->bytes[i] = tagged;
+            wire->len[i] += 4;
+        }
+        longest = wire->len[i] > longest ? wire->len[i] : longest;
+        if (caps->mtu && wire->len[i] - device_l2_len(caps->ethernet, wire->bytes[i], wire->len[i]) > caps->mtu)
+            return "longer than the MTU";
+    }
+    return longest == p->wire_len_max ? NULL : "wire_len_max is not the longest frame";
+}
+
+/* Segments and checksums, appended to *wire. */
+static inline void device_work(device_style style, const tuo_caps *caps, const uint8_t *b, size_t len, const tuo_tx_packet *p,
+                               ref_list *wire)
+{
     uint8_t *out;
     size_t i;
 
-    if (complaint)
-        return complaint;
-    if (style == DEVICE_VIRTIO && (caps->tso_sum_no_len || p->csum_ip4))
-        return "virtio has no such convention";
     if (p->vnet.gso_type != TUO_GSO_NONE) {
         for (i = 0; i < p->seg_count; i++)
             device_segment(style, caps, b, len, p, i, wire);
-        return NULL;
+        return;
     }
     out = ref_list_add(wire, len);
     if (len)
         memcpy(out, b, len);
     if (!p->vnet.flags)
-        return NULL;
+        return;
     if (style == DEVICE_NIC && p->kind != TUO_KIND_NONE) {
         int udp = p->kind == TUO_KIND_UDP4 || p->kind == TUO_KIND_UDP6;
         size_t l4 = (size_t)p->l2_len + p->l3_len;
@@ -308,7 +351,21 @@ static inline const char *device_send(device_style style, const tuo_caps *caps, 
     } else {
         ref_complete(out, len, p->vnet.csum_start, p->vnet.csum_offset);
     }
-    return NULL;
+}
+
+/* device_send: the packets on the wire, appended to *wire. */
+static inline const char *device_send(device_style style, const tuo_caps *caps, const tuo_vnet_hdr *came, const uint8_t *b, size_t len,
+                                      const tuo_tx_packet *p, ref_list *wire)
+{
+    const char *complaint = device_check(caps, came, b, len, p);
+    size_t at = wire->count;
+
+    if (complaint)
+        return complaint;
+    if (style == DEVICE_VIRTIO && (caps->tso_sum_no_len || p->csum_ip4))
+        return "virtio has no such convention";
+    device_work(style, caps, b, len, p, wire);
+    return device_frame(caps, p, wire, at);
 }
 
 /* ----------------------------------------------------------------------------------------------- properties of the ladder */
@@ -319,7 +376,7 @@ typedef struct ladder_case {
     const uint8_t *pkt;
     size_t len;
     tuo_vnet_hdr vnet;
-    unsigned flags;     /* for tuo_tx_init: TUO_F_TRUST, TUO_F_SIMD; others must make no difference */
+    unsigned flags;     /* for tuo_tx_init: TUO_F_TRUST, TUO_F_STRIP_JUMBO, TUO_F_SIMD; others must make no difference */
     size_t switch_at;   /* packets handed out before LADDER_MIXED goes on in place */
 } ladder_case;
 
@@ -359,8 +416,8 @@ static inline const char *ladder_flatten(ladder_out *out)
     const tuo_tx_packet *p = &out->packet;
     size_t i, len = 0;
 
-    if (p->iov_count < 1 || p->iov_count > 3)
-        return "iov_count is not 1 to 3";
+    if (p->iov_count < 1 || p->iov_count > 4)
+        return "iov_count is not 1 to 4";
     for (i = 0; i < p->iov_count; i++)
         len += p->iov[i].len;
     if (len != p->len)
@@ -389,7 +446,7 @@ static inline const char *ladder_step(tuo_tx *tx, uint8_t *copy, size_t len, uin
     memset(&out->packet, 0xa5, sizeof out->packet);
     result = *in_place ? tuo_tx_next_in_place(tx, copy, &out->packet) : tuo_tx_next(tx, header, &out->packet);
     if (result == TUO_E_UNSUPPORTED && !*in_place) {
-        if (frags_max == 0 || frags_max >= 3 || !ladder_untouched(&out->packet))
+        if (frags_max == 0 || frags_max >= 4 || !ladder_untouched(&out->packet))
             return "TUO_E_UNSUPPORTED without cause, or *packet was touched";
         *in_place = 1;
         result = tuo_tx_next_in_place(tx, copy, &out->packet);
@@ -466,7 +523,8 @@ static inline int ladder_same(const ladder_list *a, const ladder_list *b)
     for (i = 0; i < a->count; i++) {
         const tuo_tx_packet *p = &a->out[i].packet, *q = &b->out[i].packet;
         if (p->len != q->len || p->seg_count != q->seg_count || p->l2_len != q->l2_len || p->l3_len != q->l3_len ||
-            p->l4_len != q->l4_len || p->kind != q->kind || p->csum_ip4 != q->csum_ip4 || !ladder_same_vnet(&p->vnet, &q->vnet) ||
+            p->l4_len != q->l4_len || p->kind != q->kind || p->csum_ip4 != q->csum_ip4 || p->wire_len_max != q->wire_len_max ||
+            p->vlan_insert != q->vlan_insert || p->vlan_tci != q->vlan_tci || !ladder_same_vnet(&p->vnet, &q->vnet) ||
             memcmp(a->out[i].bytes, b->out[i].bytes, p->len) != 0)
             return 0;
     }
@@ -480,7 +538,7 @@ static inline size_t ladder_fewest(const tuo_caps *caps, const uint8_t *p, const
     size_t max_bytes = device_max_bytes(caps, device_kind(v)), max_segs = device_max_segs(caps, device_kind(v));
 
     if (max_bytes == 0 || gso_size < caps->min_seg_size || (caps->max_seg_size && gso_size > caps->max_seg_size) ||
-        !device_reaches_l4(caps, v) || !device_sums_kind(caps, device_kind(v)))
+        (caps->max_hdr_len && v->payload > caps->max_hdr_len) || !device_reaches_l4(caps, v) || !device_sums_kind(caps, device_kind(v)))
         return left;
     if (v->proto == PKT_PROTO_TCP && (p[v->l4 + 13] & PKT_CWR) && !caps->tso_cwr) { /* the first one alone */
         count++;
@@ -488,7 +546,7 @@ static inline size_t ladder_fewest(const tuo_caps *caps, const uint8_t *p, const
         done += gso_size;
     }
     while (left) { /* as many as fit: all that are left, or full ones */
-        size_t rest = v->payload_len - done, full = max_bytes > hdr ? (max_bytes - hdr) / gso_size : 0, take = left;
+        size_t rest = ref_split_payload(v) - done, full = max_bytes > hdr ? (max_bytes - hdr) / gso_size : 0, take = left;
         if (left > max_segs || hdr + rest > max_bytes) {
             take = full < max_segs ? full : max_segs;
             take = take < 1 ? 1 : take;
@@ -500,12 +558,18 @@ static inline size_t ladder_fewest(const tuo_caps *caps, const uint8_t *p, const
     return count;
 }
 
-/* Nothing done here that the device could do. */
-static inline const char *ladder_least_work(const ladder_case *c, const ladder_list *list)
+/* A tunnel bit alone marks a single packet. */
+static inline int ladder_typed(const ladder_case *c)
+{
+    return (c->vnet.gso_type & ~(unsigned)REF_TUNNELS) != TUO_GSO_NONE;
+}
+
+/* Nothing done here that the device could do. c: without the tag that is left to it. */
+static inline const char *ladder_least_work(const ladder_case *c, int tag_left, const ladder_list *list)
 {
     int ethernet = c->caps.ethernet != 0;
     pkt_view v = pkt_look(c->pkt, c->len, ethernet, 1);
-    int typed = c->vnet.gso_type != TUO_GSO_NONE, partial = (c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
+    int typed = ladder_typed(c), partial = (c->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
     int cut = typed && ref_split_payload(&v) > c->vnet.gso_size;
     size_t i, len = typed ? v.end : c->len;
 
@@ -534,7 +598,7 @@ static inline const char *ladder_least_work(const ladder_case *c, const ladder_l
     if (!cut && !partial && list->out[0].packet.vnet.flags)
         return "an offload is asked for a packet that needs none";
     if (!cut && (!partial || list->out[0].packet.vnet.flags) &&
-        (list->out[0].packet.iov_count != 1 || list->out[0].packet.len != len))
+        (list->out[0].packet.iov_count != (tag_left ? 2 : 1) || list->out[0].packet.len != len))
         return "a packet that is not changed comes in several pieces";
     return NULL;
 }
@@ -571,7 +635,7 @@ static inline const char *ladder_send(const ladder_case *c, device_style style, 
 
     for (i = 0; i < list->count && !complaint; i++) {
         const tuo_tx_packet *p = &list->out[i].packet;
-        size_t at = (size_t)p->vnet.csum_start + p->vnet.csum_offset, n = wire.count;
+        size_t at = (size_t)p->vnet.csum_start + p->vnet.csum_offset + (p->vlan_insert ? 4 : 0), n = wire.count;
         complaint = device_send(style, &c->caps, &c->vnet, list->out[i].bytes, p->len, p, &wire);
         if (!complaint && p->vnet.flags && p->vnet.gso_type == TUO_GSO_NONE && n < expected->count &&
             at + 2 <= wire.len[n] && at + 2 <= expected->len[n] && p->vnet.csum_offset != 6)
@@ -599,6 +663,38 @@ static inline ref_list ladder_by_gso(tuo_gso gso)
     return list;
 }
 
+/* Can the device insert the outermost tag? Then it must. */
+static inline int ladder_leaves_tag(const ladder_case *c)
+{
+    return c->caps.ethernet && c->caps.tx_vlan_insert && c->len >= 18 && pkt_get16(c->pkt + 12) == 0x8100 &&
+           (!(c->vnet.flags & TUO_VNET_NEEDS_CSUM) || c->vnet.csum_start >= 16);
+}
+
+/* The tag of each packet; and what the rest of it leaves to the device. */
+static inline const char *ladder_judge_work(const ladder_case *c, const ladder_list *list)
+{
+    int tag_left = ladder_leaves_tag(c);
+    ladder_case bare = *c;
+    uint8_t *untagged = (uint8_t *)ref_alloc(c->len, 1);
+    const char *complaint = NULL;
+    size_t i;
+
+    for (i = 0; i < list->count && !complaint; i++)
+        if (list->out[i].packet.vlan_insert != tag_left || list->out[i].packet.vlan_tci != (tag_left ? pkt_get16(c->pkt + 14) : 0))
+            complaint = "another tag is left to the device than the outermost one";
+    if (tag_left) {
+        memcpy(untagged, c->pkt, 12);
+        memcpy(untagged + 12, c->pkt + 16, c->len - 16);
+        bare.pkt = untagged;
+        bare.len -= 4;
+        bare.vnet.csum_start = (uint16_t)(bare.vnet.csum_start - 4);
+    }
+    if (!complaint)
+        complaint = ladder_least_work(&bare, tag_left, list);
+    free(untagged);
+    return complaint;
+}
+
 /* Everything that must hold of what was handed out. */
 static inline const char *ladder_judge(const ladder_case *c, const tuo_gso *gso, const ladder_list *list)
 {
@@ -611,10 +707,39 @@ static inline const char *ladder_judge(const ladder_case *c, const tuo_gso *gso,
     if (!complaint && ladder_compare(&expected, &cut))
         complaint = "tuo_gso_next differs from the naive splitter";
     if (!complaint)
-        complaint = ladder_least_work(c, list);
+        complaint = ladder_judge_work(c, list);
     ref_list_free(&expected);
     ref_list_free(&cut);
     return complaint;
+}
+
+/* What is left to cut, in `cut`, which has the bytes of the packet. */
+static inline void ladder_strip_jumbo(ladder_case *c, uint8_t *cut)
+{
+    pkt_view v = pkt_look(c->pkt, c->len, c->caps.ethernet != 0, 1);
+
+    c->pkt = cut;
+    if (ladder_typed(c) && ref_split_payload(&v) > c->vnet.gso_size)
+        c->len -= ref_strip_jumbo(cut, c->len, &v, &c->vnet);
+}
+
+/* Would the device have to send something that is longer than its MTU? */
+static inline int ladder_exceeds_mtu(const ladder_case *c)
+{
+    int ethernet = c->caps.ethernet != 0, typed = ladder_typed(c);
+    pkt_view v = pkt_look(c->pkt, c->len, ethernet, 1);
+    size_t len = typed ? v.end : c->len, longest;
+
+    if (c->vnet.gso_type & REF_TUNNELS) {
+        ref_list wire = ref_tunnel_wire(c->pkt, c->len, ethernet, &c->vnet, 0);
+        len = wire.len[0];
+        typed = 0;
+        ref_list_free(&wire);
+    }
+    longest = len - device_l2_len(ethernet, c->pkt, len);
+    if (typed && ref_split_payload(&v) > c->vnet.gso_size)
+        longest = v.payload - v.ip + c->vnet.gso_size;
+    return c->caps.mtu && longest > c->caps.mtu;
 }
 
 /* ladder_check: all properties, for one packet. *packets (may be NULL): how many the device got; 0 if the packet was refused. */
@@ -622,8 +747,10 @@ static inline const char *ladder_check(const ladder_case *c, size_t *packets)
 {
     static const char *const differs[] = {NULL, "stored headers differ from scratch ones", "in place differs from gathered",
                                           "gathered, then in place differs from gathered", "with max_frags differs from without"};
-    unsigned flags = (c->flags & (TUO_F_TRUST | TUO_F_SIMD(0xff))) | (c->caps.ethernet ? (unsigned)TUO_F_ETHERNET : 0u);
-    uint8_t *copy = (uint8_t *)ref_alloc(c->len, 1);
+    unsigned flags = (c->flags & (TUO_F_TRUST | TUO_F_STRIP_JUMBO | TUO_F_SIMD(0xff))) |
+                     (c->caps.ethernet ? (unsigned)TUO_F_ETHERNET : 0u);
+    uint8_t *copy = (uint8_t *)ref_alloc(c->len, 1), *cut = (uint8_t *)ref_alloc(c->len, 1);
+    ladder_case left = *c;
     ladder_list list = {NULL, 0};
     const char *complaint = NULL;
     tuo_result result;
@@ -631,11 +758,17 @@ static inline const char *ladder_check(const ladder_case *c, size_t *packets)
     tuo_tx tx;
     int way;
 
-    if (c->len)
+    if (c->len) {
         memcpy(copy, c->pkt, c->len);
+        memcpy(cut, c->pkt, c->len);
+    }
     result = tuo_gso_init(&gso, c->pkt, c->len, &c->vnet, flags);
+    if (result == TUO_OK)
+        ladder_strip_jumbo(&left, cut);
     if (packets)
         *packets = 0;
+    if (result == TUO_OK && ladder_exceeds_mtu(&left))
+        result = TUO_E_MTU;
     if (tuo_tx_init(&tx, &c->caps, copy, c->len, &c->vnet, c->flags) != result)
         complaint = "tuo_tx_init and tuo_gso_init return different results";
     for (way = 0; way < LADDER_WAYS && !complaint && result == TUO_OK; way++) {
@@ -646,7 +779,7 @@ static inline const char *ladder_check(const ladder_case *c, size_t *packets)
         if (!complaint && way != LADDER_SCRATCH && !ladder_same(&list, &again))
             complaint = differs[way];
         if (!complaint && way == LADDER_SCRATCH)
-            complaint = ladder_judge(c, &gso, &list);
+            complaint = ladder_judge(&left, &gso, &list);
         if (c->len)
             memcpy(copy, c->pkt, c->len);
         ladder_list_free(&again);
@@ -655,6 +788,7 @@ static inline const char *ladder_check(const ladder_case *c, size_t *packets)
         *packets = list.count;
     ladder_list_free(&list);
     free(copy);
+    free(cut);
     return complaint;
 }
 

@@ -364,7 +364,8 @@ typedef struct pkt_spec {
     uint8_t ip_options_len;  /* up to 40; filled up with 0 to a multiple of 4 */
     /* IPv6 */
     uint32_t flow_label;
-    const char *ext_chain;   /* one letter per extension header of 8 bytes: H hop-by-hop, D destination options, R routing,
+    const char *ext_chain;   /* one letter per extension header of 8 bytes: H hop-by-hop, J the same with a jumbo payload option,
+                                D destination options, R routing,
                                 r routing with segments left, F fragment header of a whole packet, f of a first fragment,
                                 A authentication, E ESP, U an unknown protocol (253) */
     uint8_t ext_fill;        /* what the options in H, D, R and r contain */
@@ -497,7 +498,7 @@ static inline void pkt_build_ip4(uint8_t *ip, const pkt_spec *s, size_t ip_len, 
 static inline unsigned pkt_ext_number(char letter)
 {
     switch (letter) {
-    case 'H': return 0;
+    case 'H': case 'J': return 0;
     case 'D': return 60;
     case 'R': case 'r': return 43;
     case 'F': case 'f': return 44;
@@ -518,6 +519,10 @@ static inline unsigned pkt_build_ext_chain(uint8_t *out, const char *letters, ui
         e[0] = (uint8_t)(i + 1 < count ? pkt_ext_number(letters[i + 1]) : proto);
         if (letters[i] == 'H' || letters[i] == 'D') {
             e[2] = 1;   /* PadN of 4 bytes: receivers ignore what is in it */
+            e[3] = 4;
+            memset(e + 4, fill, 4);
+        } else if (letters[i] == 'J') {
+            e[2] = 0xc2;
             e[3] = 4;
             memset(e + 4, fill, 4);
         } else if (letters[i] == 'R' || letters[i] == 'r') {

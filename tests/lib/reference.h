@@ -83,6 +83,53 @@ static inline size_t ref_split_one(const uint8_t *p, const pkt_view *v, size_t g
     return len;
 }
 
+/* What is cut must have no jumbo payload option (RFC 2675 2). It can go if its hop-by-hop header has nothing else but padding. */
+typedef enum ref_jumbo_state { REF_NO_JUMBO, REF_JUMBO_GOES, REF_JUMBO_STAYS } ref_jumbo_state;
+
+static inline ref_jumbo_state ref_jumbo(const uint8_t *p, const pkt_view *v)
+{
+    const uint8_t *option = p + v->ip + 42, *end;
+    ref_jumbo_state state = REF_NO_JUMBO;
+    int other = 0;
+
+    if (v->version != 6 || p[v->ip + 6] != 0)
+        return REF_NO_JUMBO;
+    end = option + 6 + p[v->ip + 41] * 8;
+    while (option < end) {
+        if (option[0] == 0) { /* Pad1 */
+            option++;
+            continue;
+        }
+        if (option[0] == 0xc2)
+            state = REF_JUMBO_GOES;
+        if (end - option < 2 || end - option < 2 + option[1] || (option[0] != 1 && (option[0] != 0xc2 || option[1] != 4)))
+            other = 1;
+        if (end - option < 2)
+            break;
+        option += 2 + option[1];
+    }
+    return state != REF_NO_JUMBO && other ? REF_JUMBO_STAYS : state;
+}
+
+enum { REF_TUNNELS = TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6 };
+
+/* Takes the hop-by-hop header with it. Returns its length. In tunnels everything stays. */
+static inline size_t ref_strip_jumbo(uint8_t *p, size_t len, const pkt_view *v, tuo_vnet_hdr *vnet)
+{
+    size_t at = v->ip + 40, gone;
+    unsigned stated;
+
+    if ((vnet->gso_type & REF_TUNNELS) || ref_jumbo(p, v) != REF_JUMBO_GOES)
+        return 0;
+    gone = 8 + (size_t)p[at + 1] * 8;
+    stated = pkt_get16(p + v->ip + 4);
+    p[v->ip + 6] = p[at];
+    pkt_put16(p + v->ip + 4, stated ? stated - (unsigned)gone : 0);
+    memmove(p + at, p + at + gone, len - at - gone);
+    vnet->csum_start = (uint16_t)(vnet->csum_start - gone);
+    return gone;
+}
+
 /* A list of packets, each in memory of its own. */
 typedef struct ref_list {
     uint8_t **bytes;
@@ -200,8 +247,6 @@ static inline void ref_make_sum_zero(uint8_t *p, size_t len, int ethernet, size_
 
 /* --- packets in UDP tunnels (K 3.22 to 3.26) --- */
 
-enum { REF_TUNNELS = TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6 };
-
 /* A packet in a tunnel: the views count from where each of the two packets starts. */
 typedef struct ref_tunnel {
     pkt_view outer, inner;
@@ -315,6 +360,23 @@ static inline ref_list ref_wire(const uint8_t *p, size_t len, int ethernet, cons
     list = ref_split(p, len, ethernet, vnet->gso_size);
     for (i = 0; i < list.count && (vnet->flags & TUO_VNET_NEEDS_CSUM); i++)
         ref_sum_from_seed(p, &v, list.bytes[i], list.len[i], 0);
+    return list;
+}
+
+/* ref_wire of a packet from which a jumbo payload option is taken out, if it is cut. */
+static inline ref_list ref_wire_stripped(const uint8_t *p, size_t len, int ethernet, const tuo_vnet_hdr *vnet)
+{
+    pkt_view v = pkt_look(p, len, ethernet, 1);
+    uint8_t *left = (uint8_t *)ref_alloc(len, 1);
+    tuo_vnet_hdr fitting = *vnet;
+    ref_list list;
+
+    if (len)
+        memcpy(left, p, len);
+    if (vnet->gso_type != TUO_GSO_NONE && ref_split_payload(&v) > vnet->gso_size)
+        len -= ref_strip_jumbo(left, len, &v, &fitting);
+    list = ref_wire(left, len, ethernet, &fitting);
+    free(left);
     return list;
 }
 
@@ -454,8 +516,6 @@ static inline tuo_verdict ref_classify_tcp(const uint8_t *l4, const pkt_view *v)
 
 static inline tuo_verdict ref_classify_udp(const ref_options *opt, const uint8_t *l4, const pkt_view *v)
 {
-    if (v->payload_len != v->end - v->payload)
-        return TUO_V_UDP_LENGTH;
     if (pkt_get16(l4 + 6) == 0 && (v->version == 6 || !opt->merge_zero_csum4))
         return TUO_V_UDP_ZERO_CSUM;
     if (v->payload_len == 0)
@@ -491,6 +551,10 @@ static inline tuo_verdict ref_classify(const ref_options *opt, const uint8_t *p,
         return TUO_V_TRAILING_BYTES;
     if (v->payload > TUO_HEADER_MAX)
         return TUO_V_HEADER_TOO_LONG;
+    if (!is_tcp && v->payload_len != v->end - v->payload)
+        return TUO_V_UDP_LENGTH;
+    if (ref_jumbo(p, v) != REF_NO_JUMBO)
+        return TUO_V_IP6_EXT;
     by_proto = is_tcp ? ref_classify_tcp(l4, v) : ref_classify_udp(opt, l4, v);
     if (by_proto != TUO_V_HELD)
         return by_proto;

@@ -62,7 +62,8 @@ static void candidate_promises(int mode, const tuo_gro_desc *desc, size_t len, c
     STATE(mode, !tcp || !(facts->tcp_flags & (2 | 4 | 32 | 128)), "candidate: no SYN, RST, URG, CWR");
 }
 
-/* PROOF gro_classify unwind=17 models=64,32 calls=tuoi_parse_readable:parse_readable_contract cover=tuoi_classify,tuoi_classify_ip,
+/* PROOF gro_classify unwind=17 models=64,32 calls=tuoi_parse_readable:parse_readable_contract,tuoi_find_jumbo:jumbo_contract
+         cover=tuoi_classify,tuoi_classify_ip,
          tuoi_classify_parsed,tuoi_classify_l4,tuoi_parse_plain,tuoi_allowed */
 void gro_classify(void) {
     const int merge_zero_csum4 = nondet_int() != 0;

@@ -8,7 +8,7 @@
    without room. Parser and sums are replaced by their contracts (so checksums may have any value here; tests compare them).
    Bounds: packets up to 65535 bytes with an Ethernet header; the segment size is 1448 where products are needed, since products of two free
    numbers are hard for solvers; --deep leaves it free for payloads up to 255 bytes (gso_next_sizes) and shapes of headers (gso_stamp_shapes;
-   gso_stamp: four of them). gso_header: the header lengths listed. */
+   gso_stamp: four of them). gso_header, gso_headers: the header lengths listed. */
 #include <stddef.h>
 #define TUO_MEMCPY copy_contract /* see there */
 void *copy_contract(void *dst, const void *src, size_t len);
@@ -33,7 +33,8 @@ static void plan_promises(int mode, const tuo_gso *gso, size_t len, int counted)
     const int tcp = gso->tuoi_kind == TUO_KIND_TCP4 || gso->tuoi_kind == TUO_KIND_TCP6;
     const int tunnel = gso->tuoi_outer_kind != TUO_KIND_NONE, around4 = tunnel ? gso->tuoi_outer_kind == TUO_KIND_UDP4 : ip4;
     const uint32_t around_off = tunnel ? gso->tuoi_outer_ip_off : gso->tuoi_ip_off;
-    STATE(mode, count >= 1 && gso->tuoi_pkt_len <= len && gso->tuoi_pseudo <= 1 && gso->tuoi_fill_csum <= 1, "plan: within the packet");
+    STATE(mode, gso->tuoi_left_out <= TUO_HEADER_MAX && gso->tuoi_left_out <= len, "plan: what is left out");
+    STATE(mode, count >= 1 && gso->tuoi_pkt_len <= len - gso->tuoi_left_out && gso->tuoi_pseudo <= 1 && gso->tuoi_fill_csum <= 1, "plan: within the packet");
     STATE(mode, gso->tuoi_kind <= TUO_KIND_UDP6, "plan: kind");
     if (gso->tuoi_kind == TUO_KIND_NONE) {
         STATE(mode, count == 1 && gso->tuoi_hdr_len == 0, "plan: the packet as it is");
@@ -59,6 +60,44 @@ static void plan_promises(int mode, const tuo_gso *gso, size_t len, int counted)
     }
 }
 
+/* tuoi_gso_plan_headers, proved by gso_headers. May assume: the packet is readable up to its payload; a hop-by-hop header of jumbo_len bytes
+   that goes is behind an IPv6 header. */
+static void headers_needs(int mode, const tuo_gso *gso, const tuo_pkt_info *info, uint32_t jumbo_len) {
+    STATE(mode, jumbo_len <= TUO_HEADER_MAX && info->payload_off <= TUO_HEADER_MAX - jumbo_len, "headers: not too long");
+    STATE(mode, readable(gso->tuoi_pkt, jumbo_len + info->payload_off), "headers: readable");
+    STATE(mode, jumbo_len == 0 || (jumbo_len >= 8 && info->ip_off + 40 <= info->payload_off), "headers: an IPv6 header in front of what goes");
+}
+
+void headers_contract(tuo_gso *gso, const tuo_pkt_info *info, uint32_t jumbo_len) {
+    uint8_t hdr[TUO_HEADER_MAX]; /* anything */
+    headers_needs(PROVED, gso, info, jumbo_len);
+    gso->tuoi_pkt += jumbo_len;
+    gso->tuoi_left_out = (uint16_t)jumbo_len;
+    memcpy(gso->tuoi_hdr, hdr, sizeof hdr);
+}
+
+static void prove_headers(uint32_t ip_off, uint32_t payload_off, uint32_t jumbo_len) {
+    const uint8_t *const pkt = any_bytes(jumbo_len + payload_off);
+    tuo_pkt_info info;
+    tuo_gso gso;
+    info.ip_off = ip_off;
+    info.payload_off = payload_off;
+    gso.tuoi_pkt = pkt;
+    headers_needs(PROVED, &gso, &info, jumbo_len);
+    tuoi_gso_plan_headers(&gso, &info, jumbo_len);
+    PROVE(gso.tuoi_pkt == pkt + jumbo_len && gso.tuoi_left_out == jumbo_len, "headers: what goes is left out");
+    if (jumbo_len) PROVE(gso.tuoi_hdr[ip_off + 6] == pkt[ip_off + 40], "headers: the next header takes its place");
+}
+
+/* PROOF gso_headers unwind=2 models=64,32 cover=tuoi_gso_plan_headers */
+void gso_headers(void) {
+    prove_headers(0, 40, 0);
+    prove_headers(30, 256, 0);
+    prove_headers(0, 60, 8);
+    prove_headers(14, 62, 16);
+    prove_headers(30, 240, 16);
+}
+
 static void prove_init(uint16_t gso_size, int counted) {
     const size_t len = any_up_to(65535 + 14);
     const uint8_t *const pkt = any_bytes(len);
@@ -76,15 +115,16 @@ static void prove_init(uint16_t gso_size, int counted) {
         return;
     }
     plan_promises(PROVED, &gso, len, counted);
-    PROVE(gso.tuoi_next_idx == 0 && tuo_gso_remaining(&gso) == tuo_gso_count(&gso) && gso.tuoi_pkt == pkt, "nothing was handed out");
+    PROVE(gso.tuoi_next_idx == 0 && tuo_gso_remaining(&gso) == tuo_gso_count(&gso) && gso.tuoi_pkt == pkt + gso.tuoi_left_out, "nothing was handed out");
 }
 
-/* PROOF gso_plan unwind=2 models=64 calls=tuoi_parse:parse_contract,tuoi_scalar:scalar_contract,tuoi_sums_of:sums_of_contract
-         cover=tuo_gso_init,tuoi_gso_plan_cut,tuoi_gso_plan_whole,tuoi_gso_verify,tuoi_gso_write_lengths,tuoi_gso_plan_sums,
-         tuoi_gso_pseudo_sum,tuoi_gso_plan_outer,tuoi_vnet_is_single */
+/* PROOF gso_plan unwind=2 models=64 calls=tuoi_parse:parse_contract,tuoi_find_jumbo:jumbo_contract,
+         tuoi_gso_plan_headers:headers_contract,tuoi_scalar:scalar_contract,tuoi_sums_of:sums_of_contract
+         cover=tuo_gso_init,tuoi_gso_plan_cut,tuoi_gso_plan_whole,tuoi_gso_verify,tuoi_gso_check_jumbo,tuoi_gso_write_lengths,
+         tuoi_gso_plan_sums,tuoi_gso_pseudo_sum,tuoi_gso_plan_outer,tuoi_vnet_is_single */
 void gso_plan(void) { prove_init(0, 0); }
-/* PROOF gso_plan_counted unwind=2 models=64 calls=tuoi_parse:parse_contract,tuoi_scalar:scalar_contract,
-         tuoi_sums_of:sums_of_contract cover=tuoi_gso_plan_cut */
+/* PROOF gso_plan_counted unwind=2 models=64 calls=tuoi_parse:parse_contract,tuoi_find_jumbo:jumbo_contract,
+         tuoi_gso_plan_headers:headers_contract,tuoi_scalar:scalar_contract,tuoi_sums_of:sums_of_contract cover=tuoi_gso_plan_cut */
 void gso_plan_counted(void) { prove_init(1448, 1); }
 
 /* Any plan, at any segment. size 0: any, with payloads up to 255 bytes. */
@@ -95,7 +135,7 @@ static uint8_t *any_plan(tuo_gso *gso, uint32_t size) {
     else ASSUME(gso->tuoi_payload_len <= 255);
     plan_promises(ASSUMED, gso, len, 1);
     ASSUME(gso->tuoi_next_idx < gso->tuoi_seg_count);
-    gso->tuoi_pkt = pkt;
+    gso->tuoi_pkt = pkt + gso->tuoi_left_out;
     gso->tuoi_sums = &contract_sums;
     return pkt;
 }
@@ -241,9 +281,10 @@ void stamp_contract(const tuo_gso *gso, uint8_t *hdr, const tuoi_gso_piece *piec
 static void prove_next(uint32_t size) {
     tuo_gso gso;
     tuo_segment segment;
-    const uint8_t *const pkt = any_plan(&gso, size);
+    uint8_t *const pkt = any_plan(&gso, size);
     uint8_t *const header = nondet_int() ? any_bytes(gso.tuoi_kind == TUO_KIND_NONE ? 2 : gso.tuoi_hdr_len) : NULL;
     const uint32_t idx = gso.tuoi_next_idx;
+    PROVE(gso.tuoi_pkt == pkt + gso.tuoi_left_out, "plan: where the packet is");
     PROVE(tuo_gso_next(&gso, header, &segment) == TUO_OK, "a segment is left");
     PROVE(gso.tuoi_next_idx == idx + 1, "one less");
     PROVE(readable(segment.iov[0].base, segment.iov[0].len), "header is readable");
@@ -254,7 +295,7 @@ static void prove_next(uint32_t size) {
     }
     PROVE(segment.iov_count == 2 && segment.iov[0].len == gso.tuoi_hdr_len && segment.iov[1].len == segment.payload_len, "header and payload");
     PROVE(segment.iov[0].base == (header ? header : gso.tuoi_hdr), "header where the caller wants it");
-    PROVE((const uint8_t *)segment.iov[1].base == pkt + gso.tuoi_hdr_len + (size_t)idx * gso.tuoi_gso_size, "payload borrowed from its place");
+    PROVE((const uint8_t *)segment.iov[1].base == gso.tuoi_pkt + gso.tuoi_hdr_len + (size_t)idx * gso.tuoi_gso_size, "payload borrowed from its place");
     PROVE(readable(segment.iov[1].base, segment.iov[1].len) && segment.len == gso.tuoi_hdr_len + segment.payload_len, "payload is readable");
     PROVE(segment.payload_len == stamped_len, "the header is that of the payload");
 }
@@ -276,9 +317,9 @@ void gso_in_place(void) {
     PROVE(tuo_gso_next_in_place(&gso, pkt, &segment) == TUO_OK && gso.tuoi_next_idx == idx + 1, "a segment is left");
     PROVE(segment.capacity == segment.len && readable(segment.data, segment.len), "a piece of the packet");
     if (gso.tuoi_kind == TUO_KIND_NONE) {
-        PROVE(segment.data == pkt && segment.len == gso.tuoi_pkt_len, "the packet itself");
+        PROVE(segment.data == gso.tuoi_pkt && segment.len == gso.tuoi_pkt_len, "the packet itself");
     } else {
-        PROVE(segment.data == pkt + (size_t)idx * gso.tuoi_gso_size, "in front of its payload");
+        PROVE(segment.data == gso.tuoi_pkt + (size_t)idx * gso.tuoi_gso_size, "in front of its payload");
         PROVE(segment.len == gso.tuoi_hdr_len + stamped_len, "header and payload");
     }
 }

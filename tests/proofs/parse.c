@@ -3,7 +3,7 @@
    build on); *info untouched on an error; what the fields say is what the bytes say (parse_meaning).
    The walk over IPv6 extension headers is proved on its own (parse_ext: every chain) and replaced by ext_contract in the rest.
    The shortcut for plain packets fills what the parser would (parse_plain).
-   Bounds: none but the length. Loops end by themselves: 4 tags, 8 extension headers. */
+   Bounds: none but the length. Loops end by themselves: 4 tags, 8 extension headers. parse_jumbo: hop-by-hop headers of 8 and 16 bytes. */
 #include "proof.h"
 
 /* PROOF parse_ext unwind=10 models=64,32,be cover=tuoi_parse_ip6_ext,tuoi_ip6_hides_ports */
@@ -21,6 +21,25 @@ void parse_ext(void) {
     before.l4_proto = info.l4_proto;
     before.ip_hdr_len = info.ip_hdr_len;
     PROVE_SAME(info, before, "walk: nothing else changed");
+}
+
+/* Options in a hop-by-hop header that the parser has stepped over, which ends where its object does.
+   PROOF parse_jumbo unwind=16 models=64,32 cover=tuoi_find_jumbo */
+void parse_jumbo(void) {
+    tuo_pkt_info info;
+    uint8_t *const ip = any_bytes(info.ip_hdr_len);
+    uint32_t result, i;
+    int has_type = 0;
+    ASSUME(info.ip_version == 4 || info.ip_version == 6);
+    ASSUME(info.ip_hdr_len == 40 || info.ip_hdr_len == 48 || info.ip_hdr_len == 56);
+    if (info.ip_hdr_len == 40) ip[6] = 6;
+    if (ip[6] == 0) ASSUME(48 + ip[41] * 8u <= info.ip_hdr_len);
+    result = tuoi_find_jumbo(ip, &info);
+    jumbo_promises(PROVED, result, &info);
+    if (result == 0) return;
+    for (i = 42; i < info.ip_hdr_len; i++) has_type |= ip[i] == 0xC2;
+    PROVE(ip[6] == 0 && has_type, "jumbo: there is such a byte");
+    PROVE(result == TUOI_JUMBO_STAYS || result == 8 + ip[41] * 8u, "jumbo: the bytes of its header");
 }
 
 /* PROOF parse_promise unwind=10 models=64,32,be calls=tuoi_parse_ip6_ext:ext_contract cover=tuoi_parse */

@@ -159,6 +159,20 @@ tuo_result parse_readable_contract(const uint8_t *pkt, size_t readable_len, size
     return parse_contract(pkt, len, flags, info);
 }
 
+/* tuoi_find_jumbo, proved by parse_jumbo. May assume: the IP header is readable, and so are the extension headers that the parser has
+   stepped over. */
+static void jumbo_promises(int mode, uint32_t result, const tuo_pkt_info *info) {
+    STATE(mode, result == 0 || info->ip_version == 6, "jumbo: IPv6 only");
+    STATE(mode, result == 0 || result == TUOI_JUMBO_STAYS || (result % 8 == 0 && result <= info->ip_hdr_len - 40), "jumbo: an extension header");
+}
+
+uint32_t jumbo_contract(const uint8_t *ip, const tuo_pkt_info *info) {
+    const uint32_t result = nondet_u32();
+    PROVE(readable(ip, info->ip_hdr_len), "jumbo: the headers are readable");
+    jumbo_promises(ASSUMED, result, info);
+    return result;
+}
+
 /* The sums, proved by sum_* as far as that goes: each adds less than 2^32 for 4 bytes or a shorter rest. May assume: the range is readable
    (and writable at dst), and raw is below 2^48. Whatever the bytes are, they could sum to anything. */
 uint64_t scalar_contract(uint8_t *dst, const uint8_t *src, size_t len, uint64_t raw) {

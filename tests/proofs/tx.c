@@ -37,6 +37,7 @@ void tx_intersect(void) {
     PROVE(!both.rx_csum_udp6 == !(a.rx_csum_udp6 && b.rx_csum_udp6), "rx");
     PROVE(!both.tx_ip6_ext == !(a.tx_ip6_ext && b.tx_ip6_ext) && !both.tso_cwr == !(a.tso_cwr && b.tso_cwr), "switches");
     PROVE(both.tx_vlan_max <= a.tx_vlan_max && both.tx_vlan_max <= b.tx_vlan_max && both.ethernet == a.ethernet, "tags");
+    PROVE(!both.tx_vlan_insert == !(a.tx_vlan_insert && b.tx_vlan_insert), "tags that are inserted");
     PROVE(both.max_tcp4 <= a.max_tcp4 && both.max_tcp4 <= b.max_tcp4 && both.max_tcp6 <= a.max_tcp6 && both.max_tcp6 <= b.max_tcp6, "TCP");
     PROVE(both.max_udp4 <= a.max_udp4 && both.max_udp4 <= b.max_udp4 && both.max_udp6 <= a.max_udp6 && both.max_udp6 <= b.max_udp6, "UDP");
     PROVE(both.min_seg_size >= a.min_seg_size && both.min_seg_size >= b.min_seg_size, "smallest segment");
@@ -44,6 +45,8 @@ void tx_intersect(void) {
     prove_limit(both.max_segs, a.max_segs, b.max_segs);
     prove_limit(both.max_udp_segs, a.max_udp_segs, b.max_udp_segs);
     prove_limit(both.max_frags, a.max_frags, b.max_frags);
+    prove_limit(both.max_hdr_len, a.max_hdr_len, b.max_hdr_len);
+    prove_limit(both.mtu, a.mtu, b.mtu);
     if (both.max_tcp4 || both.max_tcp6 || both.max_udp4 || both.max_udp6) {
         PROVE(!a.tso_sum_no_len == !b.tso_sum_no_len && !both.tso_sum_no_len == !a.tso_sum_no_len, "one convention for superpackets");
         PROVE(both.max_seg_size == 0 || both.min_seg_size <= both.max_seg_size, "some segment size is taken");
@@ -87,6 +90,7 @@ static void prove_plan(uint32_t payload_max, uint32_t size, uint32_t size_max) {
     max_len = tuoi_caps_max_len(&caps, info.kind);
     PROVE(tx.tuoi_payload_max + info.payload_off - info.ip_off <= max_len, "a superpacket is not longer than the device takes");
     PROVE(tx.tuoi_gso_size >= caps.min_seg_size && (!caps.max_seg_size || tx.tuoi_gso_size <= caps.max_seg_size), "segment size");
+    PROVE(!caps.max_hdr_len || info.payload_off <= caps.max_hdr_len, "headers are not longer than the device takes");
     max_len = info.kind == TUO_KIND_TCP4 || info.kind == TUO_KIND_TCP6 ? caps.max_segs : caps.max_udp_segs;
     PROVE(max_len == 0 || tx.tuoi_segs_max == max_len, "segments");
     if ((info.tcp_flags & 128) && !caps.tso_cwr) PROVE(tx.tuoi_first_alone, "CWR leaves alone");

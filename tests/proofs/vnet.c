@@ -112,6 +112,7 @@ void vnet_reasons(void) {
     tuo_vnet_hdr vnet;
     tuo_pkt_info info, outer;
     switch (tuoi_vnet_check(&vnet, pkt, len, flags, &info, &outer)) {
+        case TUO_E_VNET_ACCECN: PROVE(vnet.gso_type & 0x10, "AccECN"); break;
         case TUO_E_VNET_TUNNEL: PROVE(tunnel_of(vnet.gso_type), "tunnel"); break;
         case TUO_E_VNET_UFO: PROVE(base_of(vnet.gso_type) == 3, "UFO"); break;
         case TUO_E_VNET_ECN: PROVE((vnet.gso_type & 0x80) && !is_tcp_type(vnet.gso_type), "ECN without TCP"); break;
