@@ -807,6 +807,12 @@ static int is_offloaded(const single *s)
     return s->vnet.gso_type != TUO_GSO_NONE || (s->vnet.flags & TUO_VNET_NEEDS_CSUM) != 0;
 }
 
+/* Nothing can be said to a kernel without a vnet header; tunnel types are never written as they come. */
+static int must_split(const single *s)
+{
+    return is_offloaded(s) && (config.vnet_len == 0 || (s->vnet.gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)));
+}
+
 static void begin_split(single *s)
 {
     FUZZ_CHECK(s->plan == TUO_OK);
@@ -920,8 +926,8 @@ static void write_single(const written *w, int error)
     FUZZ_CHECK(s->is_used && !s->done && count_inside(0) == 0);
     FUZZ_CHECK(s == &held_single || !any_packet(TAKEN));
     s->writes++;
-    if (!s->splitting && config.vnet_len == 0 && is_offloaded(s)) {
-        begin_split(s); /* no way to say so to the kernel */
+    if (!s->splitting && must_split(s)) {
+        begin_split(s);
     }
     if (s->splitting) {
         write_segment(s, w, error);
@@ -1284,13 +1290,13 @@ static void send_batch(void)
 
 static int split_is_due(void)
 {
-    return config.vnet_len == 0 && is_offloaded(&new_single);
+    return must_split(&new_single);
 }
 
 /* Taken as a whole or in segments, of which the last ones may be held. */
 static void account_single(void)
 {
-    unsigned is_super = new_single.vnet.gso_type != TUO_GSO_NONE && config.vnet_len > 0;
+    unsigned is_super = new_single.vnet.gso_type != TUO_GSO_NONE && !must_split(&new_single);
     want.tx.tx_packets++;
     want.tx.tx_superpackets += is_super && !new_single.splitting;
     want.tx.tx_refused_superpackets += is_super && new_single.splitting;
