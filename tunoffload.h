@@ -3793,11 +3793,12 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_udp(const uint8_t *udp, uint32_t readabl
     return TUO_OK;
 }
 
-TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, uint32_t readable, unsigned flags, tuo_pkt_info *info) {
-    const uint32_t l4_at = tuoi_min32(info->l4_off, readable); /* IPv4 options may be cut */
+TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, uint32_t readable, int whole, unsigned flags,
+                                           tuo_pkt_info *info) {
+    const uint32_t l4_at = whole ? info->l4_off : tuoi_min32(info->l4_off, readable); /* IPv4 options may be cut */
     const uint8_t *const l4 = pkt + l4_at;
     const uint32_t len = info->ip_off + info->total_len - info->l4_off;
-    const uint32_t l4_readable = tuoi_min32(len, readable - l4_at);
+    const uint32_t l4_readable = whole ? len : tuoi_min32(len, readable - l4_at);
     const int tcp = info->l4_proto == TUOI_PROTO_TCP;
     tuo_result result;
     info->payload_off = info->l4_off;
@@ -3817,8 +3818,9 @@ TUOI_FORCE_INLINE tuo_result tuoi_parse_l4(const uint8_t *pkt, uint32_t readable
     return TUO_OK;
 }
 
-static tuo_result tuoi_parse_readable(const uint8_t *pkt, size_t readable_len, size_t bytes_len, unsigned flags,
-                                      tuo_pkt_info *info) {
+/* whole: readable_len and bytes_len are equal; known at compile time. */
+TUOI_FORCE_INLINE tuo_result tuoi_parse_bytes(const uint8_t *pkt, size_t readable_len, size_t bytes_len, int whole,
+                                              unsigned flags, tuo_pkt_info *info) {
     const uint32_t readable = (uint32_t)readable_len, len = (uint32_t)bytes_len;
     tuo_result result;
     TUO_MEMSET(info, 0, sizeof *info);
@@ -3838,11 +3840,16 @@ static tuo_result tuoi_parse_readable(const uint8_t *pkt, size_t readable_len, s
     if (result != TUO_OK) return result;
     info->l4_off = info->ip_off + info->ip_hdr_len;
     info->trailer_len = len - info->ip_off - info->total_len;
-    return tuoi_parse_l4(pkt, readable, flags, info);
+    return tuoi_parse_l4(pkt, readable, whole, flags, info);
+}
+
+static TUOI_NOINLINE tuo_result tuoi_parse_readable(const uint8_t *pkt, size_t readable, size_t len, unsigned flags,
+                                                    tuo_pkt_info *info) {
+    return tuoi_parse_bytes(pkt, readable, len, 0, flags, info);
 }
 
 static tuo_result tuoi_parse(const uint8_t *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
-    return tuoi_parse_readable(pkt, len, len, flags, info);
+    return tuoi_parse_bytes(pkt, len, len, 1, flags, info);
 }
 
 TUO_API tuo_result tuo_parse(const void *pkt, size_t len, unsigned flags, tuo_pkt_info *info) {
