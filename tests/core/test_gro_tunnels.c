@@ -1173,6 +1173,11 @@ TEST(merge_zero_csum4_changes_nothing_in_tunnels)
     check_row("one with and one without");
     two_of(&d, SAME, CSUM_TOGGLED);
     expect_two(&desc, 0, TUO_V_HELD, TUO_V_TUNNEL_DIFFERS);
+    check_row("a port of no tunnel");
+    d.outer.dst_port = 7;
+    two_of(&d, SAME, SAME);
+    expect_two(&desc, 0, TUO_V_HELD, TUO_V_APPENDED);
+    CHECK(!is_tunnel(&batch.group[0]));
 }
 
 /* Exclusions are those of the inner packet. */

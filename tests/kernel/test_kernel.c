@@ -116,7 +116,7 @@ typedef struct device {
     uint32_t mtu;
 } device;
 
-static tuo_tun *open_device(const device *d)
+static tuo_tun *open_device_with(const device *d, const tuo_gro_desc *gro)
 {
     tuo_tun_desc desc;
     tuo_tun *tun = NULL;
@@ -128,7 +128,7 @@ static tuo_tun *open_device(const device *d)
     desc.address6 = d->address6;
     desc.no_vnet_hdr = (uint8_t)d->plain;
     desc.mtu = d->mtu;
-    desc.gro.max_packets = 512;
+    desc.gro = *gro;
     if (!CHECK_RESULT(tuo_tun_open(&tun, &desc, &error), TUO_OK)) {
         printf("%s: %s\n", d->name, strerror(error));
         return NULL;
@@ -137,6 +137,13 @@ static tuo_tun *open_device(const device *d)
     CHECK_RESULT(tuo_tun_set_up(tun, 1), TUO_OK);
     wait_for_address6(d->address6);
     return tun;
+}
+
+static tuo_tun *open_device(const device *d)
+{
+    static const tuo_gro_desc gro = {.max_packets = 512};
+
+    return open_device_with(d, &gro);
 }
 
 /* The networks of packets.h: 10.1.x.x and fd00:1:: behind "k0", 10.2.x.x and fd00:2:: behind "k1". Segments of any size pass. */
@@ -1254,6 +1261,7 @@ typedef struct datagrams {
     uint32_t size, total; /* payload bytes of one and of all */
     int gro;              /* UDP_GRO on the socket */
     size_t superpackets;
+    uint8_t no_csum;
 } datagrams;
 
 static void make_address(struct sockaddr_storage *address, socklen_t *len, int v6, const char *text, int port)
@@ -1350,6 +1358,7 @@ static size_t build_datagrams(pool *p, const datagrams *d, uint32_t seed)
     s.dst = 1;
     s.dst_port = 7000;
     s.payload_seed = seed;
+    s.l4_csum_zero = d->no_csum;
     for (at = 0; at < d->total; at += (uint32_t)s.payload_len, count++) {
         s.seq = at; /* position in the stream */
         s.ip_id = (uint16_t)count;
@@ -1383,18 +1392,18 @@ static void deliver_datagrams(tuo_tun *tun, pool *p, const datagrams *d)
 TEST(udp_reaches_sockets)
 {
     static const datagrams rows[] = {
-        {"IPv4, 64 datagrams", PKT_UDP4, 1000, 64 * 1000, 0, 1},
-        {"IPv6, 64 datagrams", PKT_UDP6, 1000, 64 * 1000, 0, 1},
-        {"IPv4, 64 datagrams, UDP_GRO", PKT_UDP4, 1000, 64 * 1000, 1, 1},
-        {"IPv6, 64 datagrams, UDP_GRO", PKT_UDP6, 1000, 64 * 1000, 1, 1},
-        {"IPv4, 65535 bytes", PKT_UDP4, 1024, 65535 - 28, 0, 1},
-        {"IPv6, 65535 bytes", PKT_UDP6, 1024, 65535 - 48, 0, 1},
-        {"IPv4, 65535 bytes, UDP_GRO", PKT_UDP4, 1024, 65535 - 28, 1, 1},
-        {"IPv6, 65535 bytes, UDP_GRO", PKT_UDP6, 1024, 65535 - 48, 1, 1},
-        {"IPv4, 512 datagrams of a byte", PKT_UDP4, 1, 512, 0, 8},
-        {"IPv6, 130 datagrams of a byte, UDP_GRO", PKT_UDP6, 1, 130, 1, 3},
-        {"IPv4, 200 datagrams, short last", PKT_UDP4, 1472, 199 * 1472 + 3, 1, 5},
-        {"IPv6, single datagram", PKT_UDP6, 1400, 1400, 1, 0},
+        {"IPv4, 64 datagrams", PKT_UDP4, 1000, 64 * 1000, 0, 1, 0},
+        {"IPv6, 64 datagrams", PKT_UDP6, 1000, 64 * 1000, 0, 1, 0},
+        {"IPv4, 64 datagrams, UDP_GRO", PKT_UDP4, 1000, 64 * 1000, 1, 1, 0},
+        {"IPv6, 64 datagrams, UDP_GRO", PKT_UDP6, 1000, 64 * 1000, 1, 1, 0},
+        {"IPv4, 65535 bytes", PKT_UDP4, 1024, 65535 - 28, 0, 1, 0},
+        {"IPv6, 65535 bytes", PKT_UDP6, 1024, 65535 - 48, 0, 1, 0},
+        {"IPv4, 65535 bytes, UDP_GRO", PKT_UDP4, 1024, 65535 - 28, 1, 1, 0},
+        {"IPv6, 65535 bytes, UDP_GRO", PKT_UDP6, 1024, 65535 - 48, 1, 1, 0},
+        {"IPv4, 512 datagrams of a byte", PKT_UDP4, 1, 512, 0, 8, 0},
+        {"IPv6, 130 datagrams of a byte, UDP_GRO", PKT_UDP6, 1, 130, 1, 3, 0},
+        {"IPv4, 200 datagrams, short last", PKT_UDP4, 1472, 199 * 1472 + 3, 1, 5, 0},
+        {"IPv6, single datagram", PKT_UDP6, 1400, 1400, 1, 0, 0},
     };
     static const device local = {"k0", "10.1.255.254/16", "fd00:1::fffe/64", 0, 0};
     static pool p;
@@ -1419,6 +1428,178 @@ TEST(udp_reaches_sockets)
     }
     tuo_tun_close(tun);
 }
+
+/* With merge_zero_csum4 a local socket gets the same datagrams from fewer writes; without it each is written by itself. */
+TEST(udp_without_checksum_reaches_sockets)
+{
+    static const datagrams rows[2][3] = {
+        {{"singly", PKT_UDP4, 1000, 64 * 1000, 0, 0, 1}, {"singly, UDP_GRO", PKT_UDP4, 1000, 3500, 1, 0, 1},
+         {"with checksum", PKT_UDP4, 1000, 3500, 0, 1, 0}},
+        {{"merged", PKT_UDP4, 1000, 64 * 1000, 0, 1, 1}, {"merged, UDP_GRO", PKT_UDP4, 1000, 3500, 1, 1, 1},
+         {"merged, 200 datagrams", PKT_UDP4, 1472, 199 * 1472 + 3, 1, 5, 1}},
+    };
+    static const device local = {"k0", "10.1.255.254/16", "fd00:1::fffe/64", 0, 0};
+    static pool p;
+    size_t i, k;
+
+    pool_init(&p);
+    for (i = 0; i < CHECK_COUNT_OF(rows); i++) {
+        const tuo_gro_desc gro = {.max_packets = 512, .merge_zero_csum4 = (uint8_t)i};
+        tuo_tun *tun = new_world(0) ? open_device_with(&local, &gro) : NULL;
+        if (!tun)
+            return;
+        CHECK_RESULT(tuo_tun_add_address(tun, "10.2.0.1/32"), TUO_OK);
+        for (k = 0; k < CHECK_COUNT_OF(rows[i]); k++) {
+            check_row("%s", rows[i][k].name);
+            if (takes_udp(tun))
+                deliver_datagrams(tun, &p, &rows[i][k]);
+            else
+                cannot_run("no UDP superpackets in this kernel");
+        }
+        tuo_tun_close(tun);
+    }
+}
+
+/* --- Finished superpackets: a device without vnet header, and a TCP socket of this kernel as end point --- */
+
+enum { FINISHED_COUNT = 20, FINISHED_SEGMENT = 1201, FINISHED_PORT = 7002 };
+
+typedef struct peer {
+    tuo_tun *tun;
+    tuo_gro *gro;
+    pkt_spec next;   /* its next segment, without payload */
+    int fd;          /* of the local end */
+} peer;
+
+/* What the local end sends back: 0 if nothing. */
+static int answer(const peer *from, pkt_view *v, uint32_t *seq, uint32_t *ack, int patience_ms)
+{
+    static uint8_t bytes[PACKET_MAX];
+    tuo_vnet_hdr vnet;
+    size_t len;
+
+    while (receive(from->tun, bytes, &vnet, &len, patience_ms)) {
+        *v = pkt_look(bytes, len, 0, 0);
+        if (!pkt_has_l4(v) || v->proto != PKT_PROTO_TCP || pkt_get16(bytes + v->l4) != FINISHED_PORT)
+            continue;
+        *seq = pkt_get32(bytes + v->l4 + 4);
+        *ack = pkt_get32(bytes + v->l4 + 8);
+        return 1;
+    }
+    return 0;
+}
+
+static int send_bare(const peer *p, int32_t flags)
+{
+    static uint8_t bytes[256];
+    pkt_spec s = p->next;
+
+    s.tcp_flags = flags;
+    s.payload_len = PKT_ZERO;
+    return CHECK_RESULT(tuo_tun_send(p->tun, bytes, pkt_build(bytes, sizeof bytes, &s)), TUO_OK);
+}
+
+/* SYN, SYN/ACK, ACK. */
+static int shake_hands(peer *p, int listener)
+{
+    pkt_view v;
+    uint32_t seq, ack, at = p->next.seq;
+
+    if (!send_bare(p, PKT_SYN) || !CHECK(answer(p, &v, &seq, &ack, PATIENCE_MS)) || !CHECK_EQ_INT(ack, at + 1))
+        return 0;
+    p->next.seq = at + 1;
+    p->next.ack = seq + 1;
+    if (!send_bare(p, PKT_ACK))
+        return 0;
+    p->fd = accept(listener, NULL, NULL);
+    return CHECK(p->fd >= 0);
+}
+
+/* The next segments through GRO, as one packet. spoil: a byte changes behind the push, when its checksum has been looked at. */
+static int send_finished(peer *p, int spoil)
+{
+    static uint8_t bytes[FINISHED_COUNT][FINISHED_SEGMENT + 100];
+    tuo_superpacket sp;
+    size_t i, len;
+
+    for (i = 0; i < FINISHED_COUNT; i++) {
+        pkt_spec s = p->next;
+        s.seq += (uint32_t)(i * FINISHED_SEGMENT);
+        s.ip_id = (uint16_t)i;
+        s.payload_len = i + 1 < FINISHED_COUNT ? FINISHED_SEGMENT : 33;
+        s.tcp_flags = PKT_ACK | (i + 1 < FINISHED_COUNT ? 0 : PKT_PSH);
+        len = pkt_build(bytes[i], sizeof bytes[i], &s);
+        CHECK_VERDICT(tuo_gro_push(p->gro, bytes[i], len, NULL, 0), i ? TUO_V_APPENDED : TUO_V_HELD);
+    }
+    if (spoil)
+        bytes[FINISHED_COUNT / 2][FINISHED_SEGMENT]++;
+    return CHECK_RESULT(tuo_gro_next(p->gro, &sp), TUO_OK) && CHECK_EQ_INT(sp.packet_count, FINISHED_COUNT) &&
+           CHECK_RESULT(tuo_tun_send_iov(p->tun, sp.iov, sp.iov_count, &sp.vnet), TUO_OK) &&
+           CHECK_RESULT(tuo_gro_next(p->gro, &sp), TUO_DONE);
+}
+
+/* T 6.1: what is right is acknowledged as a whole, whatever the MTU; of what is not, nothing arrives. */
+static void exchange(peer *p)
+{
+    static uint8_t got[FINISHED_COUNT * FINISHED_SEGMENT];
+    const uint32_t len = (FINISHED_COUNT - 1) * FINISHED_SEGMENT + 33, start = p->next.seq;
+    pkt_view v;
+    uint32_t seq, ack, i;
+
+    if (!send_finished(p, 1))
+        return;
+    CHECK(!answer(p, &v, &seq, &ack, 100));
+    CHECK_EQ_INT(recv(p->fd, got, sizeof got, 0), -1);
+    if (!send_finished(p, 0) || !CHECK(answer(p, &v, &seq, &ack, PATIENCE_MS)))
+        return;
+    CHECK_EQ_INT(ack - start, len);
+    CHECK_EQ_INT(recv(p->fd, got, sizeof got, 0), (ssize_t)len);
+    for (i = 0; i < len && got[i] == pkt_stream_byte(p->next.payload_seed, start + i); i++)
+        continue;
+    CHECK_EQ_INT(i, len);
+    p->next.seq += len;
+}
+
+TEST(finished_superpackets_reach_a_socket)
+{
+    static const device local = {"kf", "10.2.0.1/8", "fd00:2::1/16", 1, 0};
+    static const tuo_gro_desc desc = {.finish_checksum = 1, .no_vnet_hdr = 1};
+    size_t mem_len = tuo_gro_memory_size(&desc);
+    void *mem = malloc(mem_len);
+    int v6;
+
+    for (v6 = 0; v6 < 2; v6++) {
+        peer p;
+        int listener;
+        check_row("IPv%d", v6 ? 6 : 4);
+        memset(&p, 0, sizeof p);
+        p.fd = -1;
+        p.tun = new_world(0) ? open_device(&local) : NULL;
+        if (!p.tun)
+            break;
+        listener = bound_socket(SOCK_STREAM, v6, v6 ? "fd00:2::1" : "10.2.0.1", FINISHED_PORT);
+        CHECK_EQ_INT(listen(listener, 1), 0);
+        CHECK_RESULT(tuo_gro_init(&p.gro, mem, mem_len, &desc), TUO_OK);
+        p.next.kind = v6 ? PKT_TCP6 : PKT_TCP4;
+        p.next.src = 5;
+        p.next.dst = 1;
+        p.next.dst_port = FINISHED_PORT;
+        p.next.seq = 0xfffffff0u;
+        p.next.payload_seed = 9;
+        if (shake_hands(&p, listener)) {
+            CHECK_EQ_INT(fcntl(p.fd, F_SETFL, O_NONBLOCK), 0);
+            exchange(&p);
+            exchange(&p);
+        }
+        check_nothing_refused(p.tun);
+        if (p.fd >= 0)
+            close(p.fd);
+        close(listener);
+        tuo_tun_close(p.tun);
+    }
+    free(mem);
+}
+
 /* --------------------------------------------------------------------------------------------------- 4: the read side */
 
 /* What was read: packets by flags and kind of GSO, and the segments that came of them. */
@@ -2166,6 +2347,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(the_listed_differences),
         CHECK_ENTRY(a_router_sees_no_difference),
         CHECK_ENTRY(udp_reaches_sockets),
+        CHECK_ENTRY(udp_without_checksum_reaches_sockets),
+        CHECK_ENTRY(finished_superpackets_reach_a_socket),
         CHECK_ENTRY(tcp_connects_through),
         CHECK_ENTRY(superpackets_are_forwarded_to_us),
         CHECK_ENTRY(odd_gso_types_are_read_as_the_kernel_reads_them),

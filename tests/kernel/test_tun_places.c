@@ -1121,6 +1121,8 @@ TEST(what_failed)
         {NOBODY, {.address6 = "10.0.0.1/8"}, TUO_E_INVALID, TUO_TUN_STEP_DESC, 0, "desc: address6: not ADDRESS/PREFIX of IPv6"},
         {NOBODY, {.push_bytes = 69999}, TUO_E_INVALID, TUO_TUN_STEP_DESC, 0, "desc: push_bytes: below 70000, or more than there is"},
         {NOBODY, {.gro = {.max_bytes = 1}}, TUO_E_INVALID, TUO_TUN_STEP_DESC, 0, "desc: gro: a member is out of its range"},
+        {NOBODY, {.gro = {.finish_checksum = 1}}, TUO_E_INVALID, TUO_TUN_STEP_DESC, 0,
+         "desc: gro.finish_checksum: not for a device that may forward"},
         {NOBODY, {.path = "/nonexistent/tun"}, TUO_E_SYSTEM, TUO_TUN_STEP_PATH, ENOENT,
          "/nonexistent/tun: does not exist (load the module tun, or give the container the device)"},
         {NOBODY, {.path = long_path}, TUO_E_SYSTEM, TUO_TUN_STEP_PATH, ENOENT, NULL},
