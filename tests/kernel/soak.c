@@ -66,6 +66,7 @@ typedef enum work { SLOTS, ITEMS, SUMS, WORK_COUNT } work;
 typedef struct writer {
     tuo_tun *tun;
     uint64_t done[WORK_COUNT], most[WORK_COUNT]; /* until now, and for one packet of this batch at most */
+    uint64_t asked_count;                        /* packets that the library knows, but has not worked on */
     pkt_spec colliding[COLLIDING];               /* flows that want the same bucket of the flow table */
 } writer;
 
@@ -580,28 +581,38 @@ static void build(batch *b)
     }
 }
 
-/* What was done since the last call was done for one packet. */
+/* The library pushes runs of packets: what was done for one is divided among its packets. */
 static void count_work(writer *w)
 {
     tuo_gro_stats stats;
-    uint64_t now[WORK_COUNT];
+    uint64_t now[WORK_COUNT], sum = 0, count = w->asked_count;
     int i;
 
     tuo_gro_query_stats(w->tun->tx.gro, &stats);
     now[SLOTS] = stats.flow.probes;
     now[ITEMS] = stats.item_checks;
     now[SUMS] = stats.verified_packets;
+    for (i = 0; i < WORK_COUNT; i++)
+        sum += now[i] - w->done[i];
+    if (sum == 0)
+        return;
+    CHECK(count > 0);
+    w->asked_count = 0;
     for (i = 0; i < WORK_COUNT; i++) {
-        if (now[i] - w->done[i] > w->most[i])
-            w->most[i] = now[i] - w->done[i];
+        const uint64_t each = count ? (now[i] - w->done[i] + count - 1) / count : 0;
+
+        w->most[i] = each > w->most[i] ? each : w->most[i];
         w->done[i] = now[i];
     }
 }
 
-/* The library asks for the length of each buffer before it pushes it. */
+/* The library asks for the lengths of a run of buffers before it pushes it. */
 static size_t counting_length(void *user, const void *buf)
 {
-    count_work((writer *)user);
+    writer *w = (writer *)user;
+
+    count_work(w);
+    w->asked_count++;
     return ((const tuo_buf *)buf)->len;
 }
 
@@ -619,6 +630,7 @@ static void check_work(writer *w)
         soak.most[i] = w->most[i] > soak.most[i] ? w->most[i] : soak.most[i];
         w->most[i] = 0;
     }
+    w->asked_count = 0;
 }
 
 static void send_batch(batch *b)

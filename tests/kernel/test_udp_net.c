@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 
 enum { FARS = 64, PUSHED = 4000 };
@@ -319,16 +318,6 @@ static void exchange(tuo_udp *udp, const tuo_udp_peer *peer, size_t longest, rng
     CHECK_EQ_INT(tx_stats(udp).tx_lost, 0);
 }
 
-static int is_since(unsigned major, unsigned minor)
-{
-    struct utsname name;
-    unsigned has_major = 0, has_minor = 0;
-
-    CHECK_EQ_INT(uname(&name), 0);
-    CHECK_EQ_INT(sscanf(name.release, "%u.%u", &has_major, &has_minor), 2);
-    return has_major > major || (has_major == major && has_minor >= minor);
-}
-
 static uint64_t trains_received(void)
 {
     uint64_t sum = 0;
@@ -362,11 +351,11 @@ TEST(every_datagram_once_and_in_order)
                 open_fars((family)f == MAPPED ? IP6 : (family)f, peers[p]);
                 udp = open_at(here, (family)f, 0, NULL);
                 exchange(udp, &to, fits, &dice);
-                if (o < 2 || is_since(6, 12)) { /* before, EIO without checksum offload: U 1.12 */
+                if (o < 2 || kernel_is_since(6, 12)) { /* before, EIO without checksum offload: U 1.12 */
                     CHECK_EQ_INT(tx_stats(udp).tx_refused_trains, 0);
                     CHECK(tx_stats(udp).tx_in_trains > 300);
                 }
-                if (o == 0 && is_since(6, 1)) /* uncut: U 2.3 */
+                if (o == 0 && kernel_is_since(6, 1)) /* uncut: U 2.3 */
                     CHECK_EQ_INT(trains_received(), tx_stats(udp).tx_trains);
                 tuo_udp_close(udp);
                 if (o == 0) { /* and in fragments, as the kernel makes them without DF: U 1.19 */
@@ -407,7 +396,7 @@ TEST(loopback)
                 desc.df = fragments ? TUO_UDP_DF_KERNEL : TUO_UDP_DF_SET;
                 udp = open_at(here, (family)f, 0, &desc);
                 exchange(udp, &to, fragments ? 65507 : fits, &dice);
-                if (!fragments && is_since(6, 1)) { /* uncut: U 2.3 */
+                if (!fragments && kernel_is_since(6, 1)) { /* uncut: U 2.3 */
                     CHECK(fits > 10000 || tx_stats(udp).tx_in_trains > 300);
                     CHECK_EQ_INT(tx_stats(udp).tx_refused_trains, 0);
                     CHECK_EQ_INT(trains_received(), tx_stats(udp).tx_trains);
@@ -440,7 +429,7 @@ TEST(trains_of_128)
         CHECK_RESULT(tuo_udp_flush(udp), TUO_OK);
         CHECK_EQ_INT(read_fars_within(200), 0);
         CHECK_EQ_INT(rx_stats(fars[0].udp).rx_datagrams, 257);
-        if (is_since(6, 1)) {
+        if (kernel_is_since(6, 1)) {
             CHECK_EQ_INT(tx_stats(udp).tx_in_trains, 256);
             CHECK_EQ_INT(rx_stats(fars[0].udp).rx_messages, 3);
         }

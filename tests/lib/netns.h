@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static const char *no_tun; /* why nothing can be tested here; NULL: it can */
@@ -29,6 +30,16 @@ static inline int netns_ready(void)
         check_skip(no_tun);
     }
     return 0;
+}
+
+static inline int kernel_is_since(unsigned major, unsigned minor)
+{
+    struct utsname name;
+    unsigned has_major = 0, has_minor = 0;
+
+    CHECK_EQ_INT(uname(&name), 0);
+    CHECK_EQ_INT(sscanf(name.release, "%u.%u", &has_major, &has_minor), 2);
+    return has_major > major || (has_major == major && has_minor >= minor);
 }
 
 static inline int put_file(const char *path, const char *text)
