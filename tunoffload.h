@@ -4776,11 +4776,11 @@ static const tuoi_range tuoi_same_udp[] = { { 0, 4 }, { 0, 0 } };
 
 /* Rows and ranges as byte masks over the IP header (without extension headers) and the L4 header of
    each kind. One pass over words tests for equality. Rows are read only to name a difference. */
-enum { TUOI_SAME_MAX = 104 }; /* 40 + 60 */
+enum { TUOI_SAME_MAX = 104, TUOI_NEXT_MAX = 118 }; /* 40 + 60, and 14 */
 typedef struct tuoi_masks {
     uint8_t same[5][TUOI_SAME_MAX];                /* by kind; from the IP header on */
     /* the same, lengths, and all flags: of the next full segment; from an Ethernet header on */
-    uint8_t next[5][TUOI_ETH_LEN + TUOI_SAME_MAX];
+    uint8_t next[5][TUOI_NEXT_MAX];
 } tuoi_masks;
 
 static void tuoi_masks_add_rows(uint8_t *mask, unsigned layer) {
