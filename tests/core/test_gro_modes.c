@@ -866,6 +866,7 @@ TEST(lengths_that_forgot_their_headroom)
         {"one byte", {0}, 10, 1, 1},
         {"too short for an IP header", {.payload_len = 10}, 50, 45, 1},
         {"too short for an IP length", {.payload_len = 10}, 50, 47, 0},
+        {"too short for the IP options", {.payload_len = 10, .ip_options = (const uint8_t *)"\1\1\1\1", .ip_options_len = 4}, 64, 32, 1},
         {"IPv6, too short for an IP header", {.kind = PKT_UDP6, .payload_len = 10}, 64, 50, 1},
         {"IPv6, too short for an IP length", {.kind = PKT_UDP6, .payload_len = 10}, 64, 53, 0},
         {"too short for an Ethernet header", {.ethernet = 1, .payload_len = 10}, 64, 60, 0},
