@@ -5003,7 +5003,7 @@ TUOI_FORCE_INLINE tuo_verdict tuoi_classify_l4(const uint8_t *bytes, const tuoi_
     const uint8_t *const l4 = bytes + facts->shape.l4_off;
     if (facts->l4_proto == TUOI_PROTO_TCP) {
         if (facts->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG | TUOI_CWR))                 /* K 4.11, 4.12 */
-            return facts->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG) ? TUO_V_TCP_FLAGS : TUO_V_TCP_CWR;
+            return (facts->tcp_flags & (TUOI_SYN | TUOI_RST | TUOI_URG)) ? TUO_V_TCP_FLAGS : TUO_V_TCP_CWR;
         if (facts->payload_len == 0) return TUO_V_TCP_EMPTY;                                /* K 4.10 */
         if (tuoi_rd16(l4 + TUOI_TCP_CSUM) == 0xFFFFu) return TUO_V_CSUM_ALIAS;
     } else {
@@ -6062,10 +6062,10 @@ static int tuoi_tunnel_too_near(const tuo_gro_desc *desc, uint32_t distance) {
 /* A UDP packet, if tunnels are looked into. What cannot be looked into closes all tunnels between its two
    addresses: it may have packets of any flow. */
 static TUOI_NOINLINE tuo_verdict tuoi_gro_push_udp(tuo_gro *gro, tuoi_packet *pkt, tuo_verdict verdict) {
-    const uint32_t l4_off = pkt->facts.shape.l4_off, port = tuoi_rd16(pkt->bytes + l4_off + 2);
-    const int vxlan = tuoi_has_port(gro->desc.vxlan_ports, gro->desc.vxlan_port_count, port);
+    const uint32_t l4_off = pkt->facts.shape.l4_off, dst_port = tuoi_rd16(pkt->bytes + l4_off + 2);
+    const int vxlan = tuoi_has_port(gro->desc.vxlan_ports, gro->desc.vxlan_port_count, dst_port);
     uint32_t inner_off = TUOI_NONE;
-    if (!vxlan && !tuoi_has_port(gro->desc.geneve_ports, gro->desc.geneve_port_count, port))
+    if (!vxlan && !tuoi_has_port(gro->desc.geneve_ports, gro->desc.geneve_port_count, dst_port))
         return tuoi_gro_settle_any(gro, pkt, verdict);
     if (pkt->facts.plain && (verdict == TUO_V_HELD || verdict == TUO_V_UDP_ZERO_CSUM))
         inner_off = tuoi_tunnel_inner(pkt->bytes, (uint32_t)pkt->len, l4_off, !vxlan);
@@ -6786,7 +6786,7 @@ static void tuoi_gso_plan_cut(tuo_gso *gso, const tuo_pkt_info *info, const tuo_
                               const tuo_vnet_hdr *vnet) {
     const uint32_t gso_size = tuoi_gso_size_of(info, vnet);
     const uint32_t payload_len = info->payload_len;
-    const uint32_t pseudo_sum = tuoi_gso_pseudo_sum(gso->tuoi_hdr, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
+    const uint32_t inner_pseudo_sum = tuoi_gso_pseudo_sum(gso->tuoi_hdr, info, vnet->flags & TUO_VNET_NEEDS_CSUM);
     uint32_t outer_pseudo_sum = 0;
     gso->tuoi_kind = info->kind;
     gso->tuoi_pkt_len = (size_t)info->payload_off + payload_len;
@@ -6806,7 +6806,7 @@ static void tuoi_gso_plan_cut(tuo_gso *gso, const tuo_pkt_info *info, const tuo_
     gso->tuoi_ip_id = info->ip_id;
     gso->tuoi_tcp_flags = info->tcp_flags;
     tuoi_gso_write_lengths(gso, gso->tuoi_hdr, gso->tuoi_gso_size);
-    tuoi_gso_plan_sums(gso, info, pseudo_sum);
+    tuoi_gso_plan_sums(gso, info, inner_pseudo_sum);
     if (outer->kind != TUO_KIND_NONE) tuoi_gso_plan_outer(gso, outer, outer_pseudo_sum, vnet);
 }
 
@@ -8794,7 +8794,7 @@ static int tuoi_tun_negotiate(tuo_tun *tun) {
         (void)tuoi_tun_set_vnet_len(tun, old_len);
         return returned;
     }
-    len = tun->offloads & TUOI_TUN_TUNNELS ? TUO_VNET_LEN_TUNNEL : TUO_VNET_LEN;
+    len = (tun->offloads & TUOI_TUN_TUNNELS) ? TUO_VNET_LEN_TUNNEL : TUO_VNET_LEN;
     if (tun->vnet_hdr_len != len) returned = tuoi_tun_set_vnet_len(tun, len);
     return tuoi_unknown(returned) ? 0 : returned;
 }
