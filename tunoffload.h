@@ -4083,9 +4083,10 @@ static tuo_result tuoi_vnet_check_gso(const tuo_vnet_hdr *vnet, unsigned flags) 
 /* Where the inner IP header starts; 0: the vnet header speaks of another packet. A TAP device inserts
    a tag that neither of the two offsets counts (K 3.22). */
 static uint32_t tuoi_vnet_inner_off(const tuo_vnet_hdr *vnet, const tuo_pkt_info *outer) {
-    const uint32_t missed = outer->l4_off - vnet->outer_th_offset;
+    const uint32_t told = vnet->outer_th_offset;
+    const uint32_t missed = outer->l4_off != told && outer->vlan_count != 0 ? (uint32_t)TUOI_VLAN_LEN : 0u;
     const uint32_t off = vnet->inner_nh_offset + missed;
-    if (missed != 0 && (missed != TUOI_VLAN_LEN || outer->vlan_count == 0)) return 0;
+    if (outer->l4_off != told + missed) return 0;
     return off < outer->payload_off || off > outer->payload_off + outer->payload_len ? 0 : off;
 }
 
