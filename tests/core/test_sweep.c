@@ -1342,7 +1342,7 @@ TEST(superpackets_in_tunnels)
             for (k = r % step; k < 8 + 6; k += step) {
                 static const uint8_t more[6] = {0x00, 0xff, 0x40, 0x60, 0x11, 0x45};
                 exact_fill(&input, t.bytes, t.len);
-                input.bytes[i] = k < 8 ? (uint8_t)(input.bytes[i] ^ 1u << k) : more[k - 8];
+                input.bytes[i] = (uint8_t)(k < 8 ? input.bytes[i] ^ 1u << k : more[k - 8]);
                 s.at = i;
                 s.value = input.bytes[i];
                 examine_tunnel(&s, &t.vnet);
