@@ -618,7 +618,7 @@ static int keeps_chain(const struct bridge *b, const struct rte_mbuf *m) {
     return !b->options.copy && m->nb_segs <= RTE_MIN((size_t)CHAIN_MAX, b->piece_max);
 }
 
-/* For whoever reads contiguous packets: a chain becomes one mbuf. NULL: lost. */
+/* Makes one mbuf of a chain, for code that needs contiguous packets. NULL: lost. */
 static struct rte_mbuf *contiguous(struct port *port, struct rte_mbuf *chain) {
     struct bridge *const b = port->bridge;
     struct rte_mbuf *const m = chain->pkt_len <= ROOM ? rte_pktmbuf_alloc(b->flat) : NULL;

@@ -11,7 +11,7 @@
 
    A TCP superpacket is nothing but a long segment, and lwIP takes segments of any length that its window has room for. A UDP
    superpacket stands for many datagrams, so it must be split. What lwIP sends goes to tuo_gro_push_iov by reference, pbuf chains as they
-   are, and leaves at the end of the turn. Checksums that the kernel vouches for are not summed again: see "Checksums".
+   are, and leaves at the end of the turn. Checksums that the kernel has verified are not summed again: see "Checksums".
 
    Where the library is used: read_one(), take() and split() hand packets to lwIP, collect() and transmit() take them from it. One
    thread, without lwIP's own: it calls lwIP's raw API and runs its timers. The state is global, as lwIP's is.

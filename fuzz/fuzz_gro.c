@@ -9,7 +9,7 @@
              are emitted as they came, but for TCP segments in front of those that their bytes precede, and never across a
              packet that closed the flow; what a connection emits is in the places in which it arrived; the copying modes give the
              same bytes as the gathering one, and lose nothing when their callbacks fail; work per push stays within the documented
-             bounds; the counters add up; a reset forgets what is held and nothing else; tuo_gro_reconfigure refuses while packets
+             bounds; the counters add up; a reset drops the packets in the instance and nothing else; tuo_gro_reconfigure refuses while packets
              are held, and what comes after it is judged by the new configuration; what is in a tunnel leaves in the order of its
              connection, and a tunnel type has right checksums outside and inside; another level of tuo_simd gives the same verdicts
              and bytes (an input in four), and so do batches of sizes that are in the input, with the same counters (the others). */

@@ -633,7 +633,7 @@ static unsigned kind_of(const pkt_view *v)
 }
 
 /* What the segment of a packet must be: the packet; but its IPv4 ID may be another one if DF is set and the ID was the same all over the
-   superpacket, or by choice; a bad checksum may be replaced where the caller vouches for it, and a missing one be made by choice. */
+   superpacket, or by choice; a bad checksum may be replaced where the caller says that it is right, and a missing one be made by choice. */
 static int is_segment_of(const packet *p, const packet *head, const uint8_t *segment, size_t len)
 {
     const pkt_view *v = &p->view;

@@ -1,5 +1,5 @@
 /* test_gro_batch.c - many packets in and out in one call, at the edges: full instances, empty batches, pushes in the middle of a drain,
-   arrays shorter than what is held. That batches do what single calls do, whatever the packets are, is in test_gro_property.c. */
+   arrays too short for all packets. That batches do what single calls do, whatever the packets are, is in test_gro_property.c. */
 #define TUNOFFLOAD_IMPLEMENTATION
 #include "tunoffload.h"
 

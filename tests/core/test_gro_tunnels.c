@@ -751,7 +751,7 @@ TEST(a_first_datagram_with_a_wrong_checksum)
     }
 }
 
-/* A device that vouches for TCP and UDP checksums has looked at the outer one only. */
+/* A device that has verified TCP and UDP checksums knows the outer one only. */
 TEST(a_hint_about_the_outer_checksum_is_not_enough)
 {
     static const change bad[] = {OUTER_IP_CSUM, OUTER_UDP_CSUM, INNER_CSUM, INNER_BYTE, INNER_IP_CSUM};
