@@ -455,17 +455,25 @@ static int lacks_csum(const packet *p)
     return p->view.proto == PKT_PROTO_UDP && pkt_get16(p->bytes + p->view.l4 + 6) == 0;
 }
 
-static void check_segment(const tuo_segment *segment, const packet *p, const packet *head)
+/* In memory of its own; it must have len bytes. */
+static uint8_t *segment_bytes(const tuo_segment *segment, size_t len)
 {
-    uint8_t *bytes = malloc(p->len);
-    uint8_t *pushed = fuzz_copy(p->bytes, p->len);
+    uint8_t *bytes = malloc(len);
     size_t used = 0;
-    FUZZ_CHECK(bytes != NULL && segment->len == p->len);
+    FUZZ_CHECK(bytes != NULL && segment->len == len);
     for (size_t i = 0; i < segment->iov_count; i++) {
+        FUZZ_CHECK(segment->iov[i].len <= len - used);
         memcpy(bytes + used, segment->iov[i].base, segment->iov[i].len);
         used += segment->iov[i].len;
     }
-    FUZZ_CHECK(used == p->len);
+    FUZZ_CHECK(used == len);
+    return bytes;
+}
+
+static void check_segment(const tuo_segment *segment, const packet *p, const packet *head)
+{
+    uint8_t *bytes = segment_bytes(segment, p->len);
+    uint8_t *pushed = fuzz_copy(p->bytes, p->len);
     tuo_result valid = tuo_csum_check(pushed, p->len, desc_ethernet);
     if (valid == TUO_OK && lacks_csum(p)) {
         FUZZ_CHECK(desc.merge_zero_csum4 && p->view.version == 4);
@@ -552,14 +560,7 @@ static void check_tunnel_segment(const tuo_segment *segment, const packet *p, co
 {
     const size_t ips[2] = {p->view.ip, p->inner_at + p->inner.ip};
     const unsigned versions[2] = {p->view.version, p->inner.version};
-    uint8_t *bytes = malloc(p->len);
-    size_t used = 0;
-    FUZZ_CHECK(bytes != NULL && segment->len == p->len);
-    for (size_t i = 0; i < segment->iov_count; i++) {
-        memcpy(bytes + used, segment->iov[i].base, segment->iov[i].len);
-        used += segment->iov[i].len;
-    }
-    FUZZ_CHECK(used == p->len);
+    uint8_t *bytes = segment_bytes(segment, p->len);
     if (!sums_in_tunnel_are_right(p)) { /* word for the outer TCP or UDP checksum is not enough */
         FUZZ_CHECK(desc.trust_checksums || (p->hint & TUO_F_TRUST) != 0);
     } else {
