@@ -1,7 +1,7 @@
 #!/bin/bash
 # examples/udp_tunnel.c between two network namespaces joined by a veth pair: the commands of examples/README.md, transfers compared by
-# digest, a restarted side, sockets that refuse UDP_SEGMENT, path MTU changes, a changed outer address, ECN, an unprivileged owner, a host
-# without IPv6, and throughput against tun_bridge.
+# digest, a restarted side, sockets that refuse UDP_SEGMENT, path MTU changes, a changed outer address, ECN, an unprivileged owner, and
+# a host without IPv6.
 # Usage: tests/examples/udp_tunnel_test.sh BUILD_DIR (from the repository's root). "ok NAME" or "FAIL NAME: why" each, then the summary.
 set -u
 [ $# -eq 1 ] || { echo "usage: $0 BUILD_DIR" >&2; exit 2; }
@@ -108,30 +108,7 @@ start b $(here "$command_b")
 wait "${pid[fetch]}"; status=$?; unset "pid[fetch]"
 expect "transfer goes on after a restart of the other side" equal $status 0
 
-# --- throughput, while this tunnel is up ---
-
-rate_tunnel=$(rate -c 10.9.0.2 -t 2)
 stop a b
-
-if [ -f examples/tun_bridge.c ] && $cc -std=c99 -O2 -I. -pthread -o "$build/tun_bridge" examples/tun_bridge.c 2> "$dir/cc"; then
-    baseline="tun_bridge --mode plain"
-    "$build/tun_bridge" --a tun0@$a --b tun0@$b --mode plain > "$dir/bridge" 2>&1 & pid[bridge]=$!
-    sleep 0.5
-    ip -n $a addr add 10.9.0.1/24 dev tun0
-    ip -n $b addr add 10.9.0.2/24 dev tun0
-    rate_plain=$(rate -c 10.9.0.2 -t 2)
-    kill -INT "${pid[bridge]}"; wait "${pid[bridge]}"; unset "pid[bridge]"
-else
-    baseline="udp_tunnel --plain" # slower: that one has two programs in the path
-    # shellcheck disable=SC2046
-    start a $(here "$command_a") --plain && start b $(here "$command_b") --plain && rate_plain=$(rate -c 10.9.0.2 -t 2)
-    stop a b
-fi
-awk -v t="$rate_tunnel" -v p="${rate_plain:-0}" -v n="$baseline" 'BEGIN {
-    printf "throughput, iperf3 TCP: udp_tunnel %.2f Gb/s, %s %.2f Gb/s: %.1f times\n", t / 1e9, n, p / 1e9, p ? t / p : 0 }'
-# Four times on an idle machine; beside busy neighbours 2.7 was seen. That superpackets are used is counted above.
-expect "throughput is at least twice that of $baseline" \
-    at_least "$rate_tunnel" "$(awk -v p="${rate_plain:-1e18}" 'BEGIN { print 2 * p }')"
 
 # --- sockets that refuse UDP_SEGMENT ---
 
