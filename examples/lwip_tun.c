@@ -9,12 +9,17 @@
        TUN  --UDP superpacket-->  split into its datagrams            -->  lwIP
        TUN  <--superpacket, one writev--  coalesced  <--segments of a turn--  lwIP
 
+   and with --coalesce, from a device that has no offloads itself:
+
+       TUN  --TCP segments of a turn-->  a finished superpacket, one pbuf chain  -->  lwIP
+
    A TCP superpacket is nothing but a long segment, and lwIP takes segments of any length that its window has room for. A UDP
    superpacket stands for many datagrams, so it must be split. What lwIP sends goes to tuo_gro_push_iov by reference, pbuf chains as they
-   are, and leaves at the end of the turn. Checksums that the kernel has verified are not summed again: see "Checksums".
+   are, and leaves at the end of the turn. Checksums that the kernel has verified are not summed again: see "Checksums". A finished
+   superpacket has a complete checksum, made from those of its segments: lwIP sums it as it would have summed them.
 
-   Where the library is used: read_one(), take() and split() hand packets to lwIP, collect() and transmit() take them from it. One
-   thread, without lwIP's own: it calls lwIP's raw API and runs its timers. The state is global, as lwIP's is.
+   Where the library is used: read_one(), take(), split() and deliver() hand packets to lwIP, collect() and transmit() take them from
+   it. One thread, without lwIP's own: it calls lwIP's raw API and runs its timers. The state is global, as lwIP's is.
 
    Services, each over IPv4 and IPv6: discard (reads), echo (also UDP), chargen (writes an endless pattern until the peer closes). */
 #ifndef _GNU_SOURCE
@@ -47,7 +52,6 @@ enum {
     PACKET_MAX = 65535,
     TURN = 64,               /* packets read before what lwIP answered is written */
     QUEUE = 512,             /* pbufs of lwIP written at once; a turn that has more writes more often */
-    COPY_BELOW = 16384,      /* a shorter packet moves to memory of its own size: else lwIP could hold 64 KiB for each */
     HEADROOM = LWIP_MEM_ALIGN_SIZE(PBUF_LINK), /* in front of what is received, as lwIP would leave it */
     PATTERN = 65521,         /* period of chargen's bytes: a prime, so that no exchange of segments goes unseen */
     WRITE_MAX = 65535        /* bytes in one tcp_write */
@@ -56,13 +60,15 @@ enum {
 struct options {
     const char *dev, *address4, *address6, *lwip4, *lwip6;
     u16_t discard, echo, chargen;
-    int no_offload, stats;
+    int no_offload, coalesce, stats;
 };
 
 /* What was counted since the start, in the order in which it is printed. Payload bytes are those that services took and gave. */
 #define COUNTERS(X)                                                                                                   \
     X(connections) X(tcp_in_bytes) X(tcp_out_bytes) X(udp_in) X(udp_out)                                              \
     X(packets_in)       /* handed to lwIP: a superpacket that stays whole is one */                                   \
+    X(finished)         /* of them made of several segments (--coalesce) */                                           \
+    X(moved_bytes)      /* of short packets that moved to memory of their own size */                                 \
     X(split)            /* of them datagrams of superpackets */                                                       \
     X(packets_out)      /* segments, datagrams and the like that lwIP sent */                                         \
     X(vouched)          /* TCP and UDP checksums that lwIP asked about and that were not summed: the kernel vouches */ \
@@ -105,8 +111,10 @@ static struct {
     struct options options;
     tuo_tun *tun;
     struct netif netif;
-    struct received *room;  /* for the next packet, PACKET_MAX bytes; NULL: lwIP has it */
+    struct received *room;  /* for the next packet; NULL: lwIP has it */
+    size_t room_len;        /* PACKET_MAX; MTU: no superpacket can come */
     tuo_gro *gro;           /* holds what lwIP sent: users are pbufs */
+    tuo_gro *rx_gro;        /* --coalesce: holds what the device delivered in this turn, users are struct received; else NULL */
     tuo_iov pieces[QUEUE];  /* of the packets that it holds, one for each pbuf */
     size_t piece_count;
     long long pbufs_held;   /* received ones that lwIP has, and references to its own */
@@ -190,15 +198,22 @@ static struct received *new_received(size_t cap) {
     return r;
 }
 
-/* From here on r is lwIP's. */
-static void hand_over(struct received *r, size_t len, enum vouching vouching) {
-    struct pbuf *p;
+/* From here on r is lwIP's. offset: of the first byte in the packet. */
+static struct pbuf *as_pbuf(struct received *r, size_t offset, size_t len, enum vouching vouching) {
+    uint8_t *const bytes = r->bytes + HEADROOM + offset;
     r->custom.custom_free_function = free_received;
     r->vouching = vouching;
-    p = pbuf_alloced_custom(PBUF_RAW, (u16_t)len, PBUF_RAM, &r->custom, r->bytes + HEADROOM, (u16_t)len); /* never NULL */
     app.pbufs_held++;
+    return pbuf_alloced_custom(PBUF_RAW, (u16_t)len, PBUF_RAM, &r->custom, bytes, (u16_t)len); /* never NULL */
+}
+
+static void input(struct pbuf *p) {
     app.count.packets_in++;
     if (app.netif.input(p, &app.netif) != ERR_OK) pbuf_free(p);
+}
+
+static void hand_over(struct received *r, size_t len, enum vouching vouching) {
+    input(as_pbuf(r, 0, len, vouching));
 }
 
 /* A superpacket as lwIP can take it. The segments keep pseudo-header sums: nobody will look. */
@@ -236,12 +251,52 @@ static tuo_result judge(uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, cons
     return TUO_OK;
 }
 
+/* The packet in app.room, to be kept. lwIP may hold it for long: a short one moves to memory of its own size. */
+static struct received *keep(size_t len) {
+    struct received *r = app.room;
+    if (len >= app.room_len / 4) {
+        app.room = NULL;
+        return r;
+    }
+    r = new_received(len);
+    memcpy(r->bytes + HEADROOM, app.room->bytes + HEADROOM, len);
+    app.count.moved_bytes += len;
+    return r;
+}
+
+/* The segments of a superpacket as one chain. Its headers, iov[0], replace those of the first segment, which are as long. */
+static struct pbuf *as_chain(const tuo_superpacket *sp) {
+    struct received *const r = (struct received *)sp->users[0];
+    const size_t hdr_len = sp->iov[0].len;
+    struct pbuf *first;
+    size_t i;
+    memcpy(r->bytes + HEADROOM, sp->iov[0].base, hdr_len);
+    first = as_pbuf(r, 0, hdr_len + sp->iov[1].len, ASK);
+    for (i = 1; i < sp->packet_count; i++)
+        pbuf_cat(first, as_pbuf((struct received *)sp->users[i], hdr_len, sp->iov[i + 1].len, ASK));
+    app.count.finished++;
+    return first;
+}
+
+/* --coalesce: what has arrived in this turn. */
+static void deliver(void) {
+    tuo_superpacket sp;
+    while (tuo_gro_next(app.rx_gro, &sp) == TUO_OK) {
+        if (sp.packet_count > 1) input(as_chain(&sp));
+        else hand_over((struct received *)sp.users[0], sp.len, ASK);
+    }
+}
+
 /* One packet or superpacket, in app.room. */
 static void take(size_t len, const tuo_vnet_hdr *vnet) {
-    struct received *r = app.room;
-    uint8_t *const pkt = r->bytes + HEADROOM;
+    uint8_t *const pkt = app.room->bytes + HEADROOM;
     enum vouching vouching;
     tuo_pkt_info info;
+    if (app.rx_gro) {
+        struct received *const r = keep(len);
+        (void)tuo_gro_push(app.rx_gro, r->bytes + HEADROOM, len, r, 0); /* there is room for a turn */
+        return;
+    }
     memset(&info, 0, sizeof info);
     if (tuo_parse(pkt, len, 0, &info) != TUO_OK) info.kind = TUO_KIND_NONE; /* for lwIP to judge, which asks for every checksum */
     if (vnet->gso_type != TUO_GSO_NONE && info.kind != TUO_KIND_TCP4 && info.kind != TUO_KIND_TCP6) {
@@ -252,22 +307,16 @@ static void take(size_t len, const tuo_vnet_hdr *vnet) {
         app.count.refused++;
         return;
     }
-    if (len < COPY_BELOW) {
-        r = new_received(len);
-        memcpy(r->bytes + HEADROOM, pkt, len);
-    } else {
-        app.room = NULL;
-    }
-    hand_over(r, len, vouching);
+    hand_over(keep(len), len, vouching);
 }
 
 static tuo_result read_one(void) {
     tuo_vnet_hdr vnet = { 0 };
     size_t len = 0;
     tuo_result result;
-    if (!app.room) app.room = new_received(PACKET_MAX);
+    if (!app.room) app.room = new_received(app.room_len);
     app.count.reads++;
-    result = tuo_tun_recv(app.tun, app.room->bytes + HEADROOM, PACKET_MAX, &vnet, &len);
+    result = tuo_tun_recv(app.tun, app.room->bytes + HEADROOM, app.room_len, &vnet, &len);
     if (result == TUO_OK) take(len, &vnet);
     return result;
 }
@@ -497,26 +546,39 @@ static void open_tun(void) {
     desc.address6 = o->address6;
     desc.mtu = MTU;
     desc.up = 1;
-    desc.no_vnet_hdr = (uint8_t)o->no_offload;
+    desc.no_vnet_hdr = (uint8_t)(o->no_offload || o->coalesce);
+    app.room_len = desc.no_vnet_hdr ? MTU : PACKET_MAX;
     result = tuo_tun_open(&app.tun, &desc, &error);
     if (result != TUO_OK) fail(o->dev ? o->dev : "tun", error ? strerror(error) : tuo_result_text(result));
 }
 
-static void open_gro(void) {
-    tuo_gro_desc desc = { 0 };
-    tuo_caps caps;
+static tuo_gro *new_gro(tuo_gro_desc *desc) {
+    tuo_gro *gro = NULL;
     void *mem;
+    if (getrandom(&desc->hash_seed, sizeof desc->hash_seed, 0) != sizeof desc->hash_seed) fail("getrandom", strerror(errno));
+    mem = malloc(tuo_gro_memory_size(desc));
+    if (!mem || tuo_gro_init(&gro, mem, tuo_gro_memory_size(desc), desc) != TUO_OK) fail("GRO", "no memory");
+    return gro;
+}
+
+static void open_gro(void) {
+    tuo_gro_desc tx = { 0 }, rx = { 0 };
+    tuo_caps caps;
     tuo_tun_caps(app.tun, &caps);
-    desc.max_packets = QUEUE;
-    desc.no_vnet_hdr = 1;     /* tuo_tun_send_iov writes it */
-    desc.trust_checksums = 1; /* all of them are lwIP's, made a moment ago */
-    desc.disable_tcp4 = caps.max_tcp4 == 0;
-    desc.disable_tcp6 = caps.max_tcp6 == 0;
-    desc.disable_udp4 = caps.max_udp4 == 0;
-    desc.disable_udp6 = caps.max_udp6 == 0;
-    if (getrandom(&desc.hash_seed, sizeof desc.hash_seed, 0) != sizeof desc.hash_seed) fail("getrandom", strerror(errno));
-    mem = malloc(tuo_gro_memory_size(&desc));
-    if (!mem || tuo_gro_init(&app.gro, mem, tuo_gro_memory_size(&desc), &desc) != TUO_OK) fail("GRO", "no memory");
+    tx.max_packets = QUEUE;
+    tx.no_vnet_hdr = 1;     /* tuo_tun_send_iov writes it */
+    tx.trust_checksums = 1; /* all of them are lwIP's, made a moment ago */
+    tx.disable_tcp4 = caps.max_tcp4 == 0;
+    tx.disable_tcp6 = caps.max_tcp6 == 0;
+    tx.disable_udp4 = caps.max_udp4 == 0;
+    tx.disable_udp6 = caps.max_udp6 == 0;
+    app.gro = new_gro(&tx);
+    if (!app.options.coalesce) return;
+    rx.max_packets = TURN;
+    rx.no_vnet_hdr = 1;
+    rx.finish_checksum = 1;
+    rx.trust_checksums = 1; /* lwIP verifies: with a wrong one among its segments, so is that of the superpacket */
+    app.rx_gro = new_gro(&rx);
 }
 
 static err_t init_netif(struct netif *netif) {
@@ -562,6 +624,7 @@ static tuo_result run(void) {
         int i;
         for (i = 0; i < TURN && result == TUO_OK; i++) result = read_one();
         emptied = result == TUO_AGAIN;
+        if (app.rx_gro) deliver();
         sys_check_timeouts();
         sent = transmit();
         if (result != TUO_OK && result != TUO_AGAIN && result != TUO_E_NOSPACE) return result;
@@ -584,6 +647,7 @@ static void end_lwip(struct tcp_pcb *const *listeners, struct udp_pcb *udp) {
     (void)transmit();
     netif_remove(&app.netif);
     free(app.gro);
+    free(app.rx_gro);
     free(app.room);
 }
 
@@ -631,6 +695,7 @@ static void usage(FILE *to) {
           "  --lwip-address6 A      (fd00:99::2)\n"
           "  --discard, --echo, --chargen PORT   where to serve (9, 7, 19)\n"
           "  --no-offload           no vnet header: one packet per read and write, every checksum summed\n"
+          "  --coalesce             the same, but TCP segments that are read together reach lwIP as one superpacket\n"
           "  --stats                counters at the end\n"
           "  --help                 this text\n", to);
 }
@@ -646,9 +711,10 @@ static struct options read_options(int argc, char **argv) {
     static const struct option known[] = {
         { "dev", 1, NULL, 'd' }, { "address", 1, NULL, '4' }, { "address6", 1, NULL, '6' }, { "lwip-address", 1, NULL, 'l' },
         { "lwip-address6", 1, NULL, 'L' }, { "discard", 1, NULL, 'i' }, { "echo", 1, NULL, 'e' }, { "chargen", 1, NULL, 'c' },
-        { "no-offload", 0, NULL, 'n' }, { "stats", 0, NULL, 's' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 }
+        { "no-offload", 0, NULL, 'n' }, { "coalesce", 0, NULL, 'C' }, { "stats", 0, NULL, 's' }, { "help", 0, NULL, 'h' },
+        { NULL, 0, NULL, 0 }
     };
-    struct options o = { NULL, "10.99.0.1/24", "fd00:99::1/64", "10.99.0.2", "fd00:99::2", 9, 7, 19, 0, 0 };
+    struct options o = { NULL, "10.99.0.1/24", "fd00:99::1/64", "10.99.0.2", "fd00:99::2", 9, 7, 19, 0, 0, 0 };
     int c;
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (c) {
@@ -661,6 +727,7 @@ static struct options read_options(int argc, char **argv) {
             case 'e': o.echo = port(optarg); break;
             case 'c': o.chargen = port(optarg); break;
             case 'n': o.no_offload = 1; break;
+            case 'C': o.coalesce = 1; break;
             case 's': o.stats = 1; break;
             case 'h': usage(stdout); exit(0);
             default: usage(stderr); exit(2);

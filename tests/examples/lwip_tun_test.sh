@@ -1,8 +1,9 @@
 #!/bin/bash
 # examples/lwip_tun.c, a TCP stack in user space on a TUN device, in a network namespace of its own, driven by plain sockets on the
-# kernel's side (tests/examples/lwip_client.c): every byte compared, checksums vouched for and wrong ones, UDP superpackets, a device that makes
-# it wait, lost packets, leaks, and throughput, system calls and copies with and without offloads. LWIP_SOURCE, a directory with the source of
-# lwIP 2.1.3 (apt-get source lwip): also with an lwIP that sends chains of pbufs, built from it without LWIP_NETIF_TX_SINGLE_PBUF.
+# kernel's side (tests/examples/lwip_client.c): every byte compared, checksums vouched for and wrong ones, UDP superpackets, a device that
+# makes it wait, lost packets, leaks, and throughput, system calls and copies with offloads, without, and with finished superpackets.
+# LWIP_SOURCE, a directory with the source of lwIP 2.1.3 (apt-get source lwip): also with an lwIP that sends chains of pbufs, built from it
+# without LWIP_NETIF_TX_SINGLE_PBUF.
 # Usage: tests/examples/lwip_tun_test.sh BUILD_DIR (from the repository's root; BUILD_DIR holds lwip_tun). "ok NAME" or "FAIL NAME: why" each,
 # one line of numbers, then the summary.
 set -u
@@ -204,6 +205,19 @@ start "$program" --no-offload && {
     [ $io = 1 ] && expect "no-offload: system calls are counted as the kernel counts them" counted_as_kernel
 }
 
+# What comes without offloads, coalesced in front of lwIP: it takes superpackets, each of them with a checksum that it finds right.
+start "$program" --coalesce && {
+    everything coalesce 10
+    stopped coalesce TERM
+    expect "coalesce: the services took each byte once" equal "$(sum tcp_in_bytes)" $tcp_bytes
+    expect "coalesce: no superpacket of the device" equal "$(sum superpackets_in superpackets_out split vouched)" 0
+    expect "coalesce: lwIP took superpackets" at_least "$(sum finished)" 1000
+    expect "coalesce: lwIP took half as many packets as were read, at most" at_least "$(sum reads)" $((2 * $(sum packets_in)))
+    expect "coalesce: every checksum is right" equal "$(sum bad_checksums)" 0
+    expect "coalesce: payload is summed" at_least "$(sum summed_bytes)" "$tcp_bytes"
+    expect "coalesce: no payload moves" at_least $((tcp_bytes / 50)) "$(sum moved_bytes)"
+}
+
 # --- chains of pbufs ---
 
 if [ "$chains" ]; then
@@ -220,7 +234,7 @@ elif [ -z "${LWIP_SOURCE:-}" ]; then echo "LWIP_SOURCE is not set: without an lw
 
 # --- what is wrong must be seen ---
 
-for mode in '' --no-offload; do
+for mode in '' --no-offload --coalesce; do
     # shellcheck disable=SC2086 # perhaps no word
     start "$program" $mode || continue
     expect "wrong checksums${mode:+, $mode}: dropped, right ones answered, IPv4" client bad tun0 10.99.0.1 $lwip4 9 7
@@ -307,7 +321,7 @@ program=$1/lwip_tun
 # --- numbers; throughput and CPU time are stated, not judged: a fresh program for each, so that its counters are those of one transfer ---
 
 # measure SERVICE PORT MEGABYTES [OPTION]: sets rate (Mbit/s), calls (system calls per MB), cpu (the program's milliseconds per MB), copied
-# (KB of what it sent, per MB). With library=LD_LIBRARY_PATH=...: of this lwIP
+# (KB of what it took and sent, per MB). With library=LD_LIBRARY_PATH=...: of this lwIP
 measure() {
     local service=$1 port=$2 megabytes=$3 ticks
     shift 3
@@ -317,7 +331,7 @@ measure() {
     ticks=$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }') # user and system time
     stop INT
     calls=$(awk -v n="$(sum reads writes polls)" -v mb="$megabytes" 'BEGIN { printf "%.0f", n / mb }')
-    copied=$(awk -v n="$(sum copied_bytes)" -v mb="$megabytes" 'BEGIN { printf "%.0f", n / mb / 1000 }')
+    copied=$(awk -v n="$(sum copied_bytes moved_bytes)" -v mb="$megabytes" 'BEGIN { printf "%.0f", n / mb / 1000 }')
     cpu=$(awk -v n="$ticks" -v mb="$megabytes" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.1f", n * 1000 / hz / mb }')
 }
 
@@ -330,9 +344,13 @@ for row in "sink 9" "source 19"; do
         library=$chains measure "$service" "$port" 200
         line="$line with chains $rate Mbit/s, $calls, $cpu and $copied;"
     fi
-    measure "$service" "$port" 60 --no-offload
-    line="$line without offloads $rate Mbit/s, $calls and $cpu;"
-    expect "$service: a third of the system calls at most" at_least "$calls" $((3 * with_calls))
+    measure "$service" "$port" 60 --no-offload; plain_calls=$calls
+    line="$line without offloads $rate Mbit/s, $calls, $cpu and $copied;"
+    if [ "$service" = sink ]; then
+        measure "$service" "$port" 60 --coalesce
+        line="$line these coalesced $rate Mbit/s, $calls, $cpu and $copied;"
+    fi
+    expect "$service: a third of the system calls at most" at_least "$plain_calls" $((3 * with_calls))
 done
 echo "${line%;}"
 finish
