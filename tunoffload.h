@@ -628,10 +628,10 @@
 
    A TAP device takes tunnel types as they are specified. A TUN device wants an outer_th_offset that
    is 14 too much. Linux 6.18 and 7.2 then deliver and forward every datagram right, but no document
-   says so: desc.tun_writes_tunnels switches it on. That write succeeds proves nothing. Try your
-   kernel end to end: write a train to one device, let the kernel forward it to a second device
-   without offloads, and compare the datagrams read there (tests/kernel/test_tun_vxlan_write.c). On
-   your own descriptor set vnet_hdr_len 24, and tunnels_for_tun for a TUN device.
+   says so. desc.tun_writes_tunnels switches it on. That write succeeds proves nothing, so try your
+   kernel end to end before:
+       desc.tun_writes_tunnels = tuo_tun_probe_tunnels(NULL) == TUO_OK;
+   On your own descriptor set vnet_hdr_len 24, and tunnels_for_tun for a TUN device.
 
    Two datagrams merge if their inner packets may merge, and these are equal: outer Ethernet header,
    addresses, ports, TTL, TOS, DF, flow label; tunnel header with VNI and options; inner Ethernet
@@ -2250,7 +2250,7 @@ typedef struct tuo_tun_desc {
     uint8_t udp_tunnels;
     /* Also write superpackets in UDP tunnels (gro.vxlan_ports, gro.geneve_ports) to a TUN device.
        Linux 6.18 and 7.2 deliver them, but not as the header is specified (K 1.30). Try your kernel
-       first (manual, UDP TUNNELS). A TAP device needs no switch. */
+       first: tuo_tun_probe_tunnels. A TAP device needs no switch. */
     uint8_t tun_writes_tunnels;
     uint8_t persist;             /* the device outlives its last descriptor */
     uint8_t borrowed;            /* tuo_tun_adopt: tuo_tun_close leaves the descriptor open */
@@ -2722,6 +2722,21 @@ typedef struct tuo_tun_probe_report {
     uint32_t udp4_segs, udp6_segs; /* most segments taken of 2, 64, 128; 0 = none */
 } tuo_tun_probe_report;
 TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report);
+
+/* tuo_tun_probe_tunnels: does this kernel forward what desc.tun_writes_tunnels lets a TUN device
+   write? Tried end to end in a new network namespace: VXLAN datagrams are merged, written to one
+   device, forwarded, and read one by one from another device. Some with an outer checksum, some
+   without; outer and inner packets are IPv4.
+     *error  errno of TUO_E_SYSTEM, otherwise 0; may be NULL
+
+     every datagram came out as it was written: TUO_OK; set tun_writes_tunnels
+     no tunnel types, a refused superpacket, a datagram lost or changed: TUO_E_UNSUPPORTED
+     a device, the namespace or forwarding could not be set up: as tuo_tun_open, or TUO_E_SYSTEM
+
+   Nothing is left, and no other network is touched. Needs CAP_SYS_ADMIN, CAP_NET_ADMIN and /proc.
+   Blocks for some milliseconds, or about a second if a datagram is lost. The calling thread is in
+   the new namespace until the return. */
+TUO_API TUO_MUST_CHECK tuo_result tuo_tun_probe_tunnels(int *error);
 
 /* Several queues of one device, woken and closed together. */
 typedef struct tuo_tun_group tuo_tun_group;
@@ -7913,6 +7928,7 @@ static void tuoi_round_took(tuoi_round *round, size_t len) {
 #include <linux/rtnetlink.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #ifndef TUNGETDEVNETNS
 #define TUNGETDEVNETNS _IO('T', 227)
@@ -10391,6 +10407,135 @@ TUO_API tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
     return tuoi_leave(&tun->waiter, tuoi_tun_probe(tun, report));
 }
 
+/* --- probe of tunnels, end to end --- */
+
+enum {
+    TUOI_TRIAL_COUNT = 3, TUOI_TRIAL_PAYLOAD = 100, TUOI_TRIAL_PORT = 4789,
+    TUOI_TRIAL_OUTER_LEN = TUOI_IP4_LEN + TUOI_UDP_LEN,
+    TUOI_TRIAL_IP_OFF = TUOI_TRIAL_OUTER_LEN + 8 + TUOI_ETH_LEN, /* of the inner packet */
+    TUOI_TRIAL_L4_OFF = TUOI_TRIAL_IP_OFF + TUOI_IP4_LEN,
+    TUOI_TRIAL_HDR_LEN = TUOI_TRIAL_L4_OFF + TUOI_TCP_LEN,
+    TUOI_TRIAL_LEN = TUOI_TRIAL_HDR_LEN + TUOI_TRIAL_PAYLOAD,
+    TUOI_TRIAL_MS = 1000,
+    TUOI_TRIAL_READS = 100,         /* packets of others, such as router solicitations, included */
+    TUOI_CLONE_NEWNET = 0x40000000  /* linux/sched.h */
+};
+
+/* The n-th datagram: a TCP segment in VXLAN, from behind the one device to behind the other. */
+static void tuoi_trial_datagram(uint8_t *bytes, unsigned n, int with_csum) {
+    static const uint8_t hdr[TUOI_TRIAL_HDR_LEN] = {
+        0x45, 0, 0, 0, 0, 0, 0, 0, 64, TUOI_PROTO_UDP, 0, 0, 192, 0, 2, 2, 198, 51, 100, 2,
+        0xC0, 0, TUOI_TRIAL_PORT >> 8, TUOI_TRIAL_PORT & 0xFF, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0,
+        2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,
+        0x45, 0, 0, 0, 0, 0, 0, 0, 64, TUOI_PROTO_TCP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        0x30, 0, 0x30, 1, 0, 0, 0, 0, 0, 0, 0, 1, TUOI_TCP_LEN / 4 << 4, 0x10, 1, 0, 0, 0, 0, 0
+    };
+    const tuoi_shape inner = { TUOI_TRIAL_IP_OFF, TUOI_TRIAL_L4_OFF, TUOI_TRIAL_HDR_LEN, TUO_KIND_TCP4 };
+    const tuoi_shape outer = { 0, TUOI_IP4_LEN, TUOI_TRIAL_OUTER_LEN, TUO_KIND_UDP4 };
+    const uint16_t udp_payload = TUOI_TRIAL_LEN - TUOI_TRIAL_OUTER_LEN;
+    uint8_t *const ip = bytes + TUOI_TRIAL_IP_OFF, *const tcp = bytes + TUOI_TRIAL_L4_OFF;
+    uint8_t *const udp = bytes + TUOI_IP4_LEN;
+    tuo_vnet_hdr vnet;
+    TUO_MEMCPY(bytes, hdr, sizeof hdr);
+    TUO_MEMSET(bytes + TUOI_TRIAL_HDR_LEN, (int)n + 1, TUOI_TRIAL_PAYLOAD);
+    bytes[TUOI_IP4_ID + 1] = ip[TUOI_IP4_ID + 1] = (uint8_t)n;
+    tuoi_wr16(tcp + TUOI_TCP_SEQ + 2, (uint16_t)(n * TUOI_TRIAL_PAYLOAD));
+    tuoi_account(bytes, &inner, TUOI_TRIAL_PAYLOAD, TUOI_TRIAL_PAYLOAD, &vnet);
+    tuoi_wr16(tcp + TUOI_TCP_CSUM, tuoi_finish(tuoi_sum(tcp, TUOI_TRIAL_LEN - TUOI_TRIAL_L4_OFF), 0));
+    tuoi_account(bytes, &outer, udp_payload, udp_payload, &vnet);
+    tuoi_wr16(udp + TUOI_UDP_CSUM, with_csum ? tuoi_finish(tuoi_sum(udp, udp_payload + (uint32_t)TUOI_UDP_LEN), 1) : 0);
+}
+
+/* The next VXLAN datagram, one hop older than this one? */
+static int tuoi_trial_arrives(tuo_tun *from, const uint8_t *sent) {
+    uint8_t expected[TUOI_TRIAL_LEN], bytes[TUOI_TRIAL_LEN];
+    tuo_vnet_hdr vnet;
+    size_t len = 0;
+    int reads;
+    TUO_MEMCPY(expected, sent, sizeof expected);
+    expected[TUOI_IP4_TTL]--;
+    tuoi_wr16(expected + TUOI_IP4_CSUM, 0);
+    tuoi_wr16(expected + TUOI_IP4_CSUM, tuoi_finish(tuoi_sum(expected, TUOI_IP4_LEN), 0));
+    for (reads = 0; reads < TUOI_TRIAL_READS; reads++) {
+        if (tuo_tun_wait(from, 0, TUOI_TRIAL_MS) != TUO_OK) return 0;
+        if (tuo_tun_recv(from, bytes, sizeof bytes, &vnet, &len) != TUO_OK || len != sizeof bytes) continue;
+        if (bytes[TUOI_IP4_PROTO] == TUOI_PROTO_UDP) return TUO_MEMCMP(bytes, expected, sizeof bytes) == 0;
+    }
+    return 0;
+}
+
+/* Both trains, one superpacket each. */
+static tuo_result tuoi_trial_run(tuo_tun *to, tuo_tun *from) {
+    uint8_t sent[TUOI_TRIAL_COUNT][TUOI_TRIAL_LEN];
+    unsigned n, with_csum;
+    if (!(tuoi_tun_offloads(to) & TUO_TUN_UDP_TUNNEL)) return TUO_E_UNSUPPORTED;
+    for (with_csum = 0; with_csum < 2; with_csum++) {
+        tuo_result result = TUO_OK;
+        for (n = 0; n < TUOI_TRIAL_COUNT && result == TUO_OK; n++) {
+            tuoi_trial_datagram(sent[n], n, with_csum != 0);
+            result = tuo_tun_push(to, sent[n], TUOI_TRIAL_LEN);
+        }
+        if (result == TUO_OK) result = tuo_tun_flush(to);
+        if (result != TUO_OK || to->tx.stats.tx_superpackets != with_csum + 1) return TUO_E_UNSUPPORTED;
+        for (n = 0; n < TUOI_TRIAL_COUNT; n++)
+            if (!tuoi_trial_arrives(from, sent[n])) return TUO_E_UNSUPPORTED;
+    }
+    return TUO_OK;
+}
+
+static int tuoi_trial_forwarding(void) {
+    const int fd = tuoi_sys(open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | TUOI_O_CLOEXEC));
+    int returned = fd;
+    if (fd >= 0) {
+        returned = tuoi_sys(write(fd, "1", 1));
+        (void)close(fd);
+    }
+    return returned;
+}
+
+/* Two devices, in the namespace of now. */
+static tuo_result tuoi_trial(int *error) {
+    tuo_tun_desc desc;
+    tuo_tun *to = NULL, *from = NULL;
+    tuo_result result;
+    *error = -tuoi_trial_forwarding();
+    if (*error > 0) return TUO_E_SYSTEM;
+    TUO_MEMSET(&desc, 0, sizeof desc);
+    desc.up = 1;
+    desc.no_vnet_hdr = 1;
+    desc.address4 = "198.51.100.1/24";
+    result = tuo_tun_open(&from, &desc, error);
+    if (result == TUO_OK) {
+        desc.no_vnet_hdr = 0;
+        desc.address4 = "192.0.2.1/24";
+        desc.udp_tunnels = desc.tun_writes_tunnels = desc.gro.vxlan_port_count = 1;
+        desc.gro.vxlan_ports[0] = TUOI_TRIAL_PORT;
+        result = tuo_tun_open(&to, &desc, error);
+    }
+    if (result == TUO_OK) result = tuoi_trial_run(to, from);
+    tuo_tun_close(to);
+    tuo_tun_close(from);
+    return result;
+}
+
+#if !defined(__cplusplus) && !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_BSD_SOURCE)
+long syscall(long number, ...); /* which <unistd.h> does not declare in strict C99 */
+#endif
+
+TUO_API tuo_result tuo_tun_probe_tunnels(int *error) {
+    int home = tuoi_sys(open("/proc/thread-self/ns/net", O_RDONLY | TUOI_O_CLOEXEC));
+    int returned = home < 0 ? home : tuoi_sys(syscall(SYS_unshare, (long)TUOI_CLONE_NEWNET)), failed = 0;
+    tuo_result result = TUO_E_SYSTEM;
+    if (returned >= 0) {
+        result = tuoi_trial(&failed);
+        returned = tuoi_sys(syscall(SYS_setns, (long)home, (long)TUOI_CLONE_NEWNET));
+    }
+    tuoi_close_fd(&home);
+    if (returned < 0) failed = -returned;
+    if (error) *error = failed;
+    return returned < 0 ? TUO_E_SYSTEM : result;
+}
+
 /* --- several queues --- */
 
 enum { TUOI_QUEUES_MAX = 64 };
@@ -11947,7 +12092,7 @@ TUO_API tuo_result tuo_udp_recv_batch(tuo_udp *udp, const tuo_buf_ops *ops, void
            TUO_IP_ID_ANY.
            New: order repair joins items when a gap is filled; tuo_tun_next, _push, _flush for event
            loops, and the same for a UDP socket (TUNOFFLOAD_UDP, tuo_udp_plan); tuo_tun_failure,
-           tuo_tun_set_offloads, tuo_tun_inject, tuo_tun_group_adopt; tuo_tun_query_info,
+           tuo_tun_set_offloads, tuo_tun_inject, tuo_tun_group_adopt, tuo_tun_probe_tunnels; tuo_tun_query_info,
            _query_rx_stats, _query_tx_stats; tuo_version, tuo_sizeof, tuo_simd_flag; TUO_CALLOC,
            TUO_FREE; in tuo_tun_desc share, no_netlink, address6_optional, tx_queue_len,
            hold_when_down, borrowed, path, udp_tunnels; in tuo_gro_desc virtio_guest,

@@ -207,13 +207,13 @@ static struct pbuf *as_pbuf(struct received *r, size_t offset, size_t len, enum 
     return pbuf_alloced_custom(PBUF_RAW, (u16_t)len, PBUF_RAM, &r->custom, bytes, (u16_t)len); /* never NULL */
 }
 
-static void input(struct pbuf *p) {
+static void give(struct pbuf *p) {
     app.count.packets_in++;
     if (app.netif.input(p, &app.netif) != ERR_OK) pbuf_free(p);
 }
 
 static void hand_over(struct received *r, size_t len, enum vouching vouching) {
-    input(as_pbuf(r, 0, len, vouching));
+    give(as_pbuf(r, 0, len, vouching));
 }
 
 /* A superpacket as lwIP can take it. The segments keep pseudo-header sums: nobody will look. */
@@ -282,7 +282,7 @@ static struct pbuf *as_chain(const tuo_superpacket *sp) {
 static void deliver(void) {
     tuo_superpacket sp;
     while (tuo_gro_next(app.rx_gro, &sp) == TUO_OK) {
-        if (sp.packet_count > 1) input(as_chain(&sp));
+        if (sp.packet_count > 1) give(as_chain(&sp));
         else hand_over((struct received *)sp.users[0], sp.len, ASK);
     }
 }

@@ -640,6 +640,72 @@ TEST(time_of_a_train)
     pair_close(&p);
 }
 
+/* ------------------------------------------------------------------------------------------------------- the library's probe */
+
+static tuo_result probed(int expected_errno)
+{
+    char before[64] = "", after[64] = "";
+    int fds = fd_count();
+    int error = -1;
+    tuo_result result;
+
+    CHECK(readlink("/proc/thread-self/ns/net", before, sizeof before - 1) > 0);
+    result = tuo_tun_probe_tunnels(&error);
+    CHECK(readlink("/proc/thread-self/ns/net", after, sizeof after - 1) > 0);
+    CHECK_EQ_STR(after, before);
+    CHECK_EQ_INT(fd_count(), fds);
+    CHECK_EQ_INT(error, expected_errno);
+    return result;
+}
+
+TEST(the_probe_says_what_a_router_would_do)
+{
+    static uint8_t nowhere[1 << 14];
+
+    if (!ready())
+        return;
+    CHECK_RESULT(probed(0), kernel_is_since(6, 17) ? TUO_OK : TUO_E_UNSUPPORTED);
+    CHECK_RESULT(tuo_tun_probe_tunnels(NULL), kernel_is_since(6, 17) ? TUO_OK : TUO_E_UNSUPPORTED);
+
+    check_row("a kernel without tunnel types");
+    filter.ioctl_errno = no_tunnel_offloads;
+    CHECK_RESULT(probed(0), TUO_E_UNSUPPORTED);
+    filter_off();
+    check_row("a kernel that refuses");
+    filter.refuse = 1u << TUO_GSO_TCPV4;
+    filter.refuse_errno = EINVAL;
+    CHECK_RESULT(probed(0), TUO_E_UNSUPPORTED);
+    filter_off();
+    check_row("a byte is another one");
+    filter.flip = 1;
+    CHECK_RESULT(probed(0), TUO_E_UNSUPPORTED);
+    filter_off();
+    check_row("nothing arrives");
+    filter.written = nowhere;
+    filter.written_room = sizeof nowhere;
+    CHECK_RESULT(probed(0), TUO_E_UNSUPPORTED);
+    filter_off();
+}
+
+/* Not allowed to leave its namespace: the errno says so. */
+TEST(the_probe_needs_privileges)
+{
+    int status = 0;
+    pid_t child;
+
+    if (!ready())
+        return;
+    child = fork();
+    if (child == 0) {
+        int error = 0;
+        if (setgid(65534) != 0 || setuid(65534) != 0)
+            _exit(1);
+        _exit(tuo_tun_probe_tunnels(&error) == TUO_E_SYSTEM && error == EPERM ? 0 : 2);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK_EQ_INT(status, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const check_test tests[] = {
@@ -654,6 +720,8 @@ int main(int argc, char **argv)
         CHECK_ENTRY(what_else_the_kernel_refuses),
         CHECK_ENTRY(a_vxlan_device_gets_superpackets),
         CHECK_ENTRY(time_of_a_train),
+        CHECK_ENTRY(the_probe_says_what_a_router_would_do),
+        CHECK_ENTRY(the_probe_needs_privileges),
     };
 
     enter_namespace();
