@@ -637,7 +637,8 @@
    addresses, ports, TTL, TOS, DF, flow label; tunnel header with VNI and options; inner Ethernet
    header. Both have an outer checksum, or neither. Outer IPv4 IDs follow the rule of ip_id on their
    own. max_bytes and TUO_HEADER_MAX count from the outer packet on. Switches and excluded ports are
-   about the inner packet. There is no order repair: a late inner segment starts a new superpacket.
+   about the inner packet: vxlan_ports wins over the same port in udp_excluded_ports. There is no
+   order repair: a late inner segment starts a new superpacket.
 
    GRO looks into datagrams whose outer packet has no tags, IP options or extension headers. VXLAN
    has the I flag, and not the P flag of GPE. Geneve is version 0 without the O flag. The inner
