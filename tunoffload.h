@@ -7015,16 +7015,19 @@ static void tuoi_gso_next_whole(const tuo_gso *gso, uint8_t *field, tuo_segment 
 TUO_API tuo_result tuo_gso_next(tuo_gso *gso, uint8_t *header, tuo_segment *segment) {
     uint8_t *const hdr = header ? header : gso->tuoi_hdr;
     if (gso->tuoi_next_idx == gso->tuoi_seg_count) return TUO_DONE;
-    segment->iov_count = segment->len = segment->payload_len = 0;
     if (gso->tuoi_kind == TUO_KIND_NONE) {
+        segment->iov_count = segment->len = segment->payload_len = 0;
         tuoi_gso_next_whole(gso, hdr, segment);
     } else {
         const tuoi_gso_piece piece = tuoi_gso_piece_next(gso);
         if (header) tuoi_copy_header(header, gso->tuoi_hdr, gso->tuoi_hdr_len);
         tuoi_gso_stamp(gso, hdr, &piece, tuoi_gso_payload_sum(gso, &piece));
-        tuoi_segment_add(segment, hdr, gso->tuoi_hdr_len);
-        tuoi_segment_add(segment, piece.bytes, piece.len);
-        segment->payload_len = piece.len;
+        segment->iov[0].base = hdr;
+        segment->iov[0].len = gso->tuoi_hdr_len;
+        segment->iov[1].base = piece.bytes;
+        segment->iov[1].len = segment->payload_len = piece.len;
+        segment->iov_count = 2;
+        segment->len = gso->tuoi_hdr_len + piece.len;
     }
     gso->tuoi_next_idx++;
     return TUO_OK;
