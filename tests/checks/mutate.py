@@ -25,8 +25,8 @@ import threading
 import time
 
 BAR = 95.0
-TESTS = ["vnet", "regressions", "parse", "checksum", "flow_table", "gso", "gro_rules", "device", "gro_modes", "captures", "sweep",
-         "gro_property", "gro_hostile", "udp_plan", "conventions", "gro_order"]
+TESTS = ["vnet", "regressions", "parse", "checksum", "flow_table", "gso", "gro_rules", "gro_tunnels", "gro_pieces", "device", "gro_modes",
+         "captures", "sweep", "gro_property", "gro_hostile", "udp_plan", "conventions", "gro_order"]
 
 # (pattern, replacements): each occurrence in a line makes one mutant per replacement.
 OPERATORS = [
@@ -173,10 +173,10 @@ class Runner:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    # What needs public functions only is compiled once, and linked with each mutant; the other three include it.
+    # What needs public functions only is compiled once, and linked with each mutant; the other four include it.
     LINKED = ["fuzz/fuzz_%s.c" % name for name in ("gro", "gso", "caps", "vnet_header", "flow_table", "udp_plan")] + \
              ["tests/core/test_%s.c" % name for name in ("gso", "gro_modes", "regressions", "device")]
-    INCLUDING = ["tests/core/test_%s.c" % name for name in ("parse", "sweep", "simd")]
+    INCLUDING = ["tests/core/test_%s.c" % name for name in ("parse", "sweep", "simd", "gro_batch")]
     GCC = ["gcc", "-O0", "-w", "-std=c99", "-fsanitize=address", "-DCHECK_STOP", "-Itests/lib"]
 
     def prepare_closer_look(self):

@@ -1115,6 +1115,43 @@ TEST(inner_packets_in_one_place_of_different_tunnels)
     check_groups(&batch, "024|135");
 }
 
+/* The same, and an attacker has chosen addresses and options: every byte in one tunnel that identifies a flow of it is there in the other,
+   which is of the other IP version. */
+TEST(tunnels_that_mimic_each_other)
+{
+    static const uint8_t geneve[8] = {5, 0, 0x65, 0x58, 0, 0, 5, 0}; /* 20 bytes of options, VNI 5 */
+    datagram d4 = datagram_of(DATAGRAM_GENEVE, PKT_UDP4, PKT_TCP4, 0), d6 = datagram_of(DATAGRAM_GENEVE, PKT_UDP6, PKT_TCP4, 0);
+    tuo_gro_desc desc = tunnels_on(0);
+    unsigned first, i;
+
+    d4.options_len = 20;
+    d4.no_csum = d6.no_csum = 1;
+    for (first = 0; first < 2; first++) {
+        check_row("outer IPv%d first", first ? 6 : 4);
+        h_clear(&batch);
+        for (i = 0; i < 6; i++) {
+            uint8_t in4[H_SEGMENT_CAP], in6[H_SEGMENT_CAP];
+            size_t len4 = datagram_build(in4, sizeof in4, &d4), len6 = datagram_build(in6, sizeof in6, &d6);
+            pkt_view v = pkt_look(in4, len4, 0, 0);
+            pkt_put16(in6 + 22, GENEVE_PORT);         /* end of the source address: the ports, from there */
+            memcpy(in6 + 28, geneve, sizeof geneve);  /* in the destination address: the Geneve header */
+            memcpy(in4 + 12, in6 + 12, 12);
+            memcpy(in4 + 28, in6 + 28, 56 - 28);
+            pkt_fix_ip_checksum(in4, &v);
+            if (i % 2 == first)
+                h_add_bytes(&batch, in4, len4);
+            else
+                h_add_bytes(&batch, in6, len6);
+            if (i % 2) {
+                datagram_advance(&d4);
+                datagram_advance(&d6);
+            }
+        }
+        run_batch(&desc, 0);
+        check_groups(&batch, "024|135");
+    }
+}
+
 /* Without a vnet header in front, the superpacket's own says what it is. */
 TEST(no_vnet_header_in_front)
 {
@@ -1405,6 +1442,7 @@ int main(int argc, char **argv)
         CHECK_ENTRY(tunnels_are_switched_on_and_off),
         CHECK_ENTRY(one_kind_of_tunnel_alone),
         CHECK_ENTRY(inner_packets_in_one_place_of_different_tunnels),
+        CHECK_ENTRY(tunnels_that_mimic_each_other),
         CHECK_ENTRY(no_vnet_header_in_front),
         CHECK_ENTRY(a_guest_gets_num_buffers),
         CHECK_ENTRY(finished_superpackets_are_not_in_tunnels),
