@@ -610,7 +610,7 @@ static void edges_of_tunnel_scripts(void)
     for (unsigned n = 0; n < 2 * WHATS; n++) {
         uint8_t script[160] = {0}, *p = script + 5;
         unsigned what = n % WHATS, tap = n / WHATS;
-        script[0] = (uint8_t)(tap << 6 | (n % 3 == 2) << 4 | n % 4 << 2); /* Ethernet; for a TUN device; IDs */
+        script[0] = (uint8_t)(tap << 6 | (unsigned)(n % 3 == 2) << 4 | n % 4 << 2); /* Ethernet; for a TUN device; IDs */
         script[1] = (uint8_t)(n % 4 << 3);                                /* forms of tunnels */
         script[4] = 15;
         for (unsigned i = 0; i < 8; i++) {
