@@ -575,7 +575,7 @@
    finish_checksum is for a receiver without a vnet header that takes TCP packets above the MTU. The
    checksum of a superpacket follows from those of its segments, so no payload is summed again.
    Linux takes such packets for its own sockets. It does not cut them for others, so a tuo_tun
-   refuses the switch.
+   refuses the switch. examples/lwip_tun.c --coalesce hands them to lwIP.
 
    By copy (tuo_gro_batch, tuo_gro_push_buf): plain buffers (tuo_buf) are filled while checksums are
    verified, in one pass. If an item of several packets has joined a lower item, all payloads of
