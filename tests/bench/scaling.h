@@ -207,18 +207,19 @@ static inline void print_scaling(const scaling_table *s)
     }
 }
 
-/* A cold row has the warm one as its unit. */
+/* A cold row has the warm one as its unit, and it comes next. Neighbours who use the same memory disturb the median; the least says what
+   the packets cost. */
 static inline void print_cold(const scaling_table *s)
 {
     size_t i;
 
-    printf("\nnanoseconds for a packet in memory (cold) and in the caches (warm); trust, gather\n");
-    printf("%-34s %12s %12s %12s %12s\n", "", "cold", "its least", "warm", "cold/warm");
+    printf("\nnanoseconds for a packet in memory (cold) and in the caches (warm), median and least; trust, gather\n");
+    printf("%-34s %10s %10s %10s %10s %10s %10s\n", "", "cold", "least", "warm", "least", "cold/warm", "of least");
     for (i = 0; i < s->table.count; i++) {
-        const bench_case *c = &s->table.cases[i];
+        const bench_case *c = &s->table.cases[i], *warm = c + 1;
         if (c->unit)
-            printf("%-10s %3u %-19s %12.1f %12.1f %12.1f %12.2f\n", s->points[i].series, s->points[i].x, c->implementation,
-                   c->ns_median, c->ns_min, c->ns_median / c->ratio_median, c->ratio_median);
+            printf("%-10s %3u %-19s %10.1f %10.1f %10.1f %10.1f %10.2f %10.2f\n", s->points[i].series, s->points[i].x, c->implementation,
+                   c->ns_median, c->ns_min, c->ns_median / c->ratio_median, warm->ns_min, c->ratio_median, c->ns_min / warm->ns_min);
     }
 }
 
