@@ -10232,10 +10232,12 @@ static int tuoi_fill_length(uint8_t *field, size_t len) {
     return 1;
 }
 
-/* The lengths of a superpacket that are 0 (K 1.16, 1.17), in its first bytes; 0: there are none. */
+/* The lengths of a superpacket that are 0 (K 1.16, 1.17), in its first bytes; 0: there are none. That
+   of UDP follows from that of IP: behind the IP packet there may be other bytes. */
 static int tuoi_fill_lengths(uint8_t *hdr, size_t hdr_len, size_t len, unsigned flags) {
     tuo_pkt_info info;
     uint8_t *ip;
+    size_t ip_len;
     int filled;
     if (tuoi_parse(hdr, hdr_len, flags | TUOI_F_WHOLE, &info) != TUO_OK || info.kind == TUO_KIND_NONE) return 0;
     ip = hdr + info.ip_off;
@@ -10244,11 +10246,13 @@ static int tuoi_fill_lengths(uint8_t *hdr, size_t hdr_len, size_t len, unsigned 
         const uint16_t checksum = tuoi_rd16(ip + TUOI_IP4_CSUM);
         filled = tuoi_fill_length(ip + TUOI_IP4_TOTAL, len);
         if (filled) tuoi_wr16(ip + TUOI_IP4_CSUM, tuo_csum_update16(checksum, 0, (uint16_t)len));
+        ip_len = tuoi_rd16(ip + TUOI_IP4_TOTAL);
     } else {
         filled = tuoi_fill_length(ip + TUOI_IP6_PAYLOAD, len - TUOI_IP6_LEN);
+        ip_len = TUOI_IP6_LEN + (size_t)tuoi_rd16(ip + TUOI_IP6_PAYLOAD);
     }
-    if (tuoi_is_tcp(info.kind)) return filled;
-    return tuoi_fill_length(hdr + info.l4_off + TUOI_UDP_TOTAL, len - info.ip_hdr_len) || filled;
+    if (tuoi_is_tcp(info.kind) || ip_len < info.ip_hdr_len + (size_t)TUOI_UDP_LEN || ip_len > len) return filled;
+    return tuoi_fill_length(hdr + info.l4_off + TUOI_UDP_TOTAL, ip_len - info.ip_hdr_len) || filled;
 }
 
 /* The caller's bytes are const: filled lengths are in a copy of the first ones. */

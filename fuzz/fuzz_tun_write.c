@@ -865,6 +865,7 @@ static uint8_t *filled(const single *s)
     if (s->vnet.gso_type == TUO_GSO_NONE || !pkt_has_l4(&v) || v.payload > TUO_HEADER_MAX) {
         return bytes;
     }
+    size_t ip_len;
     if (v.version == 4) {
         unsigned value = fill_length(bytes + v.ip + 2, s->len - v.ip), sum = 0xffff - pkt_get16(bytes + v.ip + 10);
         if (value != 0) { /* RFC 1624: the checksum follows, right or wrong */
@@ -872,11 +873,13 @@ static uint8_t *filled(const single *s)
             sum = sum / 65536 + sum % 65536;
             pkt_put16(bytes + v.ip + 10, 0xffff - (sum / 65536 + sum % 65536));
         }
+        ip_len = pkt_get16(bytes + v.ip + 2);
     } else {
         fill_length(bytes + v.ip + 4, s->len - v.ip - 40);
+        ip_len = 40u + pkt_get16(bytes + v.ip + 4);
     }
-    if (v.proto == PKT_PROTO_UDP) {
-        fill_length(bytes + v.l4 + 4, s->len - v.l4);
+    if (v.proto == PKT_PROTO_UDP && v.ip + ip_len >= v.l4 + 8 && v.ip + ip_len <= s->len) { /* bytes behind the IP packet do not count */
+        fill_length(bytes + v.l4 + 4, v.ip + ip_len - v.l4);
     }
     return bytes;
 }

@@ -2680,6 +2680,8 @@ static const unfilled unfilled_rows[] = {
     {"a piece that ends with what is copied", {.kind = PKT_TCP6, .ip_len_zero = 1}, TUO_HEADER_MAX, 3000, 0},
     {"a frame", {.kind = PKT_TCP6, .ip_len_zero = 1, .vlan_count = 2}, 82, 3000, 0},
     {"a frame of UDP over IPv4", {.kind = PKT_UDP4, .ip_len_zero = 1, .udp_len = PKT_ZERO, .ethernet = 1}, 1, 100, 0},
+    {"bytes behind the IP packet", {.kind = PKT_UDP4, .udp_len = PKT_ZERO, .trailer_len = 6}, 28, 3000, 0},
+    {"bytes behind an IP packet with extension headers", {.kind = PKT_UDP6, .udp_len = PKT_ZERO, .trailer_len = 1, .ext_chain = "D"}, 70, 9, 0},
     {"nothing is missing", {.kind = PKT_UDP4}, 28, 3000, 1},
     {"no TCP or UDP", {.kind = PKT_TCP6, .ip_len_zero = 1, .proto = 50}, 60, 3000, 1},
     {"no IP packet", {.kind = PKT_TCP6, .ip_len_zero = 1, .ext_chain = "DDDDDDDDD"}, 60, 3000, 1},
