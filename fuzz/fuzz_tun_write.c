@@ -825,14 +825,6 @@ static int must_split(const single *s)
     return is_offloaded(s) && (config.vnet_len == 0 || (s->vnet.gso_type & (TUO_GSO_UDP_TUNNEL_IPV4 | TUO_GSO_UDP_TUNNEL_IPV6)));
 }
 
-static void begin_split(single *s)
-{
-    FUZZ_CHECK(s->plan == TUO_OK);
-    s->segments = ref_wire_stripped(s->bytes, s->len, config.tap, &s->vnet);
-    s->splitting = 1;
-    s->done = s->segments.count == 0;
-}
-
 /* A length field of 0 that could hold the length does. Returns its new value, or 0: nothing changed. */
 static unsigned fill_length(uint8_t *field, size_t len)
 {
@@ -885,6 +877,16 @@ static uint8_t *filled(const single *s)
         fill_length(bytes + v.l4 + 4, v.ip + ip_len - v.l4);
     }
     return bytes;
+}
+
+static void begin_split(single *s)
+{
+    uint8_t *bytes = filled(s);
+    FUZZ_CHECK(s->plan == TUO_OK);
+    s->segments = ref_wire_stripped(bytes, s->len, config.tap, &s->vnet);
+    free(bytes);
+    s->splitting = 1;
+    s->done = s->segments.count == 0;
 }
 
 static void write_whole(single *s, const written *w, int error)
