@@ -10,6 +10,10 @@
    gro_leave      two items leave in sequence order, in their two places, whichever arrived first
    gro_fast       the fast path appends only what the slow path would append to the same item, and the item is
                   the same afterwards; packets of every length and content
+   gro_guess      a guess leads to an item that is held: after a drain, a barrier or a reset every older guess is refused, for every max_packets
+                  and every guess_base, also where it starts over
+   gro_offered    a packet of a TCP flow with one or two items is appended or opens an item: each item stays what item_promises says, the fast
+                  path may append to the newest item only and only while it is open, and a guess leads to no other
    gro_emit       a superpacket of two: pieces within the packets, lengths add up, metadata fits
    The parser, sums and (in gro_decide) long comparisons are replaced by contracts. Assumed of the two, but in gro_fast: they
    are of the same flow, their checksums are right. Bounds: one item of one packet; headers of the shapes listed, the same length in both packets (options that differ in
@@ -377,7 +381,7 @@ static void any_fast_item(tuoi_item *item, tuoi_packet *a) {
     any.id_mode = nondet_u8();
     any.head_csum = TUOI_CSUM_RIGHT;
     any.tail = any.seg_count == 1 ? 0 : 1;
-    any.closed = nondet_u8();
+    if (any.closed == TUO_V_HELD) any.closed = nondet_u8(); /* PSH, FIN and few bytes in the head close for good */
     ASSUME(any.seg_count >= 1 && any.seg_count <= 65535);
     ASSUME(any.seg_count == 1 ? any.payload_len == any.gso_size && any.id_mode == TUOI_ID_UNDECIDED
                               : any.id_mode == TUOI_ID_COUNTS || any.id_mode == TUOI_ID_CONSTANT);
@@ -407,10 +411,30 @@ tuo_verdict differ_contract(const tuoi_item *item, const uint8_t *bytes, const t
     return TUO_V_TOS_DIFFERS;
 }
 
+/* Facts of a plain packet of that shape. Then they are assigned as well, so that the solver sees constants. */
+static void plain_promises(int mode, tuoi_facts *facts, uint8_t kind, uint32_t ip_off, uint32_t l4_off, uint32_t hdr_len) {
+    const uint8_t ip_version = kind == TUO_KIND_TCP4 || kind == TUO_KIND_UDP4 ? 4 : 6;
+    const uint8_t l4_proto = kind == TUO_KIND_TCP4 || kind == TUO_KIND_TCP6 ? 6 : 17;
+    STATE(mode, facts->shape.kind == kind && facts->shape.ip_off == ip_off, "plain: kind");
+    STATE(mode, facts->shape.l4_off == l4_off && facts->shape.hdr_len == hdr_len, "plain: offsets");
+    STATE(mode, facts->ip_version == ip_version && facts->l4_proto == l4_proto, "plain: protocols");
+    STATE(mode, facts->plain == 1 && facts->tunnel == TUO_KIND_NONE, "plain: no tunnel");
+    facts->shape.kind = kind;
+    facts->shape.ip_off = ip_off;
+    facts->shape.l4_off = l4_off;
+    facts->shape.hdr_len = hdr_len;
+    facts->ip_version = ip_version;
+    facts->l4_proto = l4_proto;
+    facts->plain = 1;
+    facts->tunnel = TUO_KIND_NONE;
+}
+
 /* What the fast path appends to the item of a, the slow path would append, too, with the same outcome. b may be any packet whose checksums
    are right. */
 static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     const uint32_t l4_off = ip_off + (ip4 ? 20 : 40), hdr_len = l4_off + l4_hdr_len;
+    const uint8_t kind = ip4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6);
+    uint32_t i;
     tuoi_packet a, b;
     tuoi_item item, slow;
     tuoi_record records[3], slow_records[3];
@@ -420,28 +444,30 @@ static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     gro.plain_ip_off = ip_off;
     a.len = any_up_to(66000);
     b.len = any_up_to(66000);
-    a.bytes = any_bytes(hdr_len);
+    a.bytes = any_bytes(l4_off + 60);
     b.bytes = any_bytes(b.len);
+    a.more_pieces = b.more_pieces = 0;
     a.collect = b.collect = NULL;
     a.csum = b.csum = TUOI_CSUM_RIGHT;
     a.record = 0;
     b.record = 2;
     ASSUME(tuoi_parse_plain(a.bytes, a.len, ip_off, ip4, &a.facts));
-    ASSUME(a.facts.shape.kind == (ip4 ? (tcp ? TUO_KIND_TCP4 : TUO_KIND_UDP4) : (tcp ? TUO_KIND_TCP6 : TUO_KIND_UDP6)));
-    ASSUME(a.facts.shape.hdr_len == hdr_len && tuoi_classify_l4(a.bytes, &a.facts, 0) == TUO_V_HELD);
+    plain_promises(ASSUMED, &a.facts, kind, ip_off, l4_off, hdr_len);
+    ASSUME(tuoi_classify_l4(a.bytes, &a.facts, 0) == TUO_V_HELD);
     ASSUME(tuoi_allowed(&gro.desc, &gro.switches, a.bytes, &a.facts) == TUO_V_HELD);
     any_fast_item(&item, &a);
     gro.item_count = 1;
     slow = item;
-    memcpy(slow_records, records, sizeof records);
+    for (i = 0; i < 3; i++) slow_records[i] = records[i];
     gro.guess_base = 1;
     if (!tuoi_gro_fast(&gro, &b)) {
         PROVE(same_byte(&item, &slow, at), "refused: the item stays as it is");
         return;
     }
-    PROVE(tuoi_parse_plain(b.bytes, b.len, ip_off, ip4, &b.facts) && b.facts.plain, "the slow path parses it");
+    PROVE(tuoi_parse_plain(b.bytes, b.len, ip_off, ip4, &b.facts), "the slow path parses it");
+    plain_promises(PROVED, &b.facts, kind, ip_off, l4_off, hdr_len);
+    PROVE(b.facts.payload_len == item.gso_size, "same length");
     PROVE(tuoi_classify_l4(b.bytes, &b.facts, 0) == TUO_V_HELD, "a candidate");
-    PROVE(b.facts.shape.kind == a.facts.shape.kind && b.facts.shape.hdr_len == hdr_len && b.facts.payload_len == item.gso_size, "same shape");
     PROVE(tuoi_allowed(&gro.desc, &gro.switches, b.bytes, &b.facts) == TUO_V_HELD, "allowed as the head is");
     PROVE(tuoi_same_flow(&gro, &slow, &b), "same flow");
     gro.items = &slow;
@@ -457,7 +483,7 @@ static void prove_fast(int ip4, int tcp, uint32_t ip_off, uint32_t l4_hdr_len) {
     PROVE(same_byte(records, slow_records, any_up_to(sizeof records - 1)), "the same chain");
 }
 
-/* PROOF gro_fast deep unwind=17 objects=12 models=64 calls=tuoi_gro_guess:guess_contract,tuoi_port_excluded:excluded_contract,
+/* PROOF gro_fast slow unwind=17 objects=12 models=64 calls=tuoi_gro_guess:guess_contract,tuoi_port_excluded:excluded_contract,
          tuoi_name_difference:differ_contract cover=tuoi_gro_fast,tuoi_equal_masked,tuoi_fields_go_on,tuoi_within_limits */
 void gro_fast(void) {
     tuoi_masks_build(&gro.masks);
@@ -466,6 +492,205 @@ void gro_fast(void) {
         case 1: prove_fast(0, 1, 14, 20); break;
         case 2: prove_fast(1, 0, 14, 8); break;
         default: prove_fast(0, 0, 0, 8); break;
+    }
+}
+
+/* What holds of the table between two calls, for the slot `at`: guesses below guess_base are old, all others lead to an item. */
+static void guess_promises(int mode, size_t at) {
+    STATE(mode, gro.item_count <= gro.record_count && gro.record_count <= gro.desc.max_packets, "guess: as many items as packets, at most");
+    STATE(mode, gro.guess_base >= 1 && gro.guess_base < TUOI_NONE - 2 * TUOI_PACKETS_MAX, "guess: the base stays away from the end");
+    STATE(mode, (uint64_t)gro.guess[at] < (uint64_t)gro.guess_base + (gro.flows_open ? gro.item_count : 0), "guess: old, or of an item");
+    STATE(mode, !gro.drained || !gro.flows_open, "guess: drained, so forgotten");
+}
+
+/* The slot's guess is refused, however many items there will be. */
+static void prove_forgotten(size_t at) {
+    const uint32_t item_count = (uint32_t)any_up_to(gro.desc.max_packets);
+    PROVE(gro.guess[at] - gro.guess_base >= item_count, "guess: forgotten");
+}
+
+/* tuoi_gro_barrier: any barrier. */
+uint32_t *barrier_contract(tuo_gro *instance, const uint8_t *ip, int ip4) {
+    (void)ip, (void)ip4;
+    return &instance->barrier[any_up_to(TUOI_BARRIERS - 1)];
+}
+
+/* tuoi_equal_masked: the headers differ, so the fast path declines the item that it has looked up. */
+int unequal_contract(const uint8_t *a, const uint8_t *b, const uint8_t *mask, uint32_t len) {
+    (void)a, (void)b, (void)mask, (void)len;
+    return 0;
+}
+
+/* A packet is taken. A guess may be followed, an item opened or offered, a barrier set. Bound: the first four items only. */
+static void prove_guess_push(tuoi_packet *pkt, uint32_t ip_off, size_t at) {
+    uint32_t offered;
+    if (tuoi_gro_room(&gro, 1) == 0) return;
+    gro.record_count++;
+    if (gro.item_count <= 4) PROVE(!tuoi_gro_fast(&gro, pkt), "guess: no equal headers, no append");
+    if (nondet_int()) {
+        tuoi_gro_set_barrier(&gro, pkt);
+        prove_forgotten(at);
+    }
+    if (nondet_int()) gro.item_count++;
+    offered = (uint32_t)any_up_to(3);
+    if (offered < gro.item_count) tuoi_gro_offer(&gro, offered, pkt->bytes + ip_off + 40, nondet_int() != 0);
+}
+
+/* One step from any state that guess_promises allows. Of the table, one slot is looked at, the first or the last. A new instance has 0 in
+   all slots and a base of 1. */
+static void prove_guess(size_t at) {
+    tuoi_packet pkt;
+    tuoi_bucket bucket;
+    tuoi_item items[4];
+    uint32_t i;
+    gro.desc.max_packets = nondet_u32();
+    ASSUME(tuoi_in(gro.desc.max_packets, 1, TUOI_PACKETS_MAX));
+    gro.plain_ip_off = nondet_int() ? 14 : 0;
+    gro.item_count = nondet_u32();
+    gro.record_count = nondet_u32();
+    gro.guess_base = nondet_u32();
+    gro.guess[at] = nondet_u32();
+    gro.flows_open = nondet_int() != 0;
+    gro.drained = nondet_int() != 0;
+    gro.barriers_set = nondet_int() != 0;
+    gro.flows.buckets = &bucket;
+    gro.flows.bucket_mask = 0;
+    gro.flows.generation = nondet_u32();
+    guess_promises(ASSUMED, at);
+    for (i = 0; i < 4; i++) items[i].shape.kind = TUO_KIND_TCP4;
+    gro.items = items;
+    pkt.len = any_up_to(66000);
+    pkt.bytes = any_bytes(14 + 40 + 20);
+    pkt.facts.shape.ip_off = gro.plain_ip_off;
+    pkt.facts.ip_version = nondet_int() ? 4 : 6;
+    pkt.record = gro.record_count;
+    switch (nondet_int()) {
+        case 0: prove_guess_push(&pkt, gro.plain_ip_off, at); break;
+        case 1: /* the drain begins, and may end */
+            tuoi_gro_close_flows(&gro);
+            gro.drained = nondet_int() != 0;
+            prove_forgotten(at);
+            break;
+        default:
+            tuo_gro_reset(&gro);
+            prove_forgotten(at);
+    }
+    guess_promises(PROVED, at);
+}
+
+/* PROOF gro_guess slow unwind=5 objects=10 models=64,32 calls=tuoi_gro_barrier:barrier_contract,tuoi_equal_masked:unequal_contract
+         cover=tuoi_gro_guess,tuoi_gro_offer,tuoi_gro_forget_guesses,tuoi_gro_close_flows_now,tuoi_gro_close_flows,tuoi_gro_clear,
+         tuo_gro_reset,tuoi_gro_room,tuoi_gro_set_barrier */
+void gro_guess(void) {
+    if (nondet_int()) prove_guess(0);
+    else prove_guess(TUOI_GUESSES - 1);
+}
+
+/* tuoi_gro_position: the chosen one. */
+static tuoi_position chosen_position;
+tuoi_position position_contract(tuo_gro *instance, uint32_t newest, const tuoi_packet *pkt) {
+    (void)instance, (void)newest, (void)pkt;
+    return chosen_position;
+}
+
+static tuo_verdict any_verdict(void) {
+    const tuo_verdict verdict = (tuo_verdict)nondet_int();
+    ASSUME(verdict > TUO_V_CSUM_ALIAS && verdict <= TUO_V_PAIR_CLOSED);
+    return verdict;
+}
+
+/* tuoi_headers_differ, tuoi_gro_verify_append, tuoi_gro_verify_heads: any answer. */
+tuo_verdict headers_contract(const tuoi_masks *masks, const tuoi_item *item, const uint8_t *bytes, const tuoi_shape *other) {
+    (void)masks, (void)item, (void)bytes, (void)other;
+    return nondet_int() ? TUO_V_HELD : any_verdict();
+}
+
+static tuo_verdict verify_contract(tuo_verdict right) {
+    switch (nondet_int()) {
+        case 0: return right;
+        case 1: return TUO_V_HEAD_BAD_CSUM;
+        case 2: return TUO_V_BAD_IP_CSUM;
+        default: return TUO_V_BAD_L4_CSUM;
+    }
+}
+tuo_verdict verify_append_contract(tuo_gro *instance, tuoi_item *item, tuoi_packet *pkt, uint32_t payload_len, int has_csum) {
+    (void)instance, (void)item, (void)pkt, (void)payload_len, (void)has_csum;
+    return verify_contract(TUO_V_APPENDED);
+}
+tuo_verdict verify_heads_contract(tuo_gro *instance, tuoi_item *lower, tuoi_item *upper) {
+    (void)instance, (void)lower, (void)upper;
+    return verify_contract(TUO_V_HELD);
+}
+
+/* Of a flow in the index. */
+static void fast_promises(int mode, uint32_t newest) {
+    uint32_t i;
+    STATE(mode, gro.items[newest].newer == TUOI_NONE, "fast: the newest item has none above");
+    for (i = 0; i < gro.item_count; i++) {
+        const uint32_t fast_len = gro.items[i].fast_len, closed = gro.items[i].closed;
+        STATE(mode, closed == TUO_V_HELD || closed == TUO_V_AFTER_PSH_FIN || closed == TUO_V_AFTER_SHORT || closed == TUO_V_TINY,
+              "fast: why it is closed");
+        STATE(mode, fast_len == 0 || (i == newest && fast_len == tuoi_fast_len(&gro.items[i])), "fast: only the newest item, while it is open");
+    }
+}
+
+/* A packet of a flow with that many items comes to lie between two of them, or below or above all. */
+static void prove_offered(const shape *of, uint32_t count, uint32_t lower, uint32_t upper) {
+    tuoi_item items[3];
+    tuoi_record records[5];
+    tuoi_packet pkt;
+    tuoi_bucket bucket;
+    tuoi_slot slot;
+    uint32_t i;
+    int psh[3];
+    tuo_verdict verdict;
+    any_gro(items, records);
+    for (i = 0; i < count; i++) {
+        psh[i] = nondet_int() != 0;
+        any_item(&items[i], 2 * i, of, psh[i]);
+        items[i].more_pieces = 0;
+        items[i].older = i == 0 ? TUOI_NONE : i - 1;
+        items[i].newer = i + 1 == count ? TUOI_NONE : i + 1;
+    }
+    items[0].open_count = count;
+    items[0].leaves = 0;
+    gro.item_count = count;
+    gro.guess_base = 1;
+    only_guess = 0;
+    fast_promises(ASSUMED, count - 1);
+    any_candidate(&pkt, of, 0);
+    pkt.record = 4;
+    psh[2] = (pkt.facts.tcp_flags & 9) != 0;
+    chosen_position.verdict = any_verdict();
+    chosen_position.lower = lower;
+    chosen_position.upper = upper;
+    chosen_position.touches_lower = lower != TUOI_NONE && nondet_int();
+    chosen_position.touches_upper = upper != TUOI_NONE && nondet_int();
+    slot.bucket = &bucket;
+    slot.way = 0;
+    bucket.value[0] = count - 1;
+    verdict = tuoi_gro_try_join(&gro, &pkt, &slot);
+    if (verdict == TUO_V_BAD_IP_CSUM || verdict == TUO_V_BAD_L4_CSUM) {
+        PROVE(gro.item_count == count && only_guess == 0, "bad checksum: no item, no guess");
+        for (i = 0; i < count; i++) PROVE(items[i].fast_len == 0, "bad checksum: the flow is closed");
+        return;
+    }
+    PROVE(gro.item_count == count + (verdict != TUO_V_APPENDED), "appended, or an item of its own");
+    fast_promises(PROVED, bucket.value[0]);
+    PROVE(only_guess == 0 || (only_guess - 1 == bucket.value[0] && items[bucket.value[0]].fast_len != 0), "a guess leads to an open item");
+    for (i = 0; i < gro.item_count; i++) item_promises(PROVED, &items[i], psh[items[i].tail / 2]);
+}
+
+/* PROOF gro_offered slow unwind=4 objects=10 models=64 calls=tuoi_gro_guess:guess_contract,tuoi_gro_position:position_contract,
+         tuoi_headers_differ:headers_contract,tuoi_gro_verify_append:verify_append_contract,tuoi_gro_verify_heads:verify_heads_contract
+         cover=tuoi_gro_try_join,tuoi_gro_try_append,tuoi_gro_open,tuoi_gro_set_newest,tuoi_gro_offer,tuoi_gro_may_join */
+void gro_offered(void) {
+    switch (nondet_int()) {
+        case 0: prove_offered(&shapes[0], 1, 0, TUOI_NONE); break;
+        case 1: prove_offered(&shapes[0], 1, TUOI_NONE, 0); break;
+        case 2: prove_offered(&shapes[0], 2, 1, TUOI_NONE); break;
+        case 3: prove_offered(&shapes[0], 2, 0, 1); break;
+        default: prove_offered(&shapes[0], 2, TUOI_NONE, 0); break;
     }
 }
 

@@ -1,6 +1,7 @@
 /* virtio_net_hdr. Proved: decode and encode of every layout, order and buffer length (round trip, nothing written without room, nothing
    decoded on an error); tuo_vnet_check of every header and packet (every length 0..65535, and every parse that parse_promises allows):
-   no read outside, and what TUO_OK and each refusal mean. The parser is replaced by its contract. */
+   no read outside, and what TUO_OK and each refusal mean. The parser is replaced by its contract. The header of a single packet, of every
+   legal length: zeros and num_buffers, to its last byte and no further. */
 #include "proof.h"
 
 /* PROOF vnet_codec unwind=2 models=64,32,be cover=tuo_vnet_decode,tuo_vnet_encode,tuoi_vnet_write */
@@ -137,5 +138,38 @@ void vnet_reasons(void) {
             PROVE((vnet.flags & 1) && (info.kind ? vnet.csum_start != info.l4_off || flags & TUO_F_WRITE : vnet.csum_start < 20 || vnet.csum_start > 65276),
                   "csum_start"); break;
         default: break;
+    }
+}
+
+/* tuoi_gro_whole: the place of the header. */
+static uint8_t *header;
+uint8_t *whole_contract(tuo_gro *gro, const tuo_buf_ops *ops, size_t offset, size_t vnet_len, const tuoi_record *record, tuo_iov *whole) {
+    (void)gro, (void)ops, (void)offset, (void)vnet_len, (void)record, (void)whole;
+    return header;
+}
+
+/* A header of vnet_len bytes, with bytes on both sides that stay as they are. */
+static void prove_clear(size_t vnet_len) {
+    enum { BEFORE = 8, ROOM = BEFORE + 24 + 8 };
+    tuo_gro gro;
+    uint8_t bytes[ROOM], old[ROOM];
+    const size_t at = any_up_to(ROOM - 1), buffers = BEFORE + 10;
+    const int big = tuoi_order_is_big(gro.desc.vnet_order), guest = gro.desc.virtio_guest && vnet_len >= 12;
+    uint32_t i;
+    for (i = 0; i < ROOM; i++) old[i] = bytes[i];
+    header = bytes + BEFORE;
+    tuoi_gro_complete_single(&gro, NULL, 0, vnet_len, NULL, NULL);
+    if (at < BEFORE || at >= BEFORE + vnet_len) PROVE(bytes[at] == old[at], "clear: no byte outside of the header");
+    else PROVE(bytes[at] == (guest && at == buffers + (big ? 1 : 0)), "clear: zeros, and one buffer for a guest");
+}
+
+/* PROOF vnet_clear unwind=41 models=64,be calls=tuoi_gro_whole:whole_contract cover=tuoi_vnet_clear,tuoi_gro_complete_single */
+void vnet_clear(void) {
+    switch (nondet_int()) {
+        case 0: prove_clear(0); break;
+        case 1: prove_clear(10); break;
+        case 2: prove_clear(12); break;
+        case 3: prove_clear(20); break;
+        default: prove_clear(24); break;
     }
 }
