@@ -10420,7 +10420,7 @@ TUO_API tuo_result tuo_tun_probe(tuo_tun *tun, tuo_tun_probe_report *report) {
 enum {
     TUOI_TRIAL_COUNT = 3, TUOI_TRIAL_PAYLOAD = 100, TUOI_TRIAL_PORT = 4789,
     TUOI_TRIAL_OUTER_LEN = TUOI_IP4_LEN + TUOI_UDP_LEN,
-    TUOI_TRIAL_IP_OFF = TUOI_TRIAL_OUTER_LEN + 8 + TUOI_ETH_LEN, /* of the inner packet */
+    TUOI_TRIAL_IP_OFF = TUOI_TRIAL_OUTER_LEN + 8 + TUOI_ETH_LEN, /* of the inner packet, behind 8 bytes of VXLAN */
     TUOI_TRIAL_L4_OFF = TUOI_TRIAL_IP_OFF + TUOI_IP4_LEN,
     TUOI_TRIAL_HDR_LEN = TUOI_TRIAL_L4_OFF + TUOI_TCP_LEN,
     TUOI_TRIAL_LEN = TUOI_TRIAL_HDR_LEN + TUOI_TRIAL_PAYLOAD,
@@ -10501,13 +10501,16 @@ static int tuoi_trial_forwarding(void) {
     return returned;
 }
 
-/* Two devices, in the namespace of now. */
+/* Two devices, in the namespace of now. *error: set by every path that fails. */
 static tuo_result tuoi_trial(int *error) {
     tuo_tun_desc desc;
     tuo_tun *to = NULL, *from = NULL;
     tuo_result result;
-    *error = -tuoi_trial_forwarding();
-    if (*error > 0) return TUO_E_SYSTEM;
+    int returned;
+    if ((returned = tuoi_trial_forwarding()) < 0) {
+        *error = -returned;
+        return TUO_E_SYSTEM;
+    }
     TUO_MEMSET(&desc, 0, sizeof desc);
     desc.up = 1;
     desc.no_vnet_hdr = 1;
