@@ -291,6 +291,7 @@ static void prove_join(const shape *of) {
         items[i].list = list;
         items[i].older = i == 0 ? TUOI_NONE : i - 1;
         items[i].newer = i == 3 ? TUOI_NONE : i + 1;
+        if (i < 3) items[i].fast_len = 0; /* only the newest has one (gro_offered) */
     }
     items[list].open_count = 4;
     items[list].leaves = 0;
