@@ -115,7 +115,7 @@ static void prove_differs(int ethernet, int ip4) {
     }
 }
 
-/* PROOF gro_tunnel_differs unwind=64 models=64 objects=9 cover=tuoi_same_tunnel,tuoi_tunnel_differs,tuoi_layer_differs,tuoi_ids_fit */
+/* PROOF gro_tunnel_differs slow unwind=64 models=64 objects=9 cover=tuoi_same_tunnel,tuoi_tunnel_differs,tuoi_layer_differs,tuoi_ids_fit */
 void gro_tunnel_differs(void) {
     switch (nondet_int()) {
         case 0: prove_differs(0, 1); break;
