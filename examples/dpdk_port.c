@@ -633,7 +633,7 @@ static struct rte_mbuf *contiguous(struct port *port, struct rte_mbuf *chain) {
     return m;
 }
 
-/* DATA_VALID if the port vouches for all checksums of the packet; port->caps.rx_csum_ip4 says that IPv4 headers are among them. */
+/* DATA_VALID if the port has verified all checksums of the packet; port->caps.rx_csum_ip4 says that IPv4 headers are among them. */
 static uint8_t verified_by(const struct port *port, const struct rte_mbuf *m) {
     const uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK, ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
     const size_t tag_len = port->bridge->options.vlan == NO_VLAN ? 0 : TAG_LEN;

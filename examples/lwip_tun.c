@@ -71,7 +71,7 @@ struct options {
     X(moved_bytes)      /* of short packets that moved to memory of their own size */                                 \
     X(split)            /* of them datagrams of superpackets */                                                       \
     X(packets_out)      /* segments, datagrams and the like that lwIP sent */                                         \
-    X(vouched)          /* TCP and UDP checksums that lwIP asked about and that were not summed: the kernel vouches */ \
+    X(trusted)          /* TCP and UDP checksums that lwIP asked about and that were not summed: the kernel knows them */ \
     X(summed)           /* those that were */                                                                         \
     X(bad_checksums)    /* of them wrong: lwIP drops the packet */                                                    \
     X(summed_bytes)     /* headers and payload; without what is summed while it is copied for sending */              \
@@ -89,10 +89,10 @@ struct counters {
 };
 
 /* A packet from the device, as the pbuf that lwIP gets. */
-enum vouching { ASK, VOUCHED, SENT_BACK }; /* its checksum: to be verified; known to be right; to be made anew */
+enum trust { ASK, TRUSTED, SENT_BACK }; /* its checksum: to be verified; known to be right; to be made anew */
 struct received {
     struct pbuf_custom custom; /* first: lwIP knows its address only */
-    enum vouching vouching;
+    enum trust trust;
     uint8_t bytes[];           /* HEADROOM, then the packet */
 };
 
@@ -170,10 +170,10 @@ u16_t lwip_chksum_copy(void *to, const void *from, u16_t len) {
 /* Of TCP and UDP. The sum over a chain of pbufs, some perhaps of odd length, is left to lwIP, which uses the one above. */
 u16_t ip_chksum_pseudo(struct pbuf *p, u8_t proto, u16_t proto_len, const ip_addr_t *src, const ip_addr_t *dest) {
     const struct received *const r = as_received(p);
-    const int input = r && r->vouching != SENT_BACK;
+    const int input = r && r->trust != SENT_BACK;
     u16_t checksum;
-    if (input && r->vouching == VOUCHED) {
-        app.count.vouched++;
+    if (input && r->trust == TRUSTED) {
+        app.count.trusted++;
         return 0;
     }
     checksum = dest->type == IPADDR_TYPE_V6 ? ip6_chksum_pseudo(p, proto, proto_len, ip_2_ip6(src), ip_2_ip6(dest))
@@ -199,10 +199,10 @@ static struct received *new_received(size_t cap) {
 }
 
 /* From here on r is lwIP's. offset: of the first byte in the packet. */
-static struct pbuf *as_pbuf(struct received *r, size_t offset, size_t len, enum vouching vouching) {
+static struct pbuf *as_pbuf(struct received *r, size_t offset, size_t len, enum trust trust) {
     uint8_t *const bytes = r->bytes + HEADROOM + offset;
     r->custom.custom_free_function = free_received;
-    r->vouching = vouching;
+    r->trust = trust;
     app.pbufs_held++;
     return pbuf_alloced_custom(PBUF_RAW, (u16_t)len, PBUF_RAM, &r->custom, bytes, (u16_t)len); /* never NULL */
 }
@@ -212,8 +212,8 @@ static void give(struct pbuf *p) {
     if (app.netif.input(p, &app.netif) != ERR_OK) pbuf_free(p);
 }
 
-static void hand_over(struct received *r, size_t len, enum vouching vouching) {
-    give(as_pbuf(r, 0, len, vouching));
+static void hand_over(struct received *r, size_t len, enum trust trust) {
+    give(as_pbuf(r, 0, len, trust));
 }
 
 /* A superpacket as lwIP can take it. The segments keep pseudo-header sums: nobody will look. */
@@ -232,21 +232,21 @@ static void split(const uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet) {
             at += segment.iov[i].len;
         }
         app.count.split++;
-        hand_over(r, segment.len, VOUCHED);
+        hand_over(r, segment.len, TRUSTED);
     }
 }
 
 /* May lwIP be told that the checksum is right? Only if it is the one that lwIP asks about. Fragments (kind NONE) are no packets yet.
    Any other partial checksum, of a packet inside a tunnel for instance, is finished. */
-static tuo_result judge(uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, enum vouching *vouching) {
+static tuo_result judge(uint8_t *pkt, size_t len, const tuo_vnet_hdr *vnet, const tuo_pkt_info *info, enum trust *trust) {
     const int tcp = info->kind == TUO_KIND_TCP4 || info->kind == TUO_KIND_TCP6;
-    *vouching = ASK;
+    *trust = ASK;
     if (vnet->flags & TUO_VNET_NEEDS_CSUM) {
         if (info->kind == TUO_KIND_NONE || vnet->csum_start != info->l4_off || vnet->csum_offset != (tcp ? 16 : 6))
             return tuo_csum_complete(pkt, len, vnet->csum_start, vnet->csum_offset);
-        *vouching = VOUCHED;
+        *trust = TRUSTED;
     } else if ((vnet->flags & TUO_VNET_DATA_VALID) && info->kind != TUO_KIND_NONE) {
-        *vouching = VOUCHED;
+        *trust = TRUSTED;
     }
     return TUO_OK;
 }
@@ -290,7 +290,7 @@ static void deliver(void) {
 /* One packet or superpacket, in app.room. */
 static void take(size_t len, const tuo_vnet_hdr *vnet) {
     uint8_t *const pkt = app.room->bytes + HEADROOM;
-    enum vouching vouching;
+    enum trust trust;
     tuo_pkt_info info;
     if (app.rx_gro) {
         struct received *const r = keep(len);
@@ -303,11 +303,11 @@ static void take(size_t len, const tuo_vnet_hdr *vnet) {
         split(pkt, len, vnet);
         return;
     }
-    if (tuo_vnet_check(vnet, pkt, len, 0) != TUO_OK || judge(pkt, len, vnet, &info, &vouching) != TUO_OK) {
+    if (tuo_vnet_check(vnet, pkt, len, 0) != TUO_OK || judge(pkt, len, vnet, &info, &trust) != TUO_OK) {
         app.count.refused++;
         return;
     }
-    hand_over(keep(len), len, vouching);
+    hand_over(keep(len), len, trust);
 }
 
 static tuo_result read_one(void) {
@@ -514,7 +514,7 @@ static void on_datagram(void *argument, struct udp_pcb *pcb, struct pbuf *p, con
     struct received *const r = as_received(p);
     (void)argument;
     app.count.udp_in++;
-    if (r) r->vouching = SENT_BACK; /* in the pbuf that it came in: from here on lwIP asks for a new checksum */
+    if (r) r->trust = SENT_BACK; /* in the pbuf that it came in: from here on lwIP asks for a new checksum */
     app.count.udp_out += udp_sendto(pcb, p, from, port) == ERR_OK;
     pbuf_free(p);
 }

@@ -172,7 +172,7 @@ static void add_packet(const uint8_t *bytes, size_t len, unsigned hint)
     steps[step_count++].arg = (unsigned)packet_count++;
 }
 
-/* Of a device that vouches for what it delivers: all of it, or the TCP or UDP checksum alone. */
+/* Of a device that has verified what it delivers: all of it, or the TCP or UDP checksum alone. */
 static unsigned hint_of(int ip4_too)
 {
     tuo_caps caps;
@@ -479,9 +479,9 @@ static void check_segment(const tuo_segment *segment, const packet *p, const pac
         FUZZ_CHECK(desc.merge_zero_csum4 && p->view.version == 4);
         pkt_fix_checksums(pushed, p->len, desc.ethernet);
     }
-    if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller has vouched for it */
-        unsigned vouches = valid == TUO_E_L4_CSUM ? TUO_F_TRUST | TUO_F_TRUST_L4 : TUO_F_TRUST;
-        FUZZ_CHECK(desc.trust_checksums || (p->hint & vouches) != 0);
+    if (valid != TUO_OK) { /* a bad checksum may only be replaced where the caller says that it is right */
+        unsigned trusts = valid == TUO_E_L4_CSUM ? TUO_F_TRUST | TUO_F_TRUST_L4 : TUO_F_TRUST;
+        FUZZ_CHECK(desc.trust_checksums || (p->hint & trusts) != 0);
         pkt_fix_checksums(pushed, p->len, desc.ethernet);
     }
     FUZZ_CHECK(tuo_csum_check(bytes, p->len, desc_ethernet) == TUO_OK);

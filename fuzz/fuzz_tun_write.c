@@ -3,7 +3,7 @@
              the next system calls do, other bytes in buffers that are held, and inject, flush, discard, configure, wait, wake, probe. See
              run_step.
    Asserts   a model of the kernel, in the place of writev, looks at each write: every packet that was taken is on the wire once, byte for
-             byte (but for what merging may change: IPv4 IDs that carry nothing, checksums that the caller vouched for), or refused and
+             byte (but for what merging may change: IPv4 IDs that carry nothing, checksums that the caller said are right), or refused and
              counted, or dropped and counted, or discarded; those not taken are not there until they are sent again. Of a buffer that
              changed while it was held, the bytes leave that it has now, and no superpacket has others. Superpackets are ones that the
              kernel takes, of protocols and limits that are in force, and fall into their packets again in the naive splitter of the tests.

@@ -760,7 +760,7 @@ TEST(ladder_errors)
         CHECK_RESULT(tuo_tx_init(&tx, &good, p.bytes, p.len, &rows[i].vnet, 0), rows[i].result);
         CHECK(memcmp(&tx, &filled, sizeof tx) == 0);
     }
-    check_row("IPv4 header checksum wrong: not vouched for, even where the device would compute it");
+    check_row("IPv4 header checksum wrong: not marked as right, even where the device would compute it");
     tuo_caps nic = good;
     nic.tx_csum_ip4 = 1;
     p.bytes[11] ^= 1;

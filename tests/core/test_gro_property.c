@@ -1,5 +1,5 @@
 /* test_gro_property.c - random traffic against what must always hold: the emission is that of the naive merger, splitting gives
-   back what went in, each packet leaves once, flows keep their order, nothing unverified is vouched for. Each round has a level
+   back what went in, each packet leaves once, flows keep their order, nothing unverified is marked as right. Each round has a level
    of tuo_simd of its own; some are run again at another one, in pieces, without the fast path and with wrong guesses in it, and the
    same bytes and counters must come out. The calls for batches must do what single calls do. */
 #define TUNOFFLOAD_IMPLEMENTATION

@@ -48,7 +48,7 @@ static unsigned naive(uint8_t *data, size_t len, uint64_t seed)
     return ref_csum(data - 8, len + 8, 0);
 }
 
-/* The scalar pair is what the levels are measured by. Nobody else may vouch for it. */
+/* The scalar pair is what the levels are measured by. It must not be judged by one of them. */
 TEST(scalar_pair_is_the_naive_sum)
 {
     static uint8_t room[8 + LEN_MAX], copy[LEN_MAX];

@@ -1,6 +1,6 @@
 #!/bin/bash
 # examples/lwip_tun.c, a TCP stack in user space on a TUN device, in a network namespace of its own, driven by plain sockets on the
-# kernel's side (tests/examples/lwip_client.c): every byte compared, checksums vouched for and wrong ones, UDP superpackets, a device that
+# kernel's side (tests/examples/lwip_client.c): every byte compared, checksums that the kernel knows and wrong ones, UDP superpackets, a device that
 # makes it wait, lost packets, leaks, and throughput, system calls and copies with offloads, without, and with finished superpackets.
 # LWIP_SOURCE, a directory with the source of lwIP 2.1.3 (apt-get source lwip): also with an lwIP that sends chains of pbufs, built from it
 # without LWIP_NETIF_TX_SINGLE_PBUF.
@@ -186,7 +186,7 @@ expect "offload: superpackets in" at_least "$(sum superpackets_in)" 100
 expect "offload: superpackets out" at_least "$(sum superpackets_out)" 100
 expect "offload: TCP superpackets stay whole" at_least $((tcp_bytes / 1460 / 3)) "$(sum packets_in)"
 expect "offload: what lwIP sent was coalesced, 8 packets a write at least" at_least "$(sum packets_out)" $((8 * $(sum writes)))
-expect "offload: the kernel vouches for nearly every checksum" at_least "$(sum vouched)" $((20 * $(sum summed)))
+expect "offload: the kernel knows nearly every checksum to be right" at_least "$(sum trusted)" $((20 * $(sum summed)))
 expect "offload: payload is not summed again" at_least $((tcp_bytes / 10)) "$(sum summed_bytes)"
 if [ $uso = 1 ]; then expect "offload: UDP superpackets came, and were split" equal "$(sum split)" $((2 * 20 * 41))
 else skip "offload: UDP superpackets came, and were split" "this kernel has none"; fi
@@ -199,7 +199,7 @@ start "$program" --no-offload && {
     stopped no-offload TERM
     expect "no-offload: the services took each byte once" equal "$(sum tcp_in_bytes)" $tcp_bytes
     expect "no-offload: no superpacket" equal "$(sum superpackets_in superpackets_out split)" 0
-    expect "no-offload: nothing vouched for" equal "$(sum vouched)" 0
+    expect "no-offload: no checksum is known" equal "$(sum trusted)" 0
     expect "no-offload: one packet per system call" equal "$(sum packets_out)" "$(sum writes)"
     expect "no-offload: payload is summed" at_least "$(sum summed_bytes)" $tcp_bytes
     [ $io = 1 ] && expect "no-offload: system calls are counted as the kernel counts them" counted_as_kernel
@@ -210,7 +210,7 @@ start "$program" --coalesce && {
     everything coalesce 10
     stopped coalesce TERM
     expect "coalesce: the services took each byte once" equal "$(sum tcp_in_bytes)" $tcp_bytes
-    expect "coalesce: no superpacket of the device" equal "$(sum superpackets_in superpackets_out split vouched)" 0
+    expect "coalesce: no superpacket of the device" equal "$(sum superpackets_in superpackets_out split trusted)" 0
     expect "coalesce: lwIP took superpackets" at_least "$(sum finished)" 1000
     expect "coalesce: lwIP took half as many packets as were read, at most" at_least "$(sum reads)" $((2 * $(sum packets_in)))
     expect "coalesce: every checksum is right" equal "$(sum bad_checksums)" 0
@@ -246,7 +246,7 @@ for mode in '' --no-offload --coalesce; do
     expect "wrong checksums${mode:+, $mode}: counted" equal "$(sum bad_checksums)" 4
 done
 
-# Without its checksum functions packets that the kernel vouches for would all be dropped: the program has to notice.
+# Without its checksum functions packets whose checksums the kernel knows would all be dropped: the program has to notice.
 if $cc -std=c99 -O0 -fvisibility=hidden "${headers[@]}" -o "$dir/hidden" examples/lwip_tun.c "${libraries[@]}" 2> "$dir/cc"; then
     expect "checksum functions that lwIP cannot find" fails "its own checksum functions" ip netns exec $ns timeout 5 "$dir/hidden"
 else skip "checksum functions that lwIP cannot find" "$(tail -n 1 "$dir/cc")"; fi
